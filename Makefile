@@ -1,0 +1,54 @@
+# `make` lists what can be made. Each target works on a bare checkout of a fresh machine.
+PORT ?= 8080
+DATA_DIR ?= ./data
+PYTHON ?= python3
+export PORT DATA_DIR
+
+BIN := .venv/bin
+
+.PHONY: help run stack test lint lock clean
+
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: .venv/run ## serve on PORT (8080) with no other service; files in DATA_DIR (./data)
+	@$(BIN)/python manage.py runserver
+
+stack: .venv/dev .venv/packages-stack ## serve on PORT with nginx, uWSGI, PostgreSQL, Redis and Celery, all in DATA_DIR
+	@$(BIN)/python deploy/stack.py
+
+test: lint .venv/packages-test ## lint, type-check and test everything
+	$(BIN)/pytest
+
+lint: .venv/dev ## ruff, mypy --strict, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements.txt --upgrade
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt --upgrade
+
+clean: ## remove what was installed here; files and database in DATA_DIR stay
+	rm -rf .venv
+
+.venv/base:
+	deploy/packages build
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run: .venv/base requirements.txt
+	$(BIN)/pip install -q --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/dev: .venv/base requirements-dev.txt
+	$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
+	@touch $@ .venv/run
+
+.venv/packages-%: .venv/base deploy/packages
+	deploy/packages $*
+	@touch $@

@@ -1,0 +1,44 @@
+"""The worker's settings: queues, beat, delivery guarantees. What differs between hosts comes from the environment.
+
+Celery is the fast path and the database row is the truth (docs/decisions/0004), so a lost message costs a sweep
+interval and never a file. The settings below keep messages cheap to lose and cheap to repeat.
+"""
+
+from kombu import Queue
+
+imports = ("vimeo_api.tasks",)
+
+# One queue per purpose, so that a flood of one kind of work never delays another.
+task_queues = [Queue(name, routing_key=name) for name in ("delete", "maintenance")]
+task_routes = {
+    "vimeo_api.tasks.delete": {"queue": "delete"},
+    "vimeo_api.tasks.sweep": {"queue": "maintenance"},
+}
+task_create_missing_queues = False
+
+# A message is acknowledged after its work is done; every task is safe to run twice.
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1
+
+# Nobody waits for a result.
+task_ignore_result = True
+result_backend = None
+
+# One attempt to publish: the request must go on, and the sweep finds what was not enqueued.
+task_publish_retry = True
+task_publish_retry_policy = {"max_retries": 0}
+
+# A sweep that waited in the queue longer than this has a successor; do not run both.
+beat_schedule = {
+    "sweep": {"task": "vimeo_api.tasks.sweep", "schedule": 2.0, "options": {"expires": 10.0}},
+}
+
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+worker_cancel_long_running_tasks_on_connection_loss = False
+worker_hijack_root_logger = False
+worker_send_task_events = False
+task_serializer = "json"
+accept_content = ["json"]
+timezone = "UTC"

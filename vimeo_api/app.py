@@ -1,0 +1,26 @@
+"""The factory: settings → extensions → refusals → surfaces."""
+
+from flask import Flask
+
+from vimeo_api import config, extensions, views
+from vimeo_api.config import Settings
+from vimeo_api.web import refusals
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the app for the given settings, else for those of the environment.
+
+    Raises config.ConfigError, with a sentence for each mistake, before anything is served.
+    """
+    values = config.check(settings or config.load())
+    app = Flask("vimeo_api", static_folder=None)
+    app.config["SETTINGS"] = values
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.merge_slashes = False  # `//` is another path, and unknown
+
+    extensions.init_database(app, values)
+    extensions.init_cache(app, values)
+    extensions.init_celery(app, values)
+    refusals.init_app(app, views.subject_of)
+    views.init_app(app)
+    return app

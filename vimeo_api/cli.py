@@ -1,0 +1,51 @@
+"""The commands behind manage.py."""
+
+import logging
+
+import click
+from flask import Flask
+from flask.cli import FlaskGroup
+
+from vimeo_api import config, development
+from vimeo_api.app import create_app
+
+
+def _app(**overrides: object) -> Flask:
+    """Return the app, or end with a sentence about each setting that is wrong."""
+    try:
+        settings = config.load({name: str(value) for name, value in overrides.items() if value is not None})
+        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        return create_app(settings)
+    except config.ConfigError as error:
+        raise click.ClickException(str(error)) from None
+
+
+cli = FlaskGroup(create_app=_app, add_default_commands=False, add_version_option=False, help=__doc__)
+
+
+@cli.command()
+@click.option("--bind", help="Address to listen on (BIND).")
+@click.option("--port", type=int, help="Port to listen on (PORT).")
+def runserver(bind: str | None, port: int | None) -> None:
+    """Serve the embedded profile: no other service needed."""
+    app = _app(bind=bind, port=port)
+    if app.config["SETTINGS"].behind_nginx:
+        raise click.ClickException(
+            "runserver is the embedded profile; in production uWSGI serves behind nginx (deploy/README.md)."
+        )
+    development.serve(app)
+
+
+@cli.command()
+@click.option("--until-stdin-ends", is_flag=True, hidden=True)
+def worker(*, until_stdin_ends: bool) -> None:
+    """Run a worker with beat, as runserver does by itself."""
+    development.run_worker(_app(), until_stdin_ends=until_stdin_ends)
+
+
+@cli.command()
+def settings() -> None:
+    """List every setting with its default, as the README's table."""
+    click.echo("| Setting | Default | What it is |\n|---|---|---|")
+    for name, default, description in config.fields():
+        click.echo(f"| `{name}` | {f'`{default}`' if default else ''} | {description} |")

@@ -1,0 +1,205 @@
+"""Every setting, read from the environment in this one place.
+
+Two profiles share all code and differ only here: `Embedded` needs no service, `Production` stands behind nginx.
+`load()` picks one by `PROFILE` and `check()` looks at the host; both answer a mistake with one sentence.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ByteSize, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the message says which, and what to do."""
+
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+
+
+class Settings(BaseSettings):
+    """What both profiles know. Each field is an environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    profile: Literal["embedded", "production"] = Field(
+        "embedded", description="`embedded` needs no service; `production` stands behind nginx."
+    )
+    data_dir: AbsolutePath = Field(Path("data"), description="Folder for everything that is written.")
+    store_dir: AbsolutePath = Field(
+        default_factory=lambda data: data["data_dir"] / "store",
+        description="Folder of the published files. Default: `DATA_DIR/store`.",
+    )
+    spool_dir: AbsolutePath = Field(
+        default_factory=lambda data: data["data_dir"] / "incoming",
+        description="Folder of bytes still being received, on the same filesystem. Default: `DATA_DIR/incoming`.",
+    )
+    bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that `runserver` listens on; 0 picks a free one.")
+    secret_key: str = Field(
+        default="",
+        repr=False,
+        description="At least 32 characters that nobody knows; keys the cache. Embedded: made and kept on first start.",
+    )
+    database_url: str = Field("", repr=False, description="SQLAlchemy address of the database.")
+    broker_url: str = Field("", repr=False, description="Celery's broker.")
+    cache_url: str = Field(
+        "", repr=False, description="Redis that keeps 4XX answers. Embedded: files in `DATA_DIR/cache`."
+    )
+    journal: Path | None = Field(None, description="nginx's delivery journal. Embedded: none, downloads end in Python.")
+
+    vimeo_max_bytes: ByteSize = Field(
+        ByteSize(16 * 1024**2),
+        gt=0,
+        description="Largest file of the surface `vimeo`, in bytes or as `16MiB`.",
+    )
+    lease_seconds: int = Field(
+        60,
+        ge=1,
+        description="A download that nobody reports on is given back after this time and what `LEASE_MIN_RATE` adds.",
+    )
+    lease_min_rate: ByteSize = Field(
+        ByteSize(16 * 1024), gt=0, description="Slowest download a lease waits for, in bytes per second."
+    )
+    grace_seconds: int = Field(
+        30,
+        ge=0,
+        description="After a complete download its holder may resume for so many seconds; then the bytes go.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least serious log record kept."
+    )
+
+    @property
+    def behind_nginx(self) -> bool:
+        """Whether nginx spools the bodies, sends the bytes and keeps the journal."""
+        return self.profile == "production"
+
+    def faults(self) -> Iterator[str]:
+        """Yield a sentence for each setting that this profile cannot start with."""
+        if len(self.secret_key) < 32:  # noqa: PLR2004 -- RFC 2104 asks for a key as long as the hash, 32 bytes
+            yield "SECRET_KEY needs at least 32 characters; `openssl rand -hex 32` makes one."
+        for folder in (self.data_dir, self.store_dir, self.spool_dir):
+            yield from _folder_faults(folder)
+        if not _same_filesystem(self.store_dir, self.spool_dir):
+            yield (
+                f"SPOOL_DIR ({self.spool_dir}) and STORE_DIR ({self.store_dir}) are on different filesystems; "
+                "publishing a file is a hard link, so put both on one."
+            )
+
+
+class Embedded(Settings):
+    """No service needed: SQLite, a broker in a file, the 4XX cache on disk."""
+
+    database_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'vimeo_api.db'}",
+        repr=False,
+        description="SQLAlchemy address of the database. Embedded: SQLite in `DATA_DIR`.",
+    )
+    broker_url: str = Field(
+        default_factory=lambda data: f"sqla+sqlite:///{data['data_dir'] / 'broker.db'}",
+        repr=False,
+        description="Celery's broker. Embedded: an SQLite file in `DATA_DIR`.",
+    )
+
+
+class Production(Settings):
+    """nginx → uWSGI, PostgreSQL, two Redis, Celery worker and beat."""
+
+    journal: Path | None = Field(
+        default_factory=lambda data: data["data_dir"] / "journal" / "deliveries.log",
+        description="nginx's delivery journal. Default: `DATA_DIR/journal/deliveries.log`.",
+    )
+
+    def faults(self) -> Iterator[str]:
+        """Yield a sentence for each setting that production cannot start with."""
+        yield from super().faults()
+        if not self.database_url.startswith("postgresql+psycopg://"):
+            yield "DATABASE_URL must name a PostgreSQL database, such as postgresql+psycopg://vimeo_api@/vimeo_api."
+        if not self.broker_url.startswith(("redis://", "rediss://", "redis+socket://")):
+            yield "BROKER_URL must name the Redis that is Celery's broker, as redis+socket:///run/redis-broker/redis.sock."
+        if not self.cache_url.startswith(("redis://", "rediss://", "unix://")):
+            yield "CACHE_URL must name the Redis that keeps 4XX answers, such as unix:///run/redis-cache/redis.sock."
+        if self.cache_url and _redis_place(self.cache_url) == _redis_place(self.broker_url):
+            yield "CACHE_URL and BROKER_URL name the same Redis; the cache forgets what it likes, a broker must not."
+        if self.journal is None or not os.access(self.journal.parent, os.R_OK | os.X_OK, effective_ids=True):
+            yield f"JOURNAL ({self.journal}) must lie in a folder that this user can read: nginx writes it, we read it."
+
+
+def load(environ: dict[str, str] | None = None) -> Settings:
+    """Return the settings of the profile that the environment names.
+
+    Raises ConfigError with a sentence for each value that cannot be read.
+    """
+    values: dict[str, Any] = {} if environ is None else {k.lower(): v for k, v in environ.items()}
+    try:
+        profile = Settings(**values).profile
+        settings = (Production if profile == "production" else Embedded)(**values)
+        if isinstance(settings, Embedded) and not settings.secret_key:
+            settings = Embedded(**{**values, "secret_key": _kept_secret(settings.data_dir / "secret.key")})
+    except ValidationError as error:
+        # The message names the setting and the rule, never the value, which may be a secret.
+        raise ConfigError(
+            " ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}." for e in error.errors(include_input=False))
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"DATA_DIR cannot be used: {error}.") from error
+    return settings
+
+
+def check(settings: Settings) -> Settings:
+    """Return the settings if the service can start with them on this host, making its own folders first.
+
+    Raises ConfigError with all faults, a sentence each.
+    """
+    if faults := list(settings.faults()):
+        raise ConfigError(" ".join(faults))
+    return settings
+
+
+def fields() -> Iterator[tuple[str, str, str]]:
+    """Yield name, default and description of every setting, for the README's table."""
+    for name, field in Settings.model_fields.items():
+        default: object = field.default
+        if isinstance(default, ByteSize):
+            default = default.human_readable()
+        yield (
+            name.upper(),
+            "" if field.default_factory or default in ("", None) else str(default),
+            field.description or "",
+        )
+
+
+def _folder_faults(folder: Path) -> Iterator[str]:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        yield f"{folder} cannot be made: {error.strerror}."
+        return
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        yield f"{folder} is not writable for this user."
+
+
+def _same_filesystem(one: Path, other: Path) -> bool:
+    return not (one.exists() and other.exists()) or one.stat().st_dev == other.stat().st_dev
+
+
+def _redis_place(url: str) -> str:
+    return url.split("://", 1)[-1].split("?", 1)[0].rstrip("/")
+
+
+def _kept_secret(path: Path) -> str:
+    """Return the secret kept at path; the first of several concurrent starts makes it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    draft.write_text(secrets.token_hex(32))
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,1 @@
+"""The pipeline itself: rows, states, bytes on disk, deliveries. It knows no HTTP."""

@@ -1,0 +1,41 @@
+"""Statements, each a transaction of its own: no decision in this project spans two (docs/decisions/0003)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, Executable, Row
+from sqlalchemy.exc import DBAPIError
+
+from vimeo_api.extensions import db
+
+AnyRow = Row[*tuple[Any, ...]]
+AnyResult = CursorResult[*tuple[Any, ...]]
+Answer = TypeVar("Answer")
+
+
+def rows(statement: Executable) -> Sequence[AnyRow]:
+    """Execute a statement and return all its rows."""
+    return _execute(statement, lambda result: result.all())
+
+
+def row(statement: Executable) -> AnyRow | None:
+    """Execute a statement and return its first row, if any."""
+    return _execute(statement, lambda result: result.first())
+
+
+def changed(statement: Executable) -> int:
+    """Execute a statement and return how many rows it touched."""
+    return _execute(statement, lambda result: result.rowcount)
+
+
+def _execute(statement: Executable, take: Callable[[AnyResult], Answer]) -> Answer:
+    try:
+        with db.engine.connect() as connection:
+            return take(connection.execute(statement))
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    # The server closed the pooled connection, as a restart does. Our statements bear repeating:
+    # each move is a compare-and-swap, and a row that did get in is refused by its unique key.
+    with db.engine.connect() as connection:
+        return take(connection.execute(statement))

@@ -1,0 +1,138 @@
+"""What was sent of one-time files, and what follows: the file is used up, or its lease is given back.
+
+In production nginx reports through its journal, in the embedded profile the response reports its own end; both
+arrive here as a `Sent`. Handling one twice changes nothing.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from vimeo_api.core import database, journal, lifecycle
+from vimeo_api.core.models import DeliveredRange, File
+from vimeo_api.extensions import settings
+
+_log = logging.getLogger(__name__)
+_TICKET = re.compile(r"(\d{1,18}):([0-9a-f]{32}):(\d{1,9})")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/\d+")
+_OK, _PARTIAL = 200, 206
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Which answer is meant: the file, the grant, and the number of the answer; nginx carries it as text."""
+
+    file_id: int
+    grant: str
+    answer: int
+
+    def __str__(self) -> str:
+        """Return the ticket as the journal has it."""
+        return f"{self.file_id}:{self.grant}:{self.answer}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the ticket that `str` wrote, or None for any other text."""
+        match = _TICKET.fullmatch(text)
+        return cls(int(match[1]), match[2], int(match[3])) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How one answer with bytes of a one-time file ended."""
+
+    ticket: Ticket
+    span: tuple[int, int] | None  # the bytes that went out: the first, and the one after the last
+    complete: bool  # the server handed over all that it meant to
+
+    @classmethod
+    def from_journal(cls, line: Mapping[str, Any]) -> Self | None:
+        """Return what a line of nginx's journal says, or None if it is about no answer with a body.
+
+        Raises KeyError, TypeError and ValueError for a line that nginx cannot have written.
+        """
+        ticket = Ticket.parse(str(line["ticket"]))
+        if ticket is None or line["method"] != "GET":
+            return None
+        span = _span(int(line["status"]), int(line["sent"]), str(line["range"]))
+        return cls(ticket, span, complete=line["completion"] == "OK")
+
+
+def _span(status: int, sent: int, content_range: str) -> tuple[int, int] | None:
+    if status == _OK:
+        return (0, sent)
+    match = _CONTENT_RANGE.fullmatch(content_range)
+    if status == _PARTIAL and match and sent == int(match[2]) + 1 - int(match[1]):
+        return (int(match[1]), int(match[2]) + 1)
+    return None
+
+
+def catch_up() -> None:
+    """Handle what nginx has written down since; the embedded profile has no journal and nothing to do."""
+    if settings.journal is not None:
+        journal.read_new(settings.journal, _handle_lines)
+
+
+def handle(sent: Sent) -> None:
+    """Use the file up if all its bytes went out under this grant, else give the lease back."""
+    size = _size(sent.ticket.file_id)
+    if size is None:
+        return
+    ticket = sent.ticket
+    if _whole_file(sent, size):
+        if lifecycle.use_up(ticket.file_id, ticket.grant, grace_seconds=settings.grace_seconds):
+            _forget_ranges(ticket.file_id)
+    else:
+        lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
+
+
+def _handle_lines(lines: journal.Lines) -> None:
+    for line in lines:
+        try:
+            sent = Sent.from_journal(line)
+        except (KeyError, TypeError, ValueError):
+            _log.warning("journal: a line lacks a number; passed over")
+            continue
+        if sent is not None:
+            handle(sent)
+
+
+def _whole_file(sent: Sent, size: int) -> bool:
+    if not sent.complete or sent.span is None:
+        return False
+    return sent.span == (0, size) or _covered(_spans_with(sent.ticket, sent.span), size)
+
+
+def _spans_with(ticket: Ticket, span: tuple[int, int]) -> list[tuple[int, int]]:
+    values = {"file_id": ticket.file_id, "grant": ticket.grant, "start": span[0], "stop": span[1]}
+    try:
+        database.changed(insert(DeliveredRange).values(values))
+    except IntegrityError:
+        _log.debug("journal: a range is read again")
+    mine = (DeliveredRange.file_id == ticket.file_id, DeliveredRange.grant == ticket.grant)
+    return [
+        (row.start, row.stop) for row in database.rows(select(DeliveredRange.start, DeliveredRange.stop).where(*mine))
+    ]
+
+
+def _covered(spans: list[tuple[int, int]], size: int) -> bool:
+    reached = 0
+    for start, stop in sorted(spans):
+        if start > reached:
+            return False
+        reached = max(reached, stop)
+    return reached >= size
+
+
+def _size(file_id: int) -> int | None:
+    row = database.row(select(File.size).where(File.id == file_id))
+    return None if row is None else int(row.size)
+
+
+def _forget_ranges(file_id: int) -> None:
+    database.changed(delete(DeliveredRange).where(DeliveredRange.file_id == file_id))

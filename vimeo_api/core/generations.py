@@ -1,0 +1,37 @@
+"""The generation of a file: a random token in the cache, renewed after every commit that changes its 4XX answers.
+
+A cached refusal carries the generation that was current before its view ran, and is served only while that is
+still current. So an answer computed from the state before a commit can never be served after it, in whatever
+order cache and database are reached. `web.refusals` reads generations, the core renews them.
+"""
+
+import logging
+
+from redis.exceptions import RedisError
+
+from vimeo_api.core import identifiers
+from vimeo_api.extensions import cache
+
+LIFETIME = 24 * 3600  # seconds; a generation that is forgotten only costs one more answer from the database
+
+# What a cache that is down, slow, full or damaged raises.
+CacheErrors = (RedisError, OSError, ValueError)
+
+_log = logging.getLogger(__name__)
+
+
+def cache_key(surface: str, key: str) -> str:
+    """Return the cache's name for the generation of a file."""
+    return f"generation:{surface}:{key}"
+
+
+def renew(surface: str, key: str) -> None:
+    """Make every cached refusal about a file stale.
+
+    A cache that does not answer loses nothing when it forgets on restart, as ours does; one that was cut off and
+    comes back whole may repeat a refusal until its lifetime ends, a minute at most.
+    """
+    try:
+        cache.set(cache_key(surface, key), identifiers.random_hex(), timeout=LIFETIME)
+    except CacheErrors as error:
+        _log.warning("cache: generation of a file of %s not renewed: %s", surface, error)

@@ -1,0 +1,100 @@
+"""nginx's delivery journal: one JSON line per answer from the internal location, read once and for good.
+
+The offset of every journal file is kept in the database under the digest of its first line, which holds a grant
+and a moment and so names the file through any rename. Lines are handed on before the offset is saved: after a
+crash some are read again, which `deliveries` bears. Rotate by renaming and `nginx -s reopen`; compress only files
+that are at least a rotation old. Source: nginx, ngx_http_log_module.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from vimeo_api.core import database
+from vimeo_api.core.catalog import now
+from vimeo_api.core.models import JournalFile
+
+_log = logging.getLogger(__name__)
+
+Lines = list[dict[str, Any]]
+
+
+def read_new(journal: Path, handle: Callable[[Lines], None]) -> None:
+    """Hand all complete lines that nobody has handled yet to `handle`, the oldest file first.
+
+    Lines that are not a JSON object are logged and passed over. An error of `handle` leaves the offset alone.
+    """
+    offsets = _offsets()
+    for path in _files(journal):
+        try:
+            _read_file(path, offsets, handle)
+        except FileNotFoundError:
+            continue  # rotated away between the listing and here; its new name has its turn
+
+
+def lag(journal: Path) -> int:
+    """Return how many bytes of the journal are not handled yet."""
+    offsets = _offsets()
+    return sum(path.stat().st_size - offsets.get(_first_line(path) or "", 0) for path in _files(journal))
+
+
+def _files(journal: Path) -> list[Path]:
+    found = [path for path in journal.parent.glob(f"{journal.name}*") if path.suffix not in {".gz", ".xz", ".zst"}]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _offsets() -> dict[str, int]:
+    return {row.first_line: row.offset for row in database.rows(select(JournalFile.first_line, JournalFile.offset))}
+
+
+def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], None]) -> None:
+    name = _first_line(path)
+    if name is None:
+        return
+    with path.open("rb") as file:
+        start = offsets.get(name, 0)
+        file.seek(start)
+        data = file.read()
+    complete = data[: data.rfind(b"\n") + 1]
+    if complete:
+        handle(list(_parsed(complete.splitlines())))
+        _save(name, start + len(complete), known=name in offsets)
+
+
+def _first_line(path: Path) -> str | None:
+    with path.open("rb") as file:
+        line = file.readline()
+    return hashlib.sha256(line).hexdigest() if line.endswith(b"\n") else None
+
+
+def _parsed(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            yield value
+        else:
+            _log.warning("journal: a line is no JSON object; passed over")
+
+
+def _save(name: str, offset: int, *, known: bool) -> None:
+    if not known:
+        try:
+            database.changed(insert(JournalFile).values(first_line=name, offset=offset, read_at=now()))
+        except IntegrityError:
+            pass  # another reader was first; the later offset wins below
+        else:
+            return
+    database.changed(
+        update(JournalFile)
+        .where(JournalFile.first_line == name, JournalFile.offset < offset)
+        .values(offset=offset, read_at=now())
+    )

@@ -1,0 +1,120 @@
+"""The states of a file and every move between them.
+
+Each move is one UPDATE that names the states it may start from; of several that compete, the database lets one
+through, and whoever gets its row back is the winner.
+
+    available → leased → available (given back) | gone → purged
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from vimeo_api.core import database, generations
+from vimeo_api.core.catalog import now
+from vimeo_api.core.models import File, Status
+
+# to → from; nothing else ever happens to a status.
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.LEASED: frozenset({Status.AVAILABLE, Status.LEASED}),
+    Status.AVAILABLE: frozenset({Status.LEASED}),
+    Status.GONE: frozenset({Status.AVAILABLE, Status.LEASED}),
+}
+
+# What a refused client is told changes with these; a lease and its end only ever concern a 423, which is not cached.
+_CHANGES_REFUSALS = frozenset({Status.GONE})
+
+RETRY = timedelta(seconds=60)  # between two attempts at the same work
+
+
+def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values: Any) -> int | None:
+    """Move a file to a status if it is in one that leads there and the conditions hold.
+
+    Returns the file's number of answers after the move, or None if somebody else was first.
+    """
+    moved = database.row(
+        update(File)
+        .where(File.id == file_id, File.status.in_(MOVES[to]), *conditions)
+        .values(status=to, **values)
+        .returning(File.surface, File.key, File.answers)
+    )
+    if moved is None:
+        return None
+    if to in _CHANGES_REFUSALS:
+        generations.renew(moved.surface, moved.key)
+    return int(moved.answers)
+
+
+def lease(file_id: int, grant: str, *, seconds: float) -> int | None:
+    """Take, take over once lapsed, or renew under the same grant the lease of a one-time file.
+
+    Returns the number of the answer that may now be sent, or None while another grant holds the lease.
+    """
+    free = or_(File.status == Status.AVAILABLE, File.due_at <= now(), File.grant == grant)
+    return advance(
+        file_id,
+        Status.LEASED,
+        free,
+        grant=grant,
+        due_at=now() + timedelta(seconds=seconds),
+        answers=File.answers + 1,
+        # Known from the row itself: whoever shows the grant of a running lease resumes.
+        resumed=and_(File.grant == grant, File.status == Status.LEASED),
+    )
+
+
+def give_back(file_id: int, grant: str, answer: int, *, even_resumed: bool) -> bool:
+    """End a lease without using the file up, if `answer` is still the last one under this grant.
+
+    A lease that its holder has resumed is kept after a range that ended well, since others may be under way.
+    """
+    conditions = [File.grant == grant, File.answers == answer]
+    if not even_resumed:
+        conditions.append(File.resumed.is_(False))
+    return advance(file_id, Status.AVAILABLE, *conditions, due_at=None, resumed=False) is not None
+
+
+def use_up(file_id: int, grant: str, *, grace_seconds: float) -> bool:
+    """Note that a one-time file was delivered under this grant; its bytes are due once the grace period is over.
+
+    The lease may have lapsed meanwhile: who has all bytes has used the file up.
+    """
+    moment = now()
+    due_at = moment + timedelta(seconds=grace_seconds)
+    return advance(file_id, Status.GONE, grant=grant, delivered_at=moment, due_at=due_at, attempts=0) is not None
+
+
+def give_back_lapsed() -> int:
+    """End all leases whose time is over; return how many."""
+    return database.changed(
+        update(File)
+        .where(File.status == Status.LEASED, File.due_at <= now())
+        .values(status=Status.AVAILABLE, due_at=None, resumed=False)
+    )
+
+
+def claim_purges(limit: int) -> Sequence[int]:
+    """Return the ids of files whose bytes are due for removal, and put their next attempt off.
+
+    Whoever claims must remove and then call `purged`; if it dies in between, they are due again by themselves.
+    """
+    due = (File.status == Status.GONE, File.purged_at.is_(None), File.due_at <= now())
+    first = select(File.id).where(*due).order_by(File.due_at).limit(limit).scalar_subquery()
+    claimed = database.rows(
+        update(File)
+        .where(File.id.in_(first), *due)  # repeated, so that PostgreSQL checks it again on a row it had to wait for
+        .values(attempts=File.attempts + 1, due_at=now() + RETRY)
+        .returning(File.id)
+    )
+    return [row.id for row in claimed]
+
+
+def purged(file_ids: Sequence[int]) -> None:
+    """Note that the bytes of these files are removed from the store."""
+    database.changed(
+        update(File)
+        .where(File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None))
+        .values(purged_at=now(), due_at=None)
+    )

@@ -1,0 +1,107 @@
+"""The tables, and the words that the whole project uses.
+
+File      what a client uploaded under one surface: a row here and, until it is purged, bytes in the store.
+surface   which of the HTTP dialects owns the file; surfaces do not see each other's files.
+key       how clients name the file within its surface; it stands in the link.
+blob      the random name of the bytes on disk, never used again for other bytes.
+lease     the exclusive right to download a one-time file; it ends by confirmation, by being given back, or by time.
+grant     the random token of a lease, told to its holder, who may resume with it.
+answer    one response with bytes under a grant; `answers` counts them, so that each has a number of its own.
+journal   what nginx writes down about every answer: the evidence for confirming or giving back.
+purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from vimeo_api.extensions import Base
+
+
+class Status(StrEnum):
+    """Where a file is in its life; `lifecycle.MOVES` lists the ways between."""
+
+    AVAILABLE = "available"
+    LEASED = "leased"
+    GONE = "gone"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Hand the database a moment in UTC."""
+        del dialect
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return the moment with its zone."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only where the column is an INTEGER.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+class File(Base):
+    """One uploaded file."""
+
+    __tablename__ = "files"
+    __table_args__ = (UniqueConstraint("surface", "key"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    surface: Mapped[str] = mapped_column(String(16))
+    key: Mapped[str] = mapped_column(String(255))
+    blob: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(255))
+    size: Mapped[int] = mapped_column(BigInteger)  # bytes
+    password_hash: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    status: Mapped[str] = mapped_column(String(16))
+    # What must happen next is given by `status`, and when by `due_at`: a lease ends, or the bytes are purged.
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    grant: Mapped[str | None] = mapped_column(String(32))
+    answers: Mapped[int] = mapped_column(Integer, default=0)
+    # The holder has shown the grant again, so it downloads in ranges, several at once perhaps.
+    resumed: Mapped[bool] = mapped_column(default=False)
+    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class DeliveredRange(Base):
+    """A range of a one-time file that went out whole; all under one grant may add up to the file."""
+
+    __tablename__ = "delivered_ranges"
+
+    file_id: Mapped[int] = mapped_column(ForeignKey(File.id), primary_key=True)
+    grant: Mapped[str] = mapped_column(String(32), primary_key=True)
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # first byte
+    stop: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # the byte after the last
+
+
+class JournalFile(Base):
+    """How far a file of the journal has been read; rotation renames it, so its first line names it."""
+
+    __tablename__ = "journal_files"
+
+    first_line: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hexadecimal
+    offset: Mapped[int] = mapped_column(BigInteger)  # bytes
+    read_at: Mapped[datetime] = mapped_column(UtcDateTime)

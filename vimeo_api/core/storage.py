@@ -1,0 +1,132 @@
+"""The disk: bytes are staged in the spool, published into the store by a hard link, and removed.
+
+    SPOOL_DIR/<random>                      being received; a crash leaves it for the reconciliation
+    STORE_DIR/<surface>/<ab>/<blob>         published: complete, fsynced, never written again
+
+Order on the way in: write → fsync → link → fsync of the directory → row. A crash before the row leaves bytes
+without a row, never a row without bytes. Order on the way out: row → unlink → row again (purged).
+Sources: fsync(2), link(2), open(2).
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vimeo_api.core import identifiers
+from vimeo_api.core.errors import Malformed, StorageFull
+from vimeo_api.extensions import settings
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def _full_disk_is_said() -> Iterator[None]:
+    """Raise StorageFull in place of the OSErrors that mean it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(os.strerror(error.errno or 0)) from error
+        raise
+
+
+class Staging:
+    """Bytes in the spool that nobody is promised yet; leaving the `with` block discards what was not published."""
+
+    def __init__(self, path: Path, descriptor: int, *, owned: bool) -> None:
+        """Wrap an open file; the name is ours to remove if owned, else its maker removes it."""
+        self.path = path
+        self.descriptor = descriptor
+        self._owned = owned
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return os.fstat(self.descriptor).st_size
+
+    def write(self, data: bytes) -> None:
+        """Append data. Raises StorageFull."""
+        view = memoryview(data)
+        with _full_disk_is_said():
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self.descriptor)
+        if self._owned:
+            self.path.unlink(missing_ok=True)
+
+
+def stage() -> Staging:
+    """Open a new file in the spool, for its maker only. Raises StorageFull."""
+    path = settings.spool_dir / identifiers.random_hex()
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with _full_disk_is_said():
+        return Staging(path, os.open(path, flags, 0o600), owned=True)
+
+
+def adopt(path: Path) -> Staging:
+    """Open a body file that nginx has spooled; nginx removes its own name once the request is over.
+
+    Raises Malformed when it lies anywhere else than in the spool.
+    """
+    if path.parent != settings.spool_dir:
+        raise Malformed("The body file does not lie in the spool.")
+    return Staging(path, os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
+
+
+def publish(staging: Staging, surface: str, blob: str) -> None:
+    """Make staged bytes durable under their name in the store.
+
+    Raises StorageFull, and FileExistsError when the store has the blob already.
+    """
+    target = path(surface, blob)
+    with _full_disk_is_said():
+        os.fsync(staging.descriptor)
+        _make_folder(target.parent)
+        target.hardlink_to(staging.path)
+        _fsync_folder(target.parent)
+
+
+def path(surface: str, blob: str) -> Path:
+    """Return where the bytes of a blob lie."""
+    return settings.store_dir / relative(surface, blob)
+
+
+def relative(surface: str, blob: str) -> str:
+    """Return the path of a blob below the store, as nginx's internal locations know it."""
+    return f"{surface}/{blob[:2]}/{blob}"
+
+
+def remove(surface: str, blob: str) -> None:
+    """Remove the bytes of a blob for good; what is not there is removed already."""
+    target = path(surface, blob)
+    with suppress(FileNotFoundError):
+        target.unlink()
+        _fsync_folder(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    for missing in (folder.parent, folder):
+        with suppress(FileExistsError):
+            missing.mkdir(mode=0o700)
+        _fsync_folder(missing.parent)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,28 @@
+"""The guarantee behind every fast path: what is due is found in the rows, whatever became of messages and workers."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from vimeo_api.core import database, deliveries, lifecycle, storage
+from vimeo_api.core.models import File, Status
+
+
+def settle_leases() -> None:
+    """Confirm and give back what the journal tells, then end the leases nobody reported on."""
+    deliveries.catch_up()
+    lifecycle.give_back_lapsed()
+
+
+def purge(file_ids: Sequence[int]) -> None:
+    """Remove the bytes of those of the files that are gone, and note it. Safe to run twice.
+
+    A crash between the two leaves a row that is due again, and bytes that are removed already.
+    """
+    gone = select(File.id, File.surface, File.blob).where(
+        File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None)
+    )
+    rows = database.rows(gone)
+    for row in rows:
+        storage.remove(row.surface, row.blob)
+    lifecycle.purged([row.id for row in rows])

@@ -1,0 +1,131 @@
+"""The embedded server of `manage.py runserver`: werkzeug's threaded one, and a worker as a child that ends with it."""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import flask_migrate
+from celery.beat import EmbeddedService
+from flask import Flask
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from vimeo_api.config import Settings
+from vimeo_api.web import connections
+
+ROOT = Path(__file__).resolve().parent.parent
+MIGRATIONS = ROOT / "migrations"
+_RESTART_SECONDS = 1
+
+_log = logging.getLogger(__name__)
+
+
+def serve(app: Flask) -> None:
+    """Bring the database up to date, serve until SIGINT or SIGTERM, and leave no process behind."""
+    settings: Settings = app.config["SETTINGS"]
+    upgrade_database(app)
+    server = make_server(settings.bind, settings.port, app, threaded=True, request_handler=Handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with worker_child(settings):
+        host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+        print(f"vimeo_api is ready on http://{host}:{server.port} (files in {settings.data_dir})", flush=True)  # noqa: T201
+        _serve_until_interrupted(server)
+
+
+def _serve_until_interrupted(server: BaseWSGIServer) -> None:
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        _log.debug("interrupted")
+    finally:
+        server.server_close()
+
+
+class Handler(WSGIRequestHandler):
+    """Werkzeug's handler, with bounded buffers and patience, and a log line without the query."""
+
+    timeout = 60  # seconds without a byte
+
+    def setup(self) -> None:
+        """Prepare the connection."""
+        super().setup()
+        connections.narrow(self.connection)
+
+    def handle_expect_100(self) -> bool:
+        """Leave `100 Continue` to werkzeug, which sends it as well."""
+        return True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log method, path and status; a query may hold a password."""
+        del size
+        path = self.path.split("?", 1)[0].encode("ascii", "backslashreplace").decode()
+        logging.getLogger("vimeo_api.access").info("%s %s %s", self.command, path, int(code))
+
+
+def upgrade_database(app: Flask) -> None:
+    """Run the migrations that are missing; one process at a time, if several start on one folder."""
+    settings: Settings = app.config["SETTINGS"]
+    with app.app_context(), (settings.data_dir / "migrate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        flask_migrate.upgrade(str(MIGRATIONS))
+
+
+@contextmanager
+def worker_child(settings: Settings) -> Iterator[None]:
+    """Run a worker as a child process for the length of the block; one that dies is started again."""
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep_worker, args=(settings, ended), daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join()
+
+
+def _keep_worker(settings: Settings, ended: threading.Event) -> None:
+    while not ended.is_set():
+        with _start_worker(settings) as child:
+            while child.poll() is None and not ended.wait(0.1):
+                pass
+            if child.poll() is None:
+                child.terminate()
+        if not ended.wait(_RESTART_SECONDS):
+            _log.warning("the worker ended; starting another")
+
+
+def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
+    # Its standard input is a pipe of ours: when we die, however that happens, the worker reads its end and stops.
+    environ = os.environ | {"DATA_DIR": str(settings.data_dir), "PROFILE": settings.profile}
+    command = [sys.executable, str(ROOT / "manage.py"), "worker", "--until-stdin-ends"]
+    # A group of its own: Ctrl-C on the terminal is for us, and we stop the worker.
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environ, cwd=ROOT, start_new_session=True)  # noqa: S603
+
+
+def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
+    """Run worker and beat in this process, on threads."""
+    celery = app.extensions["celery"]
+    if until_stdin_ends:
+        threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
+    EmbeddedService(celery, thread=True).start()
+    celery.worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            "--concurrency=4",
+            "--loglevel=WARNING",
+            "--without-mingle",
+            "--without-gossip",
+        ]
+    )
+
+
+def _stop_when_stdin_ends() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,123 @@
+"""The objects that live as long as the process: settings, database, migrations, cache, Celery.
+
+`app.create_app` binds them to an app; everything above imports them from here.
+"""
+
+from typing import Any, cast
+
+from cachelib.serializers import JSONSerializer
+from celery import Celery, Task
+from flask import Flask, current_app
+from flask_caching import Cache
+from flask_caching.backends import FileSystemCache, RedisCache
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import event
+from sqlalchemy.orm import DeclarativeBase
+from werkzeug.local import LocalProxy
+
+from vimeo_api.config import Settings
+
+
+class Base(DeclarativeBase):
+    """The declarative base of every model."""
+
+
+db = SQLAlchemy(model_class=Base)
+migrate = Migrate()
+cache = Cache()
+settings = cast("Settings", LocalProxy(lambda: current_app.config["SETTINGS"]))
+
+
+def init_database(app: Flask, values: Settings) -> None:
+    """Bind the database, on which every statement is a transaction of its own (docs/decisions/0003)."""
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    if values.database_url.startswith("postgresql"):
+        options |= {
+            "pool_size": 8,
+            "max_overflow": 8,
+            "pool_timeout": 5,
+            "connect_args": {"connect_timeout": 3, "options": "-c statement_timeout=10000"},
+        }
+    else:
+        options["connect_args"] = {"timeout": 10}
+    app.config["SQLALCHEMY_DATABASE_URI"] = values.database_url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    db.init_app(app)
+    migrate.init_app(app, db, render_as_batch=True)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _prepare_sqlite)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # WAL lets readers and one writer meet; FULL makes a commit survive a power cut (sqlite.org/pragma.html).
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+class _Json(JSONSerializer):
+    """JSON where cachelib would pickle: whoever writes to the cache must not run code here."""
+
+    def loads(self, bvalue: str | bytes | bytearray | None, *args: Any, **kwargs: Any) -> Any:
+        """Return what was kept, None for what is not there."""
+        return None if bvalue is None else super().loads(bvalue, *args, **kwargs)
+
+
+class JsonRedisCache(RedisCache):
+    """Flask-Caching's Redis, with JSON values."""
+
+    serializer = _Json()  # type: ignore[assignment]
+
+
+class JsonFileCache(FileSystemCache):
+    """Flask-Caching's files, with JSON values."""
+
+    serializer = _Json()  # type: ignore[assignment]
+
+
+def init_cache(app: Flask, values: Settings) -> None:
+    """Bind the cache of 4XX answers: Redis, or files that the processes of one host share."""
+    if values.cache_url:
+        config: dict[str, Any] = {
+            "CACHE_TYPE": f"{__name__}.JsonRedisCache",
+            "CACHE_REDIS_URL": values.cache_url,
+            "CACHE_KEY_PREFIX": "vimeo_api:",
+            # A cache that is slower than this is worse than none.
+            "CACHE_OPTIONS": {
+                "socket_timeout": 0.1,
+                "socket_connect_timeout": 0.1,
+                "retry": Retry(NoBackoff(), 0),
+            },
+        }
+    else:
+        config = {
+            "CACHE_TYPE": f"{__name__}.JsonFileCache",
+            "CACHE_DIR": str(values.data_dir / "cache"),
+            "CACHE_THRESHOLD": 10_000,  # entries
+        }
+    cache.init_app(app, config)
+
+
+def init_celery(app: Flask, values: Settings) -> Celery:
+    """Bind a Celery app whose tasks run inside the Flask app's context.
+
+    Source: https://flask.palletsprojects.com/en/stable/patterns/celery/
+    """
+
+    class FlaskTask(Task):  # type: ignore[misc]
+        def __call__(self, *args: object, **kwargs: object) -> object:
+            with app.app_context():
+                return self.run(*args, **kwargs)
+
+    celery = Celery(app.name, task_cls=FlaskTask)
+    celery.config_from_object("celeryconfig")
+    celery.conf.broker_url = values.broker_url
+    celery.conf.beat_schedule_filename = str(values.data_dir / "beat-schedule")
+    # A request that enqueues waits no longer than this for a broker that is gone or frozen; workers wait longer.
+    celery.conf.broker_transport_options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
+    celery.set_default()
+    app.extensions["celery"] = celery
+    return celery

@@ -1,0 +1,45 @@
+"""What workers do. Each task takes ids, is safe to run twice and calls one function of the core."""
+
+import logging
+
+from celery import Task, shared_task
+from kombu.exceptions import OperationalError
+
+from vimeo_api.core import lifecycle, upkeep
+from vimeo_api.core.breaker import Breaker
+
+BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
+
+_log = logging.getLogger(__name__)
+_broker = Breaker(seconds=5)
+
+
+def enqueue(task: Task, *args: object) -> bool:
+    """Hand work to a worker if the broker takes it at once; return whether it did.
+
+    Never raises for a broker that is gone and never waits long for one that is frozen: the row states the
+    intent already, and the sweep finds it.
+    """
+    if _broker.open:
+        return False
+    try:
+        task.apply_async(args=args)
+    except (OperationalError, OSError) as error:
+        _broker.trip()
+        _log.warning("broker: %s not enqueued, the sweep will: %s", task.name, error)
+        return False
+    return True
+
+
+@shared_task(name="vimeo_api.tasks.delete")  # type: ignore[untyped-decorator]
+def delete(file_ids: list[int]) -> None:
+    """Remove the bytes of files that are gone."""
+    upkeep.purge(file_ids)
+
+
+@shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Settle the leases and enqueue the purges that are due."""
+    upkeep.settle_leases()
+    while batch := lifecycle.claim_purges(BATCH):
+        enqueue(delete, list(batch))

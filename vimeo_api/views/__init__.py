@@ -1,0 +1,42 @@
+"""The dialects: one module each, siblings that never import each other. A new one is a line in SURFACES."""
+
+from flask import Flask, Request, Response, jsonify, request
+
+from vimeo_api.views import streams, vimeo
+from vimeo_api.web import problems
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.surface import Surface
+
+SURFACES: tuple[Surface, ...] = (vimeo.surface, streams.surface)
+
+_OWNERS = {segment: surface for surface in SURFACES for segment in surface.first_segments}
+
+
+def init_app(app: Flask) -> None:
+    """Register the surfaces, and send every error, unrouted ones included, to the surface that owns the path."""
+    for surface in SURFACES:
+        app.register_blueprint(surface.blueprint)
+
+    @app.errorhandler(Exception)
+    def answer(error: Exception) -> Response:
+        return _worded(problems.from_exception(error))
+
+
+def owner(path: str) -> Surface | None:
+    """Return the surface that owns a path, by its first segment."""
+    return _OWNERS.get(path.lstrip("/").split("/", 1)[0])
+
+
+def subject_of(req: Request) -> tuple[str, str]:
+    """Return surface and key of the file that a request is about, each "" where there is none."""
+    surface = owner(req.path)
+    key = (req.view_args or {}).get("key", "")
+    return (surface.name if surface else "", key)
+
+
+def _worded(problem: Problem) -> Response:
+    surface = owner(request.path)
+    response = surface.render(problem) if surface else jsonify(error=problem.phrase)
+    response.status_code = problem.status
+    response.headers.update(problem.headers)
+    return response

@@ -1,0 +1,73 @@
+"""The surface `vimeo`: one-time files, protected by a password if their owner wishes.
+
+    PUT  /vimeo/api/v1.0/file           multipart: a file, optionally `password`  → 201 and the link
+    GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423
+
+Departures from its document: the hash is random where md5(name + time) could be guessed; the password is hashed
+with argon2id, not SHA-256, and may come as `X-File-Password` or by Basic too, so that it need not stand in a URL;
+a file counts as downloaded once all of it was sent, and 423 says that somebody else is downloading it just now.
+A client that shows the `X-Download-Grant` it was given may resume its own download, in ranges if it likes.
+"""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from vimeo_api import services
+from vimeo_api.core.policy import Policy
+from vimeo_api.web import delivery, receive
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.surface import Surface
+
+POLICY = Policy("vimeo", one_time=True)
+
+blueprint = Blueprint("vimeo", __name__, url_prefix="/vimeo/api/v1.0")
+
+# The document's own spelling.
+_PHRASES = {
+    HTTPStatus.METHOD_NOT_ALLOWED: "Method not Allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity too Large",
+}
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem as this surface does: `{"error": "Not Found"}`."""
+    response = jsonify(error=_PHRASES.get(HTTPStatus(problem.status), problem.phrase))
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Basic realm="file", charset="UTF-8"'  # RFC 7617
+    return response
+
+
+surface = Surface("vimeo", frozenset({"vimeo"}), blueprint, render)
+
+
+@blueprint.put("/file")
+def upload() -> tuple[Response, int]:
+    """Store a file and answer its link."""
+    with receive.form(POLICY.max_bytes) as form:
+        key = services.upload(POLICY, form.staging, name=form.filename, password=form.fields.get("password"))
+    link = url_for("vimeo.download", key=key, _external=True)
+    return jsonify(status="File Uploaded Successfully", url=link), HTTPStatus.CREATED
+
+
+@blueprint.get("/file/<key>")
+def download(key: str) -> Response:
+    """Send a file; the first complete download uses it up."""
+    return delivery.send(
+        services.open_download(
+            POLICY,
+            key,
+            password=_password(),
+            grant=request.headers.get(delivery.GRANT_HEADER),
+            with_body=request.method == "GET",
+        )
+    )
+
+
+def _password() -> str | None:
+    """Return the password a client sends: as a header, by Basic with any user name, or in the query."""
+    if header := request.headers.get("X-File-Password"):
+        return header.encode("latin-1").decode("utf-8", "replace")  # WSGI hands headers on as Latin-1
+    if request.authorization and request.authorization.password:
+        return request.authorization.password
+    return request.args.get("password")

@@ -1,0 +1,89 @@
+"""The bytes of a request's body, wherever they come from; `receive` makes something of them.
+
+In production nginx has spooled the whole body before we are called and names the file in `X_BODY_FILE`, which no
+client can set: parameters made from headers begin with HTTP_. In the embedded profile the body streams in from
+`wsgi.input`. Nothing may touch `request.form`, `files` or `values`: they would read the body first.
+Sources: RFC 9112 section 6 (body length), PEP 3333, ngx_http_core_module (client_body_in_file_only).
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flask import request
+from werkzeug.exceptions import ClientDisconnected
+
+from vimeo_api.core import storage
+from vimeo_api.core.errors import Malformed, TooLarge
+from vimeo_api.extensions import settings
+
+CHUNK = 64 * 1024  # bytes per read; larger ones were slower
+LINGER_SECONDS = 30  # how long a refused body is read on, so that the client sees the answer; nginx's lingering_time
+
+Read = Callable[[int], bytes]  # like BinaryIO.read: b"" is the end
+
+
+@contextmanager
+def opened(max_bytes: int) -> Iterator[Read]:
+    """Give a reader of the current request's body.
+
+    The block may raise Malformed or TooLarge to refuse the body. The reader raises Malformed for a body that ends
+    early, and TooLarge once it is longer than max_bytes, before its first byte where the length is announced.
+    """
+    with _spooled() if settings.behind_nginx else _streamed(max_bytes) as read:
+        yield _bounded(read, max_bytes)
+
+
+@contextmanager
+def _spooled() -> Iterator[Read]:
+    path = request.environ.get("X_BODY_FILE")
+    if not path:  # nginx makes no file for an empty body
+        yield lambda _size: b""
+        return
+    with storage.adopt(Path(path)) as body:
+        yield lambda size: os.read(body.descriptor, size)
+
+
+@contextmanager
+def _streamed(max_bytes: int) -> Iterator[Read]:
+    if (request.content_length or 0) > max_bytes:
+        _linger()
+        raise TooLarge
+    try:
+        yield _read_stream
+    except (Malformed, TooLarge):
+        _linger()
+        raise
+
+
+def _read_stream(size: int) -> bytes:
+    try:
+        return request.stream.read(size)
+    except (ClientDisconnected, OSError) as error:
+        raise Malformed("The body is shorter than announced.") from error
+
+
+def _linger() -> None:
+    """Read and drop what still comes: closing on unread bytes would reset the connection and lose the answer."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    try:
+        while time.monotonic() < deadline and _read_stream(CHUNK):
+            pass
+    except Malformed:
+        return  # the client is gone, nobody is left to see the answer
+
+
+def _bounded(read: Read, max_bytes: int) -> Read:
+    left = max_bytes
+
+    def bounded(size: int) -> bytes:
+        nonlocal left
+        data = read(size)
+        left -= len(data)
+        if left < 0:
+            raise TooLarge
+        return data
+
+    return bounded

@@ -1,0 +1,162 @@
+"""The only door by which bytes of files leave, with the same headers whoever sends them.
+
+In production nginx sends them: our answer names an internal location in X-Accel-Redirect. In the embedded profile
+Python sends them and reports the end itself. Sources: RFC 6266 (Content-Disposition), RFC 9110 (ranges,
+conditionals), nginx X-Accel.
+"""
+
+import mimetypes
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import BinaryIO
+from urllib.parse import quote
+
+from flask import Response, current_app, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+
+from vimeo_api.core import deliveries, storage
+from vimeo_api.core.deliveries import Sent, Ticket
+from vimeo_api.core.errors import NotThere
+from vimeo_api.extensions import settings
+from vimeo_api.services import Download
+from vimeo_api.web import connections
+
+GRANT_HEADER = "X-Download-Grant"
+SEND_CHUNK = 64 * 1024  # bytes
+
+# The system's own tables differ from host to host; these are Python's.
+_types = mimetypes.MimeTypes(filenames=())
+_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+
+
+def content_type(name: str) -> str:
+    """Return the media type that a file name suggests."""
+    kind, encoding = _types.guess_type(f"_/{name}")
+    if encoding:
+        return _COMPRESSED.get(encoding, "application/octet-stream")
+    return kind or "application/octet-stream"
+
+
+def content_disposition(name: str) -> str:
+    """Return the RFC 6266 header that makes clients save the file under its name.
+
+    Clients that do not know `filename*` get the name in ASCII, with `_` for what has no equivalent.
+    """
+    plain = unicodedata.normalize("NFKD", name)
+    ascii_name = "".join(
+        c if " " <= c <= "~" and c not in '"\\%' else "_" for c in plain if not unicodedata.combining(c)
+    )
+    header = f'attachment; filename="{ascii_name}"'
+    return header if ascii_name == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def send(download: Download) -> Response:
+    """Answer the current request with the bytes of a file that a service has decided to send."""
+    headers = Headers(
+        {
+            "Content-Type": content_type(download.name),
+            "Content-Disposition": content_disposition(download.name),
+            # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "Cache-Control": "private, no-store",
+        }
+    )
+    if download.ticket:
+        headers[GRANT_HEADER] = download.ticket.grant
+    response = _by_nginx(download) if settings.behind_nginx else _by_python(download)
+    response.headers.update(headers)
+    return response
+
+
+def _by_nginx(download: Download) -> Response:
+    response = Response()
+    # `/_once/` keeps the journal, `/_store/` does not; nginx percent-decodes the path.
+    location = "/_once/" if download.ticket else "/_store/"
+    response.headers["X-Accel-Redirect"] = location + quote(storage.relative(download.surface, download.blob))
+    if download.ticket:
+        response.headers["X-Ticket"] = str(download.ticket)
+    return response
+
+
+def _by_python(download: Download) -> Response:
+    file = _opened(download)
+    status = os.fstat(file.fileno())
+    response = Response()
+    # nginx's own ETag, so that a client sees no difference: mtime and size in hexadecimal.
+    response.set_etag(f"{int(status.st_mtime):x}-{status.st_size:x}")
+    response.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+    response.content_length = status.st_size
+    body = FileBody(file, end=_reporter(download.ticket))
+    try:
+        response.make_conditional(request, accept_ranges=_one_range(), complete_length=status.st_size)
+    except HTTPException:  # 416
+        body.close()
+        raise
+    del response.headers["Date"]  # the server writes its own
+    if response.status_code in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        span = response.content_range
+        body.limit(span.start or 0, span.stop or 0) if span else body.limit(0, status.st_size)
+    response.response = body
+    return response
+
+
+def _one_range() -> bool:
+    # Several ranges at once are answered by the whole file, here and by nginx (max_ranges 1): RFC 9110, 14.2.
+    return "," not in request.headers.get("Range", "")
+
+
+def _opened(download: Download) -> BinaryIO:
+    try:
+        return storage.path(download.surface, download.blob).open("rb", buffering=0)
+    except FileNotFoundError:
+        raise NotThere from None
+
+
+class FileBody:
+    """A span of a file as a WSGI iterable that knows, when it is closed, whether all of it was taken."""
+
+    def __init__(self, file: BinaryIO, *, end: Callable[[tuple[int, int], bool], None]) -> None:
+        """Call `end` once, at the close, with the span given out and whether that was all of it."""
+        self._file = file
+        self._end = end
+        self._start = self._position = self._stop = 0
+        self._whole = False
+
+    def limit(self, start: int, stop: int) -> None:
+        """Give out the bytes from `start` up to but not including `stop`; before this, none."""
+        self._file.seek(start)
+        self._start = self._position = start
+        self._stop = stop
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._position < self._stop:
+            data = self._file.read(min(SEND_CHUNK, self._stop - self._position))
+            if not data:
+                return
+            yield data
+            self._position += len(data)
+        # Reached only when the server has come back for more, so the last piece is written as well.
+        self._whole = True
+
+    def close(self) -> None:
+        """Close the file and report; the WSGI server calls this whatever happened (PEP 3333)."""
+        if not self._file.closed:
+            self._file.close()
+            self._end((self._start, self._position), self._whole)
+
+
+def _reporter(ticket: Ticket | None) -> Callable[[tuple[int, int], bool], None]:
+    """Return what tells `deliveries` how an answer ended; it runs after the request, so it holds what it needs."""
+    app, connection = current_app._get_current_object(), request.environ["werkzeug.socket"]  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def report(span: tuple[int, int], whole: bool) -> None:  # noqa: FBT001
+        if ticket is not None:
+            with app.app_context():
+                deliveries.handle(Sent(ticket, span, complete=whole and connections.drained(connection)))
+
+    return report

@@ -1,0 +1,66 @@
+"""Errors as HTTP: one table from what went wrong to a status; each surface words the rest in its own dialect."""
+
+import logging
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from vimeo_api.core import errors
+
+_log = logging.getLogger(__name__)
+
+STATUSES: dict[type[Exception], HTTPStatus] = {
+    errors.Malformed: HTTPStatus.BAD_REQUEST,
+    errors.WrongPassword: HTTPStatus.UNAUTHORIZED,
+    errors.NotThere: HTTPStatus.NOT_FOUND,
+    errors.Gone: HTTPStatus.GONE,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.Leased: HTTPStatus.LOCKED,
+    errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    # The database is down or restarting; its message may quote parameters, so it stays in here.
+    DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
+    PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a surface needs to word an error."""
+
+    status: int
+    reason: str  # a sentence, or "" where the status says it all
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def phrase(self) -> str:
+        """The standard name of the status."""
+        return HTTPStatus(self.status).phrase
+
+
+def from_exception(error: Exception) -> Problem:
+    """Return the problem that an exception means to the client; what nobody foresaw is logged and a 500."""
+    if isinstance(error, HTTPException):
+        return _from_http(error)
+    for kind, status in STATUSES.items():
+        if isinstance(error, kind):
+            return _from_known(error, status)
+    _log.error("unforeseen", exc_info=error)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "")
+
+
+def _from_known(error: Exception, status: HTTPStatus) -> Problem:
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        _log.warning("unavailable: %s", type(error).__name__)
+        return Problem(status, "", {"Retry-After": "2"})
+    if isinstance(error, errors.Leased):
+        return Problem(status, str(error), {"Retry-After": str(error.retry_after)})
+    return Problem(status, str(error))
+
+
+def _from_http(error: HTTPException) -> Problem:
+    kept = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
+    return Problem(error.code or HTTPStatus.INTERNAL_SERVER_ERROR, error.description or "", kept)

@@ -1,0 +1,121 @@
+"""The 4XX cache: a refusal that was computed once is answered from Redis until something makes it wrong.
+
+A pair of hooks around every GET and HEAD, wired in `app`. A cached refusal is bound to the generation of the file
+that it is about (`core.generations`) and to all of the request that it depends on, credentials included, under a
+key that tells nothing about them. When the cache is down, slow or damaged, requests go on without it.
+"""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Request, Response, g, request
+
+from vimeo_api.core import generations, identifiers
+from vimeo_api.core.breaker import Breaker
+from vimeo_api.core.generations import CacheErrors
+from vimeo_api.extensions import cache, settings
+
+# Which refusals are kept, and for how many seconds. Not kept: 408, 413 (about the body), 409, 412, 416, 423, 425
+# (true for a moment only), 429 (counted elsewhere).
+KEPT: dict[int, int] = {
+    HTTPStatus.BAD_REQUEST: 30,  # a GET that cannot be understood stays so
+    HTTPStatus.UNAUTHORIZED: 60,  # saves 25 ms of argon2; the password is part of the key
+    HTTPStatus.NOT_FOUND: 30,  # short, because keys nobody ever makes fill the cache
+    HTTPStatus.METHOD_NOT_ALLOWED: 60,  # only a new release changes it
+    HTTPStatus.GONE: 60,  # for good
+}
+
+# Headers that make up an answer; everything else is the server's.
+_KEPT_HEADERS = ("Content-Type", "Allow", "WWW-Authenticate", "X-Content-Type-Options")
+
+SubjectOf = Callable[[Request], tuple[str, str]]
+
+_log = logging.getLogger(__name__)
+_breaker = Breaker(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """What a request found in the cache before its view ran."""
+
+    key: str
+    generation_key: str
+    generation: str | None
+
+
+def init_app(app: Flask, subject_of: SubjectOf) -> None:
+    """Wire the hooks; `subject_of` names surface and key of the file that a request is about."""
+
+    @app.before_request
+    def answer_known_refusal() -> Response | None:
+        return _known(subject_of) if request.method in {"GET", "HEAD"} else None
+
+    @app.after_request
+    def keep_refusal(response: Response) -> Response:
+        lookup: _Lookup | None = g.pop("refusal_lookup", None)
+        if lookup is not None and response.status_code in KEPT:
+            _keep(lookup, response)
+        return response
+
+
+def _known(subject_of: SubjectOf) -> Response | None:
+    if _breaker.open:
+        return None
+    key, generation_key = _key(request), generations.cache_key(*subject_of(request))
+    try:
+        generation, entry = cache.get_many(generation_key, key)
+    except CacheErrors as error:
+        _tripped(error)
+        return None
+    if generation is not None and isinstance(entry, dict) and entry.get("generation") == generation:
+        return Response(entry["body"], entry["status"], entry["headers"])
+    g.refusal_lookup = _Lookup(key, generation_key, generation)
+    return None
+
+
+def _keep(lookup: _Lookup, response: Response) -> None:
+    try:
+        if lookup.generation is None:
+            # Whoever plants the generation does not keep its own answer, which may be older than the planting.
+            cache.add(lookup.generation_key, identifiers.random_hex(), timeout=generations.LIFETIME)
+        else:
+            cache.set(lookup.key, _entry(lookup.generation, response), timeout=KEPT[response.status_code])
+    except CacheErrors as error:
+        _tripped(error)
+
+
+def _entry(generation: str, response: Response) -> dict[str, Any]:
+    return {
+        "generation": generation,
+        "status": response.status_code,
+        "headers": {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers},
+        "body": response.get_data(as_text=True),
+    }
+
+
+def _key(req: Request) -> str:
+    """Return a key that only this service can make, over everything that the answer may depend on."""
+    parts = (
+        req.method,
+        req.path,
+        *sorted(f"{name}={value}" for name, value in req.args.items(multi=True)),
+        req.headers.get("Authorization", ""),
+        req.headers.get("X-File-Password", ""),
+        req.headers.get("X-Download-Grant", ""),
+        req.headers.get("Accept", ""),
+    )
+    message = "\0".join(f"{len(part)}:{part}" for part in parts)
+    return (
+        "refusal:"
+        + hmac.new(settings.secret_key.encode(), message.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+    )
+
+
+def _tripped(error: Exception) -> None:
+    _breaker.trip()
+    _log.warning("cache: going on without it: %s", type(error).__name__)

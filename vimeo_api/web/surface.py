@@ -1,0 +1,18 @@
+"""What a dialect is to the rest: a name, the paths it owns, its routes, and how it words a problem."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Blueprint, Response
+
+from vimeo_api.web.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One HTTP dialect over the core."""
+
+    name: str
+    first_segments: frozenset[str]  # it owns every path that begins with one of these segments
+    blueprint: Blueprint
+    render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
