@@ -1,6 +1,7 @@
 """The commands behind manage.py."""
 
 import logging
+import os
 
 import click
 from flask import Flask
@@ -15,6 +16,9 @@ def _app(**overrides: object) -> Flask:
     try:
         settings = config.load({name: str(value) for name, value in overrides.items() if value is not None})
         logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        for talkative in ("alembic", "celery"):
+            logging.getLogger(talkative).setLevel(logging.WARNING)
+        os.umask(0o077)  # what we write is for this user alone
         return create_app(settings)
     except config.ConfigError as error:
         raise click.ClickException(str(error)) from None

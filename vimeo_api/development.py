@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import flask_migrate
 from celery.beat import EmbeddedService
+from celery.exceptions import SecurityWarning
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -114,16 +116,10 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
     if until_stdin_ends:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     EmbeddedService(celery, thread=True).start()
-    celery.worker_main(
-        [
-            "worker",
-            "--pool=threads",
-            "--concurrency=4",
-            "--loglevel=WARNING",
-            "--without-mingle",
-            "--without-gossip",
-        ]
-    )
+    options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
+    # Celery warns of root because of pickle; our messages are JSON.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    celery.worker_main(["--quiet", "worker", *options])
 
 
 def _stop_when_stdin_ends() -> None:

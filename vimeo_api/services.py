@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vimeo_api.core import catalog, deliveries, identifiers, lifecycle, passwords, storage
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.deliveries import Ticket
-from vimeo_api.core.errors import Gone, Leased, NotThere, TooLarge
+from vimeo_api.core.errors import Gone, Leased, NotThere, TooLarge, WrongPassword
 from vimeo_api.core.models import Status
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
@@ -59,7 +59,8 @@ def open_download(policy: Policy, key: str, *, password: str | None, grant: str 
     is taken. Raises, in this order: NotThere, Gone, WrongPassword, Leased.
     """
     entry = _present(policy, key, grant)
-    passwords.verify(entry.password_hash, password)
+    if not passwords.matches(entry.password_hash, password):
+        raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
     ticket = None
     if policy.one_time and with_body:
         ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, grant)
@@ -69,7 +70,8 @@ def open_download(policy: Policy, key: str, *, password: str | None, grant: str 
 def _present(policy: Policy, key: str, grant: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is not None and entry.status == Status.LEASED:
-        # The download may have ended a moment ago; what nginx wrote down about it is older than this request.
+        # The download may have ended a moment ago: what was written down about it is older than this request.
+        deliveries.endings.wait(entry.id)
         deliveries.catch_up()
         entry = catalog.find(policy.surface, key)
     if entry is None:

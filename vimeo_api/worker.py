@@ -3,5 +3,6 @@
 from vimeo_api.app import create_app
 
 celery = create_app().extensions["celery"]
-# A worker has time: it waits for a slow broker where a request must not.
-celery.conf.broker_transport_options = {"socket_timeout": 10, "socket_connect_timeout": 5}
+if celery.conf.broker_transport_options:
+    # A worker has time: it waits for a slow broker where a request must not.
+    celery.conf.broker_transport_options = {"socket_timeout": 10, "socket_connect_timeout": 5}

@@ -6,6 +6,8 @@ arrive here as a `Sent`. Handling one twice changes nothing.
 
 import logging
 import re
+import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -21,6 +23,7 @@ _log = logging.getLogger(__name__)
 _TICKET = re.compile(r"(\d{1,18}):([0-9a-f]{32}):(\d{1,9})")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/\d+")
 _OK, _PARTIAL = 200, 206
+ENDING_SECONDS = 1  # how long a request that meets a lease waits for a download that is about to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,35 @@ def catch_up() -> None:
     """Handle what nginx has written down since; the embedded profile has no journal and nothing to do."""
     if settings.journal is not None:
         journal.read_new(settings.journal, _handle_lines)
+
+
+class Endings:
+    """Answers of this process whose last piece is being written, so that a client that has it may be back already."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._files: Counter[int] = Counter()
+        self._ended = threading.Condition()
+
+    def begin(self, file_id: int) -> None:
+        """Note it before the last piece is written."""
+        with self._ended:
+            self._files[file_id] += 1
+
+    def end(self, file_id: int) -> None:
+        """Note that the answer has been handled."""
+        with self._ended:
+            self._files[file_id] -= 1
+            self._files += Counter()  # drops what is back at zero
+            self._ended.notify_all()
+
+    def wait(self, file_id: int) -> None:
+        """Wait for the answers of a file that are ending; not long, for the last piece may be stuck as any other."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._files[file_id], timeout=ENDING_SECONDS)
+
+
+endings = Endings()
 
 
 def handle(sent: Sent) -> None:

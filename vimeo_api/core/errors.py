@@ -7,6 +7,8 @@ Services and core raise these, views never do.
 class PipelineError(Exception):
     """The base of all errors that a client is told about."""
 
+    lasting = True  # the same request would be refused the same way until something is changed
+
 
 class Malformed(PipelineError):
     """The request cannot be understood; the message says why."""
@@ -27,13 +29,20 @@ class Gone(PipelineError):
 class WrongPassword(PipelineError):
     """The file is protected, and the password is missing or wrong."""
 
+    def __init__(self, *, lasting: bool = True) -> None:
+        """Note whether the file may be used up any moment, which would be the stronger reason."""
+        super().__init__("The password is missing or wrong.")
+        self.lasting = lasting
+
 
 class Leased(PipelineError):
     """Somebody else is downloading this one-time file just now."""
 
+    lasting = False
+
     def __init__(self, retry_after: int) -> None:
         """Remember after how many seconds a retry makes sense."""
-        super().__init__("being downloaded")
+        super().__init__("Somebody is downloading this file.")
         self.retry_after = retry_after
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, case, or_, select, update
 
 from vimeo_api.core import database, generations
 from vimeo_api.core.catalog import now
@@ -23,8 +23,9 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.GONE: frozenset({Status.AVAILABLE, Status.LEASED}),
 }
 
-# What a refused client is told changes with these; a lease and its end only ever concern a 423, which is not cached.
-_CHANGES_REFUSALS = frozenset({Status.GONE})
+# What a refused client is told may change from here on. From a lease on the file may be used up without our
+# knowing yet, so a remembered 401 could hide a 410; `services` lets none be remembered while it lasts.
+_CHANGES_REFUSALS = frozenset({Status.LEASED, Status.GONE})
 
 RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
@@ -60,8 +61,7 @@ def lease(file_id: int, grant: str, *, seconds: float) -> int | None:
         grant=grant,
         due_at=now() + timedelta(seconds=seconds),
         answers=File.answers + 1,
-        # Known from the row itself: whoever shows the grant of a running lease resumes.
-        resumed=and_(File.grant == grant, File.status == Status.LEASED),
+        resumed=case((File.grant == grant, True), else_=False),
     )
 
 

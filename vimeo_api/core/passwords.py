@@ -3,7 +3,7 @@
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from vimeo_api.core.errors import Malformed, WrongPassword
+from vimeo_api.core.errors import Malformed
 
 MAX_PASSWORD_BYTES = 1024  # longer ones only serve to keep the hasher busy
 
@@ -21,16 +21,13 @@ def hashed(password: str) -> str:
     return _hasher.hash(password)
 
 
-def verify(expected: str | None, password: str | None) -> None:
-    """Check a password against the hash that its file was stored with; an unprotected file has None.
-
-    Raises WrongPassword when it is missing or wrong.
-    """
+def matches(expected: str | None, password: str | None) -> bool:
+    """Return whether a password fits the hash that its file was stored with; None is an unprotected file."""
     if expected is None:
-        return
+        return True
     if not password or len(password.encode()) > MAX_PASSWORD_BYTES:
-        raise WrongPassword
+        return False
     try:
-        _hasher.verify(expected, password)
+        return _hasher.verify(expected, password)
     except VerificationError:
-        raise WrongPassword from None
+        return False

@@ -7,14 +7,15 @@ conditionals), nginx X-Accel.
 
 import mimetypes
 import os
+import socket
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import BinaryIO
 from urllib.parse import quote
 
-from flask import Response, current_app, request
+from flask import Flask, Response, current_app, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
@@ -91,7 +92,7 @@ def _by_python(download: Download) -> Response:
     response.set_etag(f"{int(status.st_mtime):x}-{status.st_size:x}")
     response.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
     response.content_length = status.st_size
-    body = FileBody(file, end=_reporter(download.ticket))
+    body = FileBody(file, Reporter(download.ticket))
     try:
         response.make_conditional(request, accept_ranges=_one_range(), complete_length=status.st_size)
     except HTTPException:  # 416
@@ -117,46 +118,62 @@ def _opened(download: Download) -> BinaryIO:
         raise NotThere from None
 
 
-class FileBody:
-    """A span of a file as a WSGI iterable that knows, when it is closed, whether all of it was taken."""
+class Reporter:
+    """Tells `deliveries` how an answer of the embedded server ends; it outlives the request and holds what it needs."""
 
-    def __init__(self, file: BinaryIO, *, end: Callable[[tuple[int, int], bool], None]) -> None:
-        """Call `end` once, at the close, with the span given out and whether that was all of it."""
+    def __init__(self, ticket: Ticket | None) -> None:
+        """Report under this ticket; without one there is nothing to report."""
+        self._ticket = ticket
+        self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        self._connection: socket.socket = request.environ["werkzeug.socket"]
+        self._ending = False
+
+    def before_last(self) -> None:
+        """Note that the next piece is the last one."""
+        if self._ticket:
+            self._ending = True
+            deliveries.endings.begin(self._ticket.file_id)
+
+    def closed(self, span: tuple[int, int], *, whole: bool) -> None:
+        """Report the bytes that were written, and whether they were all of the answer."""
+        if self._ticket is None:
+            return
+        try:
+            with self._app.app_context():
+                complete = whole and connections.drained(self._connection)
+                deliveries.handle(Sent(self._ticket, span, complete=complete))
+        finally:
+            if self._ending:
+                deliveries.endings.end(self._ticket.file_id)
+
+
+class FileBody:
+    """A span of a file as a WSGI iterable that reports, when it is closed, whether all of it was taken."""
+
+    def __init__(self, file: BinaryIO, reporter: Reporter) -> None:
+        """Give out nothing until `limit` says what."""
         self._file = file
-        self._end = end
+        self._reporter = reporter
         self._start = self._position = self._stop = 0
         self._whole = False
 
     def limit(self, start: int, stop: int) -> None:
-        """Give out the bytes from `start` up to but not including `stop`; before this, none."""
+        """Give out the bytes from `start` up to but not including `stop`."""
         self._file.seek(start)
         self._start = self._position = start
         self._stop = stop
 
     def __iter__(self) -> Iterator[bytes]:
-        while self._position < self._stop:
-            data = self._file.read(min(SEND_CHUNK, self._stop - self._position))
-            if not data:
-                return
+        while data := self._file.read(min(SEND_CHUNK, self._stop - self._position)):
+            if self._position + len(data) == self._stop:
+                self._reporter.before_last()
             yield data
             self._position += len(data)
         # Reached only when the server has come back for more, so the last piece is written as well.
-        self._whole = True
+        self._whole = self._position == self._stop
 
     def close(self) -> None:
         """Close the file and report; the WSGI server calls this whatever happened (PEP 3333)."""
         if not self._file.closed:
             self._file.close()
-            self._end((self._start, self._position), self._whole)
-
-
-def _reporter(ticket: Ticket | None) -> Callable[[tuple[int, int], bool], None]:
-    """Return what tells `deliveries` how an answer ended; it runs after the request, so it holds what it needs."""
-    app, connection = current_app._get_current_object(), request.environ["werkzeug.socket"]  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def report(span: tuple[int, int], whole: bool) -> None:  # noqa: FBT001
-        if ticket is not None:
-            with app.app_context():
-                deliveries.handle(Sent(ticket, span, complete=whole and connections.drained(connection)))
-
-    return report
+            self._reporter.closed((self._start, self._position), whole=self._whole)

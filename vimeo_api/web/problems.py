@@ -56,9 +56,12 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         _log.warning("unavailable: %s", type(error).__name__)
         return Problem(status, "", {"Retry-After": "2"})
+    headers = {}
     if isinstance(error, errors.Leased):
-        return Problem(status, str(error), {"Retry-After": str(error.retry_after)})
-    return Problem(status, str(error))
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.PipelineError) and not error.lasting:
+        headers["Cache-Control"] = "no-store"
+    return Problem(status, str(error), headers)
 
 
 def _from_http(error: HTTPException) -> Problem:

@@ -58,7 +58,7 @@ def init_app(app: Flask, subject_of: SubjectOf) -> None:
     @app.after_request
     def keep_refusal(response: Response) -> Response:
         lookup: _Lookup | None = g.pop("refusal_lookup", None)
-        if lookup is not None and response.status_code in KEPT:
+        if lookup is not None and response.status_code in KEPT and not response.cache_control.no_store:
             _keep(lookup, response)
         return response
 

@@ -1,0 +1,36 @@
+"""Fixtures: the embedded app in this process for unit tests, the real service in both profiles for the rest."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import pytest
+from flask import Flask
+
+from tests.services import ROOT, Service, running
+from vimeo_api import config
+from vimeo_api.app import create_app
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The embedded app on a fresh folder and database, inside its context."""
+    settings = config.load({"DATA_DIR": str(tmp_path / "data"), "PROFILE": "embedded"})
+    app = create_app(settings)
+    with app.app_context():
+        flask_migrate.upgrade(str(ROOT / "migrations"))
+        yield app
+
+
+@pytest.fixture(scope="session", params=["embedded", "production"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real service, once per profile for all tests that leave it as they find it."""
+    with running(request.param, tmp_path_factory.mktemp(request.param) / "data") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The production stack alone, for tests of its own parts."""
+    with running("production", tmp_path_factory.mktemp("stack") / "data") as service:
+        yield service

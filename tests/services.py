@@ -1,0 +1,92 @@
+"""The real service under test: started as a user starts it, on a free port, in a folder of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120
+GRACE_SECONDS = 3
+SETTINGS = {"GRACE_SECONDS": str(GRACE_SECONDS), "LEASE_SECONDS": "8", "LEASE_MIN_RATE": "64MiB"}
+COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack.py"]}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, and what a test may know of its host."""
+
+    profile: str
+    url: str
+    data: Path
+    process: "subprocess.Popen[str]"
+
+    @property
+    def vimeo(self) -> str:
+        return f"{self.url}/vimeo/api/v1.0/file"
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def stored(self) -> set[Path]:
+        """Return the files whose bytes lie in the store."""
+        return {path for path in (self.data / "store").rglob("*") if path.is_file()}
+
+    def spooled(self) -> set[Path]:
+        return set((self.data / "incoming").iterdir())
+
+    def logs(self) -> str:
+        folder = self.data / "log"
+        texts = [path.read_text(errors="replace") for path in folder.glob("*")] if folder.exists() else []
+        return "\n".join([*texts, (self.data.parent / f"{self.data.name}.out").read_text()])
+
+
+@contextmanager
+def running(profile: str, data: Path, **settings: str) -> Iterator[Service]:
+    """Run the service for the length of the block; fail if it does not start or does not end when told to."""
+    port = free_port()
+    environ = {**os.environ, **SETTINGS, **settings, "PORT": str(port), "DATA_DIR": str(data), "PROFILE": profile}
+    output = data.parent / f"{data.name}.out"
+    with output.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, *COMMANDS[profile]],
+            cwd=ROOT,
+            env=environ,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            await_(lambda: process.poll() is not None or " is ready on " in output.read_text(), START_SECONDS)
+            assert process.poll() is None, output.read_text()
+            yield Service(profile, f"http://127.0.0.1:{port}", data, process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def await_(condition: Callable[[], T], seconds: float = 30) -> T:
+    """Return the condition's first true value; fail if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
