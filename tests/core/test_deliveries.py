@@ -1,0 +1,148 @@
+"""What the journal tells and what follows; every line is read twice to see that this changes nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete
+
+from vimeo_api import config
+from vimeo_api.core import catalog, database, deliveries, journal, lifecycle
+from vimeo_api.core.deliveries import Ticket
+from vimeo_api.core.models import JournalFile, Status
+
+A = "a" * 32
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def log(app: Flask, tmp_path: Path) -> Path:
+    """An app that reads a journal, as production does."""
+    path = tmp_path / "journal" / "deliveries.log"
+    path.parent.mkdir()
+    settings: config.Settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = settings.model_copy(update={"journal": path})
+    return path
+
+
+@pytest.fixture
+def ticket(log: Path) -> Ticket:
+    catalog.add(surface="vimeo", key="k", blob="b", name="n", size=10, password_hash=None)
+    entry = catalog.find("vimeo", "k")
+    assert entry is not None
+    answer = lifecycle.lease(entry.id, A, seconds=60)
+    assert answer is not None
+    return Ticket(entry.id, A, answer)
+
+
+def write(log: Path, told: Ticket | str, **changes: object) -> None:
+    line = {"ticket": str(told), "method": "GET", "status": "200", "sent": "10", "range": "", "completion": "OK"}
+    with log.open("a") as file:
+        file.write(json.dumps(line | changes) + "\n")
+
+
+def status() -> str:
+    entry = catalog.find("vimeo", "k")
+    assert entry is not None
+    return entry.status
+
+
+def catch_up_twice() -> None:
+    deliveries.catch_up()
+    database.changed(delete(JournalFile))
+    deliveries.catch_up()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Status.GONE),
+        ({"sent": "9"}, Status.AVAILABLE),
+        ({"completion": ""}, Status.AVAILABLE),
+        ({"status": "304", "sent": "0"}, Status.AVAILABLE),
+        ({"status": "404", "sent": "22"}, Status.AVAILABLE),
+        ({"status": "416", "sent": "10"}, Status.AVAILABLE),
+        ({"status": "206", "range": "bytes 0-9/10"}, Status.GONE),
+        ({"status": "206", "range": "bytes 0-8/10", "sent": "9"}, Status.AVAILABLE),
+        ({"status": "206", "range": "bytes 0-9/10", "sent": "3"}, Status.AVAILABLE),
+        ({"status": "206", "range": "nonsense"}, Status.AVAILABLE),
+        ({"method": "HEAD"}, Status.LEASED),
+        ({"ticket": ""}, Status.LEASED),
+        ({"ticket": f"999:{A}:1"}, Status.LEASED),
+        ({"sent": "many"}, Status.LEASED),
+    ],
+)
+def test_a_line_means(log: Path, ticket: Ticket, changes: dict[str, str], expected: Status) -> None:
+    write(log, ticket, **changes)
+    catch_up_twice()
+    assert status() == expected
+
+
+def test_ranges_under_one_grant_add_up(log: Path, ticket: Ticket) -> None:
+    for first, last in ((5, 9), (0, 2), (1, 3)):
+        write(log, ticket, status="206", range=f"bytes {first}-{last}/10", sent=str(last + 1 - first))
+        catch_up_twice()
+        assert status() == Status.AVAILABLE
+    write(log, ticket, status="206", range="bytes 4-4/10", sent="1")
+    catch_up_twice()
+    assert status() == Status.GONE
+
+
+def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> None:
+    write(log, ticket, completion="")
+    deliveries.catch_up()
+    assert lifecycle.lease(ticket.file_id, A, seconds=60) == 2
+    database.changed(delete(JournalFile))
+    deliveries.catch_up()
+    assert status() == Status.LEASED
+
+
+def test_lines_are_handled_once_across_rotation(log: Path, app: Flask) -> None:
+    seen: list[str] = []
+
+    def handle(lines: journal.Lines) -> None:
+        seen.extend(str(line["ticket"]) for line in lines)
+
+    write(log, "1")
+    journal.read_new(log, handle)
+    write(log, "2")
+    log.rename(log.with_name("deliveries.log.1"))
+    with log.with_name("deliveries.log.1").open("a") as old:
+        old.write('{"ticket": "3"}\n{"ticket": "4"')  # nginx has not reopened yet, and is in the middle of a line
+    journal.read_new(log, handle)
+    write(log, "5")
+    with log.with_name("deliveries.log.1").open("a") as old:
+        old.write("}\n")
+    assert journal.lag(log) > 0
+    journal.read_new(log, handle)
+    journal.read_new(log, handle)
+    assert sorted(seen) == ["1", "2", "3", "4", "5"]
+    assert journal.lag(log) == 0
+
+
+def test_rubbish_is_passed_over(log: Path, ticket: Ticket) -> None:
+    log.write_bytes(b"\xff\xfe\n[]\n\n{}\nnull\n")
+    write(log, ticket)
+    deliveries.catch_up()
+    assert status() == Status.GONE
+
+
+def test_an_error_leaves_the_lines_for_the_next_reader(log: Path, app: Flask) -> None:
+    write(log, "1")
+
+    def fail(_lines: journal.Lines) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        journal.read_new(log, fail)
+    seen: journal.Lines = []
+    journal.read_new(log, seen.extend)
+    assert len(seen) == 1
+
+
+def test_no_journal_is_nothing_to_read(log: Path, app: Flask) -> None:
+    deliveries.catch_up()
+    log.touch()
+    deliveries.catch_up()

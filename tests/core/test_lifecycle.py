@@ -1,0 +1,86 @@
+"""Every move between the states: who wins, who is too late, what is due."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from vimeo_api.core import catalog, database, lifecycle
+from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core.models import File, Status
+
+A, B = "a" * 32, "b" * 32
+
+
+@pytest.fixture
+def file(app: Flask) -> int:
+    catalog.add(surface="vimeo", key="k", blob="b", name="n", size=10, password_hash=None)
+    return entry().id
+
+
+def entry() -> Entry:
+    found = catalog.find("vimeo", "k")
+    assert found is not None
+    return found
+
+
+def lapse(file_id: int) -> None:
+    database.changed(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
+
+
+def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
+    assert lifecycle.lease(file, A, seconds=60) == 1
+    assert lifecycle.lease(file, B, seconds=60) is None
+    assert lifecycle.lease(file, A, seconds=60) == 2
+    assert (entry().status, entry().grant) == (Status.LEASED, A)
+
+
+def test_a_lapsed_lease_can_be_taken_over(file: int) -> None:
+    lifecycle.lease(file, A, seconds=60)
+    lapse(file)
+    assert lifecycle.lease(file, B, seconds=60) == 2
+    assert entry().grant == B
+
+
+def test_the_sweep_ends_lapsed_leases_only(file: int) -> None:
+    lifecycle.lease(file, A, seconds=60)
+    assert lifecycle.give_back_lapsed() == 0
+    lapse(file)
+    assert lifecycle.give_back_lapsed() == 1
+    assert entry().status == Status.AVAILABLE
+
+
+def test_only_the_last_answer_of_the_holder_gives_back(file: int) -> None:
+    lifecycle.lease(file, A, seconds=60)
+    lifecycle.lease(file, A, seconds=60)
+    assert not lifecycle.give_back(file, A, 1, even_resumed=True)
+    assert not lifecycle.give_back(file, B, 2, even_resumed=True)
+    assert not lifecycle.give_back(file, A, 2, even_resumed=False)
+    assert lifecycle.give_back(file, A, 2, even_resumed=True)
+    assert not lifecycle.give_back(file, A, 2, even_resumed=True)
+
+
+def test_a_file_is_used_up_once_even_after_its_lease_was_taken_over(file: int) -> None:
+    lifecycle.lease(file, A, seconds=60)
+    lapse(file)
+    lifecycle.lease(file, B, seconds=60)
+    assert lifecycle.use_up(file, A, grace_seconds=0)
+    assert not lifecycle.use_up(file, B, grace_seconds=0)
+    assert (entry().status, entry().grant) == (Status.GONE, A)
+    assert lifecycle.lease(file, B, seconds=60) is None
+    assert not lifecycle.give_back(file, A, 1, even_resumed=True)
+
+
+def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> None:
+    lifecycle.lease(file, A, seconds=60)
+    lifecycle.use_up(file, A, grace_seconds=60)
+    assert lifecycle.claim_purges(10) == []
+    lapse(file)
+    assert lifecycle.claim_purges(10) == [file]
+    assert lifecycle.claim_purges(10) == []
+    lapse(file)
+    assert lifecycle.claim_purges(10) == [file]
+    lifecycle.purged([file])
+    assert entry().purged_at is not None
+    assert entry().due_at is None

@@ -1,0 +1,108 @@
+"""The disk: what is published stays, what is not is gone."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from vimeo_api.core import storage
+from vimeo_api.core.errors import Malformed, StorageFull
+from vimeo_api.extensions import settings
+
+
+def test_published_bytes_outlive_their_staging(app: Flask) -> None:
+    with storage.stage() as staging:
+        staging.write(b"abc")
+        staging.write(b"def")
+        assert staging.size == 6
+        storage.publish(staging, "vimeo", "blob")
+    path = settings.store_dir / "vimeo" / "bl" / "blob"
+    assert path.read_bytes() == b"abcdef"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_nlink == 1
+    assert list(settings.spool_dir.iterdir()) == []
+
+
+def test_unpublished_bytes_are_discarded(app: Flask) -> None:
+    with pytest.raises(ConnectionError), storage.stage() as staging:
+        staging.write(b"abc")
+        raise ConnectionError
+    assert list(settings.spool_dir.iterdir()) == []
+
+
+def test_it_refuses_to_overwrite(app: Flask) -> None:
+    for content, expected in ((b"one", None), (b"two", FileExistsError)):
+        with storage.stage() as staging:
+            staging.write(content)
+            if expected is None:
+                storage.publish(staging, "vimeo", "blob")
+            else:
+                with pytest.raises(expected):
+                    storage.publish(staging, "vimeo", "blob")
+    assert storage.path("vimeo", "blob").read_bytes() == b"one"
+
+
+def test_removing_what_is_not_there_is_done(app: Flask) -> None:
+    storage.remove("vimeo", "blob")
+    with storage.stage() as staging:
+        storage.publish(staging, "vimeo", "blob")
+    storage.remove("vimeo", "blob")
+    storage.remove("vimeo", "blob")
+    assert not storage.path("vimeo", "blob").exists()
+
+
+def test_it_publishes_in_the_order_that_survives_a_power_cut(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    fsync, link = os.fsync, Path.hardlink_to
+
+    def noted_fsync(descriptor: int) -> None:
+        calls.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink()}")
+        fsync(descriptor)
+
+    def noted_link(self: Path, target: Path) -> None:
+        calls.append(f"link {self}")
+        link(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "hardlink_to", noted_link)
+    with storage.stage() as staging:
+        storage.publish(staging, "vimeo", "blob")
+        file = staging.path
+    folder = settings.store_dir / "vimeo" / "bl"
+    assert calls == [
+        f"fsync {file}",
+        f"fsync {settings.store_dir}",
+        f"fsync {folder.parent}",
+        f"link {folder / 'blob'}",
+        f"fsync {folder}",
+    ]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_has_an_error_of_its_own(app: Flask, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def full(*_: object) -> int:
+        raise OSError(number, "full")
+
+    with pytest.raises(StorageFull), storage.stage() as staging:
+        monkeypatch.setattr(os, "write", full)
+        staging.write(b"abc")
+    assert list(settings.spool_dir.iterdir()) == []
+
+
+def test_a_body_file_must_lie_in_the_spool_and_be_no_link(app: Flask, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"x")
+    for path in (outside, settings.spool_dir / ".." / "secret.key", Path("relative")):
+        with pytest.raises(Malformed):
+            storage.adopt(path)
+    (settings.spool_dir / "link").symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic"):
+        storage.adopt(settings.spool_dir / "link")
+    body = settings.spool_dir / "body"
+    body.write_bytes(b"abc")
+    with storage.adopt(body) as adopted:
+        storage.publish(adopted, "vimeo", "blob")
+    assert body.exists()
+    assert storage.path("vimeo", "blob").read_bytes() == b"abc"
