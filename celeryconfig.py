@@ -4,7 +4,7 @@ Celery is the fast path and the database row is the truth (docs/decisions/0004),
 interval and never a file. The settings below keep messages cheap to lose and cheap to repeat.
 """
 
-from kombu import Queue
+from kombu.entity import Queue
 
 imports = ("vimeo_api.tasks",)
 

@@ -20,6 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
+
+MULTIPART_OVERHEAD = 1024**2  # bytes, as the site file has it
 SERVICE_USER = "www-data"
 START_SECONDS = 60
 MAX_SOCKET_FOLDER = 80  # characters; unix(7) gives a socket's path 108 bytes, file name included
@@ -45,12 +50,14 @@ class Layout:
     port: int
     data: Path
     run: Path
+    max_body: int  # bytes of a request to the surface `vimeo`
 
     @property
     def moved(self) -> dict[str, str]:
         """The paths and words of a host, and what stands for them here; longer ones first."""
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
+            "client_max_body_size 17m": f"client_max_body_size {self.max_body}",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
             "/run/redis-broker": f"{self.run}/redis-broker",
             "/run/redis-cache": f"{self.run}/redis-cache",
@@ -102,7 +109,10 @@ def main() -> int:
     if os.geteuid() == 0:
         _become_service_user()
     try:
-        return run(Layout(bind, port, data, _run_folder(data)))
+        return run(Layout(bind, port, data, _run_folder(data), config.load().vimeo_max_bytes + MULTIPART_OVERHEAD))
+    except config.ConfigError as error:
+        print(f"stack: {error}", file=sys.stderr)
+        return 1
     except StackError as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +52,17 @@ class Service:
 
 
 @contextmanager
-def running(profile: str, data: Path, **settings: str) -> Iterator[Service]:
-    """Run the service for the length of the block; fail if it does not start or does not end when told to."""
+def running(profile: str, data: Path, *, prefix: Sequence[str] = (), **settings: str) -> Iterator[Service]:
+    """Run the service for the length of the block; fail if it does not start or does not end when told to.
+
+    `prefix` comes before the command, such as one that changes the user.
+    """
     port = free_port()
     environ = {**os.environ, **SETTINGS, **settings, "PORT": str(port), "DATA_DIR": str(data), "PROFILE": profile}
     output = data.parent / f"{data.name}.out"
     with output.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, *COMMANDS[profile]],
+            [*prefix, sys.executable, *COMMANDS[profile]],
             cwd=ROOT,
             env=environ,
             stdout=out,

@@ -1,0 +1,295 @@
+"""The production parts on this machine: started, disturbed and stopped as an operator would."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.services import GRACE_SECONDS, ROOT, Service, await_, running
+
+MIB = 1024**2
+
+
+def put(service: Service, content: bytes = b"content", **data: str) -> str:
+    answer = requests.put(service.vimeo, files={"file": ("report.xls", content)}, data=data, timeout=60)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["url"])
+
+
+def get(link: str, **kwargs: object) -> requests.Response:
+    return requests.get(link, timeout=60, **kwargs)  # type: ignore[arg-type]
+
+
+def supervisorctl(service: Service, *words: str) -> str:
+    config = service.data / "etc/supervisor/stack.conf"
+    command = [f"{sys.prefix}/bin/supervisorctl", "-c", str(config), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def pid_of(service: Service, part: str) -> int:
+    return int(supervisorctl(service, "pid", f"stack:{part}"))
+
+
+@contextmanager
+def stopped(service: Service, part: str) -> Iterator[None]:
+    """Stop a part for the length of the block."""
+    assert "stopped" in supervisorctl(service, "stop", f"stack:{part}")
+    try:
+        yield
+    finally:
+        assert "started" in supervisorctl(service, "start", f"stack:{part}")
+
+
+@contextmanager
+def frozen(service: Service, part: str) -> Iterator[None]:
+    """Freeze a part for the length of the block."""
+    pid = pid_of(service, part)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def processes_of(data: Path) -> list[str]:
+    """Return the command lines of all processes that have to do with a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            environ = (entry / "environ").read_bytes().decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if entry.name != str(os.getpid()) and (str(data) in line or f"DATA_DIR={data}" in environ):
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_leaves_no_process_behind(profile: str, number: signal.Signals, tmp_path: Path) -> None:
+    with running(profile, tmp_path / "data") as service:
+        put(service)
+        assert processes_of(service.data)
+        service.process.send_signal(number)
+        service.process.wait(60)
+    assert service.process.returncode == 0
+    assert processes_of(service.data) == []
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+def test_even_a_kill_of_its_head_leaves_no_process_behind(profile: str, tmp_path: Path) -> None:
+    with running(profile, tmp_path / "data") as service:
+        service.process.kill()
+        service.process.wait(60)
+        await_(lambda: not processes_of(service.data), 60)
+
+
+def test_two_stacks_run_side_by_side_and_keep_their_files(stack: Service, tmp_path: Path) -> None:
+    with running("production", tmp_path / "data") as other:
+        mine, theirs = put(stack, b"mine"), put(other, b"theirs")
+        assert get(theirs.replace(other.url, stack.url)).status_code == 404
+        assert get(mine).content == b"mine"
+    with running("production", tmp_path / "data") as again:
+        assert get(theirs.replace(other.url, again.url)).content == b"theirs"
+
+
+def test_an_ordinary_user_can_run_it(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the other tests run as an ordinary user already")
+    folder = Path("/var/tmp") / f"vimeo_api-{os.getpid()}"
+    folder.mkdir()
+    try:
+        # `nobody`, with the right to read the checkout wherever root keeps it and no other.
+        os.chown(folder, 65534, 65534)
+        rights = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+        user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *rights, "--"]
+        with running("production", folder / "data", prefix=user) as service:
+            assert get(put(service, b"x")).content == b"x"
+    finally:
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def test_a_worker_that_was_down_deletes_once_it_is_back(stack: Service) -> None:
+    before = stack.stored()
+    with stopped(stack, "worker"):
+        link = put(stack)
+        assert get(link).status_code == 200
+        assert get(link).status_code == 410
+        time.sleep(GRACE_SECONDS + 3)  # that nothing happens cannot be awaited
+        assert stack.stored() - before
+    await_(lambda: not stack.stored() - before, 40)
+
+
+@pytest.mark.parametrize("how", [stopped, frozen])
+@pytest.mark.parametrize("part", ["redis-cache", "redis-broker"])
+def test_uploads_and_downloads_go_on_without_redis(stack: Service, part: str, how: object) -> None:
+    before = stack.stored()
+    with how(stack, part):  # type: ignore[operator]
+        for _ in range(3):
+            link = put(stack, b"x", password="p")
+            assert get(link).status_code == 401
+            answer = get(link, params={"password": "p"})
+            assert (answer.status_code, answer.content) == (200, b"x")
+            assert get(link, params={"password": "p"}).status_code == 410
+    await_(lambda: not stack.stored() - before, 60)
+
+
+ENQUEUE = """
+import time, sys
+from vimeo_api import tasks
+from vimeo_api.app import create_app
+with create_app().app_context():
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = tasks.enqueue(tasks.delete, [])
+        print(done, time.perf_counter() - begun)
+"""
+
+
+@pytest.mark.parametrize(("how", "taken"), [(None, True), (stopped, False), (frozen, False)])
+def test_enqueueing_never_holds_a_request_up(stack: Service, how: object, *, taken: bool) -> None:
+    environ = dict(
+        entry.split("=", 1)
+        for entry in Path(f"/proc/{pid_of(stack, 'beat')}/environ").read_text().split("\0")
+        if "=" in entry
+    )
+
+    def enqueued() -> list[str]:
+        command = [sys.executable, "-c", ENQUEUE]
+        return subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+
+    if how is None:
+        words = enqueued()
+    else:
+        with how(stack, "redis-broker"):  # type: ignore[operator]
+            words = enqueued()
+    assert words[::2] == [str(taken)] * 3
+    # A promise of the interface, not a measure of speed: so much a request may wait, and only the first one.
+    if not taken:
+        assert float(words[1]) < 0.2
+        assert float(words[3]) < 0.01
+
+
+def test_the_database_may_restart(stack: Service) -> None:
+    link = put(stack)
+    with stopped(stack, "postgres"):
+        answer = get(link)
+        assert (answer.status_code, answer.json()) == (503, {"error": "Service Unavailable"})
+        assert answer.headers["Retry-After"]
+        files = {"file": ("a.txt", b"x")}
+        before = stack.stored()
+        assert requests.put(stack.vimeo, files=files, timeout=60).status_code == 503
+        assert stack.stored() == before
+    answer = await_(lambda: [a for a in [get(link)] if a.status_code != 503], 30)[0]
+    assert (answer.status_code, answer.content) == (200, b"content")
+    for _ in range(20):  # no process keeps a connection of the old server
+        assert get(put(stack)).status_code == 200
+
+
+def test_nginx_speaks_the_dialect_when_the_service_is_down(stack: Service) -> None:
+    with stopped(stack, "web"):
+        answer = get(f"{stack.vimeo}/{'0' * 32}")
+        assert (answer.status_code, answer.json()) == (503, {"error": "Service Unavailable"})
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["Retry-After"]
+    await_(lambda: get(f"{stack.url}/ping").status_code == 200)
+
+
+def test_the_journal_can_be_rotated_at_any_time(stack: Service) -> None:
+    log = stack.data / "journal/deliveries.log"
+    for number in range(6):
+        link = put(stack, bytes(2 * MIB))
+        with get(link, stream=True) as running_download:
+            log.rename(log.with_name(f"deliveries.log.{number}"))
+            if number % 2:
+                os.kill(pid_of(stack, "nginx"), signal.SIGUSR1)  # nginx -s reopen
+            assert len(running_download.content) == 2 * MIB
+        if not number % 2:
+            os.kill(pid_of(stack, "nginx"), signal.SIGUSR1)
+        assert get(link).status_code == 410
+        await_(log.exists)
+
+
+def test_what_nginx_noted_while_nobody_read_is_found_later(stack: Service) -> None:
+    link = put(stack, bytes(2 * MIB))
+    with stopped(stack, "worker"), get(link, stream=True) as download, stopped(stack, "web"):
+        assert len(download.content) == 2 * MIB
+    answer = await_(lambda: [a for a in [get(link)] if a.status_code != 503])[0]
+    assert answer.status_code == 410
+
+
+def test_nobody_reaches_an_internal_location(stack: Service) -> None:
+    put(stack)
+    (blob,) = list(stack.stored())[:1]
+    relative = blob.relative_to(stack.data / "store")
+    for path in (f"/_store/{relative}", f"/_once/{relative}", "/_worded", "/_store/../secret.key", "/vimeo/../_store/"):
+        with socket.create_connection(("127.0.0.1", stack.port)) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            assert client.makefile("rb").readline().split()[1] == b"404", path
+
+
+def test_a_client_cannot_name_the_body_file(stack: Service, tmp_path: Path) -> None:
+    before = stack.stored()
+    secret = stack.data / "secret.key"
+    headers = {name: str(secret) for name in ("X-Body-File", "X_BODY_FILE", "X-Accel-Redirect", "X-Ticket")}
+    headers["Content-Type"] = "multipart/form-data; boundary=x"
+    assert requests.put(stack.vimeo, headers=headers, timeout=60).status_code == 400
+    assert stack.stored() == before
+
+
+def test_a_client_sees_nothing_of_how_nginx_is_told(stack: Service) -> None:
+    answer = get(put(stack))
+    assert not {name.lower() for name in answer.headers} & {"x-accel-redirect", "x-ticket"}
+
+
+def test_no_secret_gets_into_a_log(stack: Service) -> None:
+    mark = f"sesame-{random.randrange(10**9)}"
+    link = put(stack, password=mark)
+    get(link, params={"password": f"{mark}-wrong"})
+    get(f"{link}%zz?password={mark}")
+    requests.put(f"{link}?password={mark}", data=bytes(18 * MIB), timeout=60)
+    with stopped(stack, "web"):
+        get(link, params={"password": mark})
+    with stopped(stack, "postgres"):
+        get(link, params={"password": mark})
+    await_(lambda: get(link, params={"password": mark}).status_code == 200)
+    assert mark not in stack.logs()
+    for path in [*(stack.data / "redis").rglob("*"), *(stack.data / "journal").iterdir()]:
+        assert not path.is_file() or mark.encode() not in path.read_bytes(), path
+
+
+def peak_kib(pids: list[int]) -> int:
+    """Return the largest peak of resident memory among processes, in KiB (proc(5), VmHWM)."""
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    return max(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+def test_memory_does_not_grow_with_the_file(profile: str, tmp_path: Path) -> None:
+    size = 512 * MIB
+    big = tmp_path / "big.bin"
+    with big.open("wb") as file:
+        file.truncate(size)
+    with running(profile, tmp_path / "data", VIMEO_MAX_BYTES=str(size)) as service:
+        get(put(service))
+        head = service.process.pid if profile == "embedded" else pid_of(service, "web")
+        children = Path(f"/proc/{head}/task/{head}/children").read_text().split()
+        pids = [head, *map(int, children)]
+        before = peak_kib(pids)
+        upload = ["curl", "-sS", "-X", "PUT", "-F", f"file=@{big}", service.vimeo]
+        link = subprocess.run(upload, capture_output=True, text=True, check=True).stdout.split('"')[-2]
+        assert link.startswith("http")
+        done = subprocess.run(["curl", "-sS", "-o", str(tmp_path / "again"), link], check=True)
+        assert done.returncode == 0
+        assert (tmp_path / "again").stat().st_size == size
+        assert peak_kib(pids) - before < 32 * 1024

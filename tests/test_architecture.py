@@ -1,0 +1,83 @@
+"""The house as a whole: what the imports, the queues and the documents promise of each other."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from flask import Flask
+
+import celeryconfig
+from tests.services import ROOT
+from vimeo_api.core.lifecycle import MOVES
+from vimeo_api.core.models import Status
+from vimeo_api.views import SURFACES
+
+SOURCES = sorted((ROOT / "vimeo_api").rglob("*.py"))
+
+
+def test_imports_point_one_way() -> None:
+    done = subprocess.run([f"{sys.prefix}/bin/lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_import_hides_in_a_function() -> None:
+    for path in SOURCES:
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                hidden = [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
+                assert not hidden, f"{path}:{function.name}"
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    # The embedded server hands its own environment on to its child.
+    allowed = {ROOT / "vimeo_api/config.py", ROOT / "vimeo_api/development.py"}
+    assert {path for path in SOURCES if re.search(r"os\.environ|getenv", path.read_text())} <= allowed
+
+
+def test_every_task_has_a_queue_and_every_queue_a_task(app: Flask) -> None:
+    celery = app.extensions["celery"]
+    celery.loader.import_default_modules()
+    ours = {name for name in celery.tasks if name.startswith("vimeo_api.")}
+    assert ours == set(celeryconfig.task_routes)
+    assert {route["queue"] for route in celeryconfig.task_routes.values()} == {q.name for q in celeryconfig.task_queues}
+    assert {entry["task"] for entry in celeryconfig.beat_schedule.values()} <= ours
+
+
+def test_every_status_can_be_reached() -> None:
+    assert set(MOVES) == set(Status)
+    assert all(sources <= set(Status) for sources in MOVES.values())
+
+
+def test_no_two_surfaces_own_a_path(app: Flask) -> None:
+    segments = [segment for surface in SURFACES for segment in surface.first_segments]
+    assert len(segments) == len(set(segments))
+    for rule in app.url_map.iter_rules():
+        assert rule.rule.lstrip("/").split("/", 1)[0] in segments, rule
+
+
+def test_files_stay_small() -> None:
+    long = {path.name: len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in long.items() if lines > 300} == {}
+
+
+def test_the_environment_example_is_what_the_stack_reads() -> None:
+    example = (ROOT / "deploy/env.example").read_text()
+    names = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+    assert names == {"PROFILE", "DATA_DIR", "SECRET_KEY", "DATABASE_URL", "BROKER_URL", "CACHE_URL"}
+
+
+def test_units_and_stack_run_the_same_commands() -> None:
+    supervisor = (ROOT / "deploy/supervisor/stack.conf").read_text()
+    for unit in (ROOT / "deploy/systemd").glob("*.service"):
+        command = re.search(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+        assert command
+        words = command[1].replace("/srv/vimeo_api/deploy/uwsgi", "/etc/uwsgi")
+        assert words in supervisor, f"{unit.name}: {words}"
+
+
+def test_documents_name_files_that_exist() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *Path(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,85 @@
+"""Settings: every mistake ends the start with a sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.services import ROOT
+from vimeo_api import config
+
+PRODUCTION = {
+    "PROFILE": "production",
+    "SECRET_KEY": "s" * 32,
+    "DATABASE_URL": "postgresql+psycopg:///x",
+    "BROKER_URL": "redis+socket:///run/broker.sock",
+    "CACHE_URL": "unix:///run/cache.sock",
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "journal").mkdir()
+    return tmp_path
+
+
+def fault(data: Path, **changes: str) -> str:
+    with pytest.raises(config.ConfigError) as caught:
+        config.check(config.load({**PRODUCTION, "DATA_DIR": str(data), **changes}))
+    return str(caught.value)
+
+
+def test_a_right_production_starts(data: Path) -> None:
+    settings = config.check(config.load({**PRODUCTION, "DATA_DIR": str(data)}))
+    assert settings.behind_nginx
+    assert settings.journal == data / "journal/deliveries.log"
+    assert settings.store_dir.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY needs at least 32 characters"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY needs at least 32 characters"),
+        ({"DATABASE_URL": "sqlite:///x"}, "DATABASE_URL must name a PostgreSQL database"),
+        ({"BROKER_URL": ""}, "BROKER_URL must name the Redis"),
+        ({"CACHE_URL": "memory://"}, "CACHE_URL must name the Redis"),
+        ({"CACHE_URL": "unix:///run/broker.sock"}, "name the same Redis"),
+        ({"JOURNAL": "/nowhere/deliveries.log"}, "JOURNAL (/nowhere/deliveries.log)"),
+        ({"STORE_DIR": "/proc/store"}, "/proc/store cannot be made"),
+        ({"SPOOL_DIR": "/dev/shm"}, "different filesystems"),
+        ({"PORT": "many"}, "PORT: "),
+        ({"PORT": "70000"}, "PORT: "),
+        ({"PROFILE": "staging"}, "PROFILE: "),
+        ({"VIMEO_MAX_BYTES": "-1"}, "VIMEO_MAX_BYTES: "),
+        ({"VIMEO_MAX_BYTES": "big"}, "VIMEO_MAX_BYTES: "),
+        ({"LEASE_SECONDS": "0"}, "LEASE_SECONDS: "),
+    ],
+)
+def test_a_mistake_is_a_sentence(data: Path, changes: dict[str, str], sentence: str) -> None:
+    assert sentence in fault(data, **changes)
+
+
+def test_a_sentence_holds_no_secret(data: Path) -> None:
+    assert "hunter2" not in fault(data, SECRET_KEY="hunter2", DATABASE_URL="mysql://u:hunter2@h/d", PORT="hunter2")
+
+
+def test_embedded_makes_its_secret_once(tmp_path: Path) -> None:
+    first = config.load({"DATA_DIR": str(tmp_path)})
+    assert len(first.secret_key) == 64
+    assert config.load({"DATA_DIR": str(tmp_path)}).secret_key == first.secret_key
+    assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_setting_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VIMEO_MAX_BYTES", "1MiB")
+    monkeypatch.setenv("GRACE_SECONDS", "")
+    settings = config.load()
+    assert (settings.data_dir, settings.vimeo_max_bytes, settings.grace_seconds) == (tmp_path, 2**20, 30)
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name, default, description in config.fields():
+        row = f"| `{name}` | {f'`{default}`' if default else ''} | {description} |"
+        assert row in readme, f"`python manage.py settings` prints the table; README.md lacks: {row}"

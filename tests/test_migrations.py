@@ -1,0 +1,62 @@
+"""One history for both databases: up, no drift from the models, down, up again."""
+
+from pathlib import Path
+
+import flask_migrate
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+
+from tests.services import ROOT, Service
+from vimeo_api import config
+from vimeo_api.app import create_app
+from vimeo_api.extensions import db
+
+MIGRATIONS = str(ROOT / "migrations")
+
+
+def walk(app: Flask) -> None:
+    with app.app_context():
+        flask_migrate.upgrade(MIGRATIONS)
+        assert drift() == []
+        flask_migrate.downgrade(MIGRATIONS, "base")
+        assert set(sqlalchemy.inspect(db.engine).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
+        flask_migrate.upgrade(MIGRATIONS)
+        assert drift() == []
+        db.engine.dispose()
+
+
+def drift() -> object:
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, db.metadata)
+
+
+def test_sqlite_goes_up_and_down(tmp_path: Path) -> None:
+    walk(create_app(config.load({"DATA_DIR": str(tmp_path)})))
+
+
+def test_postgresql_goes_up_and_down(stack: Service, tmp_path: Path) -> None:
+    server = f"postgresql+psycopg:///%s?host={stack.data / 'run'}&user=vimeo_api"
+    admin = sqlalchemy.create_engine(server % "postgres", isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE migrations")
+    admin.dispose()
+    app = create_app(config.load({"DATA_DIR": str(tmp_path), "DATABASE_URL": server % "migrations"}))
+    assert app.config["SQLALCHEMY_DATABASE_URI"].startswith("postgresql")
+    walk(app)
+
+
+@pytest.mark.parametrize("count", [4])
+def test_several_starts_at_once_migrate_once(tmp_path: Path, count: int) -> None:
+    import subprocess  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    code = (
+        "from vimeo_api import config, development; from vimeo_api.app import create_app;"
+        f"development.upgrade_database(create_app(config.load({{'DATA_DIR': {str(tmp_path)!r}}})))"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(count)]
+    assert [process.wait(60) for process in started] == [0] * count

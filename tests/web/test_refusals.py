@@ -1,0 +1,147 @@
+"""The 4XX cache: what is kept, and that nothing is served that is no longer true."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from vimeo_api.core import catalog, generations, lifecycle, passwords
+from vimeo_api.extensions import cache
+from vimeo_api.web import refusals
+
+LINK = "/vimeo/api/v1.0/file/k"
+A = "a" * 32
+
+
+@pytest.fixture
+def client(app: Flask, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.setattr(refusals, "_breaker", type(refusals._breaker)(seconds=60))  # noqa: SLF001
+    return app.test_client()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that the database was asked for."""
+    keys: list[str] = []
+    find = catalog.find
+
+    def noted(surface: str, key: str) -> catalog.Entry | None:
+        keys.append(key)
+        return find(surface, key)
+
+    monkeypatch.setattr(catalog, "find", noted)
+    return keys
+
+
+def add(password: str | None = None) -> None:
+    hashed = passwords.hashed(password) if password else None
+    catalog.add(surface="vimeo", key="k", blob="b", name="n.txt", size=3, password_hash=hashed)
+
+
+def test_a_refusal_is_computed_twice_and_then_remembered(client: FlaskClient, asked: list[str]) -> None:
+    answers = [client.get(LINK) for _ in range(5)]
+    assert {(a.status_code, a.text, a.content_type) for a in answers} == {(404, answers[0].text, "application/json")}
+    assert len(asked) == 2  # the first plants the generation, the second keeps its answer
+
+
+def test_an_upload_makes_it_forget(client: FlaskClient) -> None:
+    for _ in range(3):
+        assert client.get(LINK).status_code == 404
+    add(password="p")
+    for _ in range(3):
+        answer = client.get(LINK)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_an_answer_from_before_a_commit_is_never_served_after_it(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = catalog.find
+    client.get(LINK)  # plants the generation
+
+    def overtaken(surface: str, key: str) -> catalog.Entry | None:
+        found = find(surface, key)
+        monkeypatch.setattr(catalog, "find", find)
+        add(password="p")  # commits between this request's look at the database and its note in the cache
+        return found
+
+    monkeypatch.setattr(catalog, "find", overtaken)
+    assert client.get(LINK).status_code == 404
+    assert client.get(LINK).status_code == 401
+
+
+def test_no_401_is_remembered_while_the_file_may_be_used_up_any_moment(client: FlaskClient) -> None:
+    add(password="p")
+    for _ in range(3):
+        assert client.get(LINK).status_code == 401
+    entry = catalog.find("vimeo", "k")
+    assert entry is not None
+    lifecycle.lease(entry.id, A, seconds=60)
+    for _ in range(3):
+        assert client.get(LINK).headers["Cache-Control"] == "no-store"
+    lifecycle.use_up(entry.id, A, grace_seconds=0)
+    assert client.get(LINK).status_code == 410
+
+
+def test_credentials_and_method_are_part_of_the_question(client: FlaskClient, asked: list[str]) -> None:
+    add(password="p")
+    for _ in range(2):
+        for headers in ({}, {"X-File-Password": "a"}, {"X-File-Password": "b"}, {"Authorization": "Basic Og=="}):
+            assert client.get(LINK, headers=headers).status_code == 401
+            assert client.head(LINK, headers=headers).status_code == 401
+    before = len(asked)
+    assert client.get(LINK, headers={"X-File-Password": "a"}).status_code == 401
+    assert len(asked) == before
+
+
+def test_unknown_paths_and_wrong_methods_are_remembered_with_their_headers(client: FlaskClient) -> None:
+    for _ in range(4):
+        answer = client.get("/vimeo/api/v1.0/file")
+        assert (answer.status_code, answer.json) == (405, {"error": "Method not Allowed"})
+        assert "PUT" in answer.headers["Allow"]
+        assert client.get("/vimeo/nothing").json == {"error": "Not Found"}
+
+
+def test_it_goes_on_without_the_cache(client: FlaskClient, monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> None:
+    calls: list[str] = []
+
+    def down(*_: object, **__: object) -> None:
+        calls.append("cache")
+        raise RedisTimeout
+
+    for name in ("get_many", "set", "add"):
+        monkeypatch.setattr(cache, name, down)
+    for _ in range(3):
+        assert client.get(LINK).status_code == 404
+    assert len(asked) == 3
+    assert len(calls) == 1  # and leaves it alone for a while
+
+
+def test_what_is_kept_tells_nothing(app: Flask, client: FlaskClient) -> None:
+    kept = list((app.config["SETTINGS"].data_dir / "cache").glob("*"))
+    add(password="sesame")
+    for _ in range(3):
+        client.get(f"{LINK}?password=wrong-sesame")
+    new = [path for path in (app.config["SETTINGS"].data_dir / "cache").glob("*") if path not in kept]
+    assert new
+    for path in new:
+        assert b"sesame" not in path.read_bytes()
+        assert b"sesame" not in path.name.encode()
+
+
+def test_a_damaged_entry_is_no_entry(app: Flask, client: FlaskClient) -> None:
+    for _ in range(3):
+        client.get(LINK)
+    folder = app.config["SETTINGS"].data_dir / "cache"
+    for path in folder.glob("*"):
+        path.write_bytes(path.read_bytes()[:4] + b"\x80\x05not json")
+    assert client.get(LINK).status_code == 404
+
+
+def test_generations_are_renewed_without_a_cache_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise RedisTimeout
+
+    monkeypatch.setattr(cache, "set", down)
+    generations.renew("vimeo", "k")
