@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from cryptography.fernet import Fernet  # noqa: E402
 
 from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
 
@@ -77,7 +80,8 @@ class Layout:
         """Return the environment of all the parts: deploy/env.example, moved, over what we were given."""
         settings = dict(line.split("=", 1) for line in _lines(ROOT / "deploy/env.example"))
         settings = {name: self.move(value) for name, value in settings.items()}
-        settings["SECRET_KEY"] = self._secret()
+        settings["SECRET_KEY"] = config.kept_secret(self.data / "secret.key", secrets.token_hex(32))
+        settings["SEALING_KEYS"] = config.kept_secret(self.data / "sealing.keys", Fernet.generate_key().decode())
         settings["DATABASE_URL"] = f"postgresql+psycopg:///vimeo_api?host={self.run}&user=vimeo_api"
         paths = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True), "/usr/sbin"]
         path = os.pathsep.join([os.environ["PATH"], *paths])
@@ -92,13 +96,6 @@ class Layout:
         for mark, ours in marks.items():
             text = text.replace(mark, ours)
         return text
-
-    def _secret(self) -> str:
-        kept = self.data / "secret.key"
-        if not kept.exists():
-            kept.touch(mode=0o600)
-            kept.write_text(os.urandom(32).hex())
-        return kept.read_text().strip()
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from vimeo_api import config
 PRODUCTION = {
     "PROFILE": "production",
     "SECRET_KEY": "s" * 32,
+    "SEALING_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
     "DATABASE_URL": "postgresql+psycopg:///x",
     "BROKER_URL": "redis+socket:///run/broker.sock",
     "CACHE_URL": "unix:///run/cache.sock",
@@ -47,6 +48,10 @@ def test_a_right_production_starts(data: Path) -> None:
         ({"JOURNAL": "/nowhere/deliveries.log"}, "JOURNAL (/nowhere/deliveries.log)"),
         ({"STORE_DIR": "/proc/store"}, "/proc/store cannot be made"),
         ({"SPOOL_DIR": "/dev/shm"}, "different filesystems"),
+        ({"SEALING_KEYS": ""}, "SEALING_KEYS needs a Fernet key"),
+        ({"SEALING_KEYS": "short"}, "SEALING_KEYS: "),
+        ({"STORE_ALGORITHM": "rot13"}, "STORE_ALGORITHM: "),
+        ({"STORE_ALGORITHM": "shake_128"}, "STORE_ALGORITHM: "),
         ({"PORT": "many"}, "PORT: "),
         ({"PORT": "70000"}, "PORT: "),
         ({"PROFILE": "staging"}, "PROFILE: "),

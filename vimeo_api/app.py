@@ -13,7 +13,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises config.ConfigError, with a sentence for each mistake, before anything is served.
     """
     values = config.check(settings or config.load())
-    app = Flask("vimeo_api", static_folder=None)
+    app = Flask("vimeo_api")
     app.config["SETTINGS"] = values
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//` is another path, and unknown

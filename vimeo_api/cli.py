@@ -30,9 +30,16 @@ cli = FlaskGroup(create_app=_app, add_default_commands=False, add_version_option
 @cli.command()
 @click.option("--bind", help="Address to listen on (BIND).")
 @click.option("--port", type=int, help="Port to listen on (PORT).")
-def runserver(bind: str | None, port: int | None) -> None:
+@click.option("-a", "--addr", metavar="HOST:PORT", help="Address and port in one, as `0.0.0.0:8080`.")
+@click.option("--path", metavar="DIR", help="Folder for everything that is written (DATA_DIR).")
+@click.option("-d", "--debug", is_flag=True, help="Log more (LOG_LEVEL=DEBUG).")
+def runserver(bind: str | None, port: int | None, addr: str | None, path: str | None, *, debug: bool) -> None:
     """Serve the embedded profile: no other service needed."""
-    app = _app(bind=bind, port=port)
+    if addr is not None:
+        host, _, number = addr.rpartition(":")
+        bind, port = host.strip("[]") or "0.0.0.0", int(number) if number.isdigit() else -1  # noqa: S104 -- as asked
+    level = "DEBUG" if debug else None
+    app = _app(bind=bind, port=port, data_dir=path, streams_path=path, log_level=level)
     if app.config["SETTINGS"].behind_nginx:
         raise click.ClickException(
             "runserver is the embedded profile; in production uWSGI serves behind nginx (deploy/README.md)."

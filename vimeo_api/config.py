@@ -5,18 +5,35 @@ Two profiles share all code and differ only here: `Embedded` needs no service, `
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from cryptography.fernet import Fernet
 from pydantic import AfterValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ConfigError(Exception):
     """A setting is missing or wrong; the message says which, and what to do."""
+
+
+def _known_algorithm(name: str) -> str:
+    if name not in hashlib.algorithms_guaranteed or name.startswith("shake"):
+        raise ValueError(f"{name} is no hash of a fixed length")
+    return name
+
+
+def _fernet_keys(keys: str) -> str:
+    try:
+        for key in filter(None, keys.split(",")):
+            Fernet(key)
+    except ValueError:
+        raise ValueError("a Fernet key is 32 bytes in URL-safe base64") from None
+    return keys
 
 
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
@@ -58,6 +75,31 @@ class Settings(BaseSettings):
         gt=0,
         description="Largest file of the surface `vimeo`, in bytes or as `16MiB`.",
     )
+    streams_max_bytes: ByteSize | None = Field(None, gt=0, description="Largest stream; none by default.")
+    store_max_bytes: ByteSize | None = Field(
+        None, gt=0, description="Largest file of the surface `store`; none by default."
+    )
+    named_max_bytes: ByteSize | None = Field(
+        None, gt=0, description="Largest file of the surface `named`; none by default."
+    )
+    transfer_max_bytes: ByteSize | None = Field(
+        None, gt=0, description="Largest file of the surface `transfer`; none by default."
+    )
+    streams_path: str = Field("DATA", description="How the surface `streams` names its folder in errors, as `--path`.")
+    store_algorithm: Annotated[str, AfterValidator(_known_algorithm)] = Field(
+        "sha256",
+        description="Hash that names new files of the surface `store`, such as `md5`; stored ones keep their names.",
+    )
+    named_extensions: str = Field(
+        "csv,doc,docx,gif,jpeg,jpg,pdf,png,rtf,txt,xls,xlsx,zip",
+        description="Extensions that the surface `named` takes, in any case, separated by commas.",
+    )
+    sealing_keys: Annotated[str, AfterValidator(_fernet_keys)] = Field(
+        "",
+        repr=False,
+        description="Fernet keys of the surface `transfer`, separated by commas: the first seals, all open. "
+        "Embedded: made and kept on first start.",
+    )
     lease_seconds: int = Field(
         60,
         ge=1,
@@ -84,6 +126,8 @@ class Settings(BaseSettings):
         """Yield a sentence for each setting that this profile cannot start with."""
         if len(self.secret_key) < 32:  # noqa: PLR2004 -- RFC 2104 asks for a key as long as the hash, 32 bytes
             yield "SECRET_KEY needs at least 32 characters; `openssl rand -hex 32` makes one."
+        if not self.sealing_keys:
+            yield "SEALING_KEYS needs a Fernet key; `openssl rand -base64 32 | tr +/ -_` makes one."
         for folder in (self.data_dir, self.store_dir, self.spool_dir):
             yield from _folder_faults(folder)
         if not _same_filesystem(self.store_dir, self.spool_dir):
@@ -140,8 +184,8 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     try:
         profile = Settings(**values).profile
         settings = (Production if profile == "production" else Embedded)(**values)
-        if isinstance(settings, Embedded) and not settings.secret_key:
-            settings = Embedded(**{**values, "secret_key": _kept_secret(settings.data_dir / "secret.key")})
+        if isinstance(settings, Embedded):
+            settings = Embedded(**{**values, **_kept_secrets(settings)})
     except ValidationError as error:
         # The message names the setting and the rule, never the value, which may be a secret.
         raise ConfigError(
@@ -193,12 +237,22 @@ def _redis_place(url: str) -> str:
     return url.split("://", 1)[-1].split("?", 1)[0].rstrip("/")
 
 
-def _kept_secret(path: Path) -> str:
-    """Return the secret kept at path; the first of several concurrent starts makes it."""
+def _kept_secrets(settings: Settings) -> dict[str, str]:
+    """Return the secrets that nobody set, made on the first start and kept since."""
+    kept = {}
+    if not settings.secret_key:
+        kept["secret_key"] = kept_secret(settings.data_dir / "secret.key", secrets.token_hex(32))
+    if not settings.sealing_keys:
+        kept["sealing_keys"] = kept_secret(settings.data_dir / "sealing.keys", Fernet.generate_key().decode())
+    return kept
+
+
+def kept_secret(path: Path, fresh: str) -> str:
+    """Return the secret kept at path; the first of several concurrent starts writes its fresh one there."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)
-    draft.write_text(secrets.token_hex(32))
+    draft.write_text(fresh)
     with contextlib.suppress(FileExistsError):
         path.hardlink_to(draft)
     draft.unlink()

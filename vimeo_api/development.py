@@ -33,7 +33,9 @@ def serve(app: Flask) -> None:
     settings: Settings = app.config["SETTINGS"]
     upgrade_database(app)
     server = make_server(settings.bind, settings.port, app, threaded=True, request_handler=Handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: whoever is started in the background by a shell script inherits it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with worker_child(settings):
         host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
         print(f"vimeo_api is ready on http://{host}:{server.port} (files in {settings.data_dir})", flush=True)  # noqa: T201

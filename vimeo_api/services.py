@@ -1,17 +1,31 @@
 """The use cases, one function each; views call them and nothing else of the pipeline."""
 
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from vimeo_api.core import catalog, deliveries, identifiers, lifecycle, passwords, storage
-from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core import (
+    catalog,
+    deliveries,
+    identifiers,
+    joining,
+    lifecycle,
+    passwords,
+    queues,
+    sniffing,
+    storage,
+    upkeep,
+)
+from vimeo_api.core.catalog import Entry, NewFile, now
 from vimeo_api.core.deliveries import Ticket
-from vimeo_api.core.errors import Gone, Leased, NotThere, TooLarge, WrongPassword
+from vimeo_api.core.errors import Conflict, Exists, Gone, Leased, Malformed, Nothing, NotThere, TooLarge, WrongPassword
 from vimeo_api.core.models import Status
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
 
+JOIN_THREADS = 4
 LONGEST_WAIT = 5  # seconds; a download is often over long before its lease would be
 
 
@@ -23,36 +37,189 @@ class Download:
     blob: str
     name: str
     size: int
+    content_type: str | None
     ticket: Ticket | None
 
 
-def upload(policy: Policy, staging: Staging, *, name: str, password: str | None) -> str:
-    """Publish staged bytes under a new random key and return the key, once bytes and row are durable.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: its files, how many there are in all, and how many pages they make."""
 
-    Raises TooLarge, Malformed (the password) and StorageFull.
+    files: list[Entry]
+    total: int
+    number: int
+    pages: int
+
+
+def check_name(policy: Policy, name: str) -> str:
+    """Return the harmless form of a client's file name. Raises Malformed when the surface does not take its type."""
+    safe = identifiers.safe_name(name)
+    if policy.extensions is None:
+        return safe
+    stem, dot, extension = safe.rpartition(".")
+    if not (stem and dot and extension):
+        raise Malformed("No extension file not allowed")
+    if extension.lower() not in policy.extensions:
+        raise Malformed(f"{extension} file not allowed")
+    return safe
+
+
+def upload(
+    policy: Policy,
+    staging: Staging,
+    *,
+    name: str = "",
+    password: str | None = None,
+    content_type: str | None = None,
+    queue: str | None = None,
+) -> str:
+    """Publish staged bytes under a new key and return the key, once bytes and row are durable.
+
+    Raises TooLarge, Malformed (name or password), Exists and StorageFull.
     """
-    if staging.size > policy.max_bytes:
-        raise TooLarge
-    password_hash = passwords.hashed(password) if password else None
-    key, blob = identifiers.random_hex(), identifiers.random_hex()
-    size = staging.size
-    storage.publish(staging, policy.surface, blob)
-    try:
-        catalog.add(
-            surface=policy.surface,
-            key=key,
-            blob=blob,
-            name=identifiers.safe_name(name),
-            size=size,
-            password_hash=password_hash,
-        )
-    except Exception:
-        storage.remove(policy.surface, blob)
-        raise
+    _check_size(policy, staging)
+    safe = check_name(policy, name)
+    key = policy.new_key(safe)
+    file = NewFile(
+        surface=policy.surface,
+        key=key,
+        blob=identifiers.random_hex(),
+        name=safe,
+        size=staging.size,
+        content_type=content_type,
+        queue=queue,
+        password_hash=passwords.hashed(password) if password else None,
+    )
+    staging.sync()
+    with storage.locked(file.surface, file.blob):
+        storage.publish(staging, file.surface, file.blob)
+        try:
+            catalog.add(file)
+        except Exception:
+            storage.remove(file.surface, file.blob)
+            raise
     return key
 
 
-def open_download(policy: Policy, key: str, *, password: str | None, grant: str | None, with_body: bool) -> Download:
+def upload_content(policy: Policy, staging: Staging) -> str:
+    """Publish staged bytes under their digest and return its hexadecimal digits; equal content is one file.
+
+    Raises TooLarge and StorageFull.
+    """
+    _check_size(policy, staging)
+    algorithm = settings.store_algorithm
+    key = staging.digest(algorithm)
+    file = NewFile(policy.surface, key, blob=key, name=key, size=staging.size, digest=f"{algorithm}:{key}")
+    staging.sync()
+    # Under the lock nobody removes the bytes between our finding them there and our row.
+    with storage.locked(file.surface, file.blob):
+        with suppress(FileExistsError):
+            storage.publish(staging, file.surface, file.blob)
+        with suppress(Exists):
+            catalog.add(file)
+    return key
+
+
+def remove(policy: Policy, key: str, *, receipt: str | None = None) -> None:
+    """Remove a file at its owner's word; downloads that run go on to their end.
+
+    A receipt, if given, must be the one of whoever has taken the stream last. Raises NotThere and Conflict.
+    """
+    entry = catalog.find(policy.surface, key)
+    if entry is None:
+        raise NotThere
+    if receipt is not None and receipt != entry.grant:
+        raise Conflict("The stream has been taken by somebody else.")
+    if not lifecycle.remove(entry):
+        raise NotThere
+    # At once, so that the very next request finds no bytes; after a crash here the sweep does it.
+    upkeep.purge([entry.id])
+
+
+def page(policy: Policy, *, query: str, number: int, size: int) -> Page:
+    """Return a page of a surface's files, the newest first, whose names contain the query."""
+    total = catalog.count(policy.surface, containing=query)
+    pages = max(1, math.ceil(total / size))
+    number = min(max(1, number), pages)
+    files = catalog.newest(policy.surface, containing=query, limit=size, offset=(number - 1) * size)
+    return Page(files, total, number, pages)
+
+
+def names(policy: Policy) -> list[str]:
+    """Return the names of all files of a surface, sorted."""
+    return catalog.names(policy.surface)
+
+
+def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> str:
+    """Make a new stream of the bytes of others, in the given order, and return its key.
+
+    Raises NotThere for a stream that is not there, TooLarge and StorageFull.
+    """
+    found = [catalog.find(policy.surface, key) for key in keys]
+    entries = [entry for entry in found if entry is not None]
+    if len(entries) < len(keys):
+        raise NotThere
+    if policy.max_bytes is not None and sum(entry.size for entry in entries) > policy.max_bytes:
+        raise TooLarge
+    with storage.stage() as staging:
+        try:
+            sources = [(storage.path(entry.surface, entry.blob), entry.size) for entry in entries]
+            joining.join(staging, sources, threads=JOIN_THREADS)
+        except FileNotFoundError:
+            raise NotThere from None  # deleted meanwhile
+        return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue)
+
+
+def queue_listing(policy: Policy, queue: str, *, after: str | None, limit: int) -> list[Entry]:
+    """Return up to `limit` streams of a queue in order, after a given one. Raises Nothing if that is not in it."""
+    start = _queued(policy, queue, after) if after else None
+    return queues.listing(policy.surface, queue, after=start, limit=limit)
+
+
+def queue_first(policy: Policy, queue: str) -> Entry:
+    """Return the first stream of a queue. Raises Nothing when it is empty."""
+    return _something(queues.first(policy.surface, queue))
+
+
+def queue_next(policy: Policy, queue: str, key: str) -> Entry:
+    """Return the stream after a given one. Raises Nothing when there is none or the given one is not in the queue."""
+    return _something(queues.following(_queued(policy, queue, key)))
+
+
+def queue_previous(policy: Policy, queue: str, key: str) -> Entry:
+    """Return the stream before a given one. Raises Nothing, as `queue_next`."""
+    return _something(queues.preceding(_queued(policy, queue, key)))
+
+
+def queue_take(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, str]:
+    """Hide the first stream of a queue that nobody has taken; return it and its receipt. Raises Nothing."""
+    taken = queues.take(policy.surface, queue, seconds=seconds)
+    if taken is None:
+        raise Nothing
+    return taken
+
+
+def _queued(policy: Policy, queue: str, key: str) -> Entry:
+    entry = _something(catalog.find(policy.surface, key))
+    if entry.queue != queue:
+        raise Nothing
+    return entry
+
+
+def _something(entry: Entry | None) -> Entry:
+    if entry is None:
+        raise Nothing
+    return entry
+
+
+def _check_size(policy: Policy, staging: Staging) -> None:
+    if policy.max_bytes is not None and staging.size > policy.max_bytes:
+        raise TooLarge
+
+
+def open_download(
+    policy: Policy, key: str, *, password: str | None = None, grant: str | None = None, with_body: bool = True
+) -> Download:
     """Decide whether a file may be sent now; for the body of a one-time file take its lease.
 
     `grant` is the one that the client shows to go on with a download of its own. Without a body (HEAD) nothing
@@ -64,12 +231,12 @@ def open_download(policy: Policy, key: str, *, password: str | None, grant: str 
     ticket = None
     if policy.one_time and with_body:
         ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, grant)
-    return Download(entry.surface, entry.blob, entry.name, entry.size, ticket)
+    return Download(entry.surface, entry.blob, entry.name, entry.size, entry.content_type, ticket)
 
 
 def _present(policy: Policy, key: str, grant: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
-    if entry is not None and entry.status == Status.LEASED:
+    if entry is not None and policy.one_time and entry.status == Status.LEASED:
         # The download may have ended a moment ago: what was written down about it is older than this request.
         deliveries.endings.wait(entry.id)
         deliveries.catch_up()

@@ -10,6 +10,7 @@ from sqlalchemy import delete
 
 from vimeo_api import config
 from vimeo_api.core import catalog, database, deliveries, journal, lifecycle
+from vimeo_api.core.catalog import NewFile
 from vimeo_api.core.deliveries import Ticket
 from vimeo_api.core.models import JournalFile, Status
 
@@ -29,7 +30,7 @@ def log(app: Flask, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ticket(log: Path) -> Ticket:
-    catalog.add(surface="vimeo", key="k", blob="b", name="n", size=10, password_hash=None)
+    catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
     entry = catalog.find("vimeo", "k")
     assert entry is not None
     answer = lifecycle.lease(entry.id, A, seconds=60)

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from vimeo_api.core import catalog, database, lifecycle
-from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core.catalog import Entry, NewFile, now
 from vimeo_api.core.models import File, Status
 
 A, B = "a" * 32, "b" * 32
@@ -15,7 +15,7 @@ A, B = "a" * 32, "b" * 32
 
 @pytest.fixture
 def file(app: Flask) -> int:
-    catalog.add(surface="vimeo", key="k", blob="b", name="n", size=10, password_hash=None)
+    catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
     return entry().id
 
 

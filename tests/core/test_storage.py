@@ -68,6 +68,7 @@ def test_it_publishes_in_the_order_that_survives_a_power_cut(app: Flask, monkeyp
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "hardlink_to", noted_link)
     with storage.stage() as staging:
+        staging.sync()
         storage.publish(staging, "vimeo", "blob")
         file = staging.path
     folder = settings.store_dir / "vimeo" / "bl"

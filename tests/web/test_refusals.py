@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from vimeo_api.core import catalog, generations, lifecycle, passwords
+from vimeo_api.core.catalog import NewFile
 from vimeo_api.extensions import cache
 from vimeo_api.web import refusals
 
@@ -35,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def add(password: str | None = None) -> None:
     hashed = passwords.hashed(password) if password else None
-    catalog.add(surface="vimeo", key="k", blob="b", name="n.txt", size=3, password_hash=hashed)
+    catalog.add(NewFile("vimeo", "k", blob="b", name="n.txt", size=3, password_hash=hashed))
 
 
 def test_a_refusal_is_computed_twice_and_then_remembered(client: FlaskClient, asked: list[str]) -> None:

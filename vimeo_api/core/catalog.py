@@ -1,17 +1,35 @@
 """What is written down about files: rows are added and found here, and moved in `lifecycle`."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from vimeo_api.core import database, generations
+from vimeo_api.core.errors import Exists
 from vimeo_api.core.models import File, Status
 
 
 @dataclass(frozen=True, slots=True)
+class NewFile:
+    """What is known of a file when its bytes are durable."""
+
+    surface: str
+    key: str
+    blob: str
+    name: str
+    size: int
+    content_type: str | None = None
+    digest: str | None = None
+    queue: str | None = None
+    password_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """What a decision about a download needs to know of a file."""
+    """What a decision about a file needs to know of it."""
 
     id: int
     surface: str
@@ -19,7 +37,11 @@ class Entry:
     blob: str
     name: str
     size: int
+    content_type: str | None
+    digest: str | None
+    queue: str | None
     password_hash: str | None
+    created_at: datetime
     status: str
     due_at: datetime | None
     grant: str | None
@@ -27,38 +49,75 @@ class Entry:
     purged_at: datetime | None
 
 
-_COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
+COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
 
 
-def add(*, surface: str, key: str, blob: str, name: str, size: int, password_hash: str | None) -> None:
+def add(file: NewFile) -> None:
     """Write down a file whose bytes are durable in the store; from here on it is available.
 
-    Raises sqlalchemy.exc.IntegrityError when the surface has the key already.
+    Raises Exists when the surface has the key already.
     """
-    database.changed(
-        insert(File).values(
-            surface=surface,
-            key=key,
-            blob=blob,
-            name=name,
-            size=size,
-            password_hash=password_hash,
-            created_at=now(),
-            status=Status.AVAILABLE,
-            answers=0,
-            attempts=0,
-            resumed=False,
-        )
-    )
-    generations.renew(surface, key)
+    values = asdict(file) | {
+        "created_at": now(),
+        "status": Status.AVAILABLE,
+        "answers": 0,
+        "attempts": 0,
+        "resumed": False,
+    }
+    try:
+        database.changed(insert(File).values(values))
+    except IntegrityError:
+        raise Exists(f"{file.key} exists") from None
+    generations.renew(file.surface, file.key)
 
 
 def find(surface: str, key: str) -> Entry | None:
-    """Return the file of that key, if the surface ever had it."""
-    row = database.row(select(*_COLUMNS).where(File.surface == surface, File.key == key))
+    """Return the file of that key, if the surface has it or its link should say that it is gone."""
+    return first(select(*COLUMNS).where(File.surface == surface, File.key == key))
+
+
+def first(statement: database.Query) -> Entry | None:
+    """Return the first entry of a query for COLUMNS."""
+    row = database.row(statement)
     return Entry(*row) if row else None
+
+
+def entries(statement: database.Query) -> list[Entry]:
+    """Return all entries of a query for COLUMNS."""
+    return [Entry(*row) for row in database.rows(statement)]
+
+
+def newest(surface: str, *, containing: str = "", limit: int, offset: int = 0) -> list[Entry]:
+    """Return files of a surface, the newest first, whose names contain a text in any case."""
+    found = select(*COLUMNS).where(*_named(surface, containing)).order_by(File.id.desc())
+    return entries(found.limit(limit).offset(offset))
+
+
+def count(surface: str, *, containing: str = "") -> int:
+    """Return how many files `newest` would list in all."""
+    row = database.row(select(func.count()).select_from(File).where(*_named(surface, containing)))
+    return int(row[0]) if row else 0
+
+
+def names(surface: str) -> list[str]:
+    """Return the names of all files of a surface, sorted by code point."""
+    found = database.rows(select(File.name).where(*_named(surface, "")))
+    return sorted(row.name for row in found)
+
+
+def live_blobs(surface: str, blobs: Sequence[str]) -> set[str]:
+    """Return those of the blobs that a file which is not gone still needs."""
+    needed = select(File.blob).where(File.surface == surface, File.blob.in_(blobs), File.status != Status.GONE)
+    return {row.blob for row in database.rows(needed)}
 
 
 def now() -> datetime:
     """Return the present moment, in UTC."""
     return datetime.now(UTC)
+
+
+def _named(surface: str, containing: str) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [File.surface == surface, File.status != Status.GONE]
+    if containing:
+        conditions.append(File.name.icontains(containing, autoescape=True))
+    return conditions

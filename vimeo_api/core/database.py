@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, Row
+from sqlalchemy import CursorResult, Executable, Row, Select
 from sqlalchemy.exc import DBAPIError
 
 from vimeo_api.extensions import db
 
 AnyRow = Row[*tuple[Any, ...]]
 AnyResult = CursorResult[*tuple[Any, ...]]
+Query = Select[*tuple[Any, ...]]
 Answer = TypeVar("Answer")
 
 

@@ -14,12 +14,30 @@ class Malformed(PipelineError):
     """The request cannot be understood; the message says why."""
 
 
+class Conflict(PipelineError):
+    """The file is not in the state that the request assumes."""
+
+    lasting = False
+
+
 class TooLarge(PipelineError):
     """The body or the file is larger than the surface takes."""
 
 
 class NotThere(PipelineError):
-    """No such file was ever known."""
+    """No such file is known."""
+
+
+class Nothing(NotThere):
+    """There is no such file just now, though the very same question may find one in a moment."""
+
+    lasting = False
+
+
+class Exists(PipelineError):
+    """The surface has a file of that key already."""
+
+    lasting = False
 
 
 class Gone(PipelineError):

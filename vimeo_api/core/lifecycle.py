@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, or_, select, update
 
 from vimeo_api.core import database, generations
-from vimeo_api.core.catalog import now
+from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.models import File, Status
 
 # to → from; nothing else ever happens to a status.
@@ -43,7 +43,7 @@ def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values
     )
     if moved is None:
         return None
-    if to in _CHANGES_REFUSALS:
+    if to in _CHANGES_REFUSALS and moved.key is not None:
         generations.renew(moved.surface, moved.key)
     return int(moved.answers)
 
@@ -86,6 +86,14 @@ def use_up(file_id: int, grant: str, *, grace_seconds: float) -> bool:
     return advance(file_id, Status.GONE, grant=grant, delivered_at=moment, due_at=due_at, attempts=0) is not None
 
 
+def remove(entry: Entry) -> bool:
+    """Take a file away at its owner's word; its key is free again, its bytes are due at once."""
+    removed = advance(entry.id, Status.GONE, key=None, queue=None, due_at=now(), attempts=0) is not None
+    if removed:
+        generations.renew(entry.surface, entry.key)
+    return removed
+
+
 def give_back_lapsed() -> int:
     """End all leases whose time is over; return how many."""
     return database.changed(
@@ -112,7 +120,8 @@ def claim_purges(limit: int) -> Sequence[int]:
 
 
 def purged(file_ids: Sequence[int]) -> None:
-    """Note that the bytes of these files are removed from the store."""
+    """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
+    database.changed(delete(File).where(File.id.in_(file_ids), File.status == Status.GONE, File.key.is_(None)))
     database.changed(
         update(File)
         .where(File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None))

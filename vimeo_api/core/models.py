@@ -1,6 +1,8 @@
 """The tables, and the words that the whole project uses.
 
 File      what a client uploaded under one surface: a row here and, until it is purged, bytes in the store.
+digest    the hash of a file's content, as `sha256:` and hexadecimal digits; the surface `store` keys by it.
+queue     streams in the order of their creation; who takes the first one holds a lease on it.
 surface   which of the HTTP dialects owns the file; surfaces do not see each other's files.
 key       how clients name the file within its surface; it stands in the link.
 blob      the random name of the bytes on disk, never used again for other bytes.
@@ -20,6 +22,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Index,
     Integer,
     String,
     TypeDecorator,
@@ -63,14 +66,22 @@ class File(Base):
     """One uploaded file."""
 
     __tablename__ = "files"
-    __table_args__ = (UniqueConstraint("surface", "key"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("surface", "key"),
+        Index("ix_files_surface_blob", "surface", "blob"),
+        Index("ix_files_queue", "queue", "id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     surface: Mapped[str] = mapped_column(String(16))
-    key: Mapped[str] = mapped_column(String(255))
+    key: Mapped[str | None] = mapped_column(String(255))  # None once removed, for then the key is free again
     blob: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255))
     size: Mapped[int] = mapped_column(BigInteger)  # bytes
+    content_type: Mapped[str | None] = mapped_column(String(127))  # None: as the name suggests
+    digest: Mapped[str | None] = mapped_column(String(160))
+    queue: Mapped[str | None] = mapped_column(String(128))
     password_hash: Mapped[str | None] = mapped_column(String(128))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

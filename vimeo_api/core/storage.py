@@ -1,7 +1,8 @@
 """The disk: bytes are staged in the spool, published into the store by a hard link, and removed.
 
-    SPOOL_DIR/<random>                      being received; a crash leaves it for the reconciliation
-    STORE_DIR/<surface>/<ab>/<blob>         published: complete, fsynced, never written again
+    SPOOL_DIR/<random>                 being received; a crash leaves it for the reconciliation
+    STORE_DIR/<surface>/<ab>/<blob>    published: complete, fsynced, never written again
+    DATA_DIR/locks/<surface>-<ab>      held while a blob of that folder is published or removed
 
 Order on the way in: write → fsync → link → fsync of the directory → row. A crash before the row leaves bytes
 without a row, never a row without bytes. Order on the way out: row → unlink → row again (purged).
@@ -9,6 +10,8 @@ Sources: fsync(2), link(2), open(2).
 """
 
 import errno
+import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +27,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def _full_disk_is_said() -> Iterator[None]:
+def full_disk_is_said() -> Iterator[None]:
     """Raise StorageFull in place of the OSErrors that mean it."""
     try:
         yield
@@ -48,10 +51,26 @@ class Staging:
         """Bytes so far."""
         return os.fstat(self.descriptor).st_size
 
+    @property
+    def head(self) -> bytes:
+        """The first 512 bytes, from which a type may be sniffed."""
+        return os.pread(self.descriptor, 512, 0)
+
+    def digest(self, algorithm: str) -> str:
+        """Return the hexadecimal digest of all bytes, by an algorithm that hashlib knows."""
+        with os.fdopen(os.dup(self.descriptor), "rb") as file:
+            file.seek(0)
+            return hashlib.file_digest(file, algorithm).hexdigest()
+
+    def sync(self) -> None:
+        """Make the bytes durable, the slow part of publishing. Raises StorageFull."""
+        with full_disk_is_said():
+            os.fsync(self.descriptor)
+
     def write(self, data: bytes) -> None:
         """Append data. Raises StorageFull."""
         view = memoryview(data)
-        with _full_disk_is_said():
+        with full_disk_is_said():
             while view:
                 view = view[os.write(self.descriptor, view) :]
 
@@ -70,7 +89,7 @@ def stage() -> Staging:
     """Open a new file in the spool, for its maker only. Raises StorageFull."""
     path = settings.spool_dir / identifiers.random_hex()
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _full_disk_is_said():
+    with full_disk_is_said():
         return Staging(path, os.open(path, flags, 0o600), owned=True)
 
 
@@ -84,14 +103,27 @@ def adopt(path: Path) -> Staging:
     return Staging(path, os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
 
 
+@contextmanager
+def locked(surface: str, blob: str) -> Iterator[None]:
+    """Keep all others, in whatever process, from publishing or removing a blob in the same folder, flock(2).
+
+    So a blob that is shared by its digest is not removed while it is uploaded again, and an empty folder vanishes
+    only while nobody is about to use it. The kernel lets go of the lock of a process that dies.
+    """
+    folder = settings.data_dir / "locks"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / f"{surface}-{blob[:2]}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def publish(staging: Staging, surface: str, blob: str) -> None:
-    """Make staged bytes durable under their name in the store.
+    """Give synced bytes their durable name in the store, under `locked`.
 
     Raises StorageFull, and FileExistsError when the store has the blob already.
     """
     target = path(surface, blob)
-    with _full_disk_is_said():
-        os.fsync(staging.descriptor)
+    with full_disk_is_said():
         _make_folder(target.parent)
         target.hardlink_to(staging.path)
         _fsync_folder(target.parent)
@@ -108,11 +140,17 @@ def relative(surface: str, blob: str) -> str:
 
 
 def remove(surface: str, blob: str) -> None:
-    """Remove the bytes of a blob for good; what is not there is removed already."""
+    """Remove the bytes of a blob for good, and its folder if that is empty, under `locked`.
+
+    What is not there is removed already.
+    """
     target = path(surface, blob)
     with suppress(FileNotFoundError):
         target.unlink()
         _fsync_folder(target.parent)
+    # Not empty, or gone already.
+    with suppress(OSError):
+        target.parent.rmdir()
 
 
 def _make_folder(folder: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from vimeo_api.core import database, deliveries, lifecycle, storage
+from vimeo_api.core import catalog, database, deliveries, lifecycle, storage
 from vimeo_api.core.models import File, Status
 
 
@@ -17,12 +17,15 @@ def settle_leases() -> None:
 def purge(file_ids: Sequence[int]) -> None:
     """Remove the bytes of those of the files that are gone, and note it. Safe to run twice.
 
-    A crash between the two leaves a row that is due again, and bytes that are removed already.
+    A crash between the two leaves a row that is due again, and bytes that are removed already. Bytes that another
+    file shares by their digest stay.
     """
     gone = select(File.id, File.surface, File.blob).where(
         File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None)
     )
     rows = database.rows(gone)
     for row in rows:
-        storage.remove(row.surface, row.blob)
+        with storage.locked(row.surface, row.blob):
+            if not catalog.live_blobs(row.surface, [row.blob]):
+                storage.remove(row.surface, row.blob)
     lifecycle.purged([row.id for row in rows])

@@ -2,12 +2,12 @@
 
 from flask import Flask, Request, Response, jsonify, request
 
-from vimeo_api.views import streams, vimeo
+from vimeo_api.views import named, store, streams, transfer, vimeo
 from vimeo_api.web import problems
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-SURFACES: tuple[Surface, ...] = (vimeo.surface, streams.surface)
+SURFACES: tuple[Surface, ...] = (vimeo.surface, streams.surface, store.surface, named.surface, transfer.surface)
 
 _OWNERS = {segment: surface for surface in SURFACES for segment in surface.first_segments}
 
@@ -24,14 +24,13 @@ def init_app(app: Flask) -> None:
 
 def owner(path: str) -> Surface | None:
     """Return the surface that owns a path, by its first segment."""
-    return _OWNERS.get(path.lstrip("/").split("/", 1)[0])
+    return _OWNERS.get(path.removeprefix("/").split("/", 1)[0])
 
 
 def subject_of(req: Request) -> tuple[str, str]:
     """Return surface and key of the file that a request is about, each "" where there is none."""
     surface = owner(req.path)
-    key = (req.view_args or {}).get("key", "")
-    return (surface.name if surface else "", key)
+    return (surface.name, surface.key_of(req)) if surface else ("", "")
 
 
 def _worded(problem: Problem) -> Response:

@@ -1,17 +1,52 @@
-"""The surface `streams`: so far only its sign of life, `GET /ping`."""
+"""The surface `streams`: raw streams by id, and queues of them.
 
-from flask import Blueprint, Response, jsonify
+    POST PUT  /v1/streams               the raw body, whatever its type   → 201 {"id":…,"status":"created"}
+    GET       /v1/streams/<id>          its bytes, with ranges and conditions
+    DELETE    /v1/streams/<id>          → {"id":…,"status":"deleted"}; running GETs go on to their end
+    POST      /v1/streams:join          {"streams":[…]} → a new stream of their bytes in that order
+    POST      /v1/queues/<queue>/streams                  as above, and at the end of the queue
+    GET       /v1/queues/<queue>/streams?after=&limit=    in the order of creation
+    GET       /v1/queues/<queue>/first  /v1/queues/<queue>/streams/<id>/next  …/previous
+    POST      /v1/queues/<queue>/take?seconds=            hides the first one; → its receipt
+    DELETE    /v1/queues/<queue>/streams/<id>?receipt=    confirms; a receipt that lapses puts the stream back
+    GET       /ping
 
+Departures from its document: bytes leave with a `Content-Security-Policy` that keeps browsers from running them, and
+with `Cache-Control: no-cache`. The path in the error of DELETE names the folder as `--path` does, not where it lies.
+Queues and joining, which the original only announced, are ours. A taken stream can still be read and deleted by id.
+"""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from vimeo_api import services
+from vimeo_api.core import identifiers, sniffing
+from vimeo_api.core.catalog import Entry
+from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.core.policy import Policy
+from vimeo_api.extensions import settings
+from vimeo_api.web import delivery, receive
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
+
+POLICY = Policy("streams", new_key=identifiers.any_uuid)
+
+MAX_JOIN_BYTES = 1024**2  # of the list of ids
+MAX_JOINED = 10_000
+MAX_LISTED = 1000
+MAX_HIDDEN_SECONDS = 12 * 3600
+MAX_QUEUE_NAME = 128  # characters
 
 blueprint = Blueprint("streams", __name__)
 
 
 def render(problem: Problem) -> Response:
-    """Word a problem as the original's server does."""
-    response = Response("404 page not found\n" if problem.status == 404 else f"{problem.phrase}\n")  # noqa: PLR2004
-    response.content_type = "text/plain; charset=utf-8"
+    """Word a problem as the original's server does, in plain text."""
+    text = "404 page not found" if problem.status == HTTPStatus.NOT_FOUND else problem.reason or problem.phrase
+    response = Response(f"{text}\n", content_type="text/plain; charset=utf-8")
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
@@ -19,7 +54,148 @@ def render(problem: Problem) -> Response:
 surface = Surface("streams", frozenset({"v1", "ping"}), blueprint, render)
 
 
+def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
+    """Answer JSON as Go's encoder writes it: keys in order, no spaces, a newline."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Response(f"{text}\n", status, content_type="application/json; charset=utf-8")
+
+
 @blueprint.get("/ping")
 def ping() -> Response:
     """Answer that the service is there."""
-    return jsonify(message="pong", status="ok")
+    return _json({"message": "pong", "status": "ok"})
+
+
+@blueprint.route("/v1/streams", methods=["POST", "PUT"])
+def create() -> Response:
+    """Store a stream; its id is answered once the bytes are durable."""
+    return _created(_stored(queue=None))
+
+
+@blueprint.get("/v1/streams/<key>")
+def read(key: str) -> Response:
+    """Send a stream."""
+    return delivery.send(services.open_download(POLICY, key), attachment=False)
+
+
+@blueprint.delete("/v1/streams/<key>")
+def delete(key: str) -> Response:
+    """Delete a stream."""
+    return _deleted(key, receipt=None)
+
+
+@blueprint.post("/v1/streams:join")
+def join() -> Response:
+    """Make a new stream of the bytes of others, in the given order."""
+    wanted = _object(receive.text(MAX_JOIN_BYTES))
+    keys, queue = wanted.get("streams"), wanted.get("queue")
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+        raise Malformed('The body must be {"streams": [id, …]}.')
+    if len(keys) > MAX_JOINED:
+        raise Malformed(f"At most {MAX_JOINED} streams can be joined at once.")
+    if queue is not None and not isinstance(queue, str):
+        raise Malformed("The queue must be a name.")
+    return _created(services.join(POLICY, keys, queue=_checked(queue) if queue is not None else None))
+
+
+@blueprint.post("/v1/queues/<queue>/streams")
+def enqueue(queue: str) -> Response:
+    """Store a stream at the end of a queue."""
+    return _created(_stored(queue=_checked(queue)))
+
+
+@blueprint.get("/v1/queues/<queue>/streams")
+def listing(queue: str) -> Response:
+    """List the streams of a queue in the order of their creation; `next` leads to the following page."""
+    limit = _number("limit", default=100, most=MAX_LISTED)
+    found = services.queue_listing(POLICY, _checked(queue), after=request.args.get("after"), limit=limit + 1)
+    following = found[limit - 1].key if len(found) > limit else None
+    return _json({"streams": [_described(entry) for entry in found[:limit]], "next": following})
+
+
+@blueprint.get("/v1/queues/<queue>/first")
+def first(queue: str) -> Response:
+    """Describe the first stream of a queue."""
+    return _json(_described(services.queue_first(POLICY, _checked(queue))))
+
+
+@blueprint.get("/v1/queues/<queue>/streams/<key>/next")
+def following(queue: str, key: str) -> Response:
+    """Describe the stream after a given one."""
+    return _json(_described(services.queue_next(POLICY, _checked(queue), key)))
+
+
+@blueprint.get("/v1/queues/<queue>/streams/<key>/previous")
+def previous(queue: str, key: str) -> Response:
+    """Describe the stream before a given one."""
+    return _json(_described(services.queue_previous(POLICY, _checked(queue), key)))
+
+
+@blueprint.post("/v1/queues/<queue>/take")
+def take(queue: str) -> Response:
+    """Hide the first stream that nobody has taken for a while, and give the taker a receipt for it."""
+    seconds = _number("seconds", default=30, most=MAX_HIDDEN_SECONDS)
+    entry, receipt = services.queue_take(POLICY, _checked(queue), seconds=seconds)
+    return _json(_described(entry) | {"receipt": receipt})
+
+
+@blueprint.delete("/v1/queues/<queue>/streams/<key>")
+def confirm(queue: str, key: str) -> Response:
+    """Delete a stream that one has taken; the receipt must still be the last one."""
+    _checked(queue)
+    receipt = request.args.get("receipt")
+    if receipt is None:
+        raise Malformed("The receipt is missing.")
+    return _deleted(key, receipt=receipt)
+
+
+def _stored(*, queue: str | None) -> str:
+    with receive.raw(POLICY.max_bytes) as staging:
+        return services.upload(POLICY, staging, content_type=sniffing.detect(staging.head), queue=queue)
+
+
+def _created(key: str) -> Response:
+    return _json({"id": key, "status": "created"}, HTTPStatus.CREATED)
+
+
+def _deleted(key: str, *, receipt: str | None) -> Response:
+    try:
+        services.remove(POLICY, key, receipt=receipt)
+    except NotThere:
+        # What Go's os.Remove says: ENOENT is 2.
+        error = {"Op": "remove", "Path": f"{settings.streams_path}/{key}.data", "Err": 2}
+        return _json({"error": error, "status": "error"}, HTTPStatus.NOT_FOUND)
+    return _json({"id": key, "status": "deleted"})
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.key,
+        "size": entry.size,
+        "type": entry.content_type,
+        "created_at": entry.created_at.isoformat(),
+        "taken": entry.status == "leased",
+    }
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Malformed("The body is no JSON.") from None
+    if not isinstance(value, dict):
+        raise Malformed("The body is no JSON object.")
+    return value
+
+
+def _checked(queue: str) -> str:
+    if not 0 < len(queue) <= MAX_QUEUE_NAME or not queue.isprintable():
+        raise Malformed(f"The name of a queue is 1 to {MAX_QUEUE_NAME} printable characters.")
+    return queue
+
+
+def _number(name: str, *, default: int, most: int) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most and len(text) < 9):  # noqa: PLR2004
+        raise Malformed(f"`{name}` must be a number from 1 to {most}.")
+    return int(text)

@@ -60,7 +60,8 @@ def download(key: str) -> Response:
             password=_password(),
             grant=request.headers.get(delivery.GRANT_HEADER),
             with_body=request.method == "GET",
-        )
+        ),
+        one_time=True,
     )
 
 

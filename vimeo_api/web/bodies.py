@@ -6,6 +6,7 @@ client can set: parameters made from headers begin with HTTP_. In the embedded p
 Sources: RFC 9112 section 6 (body length), PEP 3333, ngx_http_core_module (client_body_in_file_only).
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -26,29 +27,39 @@ Read = Callable[[int], bytes]  # like BinaryIO.read: b"" is the end
 
 
 @contextmanager
-def opened(max_bytes: int) -> Iterator[Read]:
+def opened(max_bytes: int | None) -> Iterator[Read]:
     """Give a reader of the current request's body.
 
     The block may raise Malformed or TooLarge to refuse the body. The reader raises Malformed for a body that ends
     early, and TooLarge once it is longer than max_bytes, before its first byte where the length is announced.
     """
-    with _spooled() if settings.behind_nginx else _streamed(max_bytes) as read:
-        yield _bounded(read, max_bytes)
+    limit = math.inf if max_bytes is None else max_bytes
+    with _spooled() if settings.behind_nginx else _streamed(limit) as read:
+        yield _bounded(read, limit)
+
+
+def spooled_file() -> Path | None:
+    """Return the file into which nginx has spooled the body of the current request; None for an empty body.
+
+    In the embedded profile there is none either.
+    """
+    path = request.environ.get("X_BODY_FILE") if settings.behind_nginx else None
+    return Path(path) if path else None
 
 
 @contextmanager
 def _spooled() -> Iterator[Read]:
-    path = request.environ.get("X_BODY_FILE")
-    if not path:  # nginx makes no file for an empty body
+    path = spooled_file()
+    if path is None:
         yield lambda _size: b""
         return
-    with storage.adopt(Path(path)) as body:
+    with storage.adopt(path) as body:
         yield lambda size: os.read(body.descriptor, size)
 
 
 @contextmanager
-def _streamed(max_bytes: int) -> Iterator[Read]:
-    if (request.content_length or 0) > max_bytes:
+def _streamed(limit: float) -> Iterator[Read]:
+    if (request.content_length or 0) > limit:
         _linger()
         raise TooLarge
     try:
@@ -75,8 +86,8 @@ def _linger() -> None:
         return  # the client is gone, nobody is left to see the answer
 
 
-def _bounded(read: Read, max_bytes: int) -> Read:
-    left = max_bytes
+def _bounded(read: Read, limit: float) -> Read:
+    left = limit
 
     def bounded(size: int) -> bytes:
         nonlocal left

@@ -55,18 +55,22 @@ def content_disposition(name: str) -> str:
     return header if ascii_name == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def send(download: Download) -> Response:
-    """Answer the current request with the bytes of a file that a service has decided to send."""
+def send(download: Download, *, attachment: bool = True, one_time: bool = False) -> Response:
+    """Answer the current request with the bytes of a file that a service has decided to send.
+
+    As an attachment it has a name to be saved under. What is one-time must not be kept by anyone on the way.
+    """
     headers = Headers(
         {
-            "Content-Type": content_type(download.name),
-            "Content-Disposition": content_disposition(download.name),
+            "Content-Type": download.content_type or content_type(download.name),
             # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",
-            "Cache-Control": "private, no-store",
+            "Cache-Control": "private, no-store" if one_time else "no-cache",
         }
     )
+    if attachment:
+        headers["Content-Disposition"] = content_disposition(download.name)
     if download.ticket:
         headers[GRANT_HEADER] = download.ticket.grant
     response = _by_nginx(download) if settings.behind_nginx else _by_python(download)
@@ -94,7 +98,9 @@ def _by_python(download: Download) -> Response:
     response.content_length = status.st_size
     body = FileBody(file, Reporter(download.ticket))
     try:
-        response.make_conditional(request, accept_ranges=_one_range(), complete_length=status.st_size)
+        # A POST that asks for a file is answered like a GET, ranges and conditions included, as nginx does.
+        asked = request.environ | {"REQUEST_METHOD": "GET"} if request.method == "POST" else request.environ
+        response.make_conditional(asked, accept_ranges=_one_range(), complete_length=status.st_size)
     except HTTPException:  # 416
         body.close()
         raise

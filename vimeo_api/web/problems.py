@@ -17,6 +17,8 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.WrongPassword: HTTPStatus.UNAUTHORIZED,
     errors.NotThere: HTTPStatus.NOT_FOUND,
     errors.Gone: HTTPStatus.GONE,
+    errors.Exists: HTTPStatus.CONFLICT,
+    errors.Conflict: HTTPStatus.CONFLICT,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Leased: HTTPStatus.LOCKED,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,

@@ -3,7 +3,8 @@
 Source: RFC 7578 (multipart/form-data).
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -32,21 +33,65 @@ class Form:
 
 
 @contextmanager
-def form(max_bytes: int) -> Iterator[Form]:
+def raw(max_bytes: int | None) -> Iterator[Staging]:
+    """Stage the current request's body as it is, whatever its type; what is not published by the end is discarded.
+
+    In production the file that nginx has spooled is taken over, and no byte of it read. Raises Malformed for a
+    body that is too short, TooLarge, and StorageFull.
+    """
+    if (spooled := bodies.spooled_file()) is not None:
+        with storage.adopt(spooled) as staging:
+            yield staging
+        return
+    with storage.stage() as staging:
+        with bodies.opened(max_bytes) as read:
+            while data := read(bodies.CHUNK):
+                staging.write(data)
+        yield staging
+
+
+def text(max_bytes: int) -> bytes:
+    """Return the current request's whole body, of a few KiB. Raises Malformed and TooLarge."""
+    with bodies.opened(max_bytes) as read:
+        return b"".join(iter(lambda: read(bodies.CHUNK), b""))
+
+
+def is_form() -> bool:
+    """Return whether the current request says that its body is multipart/form-data."""
+    return request.mimetype == "multipart/form-data"
+
+
+@contextmanager
+def form(max_bytes: int | None, *, prefer: str | None = None) -> Iterator[Form]:
     """Stage the file of the current request's multipart body; what is not published by the end is discarded.
 
-    The first part with a file name is the file, whatever its field is called; other files are passed over.
-    Raises Malformed for a body that is no complete multipart/form-data with a file in it, TooLarge when the file
-    is over the limit, and StorageFull.
+    The file is the first file part of the preferred field, else the first one of all, whatever its field is called;
+    others are passed over. Raises Malformed for a body that is no complete multipart/form-data with a file in it,
+    TooLarge when the file is over the limit, and StorageFull.
     """
     with ExitStack() as stack:
-        with bodies.opened(max_bytes + MULTIPART_OVERHEAD) as read:
-            parser = _parser()
-            try:
-                result = _collected(parser.parse_blocking(read, bodies.CHUNK), max_bytes, stack)
-            except MultipartError as error:
-                raise Malformed(f"The multipart body is broken: {error}.") from error
-        yield result
+        form = _read_form(_Collector(max_bytes, prefer, stack), max_bytes)
+        if form.staging is None:
+            raise Malformed("The body holds no file.")
+        yield Form(form.staging, form.filename, form.fields)
+
+
+def fields() -> dict[str, str]:
+    """Return the fields of the current request's multipart body; files are passed over. Raises Malformed."""
+    with ExitStack() as stack:
+        return _read_form(_Collector(0, None, stack, files=False), 0).fields
+
+
+def _read_form(collector: "_Collector", max_bytes: int | None) -> "_Collector":
+    whole = None if max_bytes is None else max_bytes + MULTIPART_OVERHEAD
+    with bodies.opened(whole) as read:
+        parser = _parser()
+        try:
+            for event in parser.parse_blocking(read, bodies.CHUNK):
+                collector.take(event)
+        except MultipartError as error:
+            raise Malformed(f"The multipart body is broken: {error}.") from error
+    return collector
 
 
 def _parser() -> PushMultipartParser:
@@ -61,27 +106,38 @@ def _parser() -> PushMultipartParser:
         raise Malformed(f"The multipart body is broken: {error}.") from error
 
 
-def _collected(events: Iterable[MultipartSegment | bytes | None], max_bytes: int, stack: ExitStack) -> Form:
-    """Consume the parser's events: a segment, its bytes in pieces, None at its end."""
-    staging: Staging | None = None
-    filename = ""
-    fields: dict[str, str] = {}
-    part = _Skipped()
-    for event in events:
+class _Collector:
+    """Makes a form of the parser's events: a segment, its bytes in pieces, None at its end."""
+
+    def __init__(self, max_bytes: int | None, prefer: str | None, stack: ExitStack, *, files: bool = True) -> None:
+        self.staging: Staging | None = None
+        self.filename = ""
+        self.fields: dict[str, str] = {}
+        self._max_bytes = max_bytes
+        self._prefer = prefer
+        self._stack = stack
+        self._wants_file = files
+        self._part = _Skipped()
+
+    def take(self, event: MultipartSegment | bytes | None) -> None:
         if event is None:
-            part.finish()
+            self._part.finish()
         elif isinstance(event, bytes | bytearray):
-            part.write(bytes(event))
-        elif name := _filename(event):
-            part = _Skipped()
-            if staging is None:
-                filename, staging = name, stack.enter_context(storage.stage())
-                part = _File(staging, max_bytes)
+            self._part.write(bytes(event))
         else:
-            part = _Field(event.name, fields)
-    if staging is None:
-        raise Malformed("The body holds no file.")
-    return Form(staging, filename, fields)
+            self._part = self._begun(event)
+
+    def _begun(self, segment: MultipartSegment) -> "_Skipped":
+        name = _filename(segment)
+        if not name:
+            return _Field(segment.name, self.fields)
+        preferred = self._prefer is not None and segment.name == self._prefer
+        if not self._wants_file or (self.staging is not None and not preferred):
+            return _Skipped()
+        self._wants_file = not preferred and self._prefer is not None
+        self.filename = name
+        self.staging = self._stack.enter_context(storage.stage())
+        return _File(self.staging, self._max_bytes)
 
 
 def _filename(segment: MultipartSegment) -> str:
@@ -105,9 +161,9 @@ class _Skipped:
 
 
 class _File(_Skipped):
-    def __init__(self, staging: Staging, max_bytes: int) -> None:
+    def __init__(self, staging: Staging, max_bytes: int | None) -> None:
         self._staging = staging
-        self._left = max_bytes
+        self._left = math.inf if max_bytes is None else max_bytes
 
     def write(self, data: bytes) -> None:
         self._left -= len(data)

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Blueprint, Response
+from flask import Blueprint, Request, Response
 
 from vimeo_api.web.problems import Problem
+
+
+def _key_of_route(request: Request) -> str:
+    return str((request.view_args or {}).get("key", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +20,4 @@ class Surface:
     first_segments: frozenset[str]  # it owns every path that begins with one of these segments
     blueprint: Blueprint
     render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
+    key_of: Callable[[Request], str] = _key_of_route  # the key of the file that a request is about, or ""

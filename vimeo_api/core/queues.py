@@ -1,0 +1,59 @@
+"""Queues of streams, first in, first out: the order is that of the rows' numbers, also for equal times.
+
+A consumer *takes* the first stream, which hides it for a while; it confirms by deleting it with its receipt, and a
+receipt that lapses puts the stream back in its place. The receipt is the grant of a lease.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from vimeo_api.core import catalog, database, identifiers
+from vimeo_api.core.catalog import COLUMNS, Entry, now
+from vimeo_api.core.models import File, Status
+
+
+def listing(surface: str, queue: str, *, after: Entry | None, limit: int) -> list[Entry]:
+    """Return the streams of a queue in order, those that are taken included, from after a given one."""
+    statement = select(*COLUMNS).where(*_in(surface, queue)).order_by(File.id).limit(limit)
+    if after is not None:
+        statement = statement.where(File.id > after.id)
+    return catalog.entries(statement)
+
+
+def first(surface: str, queue: str) -> Entry | None:
+    """Return the first stream of a queue."""
+    return catalog.first(select(*COLUMNS).where(*_in(surface, queue)).order_by(File.id).limit(1))
+
+
+def following(entry: Entry) -> Entry | None:
+    """Return the stream after a given one in its queue."""
+    later = (*_in(entry.surface, entry.queue or ""), File.id > entry.id)
+    return catalog.first(select(*COLUMNS).where(*later).order_by(File.id).limit(1))
+
+
+def preceding(entry: Entry) -> Entry | None:
+    """Return the stream before a given one in its queue."""
+    earlier = (*_in(entry.surface, entry.queue or ""), File.id < entry.id)
+    return catalog.first(select(*COLUMNS).where(*earlier).order_by(File.id.desc()).limit(1))
+
+
+def take(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str] | None:
+    """Hide the first stream that nobody has taken for so many seconds; return it and its receipt, or None."""
+    receipt = identifiers.random_hex()
+    free = or_(File.status == Status.AVAILABLE, and_(File.status == Status.LEASED, File.due_at <= now()))
+    # SKIP LOCKED spares PostgreSQL's takers to wait for each other; SQLite has one writer at a time anyway.
+    head = (
+        select(File.id).where(*_in(surface, queue), free).order_by(File.id).limit(1).with_for_update(skip_locked=True)
+    )
+    taken = database.row(
+        update(File)
+        .where(File.id == head.scalar_subquery(), free)
+        .values(status=Status.LEASED, grant=receipt, due_at=now() + timedelta(seconds=seconds))
+        .returning(*COLUMNS)
+    )
+    return (Entry(*taken), receipt) if taken else None
+
+
+def _in(surface: str, queue: str) -> tuple[ColumnElement[bool], ...]:
+    return (File.surface == surface, File.queue == queue, File.status != Status.GONE)

@@ -1,0 +1,129 @@
+"""The surface `named`: files by their names, with a page.
+
+    GET   /upload            the page: lists the files, uploads more
+    POST  /upload            multipart, field `file` → 302 /download; else the page "Upload file error"
+    POST  /upload/<name>     the raw body, whatever its type → 201 `<name> uploaded`
+    GET   /download          [{"filename": …, "url": …}], sorted
+    GET   /download/<name>   the file, as an attachment
+
+Departures from its document: a browser that asks for HTML is led from /download to the page; clients that ask for JSON
+get errors and confirmations as JSON; more extensions are taken by default, as its task's text has it. A name is what
+is left of the client's after folders and control characters are gone.
+"""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from vimeo_api import services
+from vimeo_api.core import identifiers
+from vimeo_api.core.catalog import Entry
+from vimeo_api.core.policy import Policy
+from vimeo_api.web import delivery, receive
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.surface import Surface
+
+POLICY = Policy("named", new_key=identifiers.own_name, checks_extension=True)
+PAGE_SIZE = 50  # files
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+blueprint = Blueprint("named", __name__, template_folder="../templates")
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem as a page, or as `{"error": …}` for a client that asks for JSON."""
+    reason = problem.reason or problem.phrase
+    if _wants_json(default=not request.path.startswith("/upload")):
+        return jsonify(error=reason)
+    return _page("upload_error.html", reason=reason, status=problem.status)
+
+
+surface = Surface("named", frozenset({"upload", "download"}), blueprint, render)
+
+
+@blueprint.get("/upload")
+def page() -> Response:
+    """Show the files, the newest first, and the form."""
+    query = request.args.get("q", "").strip()
+    found = services.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
+    return _page(
+        "upload.html",
+        files=[_Listed(entry) for entry in found.files],
+        query=query,
+        page=found.number,
+        pages=found.pages,
+        total=found.total,
+        extensions=sorted(POLICY.extensions or ()),
+        max_bytes=POLICY.max_bytes,
+    )
+
+
+@blueprint.post("/upload")
+def upload_form() -> AnyResponse:
+    """Store the file of a form."""
+    with receive.form(POLICY.max_bytes, prefer="file") as form:
+        services.upload(POLICY, form.staging, name=form.filename)
+    return redirect(url_for("named.listing"))
+
+
+@blueprint.post("/upload/<key>")
+def upload_raw(key: str) -> tuple[Response, int]:
+    """Store the raw body under a name."""
+    name = services.check_name(POLICY, key)
+    with receive.raw(POLICY.max_bytes) as staging:
+        services.upload(POLICY, staging, name=name)
+    said = f"{name} uploaded"
+    answer = (
+        jsonify(status=said) if _wants_json(default=False) else Response(said, content_type="text/plain; charset=utf-8")
+    )
+    return answer, HTTPStatus.CREATED
+
+
+@blueprint.get("/download")
+def listing() -> AnyResponse:
+    """List the names and addresses of all files."""
+    if request.accept_mimetypes["text/html"] > request.accept_mimetypes["application/json"]:
+        return redirect(url_for("named.page"))
+    return jsonify(
+        [
+            {"filename": name, "url": url_for("named.download", key=name, _external=True)}
+            for name in services.names(POLICY)
+        ]
+    )
+
+
+@blueprint.get("/download/<key>")
+def download(key: str) -> Response:
+    """Send a file."""
+    return delivery.send(services.open_download(POLICY, key))
+
+
+class _Listed:
+    """A file as the page shows it."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.name = entry.name
+        self.size = entry.size
+        self.created_at = entry.created_at
+        self.content_type = delivery.content_type(entry.name)
+        self.url = url_for("named.download", key=entry.key)
+
+
+def _page(template: str, **values: object) -> Response:
+    response = make_response(render_template(template, **values))
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _wants_json(*, default: bool) -> bool:
+    """Return whether the client prefers JSON to HTML; `default` decides where it has no preference."""
+    html, json = request.accept_mimetypes["text/html"], request.accept_mimetypes["application/json"]
+    return default if html == json else json > html

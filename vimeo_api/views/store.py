@@ -1,0 +1,70 @@
+"""The surface `store`: files by the hash of their content, at the root.
+
+    POST    /                 multipart or the raw body → the hexadecimal digest, as text
+    GET     /?file_hash=      the bytes (alias `hash`)
+    DELETE  /?file_hash=      200, then 404
+
+Departures from its document: SHA-256 where it used MD5, which collides; `STORE_ALGORITHM=md5` gives its ids. Without a
+hash, GET leads to the page of the surface `named`. Equal content is one file, so one DELETE removes it for all.
+"""
+
+from flask import Blueprint, Request, Response, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from vimeo_api import services
+from vimeo_api.core.errors import Malformed
+from vimeo_api.core.policy import Policy
+from vimeo_api.web import delivery, receive
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.surface import Surface
+
+POLICY = Policy("store")
+
+blueprint = Blueprint("store", __name__)
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem in a line of plain text."""
+    return Response(problem.reason or problem.phrase, content_type="text/plain; charset=utf-8")
+
+
+def asked_hash(req: Request) -> str | None:
+    """Return the hash that a request asks for, in lower case, if it names one."""
+    text = req.args.get("file_hash", req.args.get("hash"))
+    return None if text is None else text.lower()
+
+
+surface = Surface("store", frozenset({""}), blueprint, render, key_of=lambda req: asked_hash(req) or "")
+
+
+@blueprint.post("/")
+def upload() -> Response:
+    """Store content and answer its digest."""
+    if receive.is_form():
+        with receive.form(POLICY.max_bytes, prefer="file") as form:
+            digest = services.upload_content(POLICY, form.staging)
+    else:
+        with receive.raw(POLICY.max_bytes) as staging:
+            if staging.size == 0:
+                raise Malformed("The body is empty.")
+            digest = services.upload_content(POLICY, staging)
+    return Response(digest, content_type="text/plain; charset=utf-8")
+
+
+@blueprint.get("/")
+def download() -> AnyResponse:
+    """Send content by its hash; without one, go to the page."""
+    digest = asked_hash(request)
+    if digest is None:
+        return redirect(url_for("named.page"))
+    return delivery.send(services.open_download(POLICY, digest))
+
+
+@blueprint.delete("/")
+def delete() -> Response:
+    """Delete content by its hash."""
+    digest = asked_hash(request)
+    if digest is None:
+        raise Malformed("The parameter file_hash is missing.")
+    services.remove(POLICY, digest)
+    return Response("", content_type="text/plain; charset=utf-8")
