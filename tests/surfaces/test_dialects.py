@@ -1,0 +1,139 @@
+"""All surfaces at once: nothing is mixed, every error speaks the dialect of its path, nothing broken gives a 500."""
+
+import random
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from tests.services import Service
+
+UUID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
+HEX = "0" * 32
+DIGEST = "0" * 64
+JSON = "application/json"
+TEXT = "text/plain"
+HTML = "text/html"
+
+# Each path and how its errors look to a client without preferences.
+PATHS = {
+    "/vimeo": JSON,
+    "/vimeo/api/v1.0/file": JSON,
+    f"/vimeo/api/v1.0/file/{HEX}": JSON,
+    "/vimeo/nothing": JSON,
+    "/v1": TEXT,
+    "/v1/streams": TEXT,
+    f"/v1/streams/{UUID}": TEXT,
+    f"/v1/streams/{UUID}/more": TEXT,
+    "/v1/streams:join": TEXT,
+    "/v1/queues/q/streams": TEXT,
+    "/v1/queues/q/first": TEXT,
+    "/v1/queues/q/take": TEXT,
+    f"/v1/queues/q/streams/{UUID}": TEXT,
+    f"/v1/queues/q/streams/{UUID}/next": TEXT,
+    f"/v1/queues/q/streams/{UUID}/previous": TEXT,
+    "/ping": TEXT,
+    "/": TEXT,
+    f"/?file_hash={DIGEST}": TEXT,
+    "/upload": HTML,
+    "/upload/a.exe": HTML,
+    "/upload/a.txt/b": HTML,
+    "/download": JSON,
+    "/download/none.txt": JSON,
+    "/uploadFile": JSON,
+    "/uploadFile/x": JSON,
+    "/downloadFile": JSON,
+    "/downloadFile?file_id=x": JSON,
+    "/uploadFiles": JSON,
+    "/nothing": JSON,
+}
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
+TYPES = [
+    None,
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "multipart/form-data; boundary=x",
+    "text/plain; charset=nonsense",
+    "\xff",
+]
+BODIES = [b"", b"\x00\xff\xfe", b"{", b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n']
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_broken_request_gives_a_500_or_another_dialect(service: Service, path: str) -> None:
+    with requests.Session() as session:
+        for method in METHODS:
+            for kind in TYPES:
+                for body in BODIES:
+                    headers = {} if kind is None else {"Content-Type": kind.encode("latin-1")}
+                    answer = session.request(
+                        method, service.url + path, data=body, headers=headers, timeout=60, allow_redirects=False
+                    )
+                    case = (method, kind, body, answer.status_code, answer.text)
+                    assert answer.status_code < 500 or (answer.status_code, path) == (501, "/uploadFile"), case
+                    _speaks(answer, method, path, case)
+
+
+def _speaks(answer: requests.Response, method: str, path: str, case: object) -> None:
+    if answer.status_code < 400 or method == "HEAD":
+        return
+    if answer.status_code == 405 and not answer.headers.get("Allow"):
+        assert method in {"TRACE", "BREW"}, case  # nginx itself refuses TRACE
+        return
+    if path.startswith("/v1/") and method == "DELETE" and answer.status_code == 404:
+        assert answer.json()["error"]["Op"] == "remove" if "/more" not in path else True
+        return
+    assert answer.headers["Content-Type"].startswith(PATHS[path]), case
+    if PATHS[path] == JSON:
+        assert list(answer.json()) == ["error"], case
+    if PATHS[path] == HTML:
+        assert "Upload file error" in answer.text, case
+
+
+def test_surfaces_do_not_see_each_others_files(service: Service) -> None:
+    content = random.randbytes(100)
+    name = f"{random.randrange(10**12)}.txt"
+    link = requests.put(service.vimeo, files={"file": (name, content)}, timeout=60).json()["url"].rsplit("/", 1)[1]
+    stream = requests.post(f"{service.url}/v1/streams", data=content, timeout=60).json()["id"]
+    digest = requests.post(f"{service.url}/", data=content, timeout=60).text
+    assert requests.post(f"{service.url}/upload/{name}", data=content, timeout=60).status_code == 201
+    sealed = requests.post(f"{service.url}/uploadFile", files={"file": (name, content)}, timeout=60).json()["file_id"]
+    keys = {link, stream, digest, name, sealed.partition(":")[0], sealed}
+    readers = {
+        "/vimeo/api/v1.0/file/{}": {link},
+        "/v1/streams/{}": {stream},
+        "/?file_hash={}": {digest},
+        "/download/{}": {name},
+        "/downloadFile?file_id={}": {sealed},
+    }
+    for reader, own in readers.items():
+        for key in keys:
+            answer = requests.get(service.url + reader.format(quote(key, safe="")), timeout=60)
+            assert (answer.status_code == 200) == (key in own), (reader, key)
+
+
+def test_deleting_here_leaves_equal_content_there(service: Service) -> None:
+    content = random.randbytes(100)
+    digest = requests.post(f"{service.url}/", data=content, timeout=60).text
+    stream = requests.post(f"{service.url}/v1/streams", data=content, timeout=60).json()["id"]
+    assert requests.delete(f"{service.url}/?file_hash={digest}", timeout=60).status_code == 200
+    assert requests.get(f"{service.url}/v1/streams/{stream}", timeout=60).content == content
+
+
+@pytest.mark.parametrize("path", ["/v1/streams", "/", "/upload/big.txt", "/uploadFile"])
+def test_the_16_mib_belong_to_vimeo_alone(service: Service, path: str) -> None:
+    big = bytes(17 * 1024**2)
+    target = path.replace("big", str(random.randrange(10**12)))
+    if path == "/uploadFile":
+        answer = requests.post(service.url + target, files={"file": ("big.bin", big)}, timeout=60)
+    else:
+        answer = requests.post(service.url + target, data=big, timeout=60)
+    assert answer.status_code in {200, 201}
+
+
+def test_every_known_path_answers_options_with_allow(service: Service) -> None:
+    for path in ("/", "/ping", "/v1/streams", "/upload", "/download", "/uploadFile", "/downloadFile"):
+        answer = requests.options(service.url + path, timeout=60)
+        assert answer.status_code == 200
+        assert "OPTIONS" in answer.headers["Allow"]

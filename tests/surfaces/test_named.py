@@ -1,0 +1,141 @@
+"""The surface `named` as programs see it; its page is in tests/pages."""
+
+import random
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from tests.services import Service
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+JSON = {"Accept": "application/json"}
+
+
+def fresh(extension: str = "pdf") -> str:
+    return f"sample-{random.randrange(10**12)}.{extension}"
+
+
+def post(service: Service, name: str, content: bytes = b"x", **kwargs: object) -> requests.Response:
+    return requests.post(f"{service.url}/upload/{name}", data=content, timeout=60, **kwargs)  # type: ignore[arg-type]
+
+
+def test_it_serves_the_examples_of_its_document(service: Service, tmp_path: Path) -> None:
+    sample = tmp_path / fresh()
+    sample.write_bytes(random.randbytes(50_000))
+    form = ["curl", "-i", "-sS", "-X", "POST", "-H", "Content-Type: multipart/form-data", "-F", f"file=@{sample}"]
+    done = subprocess.run([*form, f"{service.url}/upload"], capture_output=True, text=True, check=True)
+    assert "302" in done.stdout
+    assert "Location: /download\r" in done.stdout.replace("\n", "\r")
+
+    mine = fresh()
+    raw = ["curl", "-i", "-sS", "-X", "POST", "-H", "Content-Type: application/json", "--data-binary", f"@{sample}"]
+    done = subprocess.run([*raw, f"{service.url}/upload/{mine}"], capture_output=True, text=True, check=True)
+    assert " 201 " in done.stdout
+    assert done.stdout.endswith(f"{mine} uploaded")
+
+    listed = requests.get(f"{service.url}/download", headers={"Content-Type": "application/json"}, timeout=60).json()
+    assert [entry["filename"] for entry in listed] == sorted(entry["filename"] for entry in listed)
+    assert {"filename": mine, "url": f"{service.url}/download/{mine}"} in listed
+    for name in (mine, sample.name):
+        answer = requests.get(f"{service.url}/download/{name}", timeout=60)
+        assert answer.content == sample.read_bytes()
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}"'
+        assert answer.headers["Content-Type"] == "application/pdf"
+
+
+def test_a_name_is_given_once(service: Service) -> None:
+    name = fresh()
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda number: post(service, name, b"%d" % number), range(10)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+    winner = next(number for number, answer in enumerate(answers) if answer.status_code == 201)
+    assert requests.get(f"{service.url}/download/{name}", timeout=60).content == b"%d" % winner
+    refused = requests.post(f"{service.url}/upload", files={"file": (name, b"x")}, timeout=60)
+    assert refused.status_code == 409
+    assert f"{name} exists" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a.exe", "exe file not allowed"),
+        ("a.HTML", "HTML file not allowed"),
+        ("noextension", "No extension file not allowed"),
+        (".pdf", "No extension file not allowed"),
+        ("a.", "No extension file not allowed"),
+        ("a.pdf.svg", "svg file not allowed"),
+    ],
+)
+def test_it_refuses_other_extensions(service: Service, name: str, reason: str) -> None:
+    before = service.stored()
+    page = requests.post(f"{service.url}/upload", files={"file": (name, b"x")}, headers=HTML, timeout=60)
+    assert page.status_code == 400
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Upload file error" in page.text
+    assert reason in page.text
+    assert 'href="/upload"' in page.text
+    answer = post(service, name, headers=JSON)
+    assert (answer.status_code, answer.json()) == (400, {"error": reason})
+    assert service.stored() == before
+
+
+def test_it_takes_extensions_in_any_case(service: Service) -> None:
+    for extension in ("PDF", "Txt", "jpeg", "xlsx"):
+        assert post(service, fresh(extension)).status_code == 201
+
+
+def test_it_says_so_when_there_is_no_file(service: Service) -> None:
+    cases: list[dict[str, Any]] = [{"data": {"x": "y"}}, {"files": {"file": ("", b"")}}, {}]
+    for kwargs in cases:
+        answer = requests.post(f"{service.url}/upload", headers=HTML, timeout=60, **kwargs)
+        assert answer.status_code == 400
+        assert "Upload file error" in answer.text
+
+
+def test_clients_that_ask_for_json_get_it(service: Service) -> None:
+    name = fresh()
+    assert post(service, name, headers=JSON).json() == {"status": f"{name} uploaded"}
+    assert post(service, name, headers=JSON).json() == {"error": f"{name} exists"}
+    missing = requests.get(f"{service.url}/download/{fresh()}", timeout=60)
+    assert missing.status_code == 404
+    assert "error" in missing.json()
+    assert requests.get(f"{service.url}/download", headers=HTML, allow_redirects=False, timeout=60).status_code == 302
+
+
+@pytest.mark.parametrize("name", ['"><img src=x onerror=alert(1)>.txt', "отчёт.pdf", "a b&c%41.txt", "'; drop.csv"])
+def test_hostile_names_come_back_as_they_are_and_escaped(service: Service, name: str) -> None:
+    unique = f"{random.randrange(10**12)}{name}"
+    assert post(service, quote(unique, safe="")).status_code == 201
+    listed = requests.get(f"{service.url}/download", timeout=60).json()
+    (entry,) = [entry for entry in listed if entry["filename"] == unique]
+    assert requests.get(entry["url"], timeout=60).content == b"x"
+    page = requests.get(f"{service.url}/upload", params={"q": unique}, timeout=60)
+    assert "<img src=x" not in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_the_page_lists_the_newest_first_searches_and_pages(service: Service) -> None:
+    mark = f"mark{random.randrange(10**9)}"
+    names = [f"{mark}-{number:02}.txt" for number in range(53)]
+    for name in names:
+        assert post(service, name).status_code == 201
+    first = requests.get(f"{service.url}/upload", params={"q": mark.upper()}, timeout=60).text
+    assert first.index(names[52]) < first.index(names[51])
+    assert names[2] not in first
+    second = requests.get(f"{service.url}/upload", params={"q": mark, "page": "2"}, timeout=60).text
+    assert names[0] in second
+    assert names[3] not in second
+    for page in ("0", "-1", "99", "x", "9" * 30):
+        assert requests.get(f"{service.url}/upload", params={"page": page}, timeout=60).status_code == 200
+
+
+def test_its_assets_are_served(service: Service) -> None:
+    for asset, kind in (("named.css", "text/css"), ("named.js", "javascript")):
+        answer = requests.get(f"{service.url}/static/{asset}", timeout=60)
+        assert answer.status_code == 200
+        assert kind in answer.headers["Content-Type"]

@@ -1,0 +1,302 @@
+"""The surface `streams` as its clients see it: the document's transcripts, and queues."""
+
+import hashlib
+import json
+import random
+import re
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import requests
+
+from tests.services import Service, await_, running
+
+MIB = 1024**2
+
+
+def create(service: Service, content: bytes, **kwargs: object) -> str:
+    answer = requests.post(f"{service.url}/v1/streams", data=content, timeout=60, **kwargs)  # type: ignore[arg-type]
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def url(service: Service, key: str) -> str:
+    return f"{service.url}/v1/streams/{key}"
+
+
+def curl(*words: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of a curl command."""
+    done = subprocess.run(["curl", "-sS", "-i", *words], capture_output=True, check=True)
+    *_, head, body = re.split(rb"(?:^|(?<=\r\n\r\n))(?=HTTP/)", done.stdout)[-1].partition(b"\r\n\r\n")[0::2]
+    lines = head.decode().split("\r\n")
+    return int(lines[0].split()[1]), dict(line.split(": ", 1) for line in lines[1:]), body
+
+
+def test_it_answers_its_documents_transcripts(service: Service, tmp_path: Path) -> None:
+    status, headers, body = curl("-d", "some data", f"{service.url}/v1/streams")
+    assert status == 201
+    assert headers["Content-Type"] == "application/json; charset=utf-8"
+    assert headers["Content-Length"] == "65"
+    key = json.loads(body)["id"]
+    assert str(UUID(key, version=4)) == key
+    assert body == f'{{"id":"{key}","status":"created"}}\n'.encode()
+
+    testfile = tmp_path / "testfile"
+    testfile.write_bytes(random.randbytes(5877))
+    status, headers, body = curl("-T", str(testfile), "-H", "Expect: 100-continue", f"{service.url}/v1/streams")
+    assert (status, headers["Content-Length"]) == (201, "65")
+    assert requests.get(url(service, json.loads(body)["id"]), timeout=60).content == testfile.read_bytes()
+
+    status, headers, body = curl(url(service, key))
+    assert (status, body) == (200, b"some data")
+    assert headers["Accept-Ranges"] == "bytes"
+    assert headers["Content-Length"] == "9"
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert headers["Last-Modified"].endswith(" GMT")
+
+    status, headers, body = curl(url(service, "error-in-stream-id"))
+    assert (status, body) == (404, b"404 page not found\n")
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Length"] == "19"
+
+    status, headers, body = curl("-X", "DELETE", url(service, key))
+    assert (status, body) == (200, f'{{"id":"{key}","status":"deleted"}}\n'.encode())
+    status, headers, body = curl("-X", "DELETE", url(service, key))
+    assert (status, headers["Content-Length"]) == (404, "107")
+    assert headers["Content-Type"] == "application/json; charset=utf-8"
+    expected = f'{{"error":{{"Op":"remove","Path":"DATA/{key}.data","Err":2}},"status":"error"}}\n'
+    assert body == expected.encode()
+    assert curl(url(service, key))[0] == 404
+    assert curl(f"{service.url}/ping")[2] == b'{"message":"pong","status":"ok"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "text/plain; charset=utf-8"),
+        ("текст".encode(), "text/plain; charset=utf-8"),
+        (b"\x89PNG\x0d\x0a\x1a\x0a....", "image/png"),
+        (b"  <!DOCTYPE HTML>...", "text/html; charset=utf-8"),
+        (b"%PDF-1.7", "application/pdf"),
+        (b"\x00\x01\x02", "application/octet-stream"),
+        (b"PK\x03\x04....", "application/zip"),
+    ],
+)
+def test_it_sniffs_types_and_keeps_bodies_of_any_type_as_they_are(service: Service, content: bytes, kind: str) -> None:
+    for sent in (
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/json",
+        "nonsense",
+    ):
+        key = create(service, content, headers={"Content-Type": sent})
+        answer = requests.get(url(service, key), timeout=60)
+        assert (answer.content, answer.headers["Content-Type"]) == (content, kind)
+        assert "Content-Disposition" not in answer.headers
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+
+
+def test_it_takes_chunked_bodies(service: Service) -> None:
+    pieces = [random.randbytes(random.randrange(1, 100_000)) for _ in range(30)]
+    answer = requests.put(f"{service.url}/v1/streams", data=iter(pieces), timeout=60)
+    assert requests.get(url(service, answer.json()["id"]), timeout=60).content == b"".join(pieces)
+
+
+def test_it_answers_ranges_and_conditions(service: Service) -> None:
+    key = create(service, b"0123456789")
+    whole = requests.get(url(service, key), timeout=60)
+    etag, modified = whole.headers["ETag"], whole.headers["Last-Modified"]
+
+    def status(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.get(url(service, key), headers=named, timeout=60).status_code
+
+    part = requests.get(url(service, key), headers={"Range": "bytes=-3"}, timeout=60)
+    assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, b"789", "bytes 7-9/10")
+    assert status(Range="bytes=10-") == 416
+    assert status(If_None_Match=etag) == 304
+    assert status(If_Modified_Since=modified) == 304
+    assert status(Range="bytes=0-0", If_Range=etag) == 206
+    assert status(Range="bytes=0-0", If_Range='"other"') == 200
+    head = requests.head(url(service, key), timeout=60)
+    assert (head.status_code, head.headers["Content-Length"], head.content) == (200, "10", b"")
+
+
+def test_a_short_body_leaves_nothing(service: Service) -> None:
+    before = service.stored()
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(b"POST /v1/streams HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n123")
+        client.shutdown(socket.SHUT_WR)
+        answer = client.makefile("rb").read()
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    assert service.stored() == before
+    await_(lambda: not service.spooled())
+
+
+def test_many_write_and_read_at_once(service: Service) -> None:
+    contents = [random.randbytes(random.randrange(1, 300_000)) for _ in range(24)]
+    with ThreadPoolExecutor(48) as pool:
+        keys = list(pool.map(lambda content: create(service, content), contents))
+        assert len(set(keys)) == 24
+        read = pool.map(lambda key: requests.get(url(service, key), timeout=60).content, keys * 2)
+        assert list(read) == contents * 2
+
+
+def test_deleting_does_not_stop_a_running_download(service: Service) -> None:
+    content = random.randbytes(20 * MIB)
+    key = create(service, content)
+    with requests.get(url(service, key), stream=True, timeout=60) as download:
+        taken = download.raw.read(1000)
+        assert requests.delete(url(service, key), timeout=60).status_code == 200
+        assert requests.get(url(service, key), timeout=60).status_code == 404
+        assert taken + download.raw.read() == content
+
+
+def test_deleting_frees_the_disk_at_once(service: Service) -> None:
+    before = service.stored()
+    key = create(service, b"x")
+    assert len(service.stored() - before) == 1
+    requests.delete(url(service, key), timeout=60)
+    assert service.stored() == before
+
+
+def test_one_of_many_deletes_wins(service: Service) -> None:
+    key = create(service, b"x")
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: requests.delete(url(service, key), timeout=60).status_code, range(10)))
+    assert sorted(answers) == [200] + [404] * 9
+
+
+def test_two_embedded_instances_share_a_folder(tmp_path: Path) -> None:
+    with running("embedded", tmp_path / "data") as one, running("embedded", tmp_path / "data") as other:
+        key = create(one, b"shared")
+        assert requests.get(url(other, key), timeout=60).content == b"shared"
+        assert requests.delete(url(other, key), timeout=60).status_code == 200
+        assert requests.get(url(one, key), timeout=60).status_code == 404
+
+
+def test_it_takes_the_originals_flags(tmp_path: Path) -> None:
+    import sys  # noqa: PLC0415
+
+    from tests.services import ROOT, free_port  # noqa: PLC0415
+
+    port = free_port()
+    command = [sys.executable, "manage.py", "runserver", "--addr", f"127.0.0.1:{port}", "-d", "--path", "MINE"]
+    with (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(
+            [*command[:1], str(ROOT / "manage.py"), *command[2:]], cwd=tmp_path, stdout=out, stderr=out
+        )
+        try:
+            await_(lambda: " is ready on " in (tmp_path / "out").read_text(), 60)
+            key = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
+            answer = requests.delete(f"http://127.0.0.1:{port}/v1/streams/{key}", timeout=60)
+            assert answer.json()["error"]["Path"] == f"MINE/{key}.data"
+            assert (tmp_path / "MINE/store").is_dir()
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+class Queue:
+    """A queue of its own for a test."""
+
+    def __init__(self, service: Service) -> None:
+        self.url = f"{service.url}/v1/queues/q-{random.randrange(10**9)}"
+
+    def put(self, content: bytes) -> str:
+        answer = requests.post(f"{self.url}/streams", data=content, timeout=60)
+        assert answer.status_code == 201
+        return str(answer.json()["id"])
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"{self.url}/{path}", timeout=60)
+
+    def take(self, seconds: int = 30) -> requests.Response:
+        return requests.post(f"{self.url}/take", params={"seconds": str(seconds)}, timeout=60)
+
+    def confirm(self, taken: dict[str, str]) -> int:
+        path = f"{self.url}/streams/{taken['id']}"
+        return requests.delete(path, params={"receipt": taken["receipt"]}, timeout=60).status_code
+
+
+def test_a_queue_lists_its_streams_in_the_order_of_creation(service: Service) -> None:
+    queue = Queue(service)
+    keys = [queue.put(b"%d" % number) for number in range(7)]
+    create(service, b"not in the queue")
+    listed, after = [], ""
+    while after is not None:
+        page = queue.get(f"streams?limit=3&after={after}").json()
+        listed += [stream["id"] for stream in page["streams"]]
+        after = page["next"]
+    assert listed == keys
+    assert queue.get("first").json()["id"] == keys[0]
+    assert queue.get(f"streams/{keys[2]}/next").json()["id"] == keys[3]
+    assert queue.get(f"streams/{keys[2]}/previous").json()["id"] == keys[1]
+    assert queue.get(f"streams/{keys[0]}/previous").status_code == 404
+    assert queue.get(f"streams/{keys[6]}/next").status_code == 404
+    assert requests.get(url(service, keys[4]), timeout=60).content == b"4"
+
+
+def test_an_empty_queue_is_filled_at_the_very_next_request(service: Service) -> None:
+    queue = Queue(service)
+    for _ in range(3):
+        assert queue.get("first").status_code == 404
+        assert queue.take().status_code == 404
+    key = queue.put(b"x")
+    assert queue.get("first").json()["id"] == key
+    assert queue.get(f"streams/{key}/next").status_code == 404
+    second = queue.put(b"y")
+    assert queue.get(f"streams/{key}/next").json()["id"] == second
+
+
+def test_each_stream_is_taken_once_and_confirmed_by_deleting_it(service: Service) -> None:
+    queue = Queue(service)
+    keys = [queue.put(b"%d" % number) for number in range(20)]
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: queue.take(), range(25)))
+    taken = [answer.json() for answer in answers if answer.status_code == 200]
+    assert sorted(stream["id"] for stream in taken) == sorted(keys)
+    assert [answer.status_code for answer in answers].count(404) == 5
+    assert {queue.confirm(stream) for stream in taken} == {200}
+    assert queue.get("streams").json() == {"streams": [], "next": None}
+
+
+def test_a_taken_stream_comes_back_to_its_place_when_the_receipt_lapses(service: Service) -> None:
+    queue = Queue(service)
+    first, second = queue.put(b"1"), queue.put(b"2")
+    early = queue.take(seconds=1).json()
+    assert early["id"] == first
+    assert queue.take(seconds=600).json()["id"] == second
+    again = await_(lambda: [a for a in [queue.take(seconds=600)] if a.status_code == 200], 20)[0].json()
+    assert again["id"] == first
+    assert queue.confirm(early) == 409
+    assert queue.confirm(again) == 200
+    assert queue.confirm(again) == 404
+
+
+def test_streams_are_joined_in_the_given_order(service: Service) -> None:
+    contents = [random.randbytes(size) for size in (0, 1, 9 * MIB + 17, 8 * MIB, 300)]
+    keys = [create(service, content) for content in contents]
+    answer = requests.post(f"{service.url}/v1/streams:join", json={"streams": [*keys, keys[1]]}, timeout=60)
+    assert answer.status_code == 201, answer.text
+    whole = b"".join([*contents, contents[1]])
+    joined = requests.get(url(service, answer.json()["id"]), timeout=60)
+    assert hashlib.sha256(joined.content).digest() == hashlib.sha256(whole).digest()
+    assert joined.headers["ETag"].endswith(f'-{len(whole):x}"')
+    assert requests.get(url(service, keys[0]), timeout=60).status_code == 200
+    missing = requests.post(f"{service.url}/v1/streams:join", json={"streams": [keys[0], "none"]}, timeout=60)
+    assert missing.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"streams": []}', b'{"streams": [1]}', b"\xff", b"[" * 100_000, b'{"streams": "x"}']
+)
+def test_a_join_of_nonsense_is_refused(service: Service, body: bytes) -> None:
+    answer = requests.post(f"{service.url}/v1/streams:join", data=body, timeout=60)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"

@@ -1,0 +1,130 @@
+"""The surface `transfer` as its clients see it."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.services import Service, running
+
+
+def upload(service: Service, content: bytes, name: str = "report.xls") -> str:
+    answer = requests.post(f"{service.url}/uploadFile", files={"file": (name, content)}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert list(answer.json()) == ["file_id"]
+    return str(answer.json()["file_id"])
+
+
+def get(service: Service, file_id: str) -> requests.Response:
+    return requests.get(f"{service.url}/downloadFile", params={"file_id": file_id}, timeout=60)
+
+
+def test_it_hands_the_file_back_by_json_form_and_query_any_number_of_times(service: Service) -> None:
+    content = random.randbytes(100_000)
+    file_id = upload(service, content, "отчёт.xls")
+    number, _, name = file_id.partition(":")
+    assert 0 <= int(number) < 2**64
+    assert "xls" not in name
+    url = f"{service.url}/downloadFile"
+    for _ in range(2):
+        for answer in (
+            requests.post(url, json={"file_id": file_id}, timeout=60),
+            requests.post(url, data={"file_id": file_id}, timeout=60),
+            requests.post(url, files={"file_id": (None, file_id)}, timeout=60),
+            get(service, file_id),
+        ):
+            assert (answer.status_code, answer.content) == (200, content)
+            assert "filename*=UTF-8''%D0%BE" in answer.headers["Content-Disposition"]
+            assert answer.headers["Content-Type"] == "application/vnd.ms-excel"
+    part = requests.post(url, json={"file_id": file_id}, headers={"Range": "bytes=0-9"}, timeout=60)
+    assert (part.status_code, part.content) == (206, content[:10])
+    head = requests.head(url, params={"file_id": file_id}, timeout=60)
+    assert (head.status_code, head.headers["Content-Length"]) == (200, "100000")
+
+
+def test_ids_are_unique(service: Service) -> None:
+    assert len({upload(service, b"same") for _ in range(10)}) == 10
+
+
+def test_a_tampered_id_is_unknown(service: Service) -> None:
+    mine, other = upload(service, b"mine"), upload(service, b"other")
+    number, _, name = mine.partition(":")
+    for tampered in (
+        f"{int(number) ^ 1}:{name}",
+        f"{number}:{other.partition(':')[2]}",
+        f"{other.partition(':')[0]}:{name}",
+        f"{number}:{name[:-4]}AAA=",
+        f"0{number}:{name}",
+        f"+{number}:{name}",
+        f"{number}:",
+        f":{name}",
+        number,
+        name,
+        f"{mine} ",
+        f"{mine}:x",
+        "١٢٣:x",
+        "x" * 4000,
+    ):
+        answer = get(service, tampered)
+        assert answer.status_code == 404, tampered
+        assert list(answer.json()) == ["error"]
+    assert get(service, mine).content == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b""),
+        ("application/json", b"{"),
+        ("application/json", b"[]"),
+        ("application/json", b"{}"),
+        ("application/json", b'{"file_id": 1}'),
+        ("application/json", b'{"file_id": ""}'),
+        ("application/json", b"\xff"),
+        ("application/json", b"[" * 60_000),
+        ("application/x-www-form-urlencoded", b"x=y"),
+        ("application/x-www-form-urlencoded", b"\xff"),
+        ("application/x-www-form-urlencoded", b"a=b&" * 1000),
+        ("multipart/form-data; boundary=x", b"nonsense"),
+        ("text/plain", b"nonsense"),
+        ("", b""),
+    ],
+)
+def test_a_download_of_nonsense_is_refused(service: Service, kind: str, body: bytes) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    answer = requests.post(f"{service.url}/downloadFile", data=body, headers=headers, timeout=60)
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
+def test_an_upload_of_nonsense_is_refused(service: Service) -> None:
+    before = service.stored()
+    cases: list[dict[str, Any]] = [
+        {},
+        {"data": b"x"},
+        {"json": {}},
+        {"json": {"file": 1}},
+        {"data": {"file": "text"}},
+    ]
+    for kwargs in cases:
+        answer = requests.post(f"{service.url}/uploadFile", timeout=60, **kwargs)
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
+    assert requests.get(f"{service.url}/uploadFile", timeout=60).status_code == 405
+    assert get(service, "").status_code == 400
+    assert service.stored() == before
+
+
+def test_ids_outlive_a_restart_and_a_new_key(tmp_path: Path) -> None:
+    new = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    with running("embedded", tmp_path / "data") as service:
+        file_id = upload(service, b"kept")
+    with running("embedded", tmp_path / "data") as service:
+        assert get(service, file_id).content == b"kept"
+    old = (tmp_path / "data/sealing.keys").read_text().strip()
+    with running("embedded", tmp_path / "data", SEALING_KEYS=f"{new},{old}") as service:
+        assert get(service, file_id).content == b"kept"
+        newer = upload(service, b"newer")
+    with running("embedded", tmp_path / "data", SEALING_KEYS=new) as service:
+        assert get(service, newer).content == b"newer"
+        assert get(service, file_id).status_code == 404
