@@ -39,6 +39,12 @@ def pid_of(service: Service, part: str) -> int:
     return int(supervisorctl(service, "pid", f"stack:{part}"))
 
 
+def environ_of(service: Service, part: str) -> dict[str, str]:
+    """Return the environment in which a part runs."""
+    entries = Path(f"/proc/{pid_of(service, part)}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
 @contextmanager
 def stopped(service: Service, part: str) -> Iterator[None]:
     """Stop a part for the length of the block."""
@@ -158,11 +164,7 @@ with create_app().app_context():
 
 @pytest.mark.parametrize(("how", "taken"), [(None, True), (stopped, False), (frozen, False)])
 def test_enqueueing_never_holds_a_request_up(stack: Service, how: object, *, taken: bool) -> None:
-    environ = dict(
-        entry.split("=", 1)
-        for entry in Path(f"/proc/{pid_of(stack, 'beat')}/environ").read_text().split("\0")
-        if "=" in entry
-    )
+    environ = environ_of(stack, "beat")
 
     def enqueued() -> list[str]:
         command = [sys.executable, "-c", ENQUEUE]
