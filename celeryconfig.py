@@ -34,6 +34,9 @@ beat_schedule = {
     "sweep": {"task": "vimeo_api.tasks.sweep", "schedule": 2.0, "options": {"expires": 10.0}},
 }
 
+# In memory: a schedule of seconds needs no file, and several beats would share it.
+beat_scheduler = "celery.beat:Scheduler"
+
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 worker_cancel_long_running_tasks_on_connection_loss = False

@@ -4,15 +4,18 @@ import fcntl
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import flask_migrate
+from celery import signals
 from celery.beat import EmbeddedService
 from celery.exceptions import SecurityWarning
 from flask import Flask
@@ -118,10 +121,18 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
     if until_stdin_ends:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     EmbeddedService(celery, thread=True).start()
+    broker = Path(urlsplit(celery.conf.broker_url).path.removeprefix("/"))
+    signals.task_postrun.connect(lambda **_: _forget_consumed(broker), weak=False)
     options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
     # Celery warns of root because of pickle; our messages are JSON.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     celery.worker_main(["--quiet", "worker", *options])
+
+
+def _forget_consumed(broker: Path) -> None:
+    # kombu's SQLite transport only hides what it has handed out; a returned message is written anew.
+    with closing(sqlite3.connect(broker, timeout=10)) as connection, connection:
+        connection.execute("DELETE FROM kombu_message WHERE visible = 0")
 
 
 def _stop_when_stdin_ends() -> None:

@@ -115,7 +115,6 @@ def init_celery(app: Flask, values: Settings) -> Celery:
     celery = Celery(app.name, task_cls=FlaskTask)
     celery.config_from_object("celeryconfig")
     celery.conf.broker_url = values.broker_url
-    celery.conf.beat_schedule_filename = str(values.data_dir / "beat-schedule")
     if values.broker_url.startswith("redis"):
         # A request that enqueues waits no longer than this for a broker that is gone or frozen; workers wait longer.
         celery.conf.broker_transport_options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
