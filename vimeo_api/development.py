@@ -120,7 +120,7 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
     celery = app.extensions["celery"]
     if until_stdin_ends:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
-    EmbeddedService(celery, thread=True).start()
+    EmbeddedService(celery, thread=True, scheduler_cls=celery.conf.beat_scheduler).start()
     broker = Path(urlsplit(celery.conf.broker_url).path.removeprefix("/"))
     signals.task_postrun.connect(lambda **_: _forget_consumed(broker), weak=False)
     options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
