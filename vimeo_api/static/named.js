@@ -1,0 +1,229 @@
+// The script of the upload page: sends chosen and dropped files, each with progress and cancel, and keeps the list
+// up to date. The page works without it. What the server allows stands in the form's data attributes.
+
+const AT_ONCE = 3; // uploads that run at the same time; the others wait
+const RATE_WINDOW = 3000; // milliseconds over which the rate is measured
+const LOG_LENGTH = 20; // announcements kept for screen readers
+
+const byId = (id) => document.getElementById(id);
+const form = byId("upload-form");
+const maxBytes = Number(form.dataset.maxBytes ?? Infinity);
+const extensions = form.dataset.extensions.split(" ");
+const uploads = [];
+
+class Upload {
+  constructor(file) {
+    this.file = file;
+    this.name = file.name.toWellFormed?.() ?? file.name; // a lone surrogate fits in no URL
+    this.row = byId("upload-row").content.firstElementChild.cloneNode(true);
+    this.progress = this.row.querySelector("progress");
+    this.progress.setAttribute("aria-label", `Progress of ${this.name}`);
+    this.button = this.row.querySelector("button");
+    this.button.addEventListener("click", () => (this.active ? this.cancel() : this.enqueue()));
+    this.row.querySelector(".name").textContent = this.name;
+  }
+
+  get active() {
+    return this.state === "waiting" || this.state === "running";
+  }
+
+  /** Show a state, in words, and what can be done about it: "Cancel", "Try again" or nothing. */
+  show(state, words, action = "") {
+    this.state = state;
+    this.row.dataset.state = state;
+    this.row.querySelector(".state").textContent = words;
+    this.progress.hidden = state !== "running";
+    if (!action && document.activeElement === this.button) this.row.focus();
+    this.button.hidden = !action;
+    byId("clear").hidden = uploads.every((upload) => upload.active);
+    if (this.button.textContent !== action) {
+      this.button.textContent = action;
+      this.button.setAttribute("aria-label", `${action}: ${this.name}`);
+    }
+  }
+
+  /** Check what can be checked here, to save a useless upload; then wait for a turn. */
+  enqueue() {
+    const refusal = refusalOf(this.name, this.file.size);
+    if (refusal) return this.fail(refusal);
+    this.show("waiting", "Waiting", "Cancel");
+    startNext();
+  }
+
+  start() {
+    const request = new XMLHttpRequest();
+    this.request = request;
+    this.samples = [[performance.now(), 0]];
+    request.upload.addEventListener("progress", (event) => this.advance(event.loaded));
+    request.upload.addEventListener("load", () => this.show("running", "Sent, being stored…", "Cancel"));
+    request.addEventListener("load", () => this.finish(request.status, answerOf(request)));
+    request.addEventListener("error", () => this.fail("The connection was lost, or the file cannot be read", true));
+    request.open("POST", `/upload/${encodeURIComponent(this.name)}`);
+    request.setRequestHeader("Accept", "application/json");
+    this.progress.value = 0;
+    this.show("running", "Starting…", "Cancel");
+    request.send(this.file);
+  }
+
+  advance(loaded) {
+    const now = performance.now();
+    this.samples.push([now, loaded]);
+    while (now - this.samples[0][0] > RATE_WINDOW && this.samples.length > 2) this.samples.shift();
+    const [since, before] = this.samples[0];
+    const rate = ((loaded - before) * 1000) / Math.max(now - since, 1);
+    const share = this.file.size ? loaded / this.file.size : 1;
+    this.progress.value = share;
+    const words = `${Math.floor(share * 100)}% · ${size(loaded)} of ${size(this.file.size)} · ${size(rate)}/s`;
+    this.show("running", words, "Cancel");
+  }
+
+  finish(status, answer) {
+    if (status !== 201) return this.fail(answer, status >= 500 || status === 408 || status === 429);
+    this.end("done", answer === `${this.name} uploaded` ? "Uploaded" : answer);
+    refreshList();
+  }
+
+  fail(reason, retry = false) {
+    this.end("failed", reason, retry ? "Try again" : "");
+  }
+
+  cancel() {
+    this.request?.abort();
+    this.end("cancelled", "Cancelled", "Try again");
+  }
+
+  end(state, words, action) {
+    this.request = undefined;
+    this.show(state, words, action);
+    announce(`${this.name}: ${words}`);
+    startNext();
+  }
+}
+
+/** Return why the server would refuse a file, in its words, or "". */
+function refusalOf(name, bytes) {
+  const extension = name.includes(".") ? name.slice(name.lastIndexOf(".") + 1) : "";
+  if (!extension) return "No extension file not allowed";
+  if (!extensions.includes(extension.toLowerCase())) return `${extension} file not allowed`;
+  return bytes > maxBytes ? "Request Entity Too Large" : "";
+}
+
+/** Return the words of an answer; what stands before the server may answer in its own way. */
+function answerOf(request) {
+  try {
+    const { error, status } = JSON.parse(request.responseText);
+    return String(error ?? status);
+  } catch {
+    return `The server answered with status ${request.status}`;
+  }
+}
+
+/** Return a size as the template writes it, in one unbreakable word. */
+function size(bytes) {
+  const rounded = Math.round(bytes);
+  if (rounded < 1024) return rounded === 1 ? "1\u00a0byte" : `${rounded}\u00a0bytes`;
+  const power = Math.min(Math.floor(Math.log2(rounded) / 10), 4);
+  return `${(rounded / 1024 ** power).toFixed(1)}\u00a0${["KiB", "MiB", "GiB", "TiB"][power - 1]}`;
+}
+
+function announce(words) {
+  const line = document.createElement("p");
+  line.textContent = words;
+  byId("log").append(line);
+  while (byId("log").childElementCount > LOG_LENGTH) byId("log").firstElementChild.remove();
+}
+
+function add(files) {
+  for (const file of files) {
+    const upload = new Upload(file);
+    uploads.push(upload);
+    byId("uploads").append(upload.row);
+    byId("progress").hidden = false;
+    upload.enqueue();
+  }
+}
+
+function startNext() {
+  const running = uploads.filter((upload) => upload.state === "running").length;
+  const waiting = uploads.filter((upload) => upload.state === "waiting");
+  for (const upload of waiting.slice(0, Math.max(AT_ONCE - running, 0))) upload.start();
+}
+
+function clearFinished() {
+  for (const upload of uploads.splice(0)) {
+    if (upload.active) uploads.push(upload);
+    else upload.row.remove();
+  }
+  byId("clear").hidden = true;
+  byId("progress").hidden = uploads.length === 0;
+  form.elements.file.focus();
+}
+
+let refreshing = false;
+let stale = false;
+
+/** Fetch this very page, query and all, and take over its list; one fetch at a time. */
+async function refreshList() {
+  stale = true;
+  if (refreshing) return;
+  refreshing = true;
+  while (stale) {
+    stale = false;
+    try {
+      const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+      if (response.ok) replaceList(new DOMParser().parseFromString(await response.text(), "text/html"));
+    } catch {
+      // The list stays as it was; the next upload fetches it again.
+    }
+  }
+  refreshing = false;
+}
+
+function replaceList(page) {
+  const fresh = page.getElementById("listing");
+  if (!fresh) return;
+  const focused = byId("listing").contains(document.activeElement) && document.activeElement.getAttribute("href");
+  localiseTimes(fresh);
+  byId("listing").replaceWith(document.adoptNode(fresh));
+  byId("search").hidden = page.getElementById("search").hidden;
+  if (focused) fresh.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function localiseTimes(root) {
+  const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of root.querySelectorAll("time")) {
+    time.title = time.textContent;
+    time.textContent = format.format(new Date(time.dateTime));
+  }
+}
+
+function highlightDrop(event) {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "copy";
+  form.classList.add("dropping");
+}
+
+function endDrop(event) {
+  if (event.type === "drop" && event.dataTransfer?.files.length) {
+    event.preventDefault();
+    add(event.dataTransfer.files);
+  }
+  if (event.type === "drop" || !event.relatedTarget) form.classList.remove("dropping");
+}
+
+document.documentElement.classList.add("scripted");
+form.elements.file.multiple = true;
+form.querySelector("label").textContent = "Choose files";
+form.querySelector(".drop-hint").hidden = false;
+form.elements.file.addEventListener("change", (event) => {
+  add(event.target.files);
+  event.target.value = ""; // so that the same file can be chosen again
+});
+byId("clear").addEventListener("click", clearFinished);
+for (const type of ["dragenter", "dragover"]) document.addEventListener(type, highlightDrop);
+for (const type of ["dragleave", "drop"]) document.addEventListener(type, endDrop);
+window.addEventListener("beforeunload", (event) => {
+  if (uploads.some((upload) => upload.active)) event.preventDefault();
+});
+localiseTimes(document);
