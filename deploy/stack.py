@@ -201,7 +201,7 @@ def _start_parts(layout: Layout, environ: Mapping[str, str], supervisord: "subpr
     if not exists.strip():
         _call(["createdb", *database, "vimeo_api"], environ)
     _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade", "-d", str(ROOT / "migrations")], environ)
-    supervisorctl(layout, "start", *(f"stack:{part}" for part in ("web", "worker", "beat", "nginx")))
+    supervisorctl(layout, "start", *(f"stack:{part}" for part in ("web", "worker", "fetcher", "beat", "nginx")))
     _await("the service", lambda: _pings(layout), supervisord)
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 GRACE_SECONDS = 3
-SETTINGS = {"GRACE_SECONDS": str(GRACE_SECONDS), "LEASE_SECONDS": "8", "LEASE_MIN_RATE": "64MiB"}
+SETTINGS = {"GRACE_SECONDS": str(GRACE_SECONDS), "LEASE_SECONDS": "8", "LEASE_MIN_RATE": "64MiB", "FETCH_URLS": "0"}
 COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack.py"]}
 
 
@@ -87,6 +87,20 @@ def await_(condition: Callable[[], T], seconds: float = 30) -> T:
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.02)
     return value
+
+
+def pids_of(service: Service, words: str) -> list[int]:
+    """Return the processes of a service in whose command line some words stand."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            environ = (entry / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if f" {words} " in f"{line} " and f"DATA_DIR={service.data}\0" in environ:
+            found.append(int(entry.name))
+    return found
 
 
 def free_port() -> int:

@@ -100,6 +100,19 @@ class Settings(BaseSettings):
         description="Fernet keys of the surface `transfer`, separated by commas: the first seals, all open. "
         "Embedded: made and kept on first start.",
     )
+    fetch_urls: bool = Field(default=True, description="Whether URL uploads are taken at all.")
+    fetch_wait_seconds: float = Field(
+        3, ge=0, description="A URL upload waits so long for the workers before it answers 202."
+    )
+    fetch_waiters: int = Field(
+        4, ge=0, description="So many requests of a web process wait for fetches at once; others get 202 right away."
+    )
+    fetch_seconds: int = Field(6 * 3600, ge=1, description="Longest time a fetch may take.")
+    fetch_connections: int = Field(8, ge=1, le=64, description="Ranges of one URL that are fetched at the same time.")
+    fetch_allow_private: bool = Field(
+        default=False,
+        description="Whether URLs may lead to private and loopback addresses. Embedded: yes.",
+    )
     lease_seconds: int = Field(
         60,
         ge=1,
@@ -150,6 +163,8 @@ class Embedded(Settings):
         repr=False,
         description="Celery's broker. Embedded: an SQLite file in `DATA_DIR`.",
     )
+
+    fetch_allow_private: bool = Field(default=True, description="Whether URLs may lead to private addresses.")
 
 
 class Production(Settings):

@@ -1,4 +1,4 @@
-"""The use cases, one function each; views call them and nothing else of the pipeline."""
+"""The use cases of files, one function each; views call them and nothing else of the pipeline."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,29 @@ from dataclasses import dataclass
 from vimeo_api.core import (
     catalog,
     deliveries,
+    fetching,
     identifiers,
     joining,
     lifecycle,
     passwords,
-    queues,
     sniffing,
     storage,
     upkeep,
 )
 from vimeo_api.core.catalog import Entry, NewFile, now
 from vimeo_api.core.deliveries import Ticket
-from vimeo_api.core.errors import Conflict, Exists, Gone, Leased, Malformed, Nothing, NotThere, TooLarge, WrongPassword
+from vimeo_api.core.errors import (
+    Conflict,
+    Exists,
+    FetchFailed,
+    Gone,
+    Leased,
+    Malformed,
+    NotThere,
+    StillFetching,
+    TooLarge,
+    WrongPassword,
+)
 from vimeo_api.core.models import Status
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
@@ -155,10 +166,10 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
 
     Raises NotThere for a stream that is not there, TooLarge and StorageFull.
     """
-    found = [catalog.find(policy.surface, key) for key in keys]
-    entries = [entry for entry in found if entry is not None]
-    if len(entries) < len(keys):
+    found = catalog.find_all(policy.surface, keys)
+    if not found.keys() >= set(keys):
         raise NotThere
+    entries = [found[key] for key in keys]
     if policy.max_bytes is not None and sum(entry.size for entry in entries) > policy.max_bytes:
         raise TooLarge
     with storage.stage() as staging:
@@ -168,48 +179,6 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
         except FileNotFoundError:
             raise NotThere from None  # deleted meanwhile
         return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue)
-
-
-def queue_listing(policy: Policy, queue: str, *, after: str | None, limit: int) -> list[Entry]:
-    """Return up to `limit` streams of a queue in order, after a given one. Raises Nothing if that is not in it."""
-    start = _queued(policy, queue, after) if after else None
-    return queues.listing(policy.surface, queue, after=start, limit=limit)
-
-
-def queue_first(policy: Policy, queue: str) -> Entry:
-    """Return the first stream of a queue. Raises Nothing when it is empty."""
-    return _something(queues.first(policy.surface, queue))
-
-
-def queue_next(policy: Policy, queue: str, key: str) -> Entry:
-    """Return the stream after a given one. Raises Nothing when there is none or the given one is not in the queue."""
-    return _something(queues.following(_queued(policy, queue, key)))
-
-
-def queue_previous(policy: Policy, queue: str, key: str) -> Entry:
-    """Return the stream before a given one. Raises Nothing, as `queue_next`."""
-    return _something(queues.preceding(_queued(policy, queue, key)))
-
-
-def queue_take(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, str]:
-    """Hide the first stream of a queue that nobody has taken; return it and its receipt. Raises Nothing."""
-    taken = queues.take(policy.surface, queue, seconds=seconds)
-    if taken is None:
-        raise Nothing
-    return taken
-
-
-def _queued(policy: Policy, queue: str, key: str) -> Entry:
-    entry = _something(catalog.find(policy.surface, key))
-    if entry.queue != queue:
-        raise Nothing
-    return entry
-
-
-def _something(entry: Entry | None) -> Entry:
-    if entry is None:
-        raise Nothing
-    return entry
 
 
 def _check_size(policy: Policy, staging: Staging) -> None:
@@ -243,6 +212,10 @@ def _present(policy: Policy, key: str, grant: str | None) -> Entry:
         entry = catalog.find(policy.surface, key)
     if entry is None:
         raise NotThere
+    if entry.status == Status.FETCHING:
+        raise StillFetching(fetching.progress(entry))
+    if entry.status == Status.FAILED:
+        raise FetchFailed(entry.failure or "", entry.error or "")
     if entry.status == Status.GONE and not _in_grace(entry, grant):
         raise Gone
     return entry

@@ -5,7 +5,7 @@ import logging
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import lifecycle, upkeep
+from vimeo_api.core import fetching, lifecycle, upkeep
 from vimeo_api.core.breaker import Breaker
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
@@ -37,9 +37,17 @@ def delete(file_ids: list[int]) -> None:
     upkeep.purge(file_ids)
 
 
+@shared_task(name="vimeo_api.tasks.fetch")  # type: ignore[untyped-decorator]
+def fetch(file_id: int) -> None:
+    """Fetch a file from its URL, or go on with it."""
+    fetching.run(file_id)
+
+
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Settle the leases and enqueue the purges that are due."""
+    """Settle the leases, and enqueue the purges that are due and the fetches that nobody works on."""
     upkeep.settle_leases()
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
+    for file_id in fetching.waiting(BATCH):
+        enqueue(fetch, file_id)

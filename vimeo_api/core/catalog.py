@@ -25,6 +25,8 @@ class NewFile:
     digest: str | None = None
     queue: str | None = None
     password_hash: str | None = None
+    source_url: str | None = None  # the bytes are still to be fetched from there
+    expected_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,28 @@ class Entry:
     grant: str | None
     delivered_at: datetime | None
     purged_at: datetime | None
+    attempts: int
+    source_url: str | None
+    expected_sha256: str | None
+    received: int
+    total: int | None
+    failure: str | None
+    error: str | None
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
 
 
 def add(file: NewFile) -> None:
-    """Write down a file whose bytes are durable in the store; from here on it is available.
+    """Write down a file: one whose bytes are durable in the store is available, one with a source is to be fetched.
 
     Raises Exists when the surface has the key already.
     """
     values = asdict(file) | {
         "created_at": now(),
-        "status": Status.AVAILABLE,
+        "status": Status.FETCHING if file.source_url else Status.AVAILABLE,
+        "due_at": now() if file.source_url else None,
+        "received": 0,
         "answers": 0,
         "attempts": 0,
         "resumed": False,
@@ -74,6 +85,12 @@ def add(file: NewFile) -> None:
 def find(surface: str, key: str) -> Entry | None:
     """Return the file of that key, if the surface has it or its link should say that it is gone."""
     return first(select(*COLUMNS).where(File.surface == surface, File.key == key))
+
+
+def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
+    """Return those of the files that are there, by key."""
+    wanted = select(*COLUMNS).where(File.surface == surface, File.key.in_(set(keys)))
+    return {entry.key: entry for entry in entries(wanted)}
 
 
 def first(statement: database.Query) -> Entry | None:
@@ -117,7 +134,10 @@ def now() -> datetime:
 
 
 def _named(surface: str, containing: str) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [File.surface == surface, File.status != Status.GONE]
+    conditions: list[ColumnElement[bool]] = [
+        File.surface == surface,
+        File.status.in_((Status.AVAILABLE, Status.LEASED)),
+    ]
     if containing:
         conditions.append(File.name.icontains(containing, autoescape=True))
     return conditions

@@ -3,6 +3,8 @@
 Services and core raise these, views never do.
 """
 
+from typing import Any
+
 
 class PipelineError(Exception):
     """The base of all errors that a client is told about."""
@@ -62,6 +64,30 @@ class Leased(PipelineError):
         """Remember after how many seconds a retry makes sense."""
         super().__init__("Somebody is downloading this file.")
         self.retry_after = retry_after
+
+
+class StillFetching(PipelineError):
+    """The file is being fetched; `progress` says how far it is."""
+
+    lasting = False
+
+    def __init__(self, progress: dict[str, Any]) -> None:
+        """Keep the progress, as JSON has it."""
+        super().__init__("The file is still being fetched.")
+        self.progress = progress
+
+
+class FetchFailed(PipelineError):
+    """The fetch of the file failed; `failure` is its `models.Failure`, the message its sentence."""
+
+    def __init__(self, failure: str, sentence: str) -> None:
+        """Keep the kind and the sentence."""
+        super().__init__(sentence)
+        self.failure = failure
+
+
+class DigestMismatch(PipelineError):
+    """The bytes are not those that the request expects."""
 
 
 class StorageFull(PipelineError):

@@ -3,6 +3,7 @@
 Each move is one UPDATE that names the states it may start from; of several that compete, the database lets one
 through, and whoever gets its row back is the winner.
 
+    fetching → available | failed
     available → leased → available (given back) | gone → purged
 """
 
@@ -19,13 +20,15 @@ from vimeo_api.core.models import File, Status
 # to → from; nothing else ever happens to a status.
 MOVES: dict[Status, frozenset[Status]] = {
     Status.LEASED: frozenset({Status.AVAILABLE, Status.LEASED}),
-    Status.AVAILABLE: frozenset({Status.LEASED}),
-    Status.GONE: frozenset({Status.AVAILABLE, Status.LEASED}),
+    Status.FETCHING: frozenset(),  # every fetch begins as a row of its own
+    Status.FAILED: frozenset({Status.FETCHING}),
+    Status.AVAILABLE: frozenset({Status.FETCHING, Status.LEASED}),
+    Status.GONE: frozenset({Status.AVAILABLE, Status.LEASED, Status.FAILED}),
 }
 
 # What a refused client is told may change from here on. From a lease on the file may be used up without our
 # knowing yet, so a remembered 401 could hide a 410; `services` lets none be remembered while it lasts.
-_CHANGES_REFUSALS = frozenset({Status.LEASED, Status.GONE})
+_CHANGES_REFUSALS = frozenset({Status.LEASED, Status.GONE, Status.AVAILABLE, Status.FAILED})
 
 RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
@@ -70,7 +73,7 @@ def give_back(file_id: int, grant: str, answer: int, *, even_resumed: bool) -> b
 
     A lease that its holder has resumed is kept after a range that ended well, since others may be under way.
     """
-    conditions = [File.grant == grant, File.answers == answer]
+    conditions = [File.status == Status.LEASED, File.grant == grant, File.answers == answer]
     if not even_resumed:
         conditions.append(File.resumed.is_(False))
     return advance(file_id, Status.AVAILABLE, *conditions, due_at=None, resumed=False) is not None

@@ -10,6 +10,7 @@ lease     the exclusive right to download a one-time file; it ends by confirmati
 grant     the random token of a lease, told to its holder, who may resume with it.
 answer    one response with bytes under a grant; `answers` counts them, so that each has a number of its own.
 journal   what nginx writes down about every answer: the evidence for confirming or giving back.
+fetch     a worker's getting the bytes of a URL; its claim is a grant that it renews while it works.
 purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
 """
 
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Index,
     Integer,
     String,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -36,9 +38,24 @@ from vimeo_api.extensions import Base
 class Status(StrEnum):
     """Where a file is in its life; `lifecycle.MOVES` lists the ways between."""
 
+    FETCHING = "fetching"
+    FAILED = "failed"
     AVAILABLE = "available"
     LEASED = "leased"
     GONE = "gone"
+
+
+class Failure(StrEnum):
+    """Why a fetch failed."""
+
+    REFUSED = "refused"  # we do not fetch this URL
+    ADDRESS = "address"  # the address behind it is not open to clients
+    ORIGIN = "origin"  # the origin's fault
+    SLOW = "slow"
+    TOO_LARGE = "too_large"
+    FULL = "full"  # our disk
+    MISMATCH = "mismatch"  # not the SHA-256 that was expected
+    CANCELLED = "cancelled"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -93,6 +110,13 @@ class File(Base):
     answers: Mapped[int] = mapped_column(Integer, default=0)
     # The holder has shown the grant again, so it downloads in ranges, several at once perhaps.
     resumed: Mapped[bool] = mapped_column(default=False)
+    # Of a file that is fetched: where from, what it must be, how far it is, and why it failed.
+    source_url: Mapped[str | None] = mapped_column(Text)
+    expected_sha256: Mapped[str | None] = mapped_column(String(64))
+    received: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # bytes
+    total: Mapped[int | None] = mapped_column(BigInteger)  # bytes, once the origin has said
+    failure: Mapped[str | None] = mapped_column(String(16))
+    error: Mapped[str | None] = mapped_column(String(255))
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

@@ -2,12 +2,20 @@
 
 from flask import Flask, Request, Response, jsonify, request
 
-from vimeo_api.views import named, store, streams, transfer, vimeo
+from vimeo_api.core.errors import Malformed
+from vimeo_api.views import docs, named, store, streams, transfer, vimeo
 from vimeo_api.web import problems
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-SURFACES: tuple[Surface, ...] = (vimeo.surface, streams.surface, store.surface, named.surface, transfer.surface)
+SURFACES: tuple[Surface, ...] = (
+    vimeo.surface,
+    streams.surface,
+    store.surface,
+    named.surface,
+    transfer.surface,
+    docs.surface,
+)
 
 _OWNERS = {segment: surface for surface in SURFACES for segment in surface.first_segments}
 
@@ -16,6 +24,12 @@ def init_app(app: Flask) -> None:
     """Register the surfaces, and send every error, unrouted ones included, to the surface that owns the path."""
     for surface in SURFACES:
         app.register_blueprint(surface.blueprint)
+
+    @app.before_request
+    def refuse_nul() -> None:
+        # No column of PostgreSQL takes it; in paths nginx refuses it too.
+        if "\0" in request.path or b"%00" in request.query_string:
+            raise Malformed("The address holds a NUL.")
 
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:

@@ -20,7 +20,9 @@ from vimeo_api import services
 from vimeo_api.core import identifiers
 from vimeo_api.core.catalog import Entry
 from vimeo_api.core.policy import Policy
+from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import delivery, receive
+from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
@@ -47,6 +49,7 @@ surface = Surface("named", frozenset({"upload", "download"}), blueprint, render)
 
 
 @blueprint.get("/upload")
+@described(described_as.PAGE)
 def page() -> Response:
     """Show the files, the newest first, and the form."""
     query = request.args.get("q", "").strip()
@@ -64,6 +67,7 @@ def page() -> Response:
 
 
 @blueprint.post("/upload")
+@described(described_as.UPLOAD_FORM)
 def upload_form() -> AnyResponse:
     """Store the file of a form."""
     with receive.form(POLICY.max_bytes, prefer="file") as form:
@@ -72,6 +76,7 @@ def upload_form() -> AnyResponse:
 
 
 @blueprint.post("/upload/<key>")
+@described(described_as.UPLOAD_RAW)
 def upload_raw(key: str) -> tuple[Response, int]:
     """Store the raw body under a name."""
     name = services.check_name(POLICY, key)
@@ -85,6 +90,7 @@ def upload_raw(key: str) -> tuple[Response, int]:
 
 
 @blueprint.get("/download")
+@described(described_as.LISTING)
 def listing() -> AnyResponse:
     """List the names and addresses of all files."""
     if request.accept_mimetypes["text/html"] > request.accept_mimetypes["application/json"]:
@@ -98,6 +104,7 @@ def listing() -> AnyResponse:
 
 
 @blueprint.get("/download/<key>")
+@described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
     """Send a file."""
     return delivery.send(services.open_download(POLICY, key))

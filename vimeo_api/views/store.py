@@ -14,7 +14,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from vimeo_api import services
 from vimeo_api.core.errors import Malformed
 from vimeo_api.core.policy import Policy
+from vimeo_api.views.descriptions import store as described_as
 from vimeo_api.web import delivery, receive
+from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
@@ -38,6 +40,7 @@ surface = Surface("store", frozenset({""}), blueprint, render, key_of=lambda req
 
 
 @blueprint.post("/")
+@described(described_as.UPLOAD)
 def upload() -> Response:
     """Store content and answer its digest."""
     if receive.is_form():
@@ -52,6 +55,7 @@ def upload() -> Response:
 
 
 @blueprint.get("/")
+@described(described_as.DOWNLOAD)
 def download() -> AnyResponse:
     """Send content by its hash; without one, go to the page."""
     digest = asked_hash(request)
@@ -61,6 +65,7 @@ def download() -> AnyResponse:
 
 
 @blueprint.delete("/")
+@described(described_as.DELETE)
 def delete() -> Response:
     """Delete content by its hash."""
     digest = asked_hash(request)

@@ -22,13 +22,16 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from vimeo_api import services
+from vimeo_api import queueing, services
 from vimeo_api.core import identifiers, sniffing
 from vimeo_api.core.catalog import Entry
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
+from vimeo_api.views.descriptions import queues
+from vimeo_api.views.descriptions import streams as described_as
 from vimeo_api.web import delivery, receive
+from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
@@ -61,35 +64,41 @@ def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
 
 
 @blueprint.get("/ping")
+@described(described_as.PING)
 def ping() -> Response:
     """Answer that the service is there."""
     return _json({"message": "pong", "status": "ok"})
 
 
 @blueprint.route("/v1/streams", methods=["POST", "PUT"])
+@described(described_as.CREATE)
 def create() -> Response:
     """Store a stream; its id is answered once the bytes are durable."""
     return _created(_stored(queue=None))
 
 
 @blueprint.get("/v1/streams/<key>")
+@described(described_as.READ)
 def read(key: str) -> Response:
     """Send a stream."""
     return delivery.send(services.open_download(POLICY, key), attachment=False)
 
 
 @blueprint.delete("/v1/streams/<key>")
+@described(described_as.DELETE)
 def delete(key: str) -> Response:
     """Delete a stream."""
     return _deleted(key, receipt=None)
 
 
 @blueprint.post("/v1/streams:join")
+@described(described_as.JOIN)
 def join() -> Response:
     """Make a new stream of the bytes of others, in the given order."""
     wanted = _object(receive.text(MAX_JOIN_BYTES))
     keys, queue = wanted.get("streams"), wanted.get("queue")
-    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+    # No id has what cannot be printed, and what is half a character no database would look up.
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key.isprintable() for key in keys):
         raise Malformed('The body must be {"streams": [id, …]}.')
     if len(keys) > MAX_JOINED:
         raise Malformed(f"At most {MAX_JOINED} streams can be joined at once.")
@@ -99,47 +108,54 @@ def join() -> Response:
 
 
 @blueprint.post("/v1/queues/<queue>/streams")
+@described(queues.ENQUEUE)
 def enqueue(queue: str) -> Response:
     """Store a stream at the end of a queue."""
     return _created(_stored(queue=_checked(queue)))
 
 
 @blueprint.get("/v1/queues/<queue>/streams")
+@described(queues.LISTING)
 def listing(queue: str) -> Response:
     """List the streams of a queue in the order of their creation; `next` leads to the following page."""
     limit = _number("limit", default=100, most=MAX_LISTED)
-    found = services.queue_listing(POLICY, _checked(queue), after=request.args.get("after"), limit=limit + 1)
+    found = queueing.listing(POLICY, _checked(queue), after=request.args.get("after"), limit=limit + 1)
     following = found[limit - 1].key if len(found) > limit else None
     return _json({"streams": [_described(entry) for entry in found[:limit]], "next": following})
 
 
 @blueprint.get("/v1/queues/<queue>/first")
+@described(queues.FIRST)
 def first(queue: str) -> Response:
     """Describe the first stream of a queue."""
-    return _json(_described(services.queue_first(POLICY, _checked(queue))))
+    return _json(_described(queueing.first(POLICY, _checked(queue))))
 
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/next")
+@described(queues.NEXT)
 def following(queue: str, key: str) -> Response:
     """Describe the stream after a given one."""
-    return _json(_described(services.queue_next(POLICY, _checked(queue), key)))
+    return _json(_described(queueing.following(POLICY, _checked(queue), key)))
 
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/previous")
+@described(queues.PREVIOUS)
 def previous(queue: str, key: str) -> Response:
     """Describe the stream before a given one."""
-    return _json(_described(services.queue_previous(POLICY, _checked(queue), key)))
+    return _json(_described(queueing.preceding(POLICY, _checked(queue), key)))
 
 
 @blueprint.post("/v1/queues/<queue>/take")
+@described(queues.TAKE)
 def take(queue: str) -> Response:
     """Hide the first stream that nobody has taken for a while, and give the taker a receipt for it."""
     seconds = _number("seconds", default=30, most=MAX_HIDDEN_SECONDS)
-    entry, receipt = services.queue_take(POLICY, _checked(queue), seconds=seconds)
+    entry, receipt = queueing.take(POLICY, _checked(queue), seconds=seconds)
     return _json(_described(entry) | {"receipt": receipt})
 
 
 @blueprint.delete("/v1/queues/<queue>/streams/<key>")
+@described(queues.CONFIRM)
 def confirm(queue: str, key: str) -> Response:
     """Delete a stream that one has taken; the receipt must still be the last one."""
     _checked(queue)

@@ -1,24 +1,28 @@
 """The surface `transfer`: files by sealed ids.
 
-    POST      /uploadFile     a form with `file` → {"file_id": "<access_hash>:<file_name>"}
-    POST GET  /downloadFile   `file_id` as JSON, as a form or in the query → the file, any number of times
+    POST        /uploadFile             a form with `file`, or {"file": "<url>"} → {"file_id": "<hash>:<file_name>"}
+    GET DELETE  /uploadFile/<file_id>   how the fetch of a URL goes; stops it
+    POST GET    /downloadFile           `file_id` as JSON, as a form or in the query → the file, any number of times
 
 The access hash is a random unsigned 64-bit number, the file name is encrypted and bound to it; both must match on the
-way back. URL uploads (`{"file": "<url>"}`) are not there yet: 501.
+way back. A URL is fetched by a worker; a fetch that is over within FETCH_WAIT_SECONDS answers as an upload does, a
+longer one 202 with `status_url`. `Prefer: respond-async` (RFC 7240) does not wait. `sha256` beside `file` is checked.
 """
 
 import json
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import NotImplemented as NotYet
+from flask import Blueprint, Response, jsonify, request, url_for
 
-from vimeo_api import services
+from vimeo_api import fetches, services
 from vimeo_api.core import identifiers, sealing
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.core.policy import Policy
+from vimeo_api.views.descriptions import transfer as described_as
 from vimeo_api.web import delivery, receive
+from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
@@ -30,18 +34,18 @@ blueprint = Blueprint("transfer", __name__)
 
 def render(problem: Problem) -> Response:
     """Word a problem as `{"error": …}`."""
-    return jsonify(error=problem.reason or problem.phrase)
+    return jsonify(problem.details | {"error": problem.reason or problem.phrase})
 
 
 surface = Surface("transfer", frozenset({"uploadFile", "downloadFile"}), blueprint, render)
 
 
 @blueprint.post("/uploadFile")
+@described(described_as.UPLOAD)
 def upload() -> Response:
     """Store a file and answer its sealed id."""
     if request.mimetype == "application/json":
-        _field(receive.text(MAX_QUESTION_BYTES), "file")
-        raise NotYet("URL uploads are not implemented yet.")
+        return _fetched(_object(receive.text(MAX_QUESTION_BYTES)))
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         name = services.check_name(POLICY, form.filename)
         number = services.upload(POLICY, form.staging, name=name)
@@ -49,16 +53,50 @@ def upload() -> Response:
 
 
 @blueprint.route("/downloadFile", methods=["GET", "POST"])
+@described(described_as.DOWNLOAD, post=described_as.DOWNLOAD_BY_POST)
 def download() -> Response:
     """Send the file of a sealed id."""
-    opened = sealing.open_sealed(_file_id())
+    return delivery.send(services.open_download(POLICY, _number(_file_id())))
+
+
+@blueprint.get("/uploadFile/<file_id>")
+@described(described_as.STATUS)
+def status(file_id: str) -> Response:
+    """Tell how the fetch of a URL goes."""
+    return jsonify(file_id=file_id, **fetches.status(POLICY, _number(file_id)))
+
+
+@blueprint.delete("/uploadFile/<file_id>")
+@described(described_as.CANCEL)
+def cancel(file_id: str) -> Response:
+    """Stop the fetch of a URL."""
+    return jsonify(file_id=file_id, **fetches.cancel(POLICY, _number(file_id)))
+
+
+def _fetched(wanted: dict[str, Any]) -> Response:
+    """Have a URL fetched, and wait a little for it."""
+    sha256 = wanted.get("sha256")
+    if sha256 is not None and not isinstance(sha256, str):
+        raise Malformed("sha256 must be a text.")
+    begun = fetches.begin(POLICY, _text(wanted, "file"), sha256=sha256)
+    file_id = sealing.seal(begun.key, begun.name)
+    patient = "respond-async" not in request.headers.get("Prefer", "")
+    if patient and fetches.wait(POLICY, begun.key):
+        services.open_download(POLICY, begun.key, with_body=False)  # raises what the fetch ended with
+        return jsonify(file_id=file_id)
+    link = url_for("transfer.status", file_id=file_id, _external=True)
+    response = jsonify(file_id=file_id, status_url=link)
+    response.status_code = HTTPStatus.ACCEPTED
+    response.headers["Location"] = link
+    return response
+
+
+def _number(file_id: str) -> str:
+    """Return the access hash of a sealed id; its name was bound to that when it was sealed."""
+    opened = sealing.open_sealed(file_id)
     if opened is None:
         raise NotThere("There is no file with this id.")
-    number, name = opened
-    found = services.open_download(POLICY, number)
-    if found.name != name:
-        raise NotThere("There is no file with this id.")
-    return delivery.send(found)
+    return opened[0]
 
 
 def _file_id() -> str:
@@ -69,19 +107,24 @@ def _file_id() -> str:
     elif request.mimetype == "application/x-www-form-urlencoded":
         file_id = _urlencoded(receive.text(MAX_QUESTION_BYTES)).get("file_id")
     else:
-        file_id = _field(receive.text(MAX_QUESTION_BYTES), "file_id")
+        file_id = _text(_object(receive.text(MAX_QUESTION_BYTES)), "file_id")
     if not file_id:
         raise Malformed("file_id is missing.")
     return file_id
 
 
-def _field(body: bytes, name: str) -> str:
-    """Return a text field of a JSON object."""
+def _object(body: bytes) -> dict[str, Any]:
     try:
         value: Any = json.loads(body)
     except (ValueError, RecursionError):
         raise Malformed("The body is no JSON.") from None
-    if not isinstance(value, dict) or not isinstance(value.get(name), str) or not value[name]:
+    if not isinstance(value, dict):
+        raise Malformed("The body is no JSON object.")
+    return value
+
+
+def _text(value: dict[str, Any], name: str) -> str:
+    if not isinstance(value.get(name), str) or not value[name]:
         raise Malformed(f'The body must be {{"{name}": "…"}}.')
     return str(value[name])
 

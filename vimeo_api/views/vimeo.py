@@ -15,7 +15,9 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from vimeo_api import services
 from vimeo_api.core.policy import Policy
+from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web import delivery, receive
+from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
@@ -42,6 +44,7 @@ surface = Surface("vimeo", frozenset({"vimeo"}), blueprint, render)
 
 
 @blueprint.put("/file")
+@described(described_as.UPLOAD)
 def upload() -> tuple[Response, int]:
     """Store a file and answer its link."""
     with receive.form(POLICY.max_bytes) as form:
@@ -51,6 +54,7 @@ def upload() -> tuple[Response, int]:
 
 
 @blueprint.get("/file/<key>")
+@described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
     """Send a file; the first complete download uses it up."""
     return delivery.send(

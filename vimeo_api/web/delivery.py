@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, PreconditionFailed
 
 from vimeo_api.core import deliveries, storage
 from vimeo_api.core.deliveries import Sent, Ticket
@@ -104,6 +104,9 @@ def _by_python(download: Download) -> Response:
     except HTTPException:  # 416
         body.close()
         raise
+    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+        body.close()
+        raise PreconditionFailed
     del response.headers["Date"]  # the server writes its own
     if response.status_code in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         span = response.content_range
@@ -113,8 +116,10 @@ def _by_python(download: Download) -> Response:
 
 
 def _one_range() -> bool:
-    # Several ranges at once are answered by the whole file, here and by nginx (max_ranges 1): RFC 9110, 14.2.
-    return "," not in request.headers.get("Range", "")
+    # Several ranges at once and units other than bytes are answered by the whole file, here and by nginx
+    # (max_ranges 1): RFC 9110, 14.2.
+    asked = request.headers.get("Range", "bytes=").lower()
+    return asked.startswith("bytes=") and "," not in asked
 
 
 def _opened(download: Download) -> BinaryIO:

@@ -3,12 +3,14 @@
 import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from vimeo_api.core import errors
+from vimeo_api.core import addresses, errors
+from vimeo_api.core.models import Failure
 
 _log = logging.getLogger(__name__)
 
@@ -22,10 +24,26 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Leased: HTTPStatus.LOCKED,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.StillFetching: HTTPStatus.TOO_EARLY,
+    addresses.AddressRefused: HTTPStatus.FORBIDDEN,
+    addresses.UrlRefused: HTTPStatus.BAD_REQUEST,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     # The database is down or restarting; its message may quote parameters, so it stays in here.
     DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
     PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+# What a fetch that failed means to whoever asks for its file.
+FAILURES: dict[str, HTTPStatus] = {
+    Failure.REFUSED: HTTPStatus.BAD_REQUEST,
+    Failure.ADDRESS: HTTPStatus.FORBIDDEN,
+    Failure.ORIGIN: HTTPStatus.BAD_GATEWAY,
+    Failure.SLOW: HTTPStatus.GATEWAY_TIMEOUT,
+    Failure.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Failure.FULL: HTTPStatus.INSUFFICIENT_STORAGE,
+    Failure.MISMATCH: HTTPStatus.BAD_GATEWAY,
+    Failure.CANCELLED: HTTPStatus.GONE,
 }
 
 
@@ -36,6 +54,7 @@ class Problem:
     status: int
     reason: str  # a sentence, or "" where the status says it all
     headers: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)  # what a surface that speaks JSON may add
 
     @property
     def phrase(self) -> str:
@@ -47,6 +66,8 @@ def from_exception(error: Exception) -> Problem:
     """Return the problem that an exception means to the client; what nobody foresaw is logged and a 500."""
     if isinstance(error, HTTPException):
         return _from_http(error)
+    if isinstance(error, errors.FetchFailed):
+        return Problem(FAILURES[error.failure], str(error))
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             return _from_known(error, status)
@@ -58,12 +79,15 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         _log.warning("unavailable: %s", type(error).__name__)
         return Problem(status, "", {"Retry-After": "2"})
-    headers = {}
+    headers, details = {}, {}
     if isinstance(error, errors.Leased):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.StillFetching):
+        headers["Retry-After"] = "1"
+        details = error.progress
     if isinstance(error, errors.PipelineError) and not error.lasting:
         headers["Cache-Control"] = "no-store"
-    return Problem(status, str(error), headers)
+    return Problem(status, str(error), headers, details)
 
 
 def _from_http(error: HTTPException) -> Problem:

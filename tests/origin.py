@@ -1,0 +1,262 @@
+"""An origin that misbehaves as it is told to, per path, over real sockets.
+
+`serving()` runs it on a free port of 127.0.0.1; `Page` says how a path behaves. What it was asked is in `requests`.
+"""
+
+import hashlib
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import urlsplit
+
+DATE = "Mon, 05 Jan 2026 10:00:00 GMT"
+OLDER = "Sun, 04 Jan 2026 10:00:00 GMT"
+_PIECE = 16 * 1024
+
+
+@dataclass
+class Page:
+    """A path's content, and how it is (mis)served."""
+
+    content: bytes = field(default=b"", repr=False)
+    etag: str | None = '"one"'
+    modified: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    # How ranges are answered: as asked for; with 200, always or from the second request on; starting a byte late;
+    # a few bytes at a time; with a total that is not the file's.
+    ranges: Literal["yes", "no", "first", "late", "short", "lying"] = "yes"
+    # How the end of the body can be told.
+    framing: Literal["length", "chunked", "close", "longer"] = "length"
+    statuses: list[int] = field(default_factory=list)  # answered first, one per request
+    location: str | None = None  # redirect there
+    throttle: int | None = None  # bytes per second and connection
+    break_after: int | None = None  # bytes of each body; then the connection breaks
+    breaks: int = 10**9  # how often it does
+    stall_after: int | None = None  # bytes of a body; then nothing comes, but the connection stays
+    stalls: int = 10**9  # how often it does
+    changes_after: int | None = None  # requests; then the content is another, with another ETag
+    huge_header: bool = False  # endless header lines
+    dripping: bool = False  # a header that never ends, a byte at a time
+    at_most: int | None = None  # connections at once; more get 503
+
+
+@dataclass
+class Request:
+    """What the origin was asked."""
+
+    path: str
+    headers: dict[str, str]
+    client: tuple[str, int]
+
+
+class Origin(ThreadingHTTPServer):
+    """The server and its pages."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.pages: dict[str, Page] = {}
+        self.requests: list[Request] = []
+        self.closing = threading.Event()
+        self.lock = threading.Lock()
+        self.busy: set[socket.socket] = set()  # connections with a request being answered
+        self.busiest = 0
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server_port
+
+    def url(self, path: str, host: str = "127.0.0.1", scheme: str = "http") -> str:
+        """Return the URL of a path."""
+        return f"{scheme}://{host}:{self.port}{path}"
+
+    def serve(self, path: str, page: Page) -> str:
+        """Put a page there, and return its URL."""
+        self.pages[path] = page
+        return self.url(path)
+
+    def asked(self, name: str) -> list[str | None]:
+        """Return a header of every request so far."""
+        return [request.headers.get(name.lower()) for request in self.requests]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Be silent: clients that hang up are part of the game."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Origin
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+        pass
+
+    def do_GET(self) -> None:
+        origin, path = self.server, urlsplit(self.path).path
+        page = origin.pages.get(path, Page(statuses=[404] * 99))
+        with origin.lock:
+            headers = {key.lower(): value for key, value in self.headers.items()}
+            origin.requests.append(Request(self.path, headers, self.client_address))
+            number = sum(1 for request in origin.requests if urlsplit(request.path).path == path)
+            status = page.statuses.pop(0) if page.statuses else None
+            origin.busy.add(self.connection)
+            busy = sum(map(_open, origin.busy))
+            origin.busiest = max(origin.busiest, busy)
+            if page.at_most is not None and busy > page.at_most:
+                status = 503
+        try:
+            self._answer(page, number, status)
+        finally:
+            with origin.lock:
+                origin.busy.discard(self.connection)
+
+    def _answer(self, page: Page, number: int, status: int | None) -> None:
+        if status is not None:
+            self._plain(status, {})
+        elif page.location is not None:
+            self._plain(302, {"Location": page.location})
+        elif page.huge_header:
+            self._bad_headers(b"X-More: " + b"x" * 60_000 + b"\r\n", 100, 0)
+        elif page.dripping:
+            self._bad_headers(b"x", 10**9, 0.01)
+        else:
+            self._file(page, number)
+
+    def _plain(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for key, value in {**headers, "Content-Length": "0"}.items():
+            self.send_header(key, value)
+        self.end_headers()
+
+    def _bad_headers(self, line: bytes, times: int, pause: float) -> None:
+        self.close_connection = True
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(times):
+            self.wfile.write(line)
+            if pause and self.server.closing.wait(pause):
+                return
+
+    def _file(self, page: Page, number: int) -> None:
+        content, etag = page.content, page.etag
+        if page.changes_after is not None and number > page.changes_after:
+            content, etag = bytes(byte ^ 0xFF for byte in content), '"two"'
+        asked = self._asked(page, number, len(content), etag)
+        if asked == (0, 0):
+            self._plain(416, {"Content-Range": "bytes */0"})
+            return
+        self.send_response_only(206 if asked else 200)
+        self.send_header("Date", DATE)
+        self._describe(page, etag, asked, content)
+        body = content[slice(*asked)] if asked else content
+        self._frame(page, len(body))
+        self.end_headers()
+        self._body(page, body)
+
+    def _asked(self, page: Page, number: int, size: int, etag: str | None) -> tuple[int, int] | None:
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        unchanged = self.headers.get("If-Range") in (None, etag, page.modified)
+        if not match or not unchanged or page.ranges == "no" or (page.ranges == "first" and number > 1):
+            return None
+        start, end = int(match[1]), min(int(match[2] or size) + 1, size)
+        if page.ranges == "late" and number > 1:
+            start += 1
+        if page.ranges == "short":
+            end = min(end, start + 50_000)
+        return start, end
+
+    def _describe(self, page: Page, etag: str | None, asked: tuple[int, int] | None, content: bytes) -> None:
+        headers = dict(page.headers)
+        if etag:
+            headers["ETag"] = etag
+        if page.modified:
+            headers["Last-Modified"] = page.modified
+        if asked:
+            total = len(content) + (1000 if page.ranges == "lying" else 0)
+            headers["Content-Range"] = f"bytes {asked[0]}-{asked[1] - 1}/{total}"
+        for key, value in headers.items():
+            self.send_header(key, value)
+
+    def _frame(self, page: Page, length: int) -> None:
+        if page.framing == "chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+        elif page.framing == "close":
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(length + (1000 if page.framing == "longer" else 0)))
+
+    def _body(self, page: Page, body: bytes) -> None:
+        sent = 0
+        while sent < len(body):
+            piece = body[sent : min(sent + _PIECE, *self._bounds(page, sent))]
+            if not piece:
+                self._misbehave(page)
+                return
+            if page.throttle and self.server.closing.wait(len(piece) / page.throttle):
+                return
+            sent += len(piece)
+            if sent == len(body):
+                # The client may have its last byte, and be elsewhere, before this thread runs again.
+                with self.server.lock:
+                    self.server.busy.discard(self.connection)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if page.framing == "chunked" else piece)
+        if page.framing == "chunked":
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = self.close_connection or page.framing == "longer"
+
+    @staticmethod
+    def _bounds(page: Page, sent: int) -> list[int]:
+        bounds = [sent + _PIECE]
+        if page.break_after is not None and page.breaks > 0:
+            bounds.append(page.break_after)
+        if page.stall_after is not None and page.stalls > 0:
+            bounds.append(page.stall_after)
+        return bounds
+
+    def _misbehave(self, page: Page) -> None:
+        if page.stall_after is not None and page.stalls > 0:
+            page.stalls -= 1
+            self.server.closing.wait()
+        page.breaks -= 1
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _open(connection: socket.socket) -> bool:
+    """Return whether the client has not hung up, which whoever writes notices late."""
+    try:
+        return socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Origin]:
+    """Run an origin until the block ends."""
+    with Origin() as origin:
+        if tls is not None:
+            origin.socket = tls.wrap_socket(origin.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=origin.serve_forever, args=[0.02])
+        thread.start()
+        try:
+            yield origin
+        finally:
+            origin.closing.set()
+            origin.shutdown()
+            thread.join()
+
+
+def noise(size: int) -> bytes:
+    """Return bytes of which no two stretches are alike, so that a misplaced one shows."""
+    return hashlib.shake_128(b"noise").digest(size)

@@ -1,0 +1,203 @@
+"""The API's description: complete, valid, and true of the service in both profiles."""
+
+import tomllib
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import requests
+import schemathesis
+from flask import Flask
+from hypothesis import settings
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
+    unsupported_method,
+)
+
+from tests.services import ROOT, Service
+from vimeo_api import views
+from vimeo_api.web import openapi
+
+Check = Callable[..., bool | None]
+
+APP = Flask("vimeo_api")
+views.init_app(APP)
+DOCUMENT = openapi.document(APP)
+OPERATIONS = [(path, method, api) for path, methods in DOCUMENT["paths"].items() for method, api in methods.items()]
+
+# Well-formed requests that a valid answer refuses all the same: the file is used up, taken, or shorter than the range.
+REFUSED = ["404", "409", "410", "412", "416", "423"]
+SCHEMA = schemathesis.openapi.from_dict(
+    DOCUMENT,
+    config=schemathesis.Config.from_dict(
+        {"checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", *REFUSED]}}}
+    ),
+)
+
+
+def test_it_describes_every_route_and_method() -> None:
+    described = {(path, method.upper()) for path, method, _ in OPERATIONS}
+    routed = {
+        (rule.rule.replace("<", "{").replace(">", "}"), method)
+        for rule in APP.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in rule.methods or ()
+    }
+    assert described == {(path, method) for path, method in routed if method not in {"HEAD", "OPTIONS"}}
+
+
+def test_it_refuses_a_route_that_nobody_has_described() -> None:
+    app = Flask("bare")
+    app.add_url_rule("/new", "new", lambda: "")
+    with pytest.raises(LookupError, match="new is not described"):
+        openapi.document(app)
+
+
+def test_it_is_valid_openapi_3_1() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+    assert len({api["operationId"] for _, _, api in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_it_has_the_version_of_the_package() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == DOCUMENT["info"]["version"]
+
+
+def test_it_gives_examples_that_its_schemas_accept() -> None:
+    found = list(_exemplified(DOCUMENT))
+    assert len(found) > 100
+    for holder in found:
+        Draft202012Validator.check_schema(holder["schema"])
+        Draft202012Validator(holder["schema"]).validate(holder["example"])
+
+
+def test_it_gives_every_body_an_example_and_every_operation_a_curl_line() -> None:
+    for path, method, api in OPERATIONS:
+        bodies = [api.get("requestBody", {}), *api["responses"].values(), *DOCUMENT["components"]["responses"].values()]
+        assert all("example" in body for answer in bodies for body in answer.get("content", {}).values())
+        assert api["x-codeSamples"][0]["source"].startswith("curl "), (path, method)
+
+
+def _exemplified(node: object) -> Iterator[dict[str, Any]]:
+    """Yield every object that has a schema and an example."""
+    if isinstance(node, dict):
+        if {"schema", "example"} <= set(node):
+            yield node
+        for value in node.values():
+            yield from _exemplified(value)
+    if isinstance(node, list):
+        for value in node:
+            yield from _exemplified(value)
+
+
+def test_it_is_served_for_programs_and_for_people(service: Service) -> None:
+    assert requests.get(f"{service.url}/openapi.json", timeout=60).json() == DOCUMENT
+    page = requests.get(f"{service.url}/docs", timeout=60)
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+    assert "<script" not in page.text
+    assert "http://localhost:8080" not in page.text
+    text = page.text.replace("<wbr>", "")
+    for path, method, api in OPERATIONS:
+        assert f'id="op-{api["operationId"]}"' in text
+        assert f">{method.upper()}</span> <code>{path}</code>" in text
+    style = requests.get(f"{service.url}/static/docs.css", timeout=60)
+    assert style.headers["Content-Type"].startswith("text/css")
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_it_tells_the_truth(case: schemathesis.Case[Any], service: Service) -> None:
+    # All that schemathesis checks: no 5XX; status, type, schema and headers as described; invalid requests refused and
+    # valid ones accepted; 405 with Allow for other methods.
+    case.call_and_validate(base_url=service.url, timeout=60, excluded_checks=list(_inapplicable(case)))
+
+
+def _inapplicable(case: schemathesis.Case[Any]) -> Iterator[Check]:
+    if case.method == "TRACE":
+        yield unsupported_method  # nginx itself refuses TRACE, and names no methods
+    if case.operation.label == "POST /uploadFile" and case.media_type == "application/json":
+        yield positive_data_acceptance  # 403: these tests do not fetch from wherever a random URL leads
+    if case.operation.label == "GET /upload":
+        yield negative_data_rejection  # a page for people, who get the nearest page for a number that is none
+    if case.media_type == "multipart/form-data":
+        yield negative_data_rejection  # a field of a form is text, whatever it was made from
+    body = case.body if isinstance(case.body, dict) else {}
+    if case.operation.label == "POST /" and case.media_type != "application/octet-stream" and not body:
+        yield positive_data_acceptance  # what is generated for */* is encoded: as a form, which is described apart,
+        yield negative_data_rejection  # or so that nothing becomes something
+    if "%00" in case.formatted_path:
+        yield content_type_conformance  # nginx refuses NUL in a path before it knows whose path it is
+    if not all(unquote(str(parts.get("queue") or "")).isprintable() for parts in (case.path_parameters, body)):
+        yield positive_data_acceptance  # JSON Schema has no name for printable characters
+
+
+def test_it_tells_the_truth_of_what_is_there(service: Service) -> None:
+    # Generated ids name nothing; these name files that are there.
+    content = b"quarterly numbers\n"
+    form = {"file": ("report.xls", content)}
+    link = requests.put(service.vimeo, files=form, data={"password": "hello world"}, timeout=60).json()["url"]
+    queue = f"{service.url}/v1/queues/described/streams"
+    ids = [requests.post(queue, data=content, timeout=60).json()["id"] for _ in range(3)]
+    digest = requests.post(f"{service.url}/", data=content, timeout=60).text
+    sealed = requests.post(f"{service.url}/uploadFile", files=form, timeout=60).json()["file_id"]
+
+    one_time = {"path_parameters": {"key": link.rsplit("/", 1)[1]}}
+    queued = {"path_parameters": {"queue": "described", "key": ids[1]}}
+    stream = {"path_parameters": {"key": ids[1]}}
+    again = {"headers": {"If-None-Match": "*"}}
+    part = {"headers": {"Range": "bytes=0-3"}}
+    beyond = {"headers": {"Range": "bytes=99-"}}
+
+    _meets(service, "GET", "/vimeo/api/v1.0/file/{key}", 401, **one_time)
+    one_time["query"] = {"password": "hello world"}
+    for status, more in {206: part, 304: again, 416: beyond, 200: {}, 410: {}}.items():
+        _meets(service, "GET", "/vimeo/api/v1.0/file/{key}", status, **one_time, **more)
+    for status, more in {200: {}, 206: part, 304: again, 416: beyond}.items():
+        _meets(service, "GET", "/v1/streams/{key}", status, **stream, **more)
+        _meets(service, "GET", "/", status, query={"file_hash": digest}, **more)
+        _meets(service, "GET", "/downloadFile", status, query={"file_id": sealed}, **more)
+        for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data"):
+            _meets(service, "POST", "/downloadFile", status, body={"file_id": sealed}, media_type=kind, **more)
+    _meets(service, "POST", "/v1/streams:join", 201, body={"streams": ids}, media_type="application/json")
+    _meets(service, "GET", "/v1/queues/{queue}/streams", 200, path_parameters={"queue": "described"})
+    _meets(service, "GET", "/v1/queues/{queue}/first", 200, path_parameters={"queue": "described"})
+    _meets(service, "GET", "/v1/queues/{queue}/streams/{key}/next", 200, **queued)
+    _meets(service, "GET", "/v1/queues/{queue}/streams/{key}/previous", 200, **queued)
+    _meets(service, "POST", "/v1/queues/{queue}/take", 200, path_parameters={"queue": "described"})
+    _meets(service, "DELETE", "/v1/queues/{queue}/streams/{key}", 409, **queued, query={"receipt": "none"})
+    for status in (200, 404):
+        _meets(service, "DELETE", "/v1/streams/{key}", status, **stream)
+        _meets(service, "DELETE", "/", status, query={"file_hash": digest})
+
+
+def _meets(service: Service, method: str, path: str, status: int, **parts: Any) -> None:
+    case = SCHEMA[path][method].Case(**parts)
+    assert case.call_and_validate(base_url=service.url, timeout=60).status_code == status, (method, path, parts)
+
+
+@pytest.mark.parametrize("path", ["/upload?q=%00", "/v1/queues/q/streams?after=%00", "/?file_hash=%00", "/ping?%00"])
+def test_it_refuses_a_nul_in_the_query(service: Service, path: str) -> None:
+    assert requests.get(service.url + path, timeout=60).status_code == 400
+
+
+@pytest.mark.parametrize("key", [r"\u0000", r"\ud800"])
+def test_it_refuses_to_join_what_is_no_id(service: Service, key: str) -> None:
+    answer = requests.post(f"{service.url}/v1/streams:join", data=f'{{"streams":["{key}"]}}', timeout=60)
+    assert (answer.status_code, answer.text) == (400, 'The body must be {"streams": [id, …]}.\n')
+
+
+def test_it_answers_a_failed_condition_without_a_body_that_never_comes(service: Service) -> None:
+    key = requests.post(f"{service.url}/v1/streams", data=b"abc", timeout=60).json()["id"]
+    answer = requests.get(f"{service.url}/v1/streams/{key}", headers={"If-Match": '"other"'}, timeout=60)
+    assert answer.status_code == 412
+
+
+def test_it_ignores_ranges_in_units_nobody_knows(service: Service) -> None:
+    key = requests.post(f"{service.url}/v1/streams", data=b"abc", timeout=60).json()["id"]
+    answer = requests.get(f"{service.url}/v1/streams/{key}", headers={"Range": "lines=1-2"}, timeout=60)
+    assert (answer.status_code, answer.content) == (200, b"abc")

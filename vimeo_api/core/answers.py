@@ -1,0 +1,159 @@
+"""What the headers of an answer say: length, range, version, name. `core.fetcher` decides what follows from it.
+
+Nothing here is believed beyond what can be checked later; what contradicts itself is OriginFailed at once.
+Sources: RFC 9110 (8.6 length, 8.8 validators, 14.4 Content-Range), RFC 6266 and RFC 8187 (names).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from vimeo_api.core import identifiers
+from vimeo_api.core.addresses import OriginFailed
+
+Headers = Mapping[str, str]  # of any case
+
+_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
+_PARAMETER = re.compile(r";\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^;\s]*)", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which bytes an origin offers; two equal ones with a validator are the same bytes. Plain values, to be kept."""
+
+    size: int | None = None  # bytes
+    etag: str | None = None
+    modified: str | None = None  # Last-Modified, if it is a strong validator
+
+    @property
+    def validator(self) -> str | None:
+        """What If-Range may carry (RFC 9110, 13.1.5): a strong ETag, else a date that is a strong validator."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+    def continues(self, other: "Version") -> bool:
+        """Return whether these must be the same bytes."""
+        same = (self.size, self.validator) == (other.size, other.validator)
+        return self.validator is not None and same and not self.contradicts(other)
+
+    def contradicts(self, other: "Version") -> bool:
+        """Return whether these must be different bytes."""
+        pairs = ((self.size, other.size), (self.etag, other.etag), (self.modified, other.modified))
+        return any(one is not None and two is not None and one != two for one, two in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The bytes [start, end) of which an answer is the body; the size of the whole, if it is known."""
+
+    start: int
+    end: int
+    size: int | None
+
+
+def length(headers: Headers) -> int | None:
+    """Return Content-Length in bytes, None if there is none. Raises OriginFailed for nonsense and contradictions."""
+    value = headers.get("Content-Length")
+    if value is None or "Transfer-Encoding" in headers:
+        return None  # RFC 9112, 6.3: the transfer coding decides
+    values = {part.strip() for part in value.split(",")}
+    if len(values) != 1 or not _DIGITS.fullmatch(value := values.pop()):
+        raise OriginFailed("The origin gives no credible length.")
+    return int(value)
+
+
+def piece(headers: Headers) -> Piece:
+    """Return what a 206 contains. Raises OriginFailed if it does not say, or contradicts itself."""
+    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if match is None:
+        raise OriginFailed("The origin sends a part of the file without saying which.")
+    found = Piece(int(match[1]), int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
+    announced = length(headers)
+    honest = found.start < found.end and (found.size is None or found.end <= found.size)
+    if not honest or announced not in (None, found.end - found.start):
+        raise OriginFailed("The origin contradicts itself about the length of the file.")
+    return found
+
+
+def end(headers: Headers) -> int:
+    """Return where the body of a 206 ends in the file, or that of any other answer of a known length.
+
+    Raises OriginFailed if that is not said.
+    """
+    return piece(headers).end if "Content-Range" in headers else length(headers) or 0
+
+
+def version(headers: Headers, size: int | None) -> Version:
+    """Return the version of a file of this size."""
+    return Version(size, headers.get("ETag") or None, _strong_date(headers))
+
+
+def check_encoding(headers: Headers) -> None:
+    """Raise OriginFailed for a body that is not the file itself.
+
+    We ask for `identity`. Undone, the bytes would not be those that lengths and ranges speak of; kept, not the file.
+    """
+    if headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise OriginFailed("The origin compresses the file, although it was asked not to.")
+    if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        raise OriginFailed("The origin uses a transfer coding that nobody asked for.")
+
+
+def retry_after(headers: Headers) -> float:
+    """Return the seconds after which the origin wants to be asked again, 0 if it does not say (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After", "").strip()
+    return float(value) if _DIGITS.fullmatch(value) else 0.0
+
+
+def location(headers: Headers) -> str:
+    """Return where a redirect leads, as it stands there but for spaces, which browsers encode for the server, too."""
+    return _utf8(headers.get("Location", "")).strip().replace(" ", "%20")
+
+
+def name(headers: Headers, url: str) -> str:
+    """Return the name of the file: of Content-Disposition, else the last segment of the URL's path, else `file`."""
+    return identifiers.safe_name(_disposed(headers) or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
+
+
+def _disposed(headers: Headers) -> str | None:
+    """Return what Content-Disposition suggests; `filename*` wins (RFC 6266, 4.3)."""
+    parameters = dict(reversed(_PARAMETER.findall(_utf8(headers.get("Content-Disposition", "")))))
+    found = {key.lower(): value for key, value in parameters.items()}
+    return _extended(found.get("filename*", "")) or _unquoted(found.get("filename", "")) or None
+
+
+def _extended(value: str) -> str | None:
+    charset, quote, rest = value.strip('"').partition("'")
+    _language, other_quote, text = rest.partition("'")
+    if not quote or not other_quote or charset.lower() not in {"utf-8", "iso-8859-1"}:
+        return None
+    return unquote_to_bytes(text).decode(charset, errors="replace")
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    # Only these two are ever escaped in practice; a lone backslash is a Windows path.
+    return re.sub(r"\\([\"\\])", r"\1", value[1:-1])
+
+
+def _utf8(value: str) -> str:
+    """Return a header in which raw UTF-8 was read as Latin-1, as servers send it and browsers take it."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _strong_date(headers: Headers) -> str | None:
+    """Return Last-Modified if the file cannot have changed twice in that second (RFC 9110, 8.8.2.2)."""
+    modified, date = headers.get("Last-Modified"), headers.get("Date")
+    try:
+        if modified and date and parsedate_to_datetime(date) - parsedate_to_datetime(modified) >= timedelta(seconds=1):
+            return modified
+    except (ValueError, TypeError):
+        pass
+    return None

@@ -1,0 +1,285 @@
+"""A URL becomes bytes in a sink, over several connections where the origin allows it; never a wrong file.
+
+The first GET asks for `bytes=0-`, so its answer is a probe and the first span at once. An origin that gives ranges, a
+size and a strong validator is asked by several connections (`core.parallel`); any other sends one stream, begun anew
+when it breaks. `fetch` stays in the caller's thread with all callbacks but `write_at` and watches the clock; however it
+ends, no thread and no connection outlives it. Sources: RFC 9110, 14 (ranges); RFC 9112, 6.3 (length).
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from vimeo_api.core import answers
+from vimeo_api.core.addresses import AddressRefused, OriginError, OriginFailed, OriginTooSlow, Resolver, UrlRefused
+from vimeo_api.core.answers import Version
+from vimeo_api.core.errors import PipelineError, TooLarge
+from vimeo_api.core.origins import Answer, Limits, Session
+from vimeo_api.core.parallel import CHUNK, Parallel, Tries, Unranged
+from vimeo_api.core.ranges import Plan
+
+__all__ = [
+    "AddressRefused",
+    "Cancelled",
+    "Fetched",
+    "Limits",
+    "OriginError",
+    "OriginFailed",
+    "OriginTooSlow",
+    "Sink",
+    "UrlRefused",
+    "Version",
+    "fetch",
+]
+
+CONNECTIONS = 8
+_TICK = 0.1  # seconds between two looks at the clock and at who cancels
+
+Progress = Callable[[int, int | None], None]
+
+
+class Cancelled(PipelineError):
+    """Somebody asked for the fetch to end."""
+
+    lasting = False
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("The fetch was cancelled.")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What an origin offers, and in the end what was fetched."""
+
+    url: str  # after all redirects
+    name: str  # safe to show and to store
+    version: Version  # its size may be None in an offer, never in the end
+
+
+class Sink(Protocol):
+    """Where the bytes go. Errors of its own, such as StorageFull, end the fetch, which raises them."""
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return the spans [start, end) that an earlier attempt has written for good."""
+
+    def begin(self, offer: Fetched, *, resumed: bool) -> None:
+        """Prepare for the offer, before its first byte; unless resumed, forget all spans and bytes.
+
+        A sink that wants to resume after a crash keeps `offer.version` here. It is called again, not resumed, when a
+        stream broke and starts anew, by which time the version may be another.
+        """
+
+    def write_at(self, offset: int, data: bytes, /) -> None:
+        """Write bytes where they belong; several threads call it at once, never two for the same byte."""
+
+
+def fetch(
+    url: str,
+    sink: Sink,
+    *,
+    limits: Limits | None = None,
+    allow_private: bool = False,
+    connections: int = CONNECTIONS,
+    resolver: Resolver = socket.getaddrinfo,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    resume: Version | None = None,
+) -> Fetched:
+    """Fetch a URL into a sink and return what it was.
+
+    `progress` is told the bytes so far and in all, if known, about ten times a second; `cancelled` is asked as often.
+    `resume` is the version that `sink.spans()` belong to; if the origin offers another by now, all is fetched anew.
+    Raises UrlRefused, AddressRefused, OriginFailed, OriginTooSlow, TooLarge, Cancelled, and what the sink raises.
+    """
+    never: Callable[[], bool] = lambda: False  # noqa: E731 -- a default, not a function of ours
+    watch = _Watch(limits or Limits(), progress or (lambda _received, _total: None), cancelled or never)
+    new_session = partial(
+        Session,
+        watch.limits,
+        watch.deadline,
+        allow_private=allow_private,
+        connections=connections,
+        resolver=resolver,
+    )
+    return _Fetch(sink, watch, new_session, connections).run(url, resume)
+
+
+class _Watch:
+    """The caller's thread: looks at the clock and calls back while others work."""
+
+    def __init__(self, limits: Limits, progress: Progress, cancelled: Callable[[], bool]) -> None:
+        self.limits = limits
+        self.deadline = time.monotonic() + limits.total
+        self.received: Callable[[], int] = lambda: 0
+        self.total: int | None = None
+        self._progress = progress
+        self._cancelled = cancelled
+        self._heard = time.monotonic()
+
+    def heard(self) -> None:
+        """Note that the origin lives; any thread may say so."""
+        self._heard = time.monotonic()
+
+    def tick(self) -> None:
+        """Report, and raise Cancelled, OriginTooSlow when it is time to end."""
+        self._progress(self.received(), self.total)
+        if self._cancelled():
+            raise Cancelled
+        now = time.monotonic()
+        if now > self.deadline:
+            raise OriginTooSlow(f"The fetch takes longer than {self.limits.total:g} seconds.")
+        if now - self._heard > self.limits.idle:
+            raise OriginTooSlow(f"The origin has sent nothing for {self.limits.idle:g} seconds.")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, still watching."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.tick()
+            time.sleep(min(_TICK, left))
+
+
+class _Crew:
+    """The session and the threads of one attempt."""
+
+    def __init__(self, session: Session, threads: ThreadPoolExecutor, watch: _Watch) -> None:
+        self.session = session
+        self._threads = threads
+        self._watch = watch
+
+    def run(self, *jobs: Callable[[], Any], until: Callable[[], bool] = lambda: False) -> list[Future[Any]]:
+        """Watch until all jobs are done, or enough is. Raises the first error of any."""
+        futures = [self._threads.submit(job) for job in jobs]
+        pending = set(futures)
+        while pending and not until():
+            done, pending = wait(pending, _TICK, FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            if self.session.queued:
+                self._watch.heard()  # it is not the origin that keeps us waiting
+            self._watch.tick()
+        return futures
+
+
+class _Fetch:
+    """One call of `fetch`."""
+
+    def __init__(self, sink: Sink, watch: _Watch, new_session: Callable[[], Session], connections: int) -> None:
+        self._sink = sink
+        self._watch = watch
+        self._new_session = new_session
+        self._connections = connections
+
+    def run(self, url: str, resume: Version | None) -> Fetched:
+        """Try until it is done, or until trying again makes no sense."""
+        tries = Tries(self._watch.limits)
+        ranged = True
+        while True:
+            try:
+                with self._crew() as crew:
+                    return self._attempt(crew, url, resume, ranged=ranged)
+            except Unranged:
+                ranged = False
+            except OriginError as error:
+                self._watch.pause(tries.pause(error))
+
+    @contextmanager
+    def _crew(self) -> Iterator[_Crew]:
+        session = self._new_session()
+        with ThreadPoolExecutor(self._connections, thread_name_prefix="fetch") as threads:
+            try:
+                yield _Crew(session, threads, self._watch)
+            finally:
+                session.stop()
+                threads.shutdown()
+                session.close()
+
+    def _attempt(self, crew: _Crew, url: str, resume: Version | None, *, ranged: bool) -> Fetched:
+        answer: Answer = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
+        size = _size(answer)
+        offer = Fetched(
+            answer.target.url,
+            answers.name(answer.headers, answer.target.url),
+            answers.version(answer.headers, size),
+        )
+        self._watch.total = size
+        _check_size(size or 0, self._watch.limits)
+        if ranged and _gives_ranges(answer) and size is not None and offer.version.validator:
+            return self._in_ranges(crew, answer, offer, resume)
+        if answer.status == HTTPStatus.PARTIAL_CONTENT and answers.end(answer.headers) != size:
+            raise Unranged("The first part comes without what is needed to ask for the others.")
+        return self._in_one_stream(crew, answer, offer)
+
+    def _probe(self, session: Session, url: str, *, ranged: bool) -> Answer:
+        answer = session.follow(url, {"Range": "bytes=0-"} if ranged else {})
+        self._watch.heard()
+        if ranged and answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise Unranged("An empty file has no ranges.")
+        answer.check_status()
+        answers.check_encoding(answer.headers)
+        if answer.status == HTTPStatus.PARTIAL_CONTENT and (not ranged or answers.piece(answer.headers).start != 0):
+            raise OriginFailed("The origin sends a part of the file that nobody asked for.")
+        return answer
+
+    def _in_ranges(self, crew: _Crew, answer: Answer, offer: Fetched, resume: Version | None) -> Fetched:
+        version = offer.version
+        kept = self._sink.spans() if resume is not None and version.continues(resume) else []
+        self._sink.begin(offer, resumed=bool(kept))
+        plan = Plan(version.size or 0, kept, parts=self._connections)
+        self._watch.received = lambda: plan.received
+        work = Parallel(
+            plan,
+            target=answer.target,
+            version=version,
+            sink=self._sink,
+            session=crew.session,
+            heard=self._watch.heard,
+        )
+        crew.run(*work.jobs(answer, self._connections), until=lambda: plan.complete)
+        self._watch.tick()
+        return offer
+
+    def _in_one_stream(self, crew: _Crew, answer: Answer, offer: Fetched) -> Fetched:
+        if not answer.delimited:
+            raise OriginFailed("The origin does not say how long the file is, so a part could pass for the whole.")
+        received, size = 0, offer.version.size
+
+        def stream() -> None:
+            nonlocal received
+            while data := answer.read(CHUNK):
+                _check_size(received + len(data), self._watch.limits)
+                if size is not None and received + len(data) > size:
+                    raise OriginFailed("The origin sends more than it has announced.")
+                self._sink.write_at(received, data)
+                received += len(data)
+                self._watch.heard()
+            if size not in (None, received):
+                raise OriginFailed("The origin ends before the file does.", transient=True)
+
+        self._watch.received = lambda: received
+        self._sink.begin(offer, resumed=False)
+        crew.run(stream)
+        return Fetched(offer.url, offer.name, answers.version(answer.headers, received))
+
+
+def _size(answer: Answer) -> int | None:
+    if answer.status == HTTPStatus.PARTIAL_CONTENT:
+        return answers.piece(answer.headers).size
+    return answers.length(answer.headers)
+
+
+def _gives_ranges(answer: Answer) -> bool:
+    said = answer.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+    return answer.status == HTTPStatus.PARTIAL_CONTENT or said
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if limits.max_bytes is not None and size > limits.max_bytes:
+        raise TooLarge(f"The file is larger than {limits.max_bytes} bytes.")

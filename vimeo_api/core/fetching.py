@@ -1,0 +1,195 @@
+"""The job of fetching a URL into a file: the row says how far it is, and whoever holds its claim works on it.
+
+    fetching → available | failed
+
+A claim is a token in the row that its holder renews every second; one that is not renewed lapses, and the sweep lets
+another worker go on from what is on disk. Cancelling takes the row away from the claim.
+"""
+
+import logging
+import math
+import time
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select, update
+
+from vimeo_api.core import database, fetcher, identifiers, storage
+from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
+from vimeo_api.core.catalog import COLUMNS, Entry, now
+from vimeo_api.core.errors import DigestMismatch, PipelineError, StorageFull, TooLarge
+from vimeo_api.core.models import Failure, File, Status
+from vimeo_api.core.origins import Limits
+from vimeo_api.core.partial import Busy, PartialFile
+from vimeo_api.extensions import settings
+
+CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
+RENEW_SECONDS = 1
+MAX_ATTEMPTS = 20  # claims; a fetch that kills its worker every time must end
+
+_log = logging.getLogger(__name__)
+
+_KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
+    (AddressRefused, Failure.ADDRESS),
+    (UrlRefused, Failure.REFUSED),
+    (OriginTooSlow, Failure.SLOW),
+    (OriginError, Failure.ORIGIN),
+    (TooLarge, Failure.TOO_LARGE),
+    (StorageFull, Failure.FULL),
+    (DigestMismatch, Failure.MISMATCH),
+    (fetcher.Cancelled, Failure.CANCELLED),
+)
+
+
+def run(file_id: int) -> None:
+    """Fetch the file of a row, if it still waits for that and nobody else is at it; write down how it ended."""
+    token = identifiers.random_hex()
+    entry = _claim(file_id, token)
+    if entry is None:
+        return
+    try:
+        with PartialFile(entry.blob) as partial:
+            _work(entry, token, partial)
+    except Busy:
+        # Whoever lost the claim has not noticed yet; ours lapses, and the sweep asks again.
+        _log.info("fetch of file %d: still being written by another worker", file_id)
+    except StorageFull as error:
+        _fail(entry.id, token, Failure.FULL, str(error))
+
+
+def waiting(limit: int) -> list[int]:
+    """Return the ids of rows that wait for a worker and have none."""
+    due = select(File.id).where(File.status == Status.FETCHING, File.due_at <= now())
+    return [row.id for row in database.rows(due.order_by(File.due_at).limit(limit))]
+
+
+def progress(entry: Entry) -> dict[str, Any]:
+    """Return state, bytes so far and in all, bytes per second, seconds left and error of a fetch."""
+    seconds = max((now() - entry.created_at).total_seconds(), 0.001)
+    rate = entry.received / seconds if entry.status == Status.FETCHING else None
+    left = None
+    if rate and entry.total:
+        left = math.ceil((entry.total - entry.received) / rate)
+    return {
+        "state": Status.AVAILABLE if entry.status == Status.LEASED else entry.status,
+        "bytes": entry.received,
+        "total": entry.total,
+        "rate": None if rate is None else round(rate),
+        "seconds_left": left,
+        "failure": entry.failure,
+        "error": entry.error,
+    }
+
+
+def cancel(file_id: int) -> bool:
+    """Stop a fetch, whoever works on it; return whether there was one to stop."""
+    cancelled = (
+        update(File)
+        .where(File.id == file_id, File.status == Status.FETCHING)
+        .values(status=Status.FAILED, failure=Failure.CANCELLED, error="Cancelled.", grant=None, due_at=None)
+    )
+    return database.changed(cancelled) == 1
+
+
+def _claim(file_id: int, token: str) -> Entry | None:
+    row = database.row(
+        update(File)
+        .where(File.id == file_id, File.status == Status.FETCHING, or_(File.due_at.is_(None), File.due_at <= now()))
+        .values(
+            grant=token,
+            due_at=now() + timedelta(seconds=CLAIM_SECONDS),
+            attempts=File.attempts + 1,
+        )
+        .returning(*COLUMNS)
+    )
+    return Entry(*row) if row else None
+
+
+def _work(entry: Entry, token: str, partial: PartialFile) -> None:
+    try:
+        if entry.attempts > MAX_ATTEMPTS:
+            raise OriginError(f"Given up after {MAX_ATTEMPTS} attempts.")
+        _fetch(entry, token, partial)
+    except PipelineError as error:
+        _fail(entry.id, token, _kind(error), str(error))
+    if not _waits(entry.id):
+        partial.discard()
+
+
+def _waits(file_id: int) -> bool:
+    row = database.row(select(File.status).where(File.id == file_id))
+    return row is not None and row.status == Status.FETCHING
+
+
+def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
+    claim = _Claim(entry.id, token, partial)
+    fetched = fetcher.fetch(
+        entry.source_url or "",
+        partial,
+        limits=Limits(max_bytes=settings.transfer_max_bytes, total=settings.fetch_seconds),
+        allow_private=settings.fetch_allow_private,
+        connections=settings.fetch_connections,
+        progress=claim.progress,
+        cancelled=claim.lost,
+        resume=partial.version,
+    )
+    with partial.staging() as staging:
+        if entry.expected_sha256 and staging.digest("sha256") != entry.expected_sha256:
+            raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
+        staging.sync()
+        with storage.locked(entry.surface, entry.blob):
+            storage.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
+            storage.publish(staging, entry.surface, entry.blob)
+            if not _finish(entry.id, token, name=fetched.name, size=staging.size):
+                storage.remove(entry.surface, entry.blob)
+
+
+class _Claim:
+    """Keeps a claim alive while the bytes come in."""
+
+    def __init__(self, file_id: int, token: str, partial: PartialFile) -> None:
+        self._file_id = file_id
+        self._token = token
+        self._partial = partial
+        self._renewed = 0.0
+        self._lost = False
+
+    def progress(self, received: int, total: int | None) -> None:
+        """Write down how far it is, and so that somebody is at it."""
+        if time.monotonic() - self._renewed < RENEW_SECONDS:
+            return
+        self._renewed = time.monotonic()
+        self._partial.checkpoint()
+        values = {"received": received, "total": total, "due_at": now() + timedelta(seconds=CLAIM_SECONDS)}
+        self._lost = database.changed(update(File).where(*_held(self._file_id, self._token)).values(values)) == 0
+
+    def lost(self) -> bool:
+        """Return whether the row is no longer ours, because it was cancelled or taken over."""
+        return self._lost
+
+
+def _finish(file_id: int, token: str, *, name: str, size: int) -> bool:
+    values = {
+        "status": Status.AVAILABLE,
+        "name": identifiers.safe_name(name),
+        "size": size,
+        "received": size,
+        "total": size,
+        "grant": None,
+        "due_at": None,
+    }
+    return database.changed(update(File).where(*_held(file_id, token)).values(values)) == 1
+
+
+def _fail(file_id: int, token: str, failure: Failure, sentence: str) -> None:
+    _log.info("fetch of file %d failed: %s", file_id, failure)
+    values = {"status": Status.FAILED, "failure": failure, "error": sentence[:255], "grant": None, "due_at": None}
+    database.changed(update(File).where(*_held(file_id, token)).values(values))
+
+
+def _held(file_id: int, token: str) -> tuple[ColumnElement[bool], ...]:
+    return (File.id == file_id, File.status == Status.FETCHING, File.grant == token)
+
+
+def _kind(error: PipelineError) -> Failure:
+    return next((kind for cause, kind in _KINDS if isinstance(error, cause)), Failure.ORIGIN)

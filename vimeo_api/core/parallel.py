@@ -1,0 +1,170 @@
+"""Several connections fetch one plan: each asks for a span with If-Range, writes what comes, and looks for more.
+
+`core.fetcher` runs the jobs. A connection that breaks gives its rest back and tries again; one that the origin does not
+want leaves quietly, and only the last to leave raises: an origin that allows two connections is served by two.
+An answer that cannot belong to the same file ends the fetch. Sources: RFC 9110, 13.1.5 (If-Range), 15.3.7 (206).
+"""
+
+import random
+import threading
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Protocol
+
+from vimeo_api.core import answers
+from vimeo_api.core.addresses import OriginError, OriginFailed, Target
+from vimeo_api.core.answers import Version
+from vimeo_api.core.origins import Answer, Limits, Session
+from vimeo_api.core.ranges import Plan, Span
+
+CHUNK = 256 * 1024  # bytes received and written at once, at most
+_GLANCE = 0.1  # seconds between two looks for a span that may be shared
+_LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
+
+
+class Changed(OriginFailed):
+    """What comes now cannot belong to what came before; no other connection mends that."""
+
+
+class Unranged(OriginError):
+    """The origin does not give the ranges that it promised: the file must come in one stream."""
+
+
+class Tries:
+    """Counts failures in a row."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Begin with none."""
+        self._limits = limits
+        self._failed = 0
+
+    def succeeded(self) -> None:
+        """Begin anew: something came."""
+        self._failed = 0
+
+    def pause(self, error: OriginError) -> float:
+        """Return the seconds to wait before trying again: backoff with jitter, or what the origin asks for.
+
+        Raises the error itself if trying again makes no sense.
+        """
+        self._failed += 1
+        if not error.transient or self._failed > self._limits.retries:
+            raise error
+        backoff: float = self._limits.backoff * 2 ** (self._failed - 1) * random.uniform(0.5, 1)  # noqa: S311 -- no secret
+        return min(max(backoff, error.retry_after), _LONGEST_PAUSE)
+
+
+class _Sink(Protocol):
+    def write_at(self, offset: int, data: bytes, /) -> None: ...
+
+
+class Parallel:
+    """The jobs of one plan, and what they share."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        target: Target,
+        version: Version,
+        sink: _Sink,
+        session: Session,
+        heard: Callable[[], None],
+    ) -> None:
+        """Plan to fetch this version; `heard` is called whenever bytes came."""
+        self._plan = plan
+        self._target = target
+        self._version = version
+        self._sink = sink
+        self._session = session
+        self._heard = heard
+        self._lock = threading.Lock()
+        self._there = 0  # connections that have not left
+
+    def jobs(self, answer: Answer, connections: int) -> list[Callable[[], None]]:
+        """Return what the threads have to do, one of them going on with the answer whose body begins the file."""
+        self._there = max(1, min(connections, self._plan.parts))
+        span = self._plan.take()
+        lead = partial(self._work, answer, span, first=True)
+        return [lead, *[partial(self._work, first=False)] * (self._there - 1)]
+
+    def _work(self, answer: Answer | None = None, span: Span | None = None, *, first: bool) -> None:
+        tries = Tries(self._session.limits)
+        while not self._plan.complete and not self._session.stopped.is_set():
+            try:
+                if answer is not None and span is not None:
+                    self._continue(answer, span, tries)
+                else:
+                    self._fetch_one(tries, first=first)
+            except (Changed, Unranged):
+                raise
+            except OriginError as error:
+                if not self._stays(error, tries):
+                    return
+            answer = span = None
+
+    def _stays(self, error: OriginError, tries: Tries) -> bool:
+        """Wait before the next try, or leave. Raises the error for good if there is nobody else."""
+        try:
+            self._session.stopped.wait(tries.pause(error))
+        except OriginError:
+            with self._lock:
+                self._there -= 1
+                if self._there:
+                    return False
+            error.transient = False
+            raise
+        return True
+
+    def _continue(self, answer: Answer, span: Span, tries: Tries) -> None:
+        with answer, self._plan.working(span):
+            if span.position == 0:
+                self._receive(answer, span, tries)
+
+    def _fetch_one(self, tries: Tries, *, first: bool) -> None:
+        slot = self._session.slot(self._target, first=first)
+        span = self._plan.take()
+        if span is None:
+            slot.release()
+            self._plan.wait(_GLANCE)
+            return
+        with self._plan.working(span):
+            asked = (span.position, span.end)
+            headers = {"Range": f"bytes={asked[0]}-{asked[1] - 1}", "If-Range": self._version.validator or ""}
+            with self._session.get(self._target, headers, slot) as answer:
+                self._check(answer, asked)
+                self._receive(answer, span, tries)
+
+    def _check(self, answer: Answer, asked: tuple[int, int]) -> None:
+        """Raise unless the answer is a part of what was asked for, of the same version."""
+        if answer.status == HTTPStatus.OK:
+            whole = answers.version(answer.headers, answers.length(answer.headers))
+            self._compare(whole)
+            raise Unranged(f"{self._target.host} does not give ranges.")
+        if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise Changed(f"{self._target.host} changed the file while it was fetched.")
+        answer.check_status()
+        answers.check_encoding(answer.headers)
+        piece = answers.piece(answer.headers)
+        self._compare(answers.version(answer.headers, piece.size))
+        if piece.start != asked[0] or piece.end > asked[1]:
+            raise Changed(f"{self._target.host} sends another part of the file than it was asked for.")
+
+    def _compare(self, version: Version) -> None:
+        if version.contradicts(self._version):
+            raise Changed(f"{self._target.host} changed the file while it was fetched.")
+
+    def _receive(self, answer: Answer, span: Span, tries: Tries) -> None:
+        """Write what comes until the span or the answer ends, or others have the right of way."""
+        end = answers.end(answer.headers)
+        while span.left > 0 and span.position < end and not answer.slot.wanted:
+            data = answer.read(min(CHUNK, end - span.position))
+            if not data:
+                raise OriginFailed(f"{self._target.host} ends before the file does.", transient=True)
+            offset, wanted = self._plan.claim(span, len(data))
+            if wanted:
+                self._sink.write_at(offset, data[:wanted])
+                self._plan.wrote(wanted)
+            tries.succeeded()
+            self._heard()

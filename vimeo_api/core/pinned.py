@@ -1,0 +1,116 @@
+"""Connections to addresses that were checked, for hosts that keep their names.
+
+`core.origins` makes one pool per origin. It has the name of the host, so Host, SNI and the check of the certificate
+are about the name (RFC 9110, 4.3.4); only the connecting goes to the checked addresses, and asks no resolver.
+"""
+
+import http.client
+import io
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import urllib3
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from vimeo_api.core.addresses import Address, OriginFailed, Target
+
+HEADER_BYTES = 64 * 1024  # all header lines of one answer together
+_BUFFER = 256 * 1024  # bytes that one read of the socket may bring
+
+# It logs URLs, whose queries may be secrets.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+Watch = Callable[[socket.socket], None]
+
+
+def pool(target: Target, addresses: Sequence[Address], watch: Watch, size: int) -> urllib3.HTTPConnectionPool:
+    """Return a pool that keeps up to `size` idle connections to the first of the addresses that answers.
+
+    `watch` is called with every new socket, and may raise OSError to stop the connecting.
+    """
+    options: dict[str, Any] = {"maxsize": size, "addresses": addresses, "watch": watch}
+    if target.scheme == "https":
+        return _HttpsPool(target.host, target.port, ssl_context=ssl.create_default_context(), **options)
+    return _HttpPool(target.host, target.port, **options)
+
+
+class _Pinned(HTTPConnection):
+    """A connection to one of the checked addresses, whatever the host's name may mean by now."""
+
+    def __init__(
+        self,
+        *args: Any,
+        addresses: Sequence[Address] = (),
+        watch: Watch = lambda _: None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.response_class = _Headed
+        self._addresses = addresses
+        self._watch = watch
+
+    def _new_conn(self) -> socket.socket:
+        problem: OSError = OSError("no address")
+        for address in self._addresses:
+            try:
+                return self._connected(address)
+            except TimeoutError as error:
+                raise exceptions.ConnectTimeoutError(self, "timed out") from error
+            except OSError as error:
+                problem = error
+        raise exceptions.NewConnectionError(self, str(problem)) from problem
+
+    def _connected(self, address: Address) -> socket.socket:
+        sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)  # noqa: PLR2004 -- IPv4
+        try:
+            self._watch(sock)
+            sock.settimeout(self.timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect((str(address), self.port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+class _PinnedTls(_Pinned, HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self._watch(self.sock)  # no more the one that was connected: TLS is around it
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Pinned
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _PinnedTls
+
+
+class _Headed(http.client.HTTPResponse):
+    """An answer whose headers have an end."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp: io.BufferedReader = _Capped(self.fp.detach(), _BUFFER)
+
+    def begin(self) -> None:
+        super().begin()
+        if isinstance(self.fp, _Capped):
+            self.fp.budget = None
+
+
+class _Capped(io.BufferedReader):
+    budget: int | None = HEADER_BYTES  # bytes of lines that may still come; the body is counted elsewhere
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if self.budget is not None:
+            self.budget -= len(line)
+            if self.budget < 0:
+                raise OriginFailed(f"The origin sends more than {HEADER_BYTES} bytes of headers.")
+        return line

@@ -1,0 +1,48 @@
+"""The use cases of queues of streams; the view of the surface `streams` calls them."""
+
+from vimeo_api.core import catalog, queues
+from vimeo_api.core.catalog import Entry
+from vimeo_api.core.errors import Nothing
+from vimeo_api.core.policy import Policy
+
+
+def listing(policy: Policy, queue: str, *, after: str | None, limit: int) -> list[Entry]:
+    """Return up to `limit` streams of a queue in order, after a given one. Raises Nothing if that is not in it."""
+    start = _queued(policy, queue, after) if after else None
+    return queues.listing(policy.surface, queue, after=start, limit=limit)
+
+
+def first(policy: Policy, queue: str) -> Entry:
+    """Return the first stream of a queue. Raises Nothing when it is empty."""
+    return _something(queues.first(policy.surface, queue))
+
+
+def following(policy: Policy, queue: str, key: str) -> Entry:
+    """Return the stream after a given one. Raises Nothing when there is none or the given one is not in the queue."""
+    return _something(queues.following(_queued(policy, queue, key)))
+
+
+def preceding(policy: Policy, queue: str, key: str) -> Entry:
+    """Return the stream before a given one. Raises Nothing, as `following`."""
+    return _something(queues.preceding(_queued(policy, queue, key)))
+
+
+def take(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, str]:
+    """Hide the first stream of a queue that nobody has taken; return it and its receipt. Raises Nothing."""
+    taken = queues.take(policy.surface, queue, seconds=seconds)
+    if taken is None:
+        raise Nothing
+    return taken
+
+
+def _queued(policy: Policy, queue: str, key: str) -> Entry:
+    entry = _something(catalog.find(policy.surface, key))
+    if entry.queue != queue:
+        raise Nothing
+    return entry
+
+
+def _something(entry: Entry | None) -> Entry:
+    if entry is None:
+        raise Nothing
+    return entry

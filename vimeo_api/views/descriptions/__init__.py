@@ -1,0 +1,1 @@
+"""What the surfaces' operations take and answer, in words and examples; the views carry it, `/docs` shows it."""

@@ -1,0 +1,97 @@
+"""The description of the surface `store`."""
+
+from vimeo_api.views.descriptions import files
+from vimeo_api.web.openapi import ANY, BINARY, BYTES, FORM, HTML, TEXT, Answer, Body, Operation, Parameter, Section
+
+_DIGEST = "4c694ad7a5ea27610e73d5dca732d67b51100682543877a8a882584667371a9d"
+_HEX = {"type": "string", "pattern": "^[0-9a-f]{32,128}$"}
+_ALIAS = "`hash` is another name of this parameter."
+_RETRY = {"Retry-After": "Seconds after which to ask again."}
+
+
+def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(description, {TEXT: Body({"type": "string", "minLength": 1}, text)}, headers or {})
+
+
+SECTION = Section(
+    "store",
+    "Files by their content",
+    "A file is named by the hash of its content, so equal content is one file. Hashes are SHA-256 unless the operator "
+    "chose another algorithm. Errors are a line of text.",
+    errors={
+        400: _error("The request cannot be understood; the line says why.", "Bad Request"),
+        404: _error("There is no such content.", "Not Found"),
+        405: _error(
+            "The path has no such method.",
+            "The method is not allowed for the requested URL.",
+            {"Allow": "The methods it has."},
+        ),
+        412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
+        413: _error("The file is larger than the limit; there is none by default.", "Request Entity Too Large"),
+        414: _error("The address is too long.", "Request-URI Too Long"),
+        416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
+        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
+    },
+    everywhere=frozenset({400, 405, 414, 503}),
+)
+
+UPLOAD = Operation(
+    SECTION,
+    curl="curl -F file=@report.xls http://localhost:8080/",
+    description="A form's file is the part `file`, else its first file part; a body of any other type is the content "
+    "itself. The same content again is the same hash.",
+    body={
+        FORM: Body(
+            {
+                "type": "object",
+                "properties": {"file": {**BINARY, "description": "The file."}},
+                "required": ["file"],
+            },
+            {"file": "quarterly numbers\n"},
+            filename="report.xls",
+        ),
+        BYTES: Body({**BINARY, "minLength": 1}, "quarterly numbers\n"),
+        ANY: Body({**BINARY, "minLength": 1}, "quarterly numbers\n"),
+    },
+    answers={
+        200: Answer("The hash, in lower-case hexadecimal digits, without a newline.", {TEXT: Body(_HEX, _DIGEST)}),
+        400: _error("The body is empty, or a form without a file.", "The body is empty."),
+    },
+    errors=frozenset({413, 507}),
+)
+
+DOWNLOAD = Operation(
+    SECTION,
+    curl=f"curl -OJ 'http://localhost:8080/?file_hash={_DIGEST}'",
+    description="Upper-case digits are understood too.",
+    parameters=(
+        Parameter("file_hash", f"The hash; without one the answer leads to the page of files. {_ALIAS}", _DIGEST, _HEX),
+        *files.CONDITIONS,
+    ),
+    answers={
+        **files.sent(
+            "`application/octet-stream`",
+            "quarterly numbers\n",
+            {"Content-Disposition": "`attachment`, and the hash as the name", "Cache-Control": "`no-cache`"},
+        ),
+        302: Answer(
+            "The request names no hash.",
+            {HTML: Body({"type": "string"}, '<a href="/upload">/upload</a>')},
+            {"Location": "`/upload`"},
+        ),
+    },
+    errors=files.CONDITION_ERRORS | {404},
+)
+
+DELETE = Operation(
+    SECTION,
+    curl=f"curl -X DELETE 'http://localhost:8080/?file_hash={_DIGEST}'",
+    description="For everybody who stored that content; it can be stored again. Downloads that run go on.",
+    parameters=(Parameter("file_hash", f"The hash. {_ALIAS}", _DIGEST, _HEX, required=True),),
+    answers={
+        200: Answer("The content is gone. The body is empty.", {TEXT: Body({"const": ""}, "")}),
+        400: _error("The request names no hash.", "The parameter file_hash is missing."),
+    },
+    errors=frozenset({404}),
+)

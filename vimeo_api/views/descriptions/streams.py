@@ -1,0 +1,172 @@
+"""The description of the surface `streams`; its queues are in `queues`."""
+
+from vimeo_api.views.descriptions import files
+from vimeo_api.web.openapi import (
+    ANY,
+    BINARY,
+    BYTES,
+    JSON,
+    STRING,
+    TEXT,
+    Answer,
+    Body,
+    Operation,
+    Parameter,
+    Schema,
+    Section,
+)
+
+ID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
+NEXT_ID = "55763224-c834-4c11-8966-1511512b4b4e"
+UUID: Schema = {"type": "string", "format": "uuid"}
+_RETRY = {"Retry-After": "Seconds after which to ask again."}
+
+_KEY = Parameter("key", "The id of a stream.", ID, UUID)
+
+
+def error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+    """Return an error in the surface's dialect."""
+    return Answer(
+        description,
+        {TEXT: Body({"type": "string", "pattern": "\n$"}, f"{text}\n")},
+        {"X-Content-Type-Options": "`nosniff`", **(headers or {})},
+    )
+
+
+def closed(title: str, **properties: Schema) -> Schema:
+    """Return the schema of an object that has all of these properties and no others."""
+    return {
+        "title": title,
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+SECTION = Section(
+    "streams",
+    "Streams and queues",
+    "A body of any type is a stream with an id; it can be read any number of times, by many at once, until it is "
+    "deleted. Streams may stand in queues, in the order of their creation, and be joined. Errors are a line of text.",
+    errors={
+        400: error("The request cannot be understood; the line says why.", "Bad Request"),
+        404: error("There is no such stream or path.", "404 page not found"),
+        405: error(
+            "The path is there, the method is not.",
+            "The method is not allowed for the requested URL.",
+            {"Allow": "The methods it has."},
+        ),
+        409: error("Somebody else has taken the stream since.", "The stream has been taken by somebody else."),
+        412: error(files.REFUSED_CONDITION, "Precondition Failed"),
+        413: error("The stream is larger than the limit; there is none by default.", "Request Entity Too Large"),
+        414: error("The address is too long.", "Request-URI Too Long"),
+        416: error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
+        503: error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        507: error("The disk is full; nothing was stored.", "Insufficient Storage"),
+    },
+    everywhere=frozenset({400, 405, 414, 503}),
+)
+
+STORED = {
+    201: Answer(
+        "The stream is durable.",
+        {JSON: Body(closed("Created", id=UUID, status={"const": "created"}), {"id": ID, "status": "created"})},
+    )
+}
+RAW = {
+    BYTES: Body(BINARY, "some data"),
+    ANY: Body(BINARY, "some data"),
+}
+DELETED = {
+    200: Answer(
+        "The stream is gone.",
+        {JSON: Body(closed("Deleted", id=UUID, status={"const": "deleted"}), {"id": ID, "status": "deleted"})},
+    ),
+    404: Answer(
+        "There is no such stream.",
+        {
+            JSON: Body(
+                closed(
+                    "NotDeleted",
+                    error=closed("RemoveError", Op={"const": "remove"}, Path=dict(STRING), Err={"const": 2}),
+                    status={"const": "error"},
+                ),
+                {"error": {"Op": "remove", "Path": f"DATA/{ID}.data", "Err": 2}, "status": "error"},
+            ),
+        },
+    ),
+}
+PING = Operation(
+    SECTION,
+    curl="curl http://localhost:8080/ping",
+    description="Touches neither database nor disk.",
+    answers={
+        200: Answer(
+            "It is there.",
+            {
+                JSON: Body(
+                    closed("Pong", message={"const": "pong"}, status={"const": "ok"}),
+                    {"message": "pong", "status": "ok"},
+                )
+            },
+        )
+    },
+)
+
+CREATE = Operation(
+    SECTION,
+    curl='curl -d "some data" http://localhost:8080/v1/streams',
+    description="The body is kept as it is, whatever its `Content-Type` says; it may be empty, and chunked.",
+    body=RAW,
+    body_required=False,
+    answers=STORED,
+    errors=frozenset({413, 507}),
+)
+
+READ = Operation(
+    SECTION,
+    curl=f"curl http://localhost:8080/v1/streams/{ID}",
+    description="Reading deletes nothing.",
+    parameters=(_KEY, *files.CONDITIONS),
+    answers=files.sent("sniffed from the first 512 bytes", "some data", {"Cache-Control": "`no-cache`"}),
+    errors=files.CONDITION_ERRORS | {404},
+)
+
+DELETE = Operation(
+    SECTION,
+    curl=f"curl -X DELETE http://localhost:8080/v1/streams/{ID}",
+    description="Downloads that run go on to their end.",
+    parameters=(_KEY,),
+    answers=DELETED,
+)
+
+JOIN = Operation(
+    SECTION,
+    curl=f'curl -d \'{{"streams":["{ID}","{NEXT_ID}"]}}\' http://localhost:8080/v1/streams:join',
+    description="The others stay as they are. The same stream may be named more than once.",
+    body={
+        JSON: Body(
+            {
+                "title": "Join",
+                "type": "object",
+                "properties": {
+                    "streams": {"type": "array", "items": UUID, "minItems": 1, "maxItems": 10_000},
+                    "queue": {
+                        "type": ["string", "null"],
+                        "minLength": 1,
+                        "maxLength": 128,
+                        "description": "A queue that the new stream goes to the end of.",
+                    },
+                },
+                "required": ["streams"],
+            },
+            {"streams": [ID, NEXT_ID]},
+        )
+    },
+    answers={
+        **STORED,
+        400: error("The body is something else.", 'The body must be {"streams": [id, …]}.'),
+    },
+    errors=frozenset({404, 413, 507}),
+)

@@ -1,0 +1,212 @@
+"""The description of the surface `transfer`."""
+
+from dataclasses import replace
+
+from vimeo_api.views.descriptions import files
+from vimeo_api.web.openapi import (
+    BINARY,
+    FORM,
+    JSON,
+    STRING,
+    URLENCODED,
+    Answer,
+    Body,
+    Operation,
+    Parameter,
+    Schema,
+    Section,
+)
+
+_FILE_ID = (
+    "8350294637461029384:gAAAAABrAWlWIfA18iaxguaKUI1GIUYKOxQpzpkNybp4_t10DwcufHmIPKQQ384wBdgdvm8OLBy7-5g_vNk3W7LTZRhz4"
+    "Z63xyORGL6WRKfgDZRaE08pTGE="
+)
+_SEALED = {"type": "string", "pattern": "^[0-9]{1,20}:[A-Za-z0-9_=-]+$"}
+_QUESTION = Body(
+    {"title": "Question", "type": "object", "properties": {"file_id": _SEALED}, "required": ["file_id"]},
+    {"file_id": _FILE_ID},
+)
+_RETRY = {"Retry-After": "Seconds after which to ask again."}
+_STATE: Schema = {
+    "type": "object",
+    "properties": {
+        "state": {"enum": ["fetching", "available", "failed", "gone"]},
+        "bytes": {"type": "integer", "minimum": 0},
+        "total": {"type": ["integer", "null"], "minimum": 0},
+        "rate": {"type": ["integer", "null"], "minimum": 0, "description": "Bytes per second."},
+        "seconds_left": {"type": ["integer", "null"]},
+        "failure": {"type": ["string", "null"]},
+        "error": {"type": ["string", "null"]},
+    },
+}
+
+
+def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+    schema = {
+        "title": "Error",
+        "type": "object",
+        "properties": {"error": STRING},
+        "required": ["error"],
+        "additionalProperties": False,
+    }
+    return Answer(description, {JSON: Body(schema, {"error": text})}, headers or {})
+
+
+SECTION = Section(
+    "transfer",
+    "Files by sealed ids",
+    "An id is a random 64-bit number and, sealed to it, the encrypted name of the file; whoever has it may fetch the "
+    "file any number of times. Errors are JSON with a sentence.",
+    errors={
+        400: _error("The request cannot be understood; the sentence says why.", "Bad Request"),
+        404: _error("The id is unknown or was tampered with.", "There is no file with this id."),
+        405: _error(
+            "The path is there, the method is not.",
+            "The method is not allowed for the requested URL.",
+            {"Allow": "The methods it has."},
+        ),
+        412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
+        413: _error("The body is larger than the limit; files have none by default.", "Request Entity Too Large"),
+        414: _error("The address is too long.", "Request-URI Too Long"),
+        416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
+        403: _error("The URL, or the address behind it, is not open to clients.", "URL uploads are turned off."),
+        410: _error("The fetch of this file was cancelled.", "Cancelled."),
+        425: Answer(
+            "The file is still being fetched; how far it is stands beside the error.",
+            {JSON: Body({**_STATE, "required": ["error"]}, {"error": "The file is still being fetched."})},
+            _RETRY,
+        ),
+        502: _error("The origin of the URL is at fault.", "example.org answers 404 (Not Found)."),
+        504: _error("The origin of the URL is too slow.", "The fetch takes longer than 21600 seconds."),
+        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
+    },
+    everywhere=frozenset({400, 405, 414, 503}),
+)
+
+UPLOAD = Operation(
+    SECTION,
+    curl="curl -F file=@report.xls http://localhost:8080/uploadFile",
+    description="A form's file is the part `file`, else its first file part. JSON names a URL from which a worker "
+    "fetches the file; `Prefer: respond-async` does not wait for it.",
+    body={
+        FORM: Body(
+            {
+                "type": "object",
+                "properties": {"file": {**BINARY, "description": "The file, with its name."}},
+                "required": ["file"],
+            },
+            {"file": "quarterly numbers\n"},
+            filename="report.xls",
+        ),
+        JSON: Body(
+            {
+                "title": "Source",
+                "type": "object",
+                "properties": {
+                    "file": {"type": "string", "minLength": 1, "description": "A URL, http or https."},
+                    "sha256": {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$", "description": "What it must be."},
+                },
+                "required": ["file"],
+            },
+            {"file": "https://example.org/report.xls"},
+        ),
+    },
+    answers={
+        200: Answer(
+            "The file is stored.",
+            {
+                JSON: Body(
+                    {
+                        "title": "Uploaded",
+                        "type": "object",
+                        "properties": {"file_id": _SEALED},
+                        "required": ["file_id"],
+                        "additionalProperties": False,
+                    },
+                    {"file_id": _FILE_ID},
+                )
+            },
+        ),
+        202: Answer(
+            "The file is still being fetched.",
+            {
+                JSON: Body(
+                    {
+                        "title": "Begun",
+                        "type": "object",
+                        "properties": {"file_id": _SEALED, "status_url": STRING},
+                        "required": ["file_id", "status_url"],
+                        "additionalProperties": False,
+                    },
+                    {"file_id": _FILE_ID, "status_url": f"http://localhost:8080/uploadFile/{_FILE_ID}"},
+                )
+            },
+            {"Location": "The same as `status_url`."},
+        ),
+        400: _error("There is no file in the body, or the body is broken.", "The body holds no file."),
+    },
+    errors=frozenset({403, 413, 502, 504, 507}),
+)
+
+DOWNLOAD = Operation(
+    SECTION,
+    curl=f"curl -OJ 'http://localhost:8080/downloadFile?file_id={_FILE_ID}'",
+    description="Both parts of the id must match.",
+    parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED, required=True), *files.CONDITIONS),
+    answers={
+        **files.sent(
+            "guessed from the name",
+            "quarterly numbers\n",
+            {"Content-Disposition": '`attachment; filename="report.xls"`', "Cache-Control": "`no-cache`"},
+        ),
+        400: _error("There is no id in the request, or it cannot be understood.", "file_id is missing."),
+    },
+    errors=files.CONDITION_ERRORS | {403, 404, 410, 413, 425, 502, 504, 507},
+)
+
+DOWNLOAD_BY_POST = replace(
+    DOWNLOAD,
+    curl=f"curl -OJ -H 'Content-Type: application/json' -d '{{\"file_id\":\"{_FILE_ID}\"}}' "
+    "http://localhost:8080/downloadFile",
+    description="The id comes as JSON or in a form. Ranges and conditions count as with GET.",
+    parameters=files.CONDITIONS,
+    body={JSON: _QUESTION, URLENCODED: _QUESTION, FORM: _QUESTION},
+    errors=DOWNLOAD.errors | {413},
+)
+
+_PROGRESS = Body(
+    {
+        **_STATE,
+        "title": "Progress",
+        "properties": {"file_id": _SEALED, **_STATE["properties"]},
+        "required": ["file_id", *_STATE["properties"]],
+        "additionalProperties": False,
+    },
+    {
+        "file_id": _FILE_ID,
+        "state": "fetching",
+        "bytes": 73400320,
+        "total": 104857600,
+        "rate": 24466773,
+        "seconds_left": 2,
+        "failure": None,
+        "error": None,
+    },
+)
+
+STATUS = Operation(
+    SECTION,
+    curl=f"curl http://localhost:8080/uploadFile/{_FILE_ID}",
+    description="Only of files that were uploaded by their URL.",
+    parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED, required=True),),
+    answers={200: Answer("How far it is.", {JSON: _PROGRESS})},
+    errors=frozenset({404}),
+)
+
+CANCEL = replace(
+    STATUS,
+    curl=f"curl -X DELETE http://localhost:8080/uploadFile/{_FILE_ID}",
+    description="A fetch that is over stays as it is.",
+    answers={200: Answer("How it stands now.", {JSON: _PROGRESS})},
+)

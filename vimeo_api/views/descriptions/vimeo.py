@@ -1,0 +1,130 @@
+"""The description of the surface `vimeo`."""
+
+from vimeo_api.views.descriptions import files
+from vimeo_api.web.openapi import BINARY, FORM, JSON, STRING, Answer, Body, Operation, Parameter, Section
+
+_HASH = "d1c5b168e5782c80fe36f601a9df3b47"
+_RETRY = {"Retry-After": "Seconds after which to ask again."}
+_BASIC = {"WWW-Authenticate": '`Basic realm="file", charset="UTF-8"`'}
+
+
+def _error(description: str, phrase: str, headers: dict[str, str] | None = None) -> Answer:
+    schema = {
+        "title": "Error",
+        "type": "object",
+        "properties": {"error": STRING},
+        "required": ["error"],
+        "additionalProperties": False,
+    }
+    return Answer(description, {JSON: Body(schema, {"error": phrase})}, headers or {})
+
+
+SECTION = Section(
+    "vimeo",
+    "One-time files",
+    "A file is uploaded, protected by a password if its owner wishes, and downloaded once. The link cannot be guessed. "
+    "Errors are JSON with the name of the status.",
+    errors={
+        400: _error("The request cannot be understood.", "Bad Request"),
+        401: _error("The file is protected; the password is missing or wrong.", "Unauthorized", _BASIC),
+        404: _error("There is and was no such file, or no such path.", "Not Found"),
+        405: _error("The path is there, the method is not.", "Method not Allowed", {"Allow": "The methods it has."}),
+        410: _error("The file has been downloaded.", "Gone"),
+        412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
+        413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
+        414: _error("The address is too long.", "Request-URI Too Long"),
+        416: _error(files.REFUSED_RANGE, "Requested Range Not Satisfiable", files.RANGE_HEADERS),
+        423: _error("Somebody else is downloading the file just now.", "Locked", _RETRY),
+        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
+    },
+    everywhere=frozenset({400, 405, 414, 503}),
+    security={
+        "filePassword": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "The password of the file, with any user name.",
+        }
+    },
+)
+
+UPLOAD = Operation(
+    SECTION,
+    curl="curl -X PUT -F file=@report.xls -F password='hello world' http://localhost:8080/vimeo/api/v1.0/file",
+    description="The file is the first file part of the form, whatever its field is called. The answer comes once the "
+    "file and what is known of it are on disk.",
+    body={
+        FORM: Body(
+            {
+                "type": "object",
+                "properties": {
+                    "file": {**BINARY, "description": "The file, with its name."},
+                    "password": {"type": "string", "maxLength": 1024, "description": "At most 1024 bytes of UTF-8."},
+                },
+                "required": ["file"],
+            },
+            {"file": "quarterly numbers\n", "password": "hello world"},
+            filename="report.xls",
+        )
+    },
+    answers={
+        201: Answer(
+            "The file is stored; the link works once.",
+            {
+                JSON: Body(
+                    {
+                        "title": "Uploaded",
+                        "type": "object",
+                        "properties": {
+                            "status": {"const": "File Uploaded Successfully"},
+                            "url": {
+                                "type": "string",
+                                "format": "uri",
+                                "pattern": "/vimeo/api/v1\\.0/file/[0-9a-f]{32}$",
+                            },
+                        },
+                        "required": ["status", "url"],
+                        "additionalProperties": False,
+                    },
+                    {
+                        "status": "File Uploaded Successfully",
+                        "url": f"http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",
+                    },
+                )
+            },
+        ),
+        400: _error("There is no file in the body, the body is broken, or the password is too long.", "Bad Request"),
+    },
+    errors=frozenset({413, 507}),
+)
+
+DOWNLOAD = Operation(
+    SECTION,
+    curl=f"curl -OJ -H 'X-File-Password: hello world' http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",
+    description="The first complete download uses the file up; an interrupted one, HEAD, 304 and single ranges do not. "
+    "Of several clients at once one gets the file. The password may come by Basic authentication, as `X-File-Password` "
+    "or in the query; an unprotected file needs none and ignores it.",
+    parameters=(
+        Parameter("key", "The last segment of the link.", _HASH, {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+        Parameter("password", "The password; the header keeps it out of addresses and logs.", "hello world"),
+        Parameter("X-File-Password", "The password, in UTF-8.", "hello world", place="header"),
+        Parameter(
+            "X-Download-Grant",
+            "What an earlier answer to the same client said; it resumes that download.",
+            "8d0ee5f5f7a94e3f9a1c4f2f6f0a7b21",
+            place="header",
+        ),
+        *files.CONDITIONS,
+    ),
+    answers=files.sent(
+        "guessed from the name",
+        "quarterly numbers\n",
+        {
+            "Content-Disposition": '`attachment; filename="report.xls"`',
+            "X-Download-Grant": "Resumes this download.",
+            "Cache-Control": "`private, no-store`",
+        },
+    ),
+    errors=files.CONDITION_ERRORS | {401, 404, 410, 423},
+    secured=True,
+)

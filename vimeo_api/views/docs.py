@@ -1,0 +1,52 @@
+"""The documentation of all surfaces: for programs at `/openapi.json`, for people at `/docs`; made from the code."""
+
+import json
+
+from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request
+
+from vimeo_api.views.descriptions import docs as described_as
+from vimeo_api.web import openapi
+from vimeo_api.web.openapi import described
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.surface import Surface
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+blueprint = Blueprint("docs", __name__, template_folder="../templates")
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem as `{"error": "Method Not Allowed"}`."""
+    return jsonify(error=problem.phrase)
+
+
+surface = Surface("docs", frozenset({"openapi.json", "docs"}), blueprint, render)
+
+
+@blueprint.get("/openapi.json")
+@described(described_as.DOCUMENT)
+def document() -> Response:
+    """Describe the API for programs."""
+    return jsonify(openapi.document(current_app))
+
+
+@blueprint.get("/docs")
+@described(described_as.PAGE)
+def page() -> Response:
+    """Describe the API for people."""
+    # The examples name the address that the reader has used, so that they can be tried as they stand.
+    root = request.host_url.rstrip("/")
+    api = openapi.document(current_app)
+    response = make_response(render_template("docs.html", api=api, root=root, written=_written))
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _written(value: object) -> str:
+    """Return JSON for the eye, its keys in the order in which the service gives them."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

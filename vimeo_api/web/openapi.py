@@ -1,0 +1,232 @@
+"""The API's description: views state what they take and answer, and `document` joins it with the routes.
+
+A view is decorated with `described`; paths, methods, path parameters and summaries come from the code itself.
+`views.docs` serves the result. Source: OpenAPI Specification 3.1.1, whose schemas are JSON Schema 2020-12.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from inspect import getdoc
+from typing import Any, Literal, TypeVar
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+VERSION = "0.1.0"
+UNLISTED = frozenset({"HEAD", "OPTIONS"})  # answered wherever GET is, and everywhere
+
+JSON = "application/json"
+TEXT = "text/plain"
+HTML = "text/html"
+FORM = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+BYTES = "application/octet-stream"
+ANY = "*/*"
+
+Json = dict[str, Any]
+Schema = Mapping[str, Any]
+View = TypeVar("View", bound=Callable[..., Any])
+
+STRING: Schema = {"type": "string"}
+BINARY: Schema = {"type": "string", "format": "binary"}
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a body looks like under one media type; `filename` is that of a form's part `file`."""
+
+    schema: Schema
+    example: object
+    filename: str = ""
+
+    def listed(self) -> Json:
+        """Return the Media Type Object."""
+        listed: Json = {"schema": dict(self.schema), "example": self.example}
+        if self.filename:
+            disposition = f'form-data; name="file"; filename="{self.filename}"'
+            header = {"description": "Names the file.", "schema": dict(STRING), "example": disposition}
+            listed["encoding"] = {"file": {"headers": {"Content-Disposition": header}}}
+        return listed
+
+
+Content = Mapping[str, Body]  # by media type
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter; one whose name stands in the route is part of the path, wherever it says it is."""
+
+    name: str
+    description: str
+    example: object
+    schema: Schema = field(default_factory=lambda: STRING)
+    place: Literal["query", "header"] = "query"
+    required: bool = False
+
+    def listed(self, rule: Rule) -> Json:
+        """Return the Parameter Object for a route."""
+        in_path = self.name in rule.arguments
+        return {
+            "name": self.name,
+            "in": "path" if in_path else self.place,
+            "required": in_path or self.required,
+            "description": self.description,
+            "schema": dict(self.schema),
+            "example": self.example,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation answers under one status; `headers` says what each of them means."""
+
+    description: str
+    content: Content = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def listed(self) -> Json:
+        """Return the Response Object."""
+        listed: Json = {"description": self.description}
+        if self.headers:
+            listed["headers"] = {
+                name: {"description": text, "schema": dict(STRING)} for name, text in self.headers.items()
+            }
+        if self.content:
+            listed["content"] = _content(self.content)
+        return listed
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What the operations of a surface have in common: its errors, in its dialect, and which of them any may answer."""
+
+    name: str
+    title: str
+    description: str
+    errors: Mapping[int, Answer]
+    everywhere: frozenset[int]
+    security: Mapping[str, Schema] = field(default_factory=dict)
+
+    def listed(self) -> Json:
+        """Return the Tag Object; what is common to all operations is an extension of ours."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "x-displayName": self.title,
+            "x-common-responses": [str(status) for status in sorted(self.everywhere)],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a view takes and answers. `errors` names those of its section that it may answer besides the common ones."""
+
+    section: Section
+    curl: str
+    description: str
+    answers: Mapping[int, Answer]
+    errors: frozenset[int] = frozenset()
+    parameters: tuple[Parameter, ...] = ()
+    body: Content = field(default_factory=dict)
+    body_required: bool = True
+    secured: bool = False  # takes what the section's `security` lists, though it may do without
+
+    def listed(self, rule: Rule, operation_id: str, summary: str) -> Json:
+        """Return the Operation Object."""
+        listed: Json = {
+            "tags": [self.section.name],
+            "operationId": operation_id,
+            "summary": summary,
+            "description": self.description,
+            "parameters": [parameter.listed(rule) for parameter in self.parameters],
+            "responses": dict(sorted(self._responses())),
+            "x-codeSamples": [{"lang": "sh", "source": self.curl}],
+        }
+        if self.body:
+            listed["requestBody"] = {"required": self.body_required, "content": _content(self.body)}
+        if self.secured:
+            listed["security"] = [{}, *({name: []} for name in self.section.security)]
+        return listed
+
+    def _responses(self) -> Iterator[tuple[str, Json]]:
+        for status in (self.errors | self.section.everywhere) - set(self.answers):
+            yield str(status), {"$ref": f"#/components/responses/{_component(self.section, status)}"}
+        for status, answer in self.answers.items():
+            yield str(status), answer.listed()
+
+
+_described: dict[Callable[..., Any], tuple[Operation, Mapping[str, Operation]]] = {}
+
+
+def described(operation: Operation, **by_method: Operation) -> Callable[[View], View]:
+    """State what a view takes and answers; a method that differs has its own operation, such as `post=`."""
+
+    def note(view: View) -> View:
+        _described[view] = (operation, by_method)
+        return view
+
+    return note
+
+
+def document(app: Flask) -> Json:
+    """Return the OpenAPI document of all routes. Raises LookupError for one that is not described."""
+    paths: dict[str, Json] = {}
+    sections: dict[str, Section] = {}
+    for rule, method, operation, summary in _routes(app):
+        methods = (rule.methods or set()) - UNLISTED
+        operation_id = rule.endpoint.replace(".", "_") + (f"_{method}" if len(methods) > 1 else "")
+        paths.setdefault(_path(rule), {})[method] = operation.listed(rule, operation_id, summary)
+        sections[operation.section.name] = operation.section
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "vimeo_api",
+            "version": VERSION,
+            "summary": "An upload pipeline that speaks five dialects.",
+            "description": (
+                "One service, five HTTP dialects over one core; they do not see each other's files. Where GET is "
+                "listed, HEAD answers the same without a body and changes nothing, and OPTIONS answers every known "
+                "path with `Allow`. Errors speak the dialect of the section that owns the path."
+            ),
+        },
+        "servers": [{"url": "/"}],
+        "tags": [section.listed() for section in sections.values()],
+        "paths": paths,
+        "components": {
+            "responses": {
+                _component(section, status): answer.listed()
+                for section in sections.values()
+                for status, answer in sorted(section.errors.items())
+            },
+            "securitySchemes": {
+                name: dict(scheme) for section in sections.values() for name, scheme in section.security.items()
+            },
+        },
+    }
+
+
+def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, str]]:
+    """Yield route, method in lower case, operation and summary of everything but the static files."""
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint == "static":
+            continue
+        view = app.view_functions[rule.endpoint]
+        if view not in _described:
+            raise LookupError(f"The view {rule.endpoint} is not described.")
+        operation, by_method = _described[view]
+        summary = (getdoc(view) or "").partition("\n")[0].removesuffix(".")
+        for method in sorted((rule.methods or set()) - UNLISTED):
+            yield rule, method.lower(), by_method.get(method.lower(), operation), summary
+
+
+def _path(rule: Rule) -> str:
+    return re.sub(r"<(?:[^<>:]+:)?([^<>]+)>", r"{\1}", rule.rule)
+
+
+def _component(section: Section, status: int) -> str:
+    return f"{section.name}_{status}"
+
+
+def _content(content: Content) -> Json:
+    return {kind: body.listed() for kind, body in content.items()}
