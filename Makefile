@@ -6,7 +6,7 @@ export PORT DATA_DIR
 
 BIN := .venv/bin
 
-.PHONY: help run stack test lint lock clean
+.PHONY: help run stack test lint bench lock clean
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ lint: .venv/dev ## ruff, mypy --strict, import directions
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/dev ## measure against cp and dd, into benchmarks/results; QUICK=1 takes less than a minute
+	$(BIN)/python -m benchmarks.copying $(if $(QUICK),--quick)
 
 lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/pip install -q uv

@@ -194,12 +194,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length + (1000 if page.framing == "longer" else 0)))
 
     def _body(self, page: Page, body: bytes) -> None:
-        sent = 0
-        while sent < len(body):
-            piece = body[sent : min(sent + _PIECE, *self._bounds(page, sent))]
-            if not piece:
-                self._misbehave(page)
-                return
+        sent, fate = 0, self._fate(page, len(body))
+        end = len(body) if fate is None else fate[0]
+        while sent < end:
+            piece = body[sent : min(sent + _PIECE, end)]
             if page.throttle and self.server.closing.wait(len(piece) / page.throttle):
                 return
             sent += len(piece)
@@ -208,24 +206,26 @@ class _Handler(BaseHTTPRequestHandler):
                 with self.server.lock:
                     self.server.busy.discard(self.connection)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if page.framing == "chunked" else piece)
-        if page.framing == "chunked":
+        if fate is not None:
+            self._misbehave(fate[1])
+        elif page.framing == "chunked":
             self.wfile.write(b"0\r\n\r\n")
         self.close_connection = self.close_connection or page.framing == "longer"
 
-    @staticmethod
-    def _bounds(page: Page, sent: int) -> list[int]:
-        bounds = [sent + _PIECE]
-        if page.break_after is not None and page.breaks > 0:
-            bounds.append(page.break_after)
-        if page.stall_after is not None and page.stalls > 0:
-            bounds.append(page.stall_after)
-        return bounds
+    def _fate(self, page: Page, length: int) -> tuple[int, Literal["break", "stall"]] | None:
+        """Decide once per body after how many bytes what happens to it, if anything."""
+        with self.server.lock:
+            if page.stall_after is not None and page.stall_after < length and page.stalls > 0:
+                page.stalls -= 1
+                return page.stall_after, "stall"
+            if page.break_after is not None and page.break_after < length and page.breaks > 0:
+                page.breaks -= 1
+                return page.break_after, "break"
+        return None
 
-    def _misbehave(self, page: Page) -> None:
-        if page.stall_after is not None and page.stalls > 0:
-            page.stalls -= 1
+    def _misbehave(self, kind: Literal["break", "stall"]) -> None:
+        if kind == "stall":
             self.server.closing.wait()
-        page.breaks -= 1
         self.close_connection = True
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -7,7 +7,7 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from vimeo_api import config, development
+from vimeo_api import commands, config, development
 from vimeo_api.app import create_app
 
 
@@ -25,6 +25,7 @@ def _app(**overrides: object) -> Flask:
 
 
 cli = FlaskGroup(create_app=_app, add_default_commands=False, add_version_option=False, help=__doc__)
+cli.add_command(commands.copy)
 
 
 @cli.command()

@@ -36,7 +36,6 @@ from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
 
-JOIN_THREADS = 4
 LONGEST_WAIT = 5  # seconds; a download is often over long before its lease would be
 
 
@@ -175,7 +174,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
     with storage.stage() as staging:
         try:
             sources = [(storage.path(entry.surface, entry.blob), entry.size) for entry in entries]
-            joining.join(staging, sources, threads=JOIN_THREADS)
+            joining.join(staging, sources)
         except FileNotFoundError:
             raise NotThere from None  # deleted meanwhile
         return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue)

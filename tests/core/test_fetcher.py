@@ -301,7 +301,7 @@ def test_nobody_listening_is_the_origins_fault() -> None:
     ("page", "limits"),
     [
         (Page(CONTENT, stall_after=10), Limits(idle=0.3)),
-        (Page(CONTENT, stall_after=10), Limits(stall=0.01, retries=2, backoff=0.001)),
+        (Page(CONTENT, stall_after=0), Limits(stall=0.05, retries=2, backoff=0.001)),
         (Page(CONTENT, stall_after=10, ranges="no"), Limits(idle=0.3)),
         (Page(CONTENT, throttle=10_000), Limits(total=0.3)),
         (Page(dripping=True), Limits(total=0.3)),

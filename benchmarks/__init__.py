@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, every number a ratio to another program in the same run (`make bench`)."""
