@@ -1,5 +1,6 @@
 """Fixtures: the embedded app in this process for unit tests, the real service in both profiles for the rest."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from flask import Flask
 from tests.services import ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
+
+# A shell starts background jobs with SIGINT ignored, and programs inherit that; those that we start get the default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
