@@ -4,6 +4,7 @@ Celery is the fast path and the database row is the truth (docs/decisions/0004),
 interval and never a file. The settings below keep messages cheap to lose and cheap to repeat.
 """
 
+from celery.schedules import crontab
 from kombu.entity import Queue
 
 imports = ("vimeo_api.tasks",)
@@ -13,6 +14,7 @@ task_queues = [Queue(name, routing_key=name) for name in ("delete", "fetch", "ma
 task_routes = {
     "vimeo_api.tasks.delete": {"queue": "delete"},
     "vimeo_api.tasks.fetch": {"queue": "fetch"},
+    "vimeo_api.tasks.reconcile": {"queue": "maintenance"},
     "vimeo_api.tasks.sweep": {"queue": "maintenance"},
 }
 task_create_missing_queues = False
@@ -32,6 +34,7 @@ task_publish_retry_policy = {"max_retries": 0}
 
 # A sweep that waited in the queue longer than this has a successor; do not run both.
 beat_schedule = {
+    "reconcile": {"task": "vimeo_api.tasks.reconcile", "schedule": crontab(hour="4", minute="17")},
     "sweep": {"task": "vimeo_api.tasks.sweep", "schedule": 2.0, "options": {"expires": 10.0}},
 }
 

@@ -79,7 +79,7 @@ class Layout:
     def environ(self) -> dict[str, str]:
         """Return the environment of all the parts: deploy/env.example, moved, over what we were given."""
         settings = dict(line.split("=", 1) for line in _lines(ROOT / "deploy/env.example"))
-        settings = {name: self.move(value) for name, value in settings.items()}
+        settings = {name: self.move(value.strip('"')) for name, value in settings.items()}
         settings["SECRET_KEY"] = config.kept_secret(self.data / "secret.key", secrets.token_hex(32))
         settings["SEALING_KEYS"] = config.kept_secret(self.data / "sealing.keys", Fernet.generate_key().decode())
         settings["DATABASE_URL"] = f"postgresql+psycopg:///vimeo_api?host={self.run}&user=vimeo_api"

@@ -30,7 +30,7 @@ def run_offline() -> None:
 
 
 def run_online() -> None:
-    # The app's own engine commits each statement by itself; a migration is to be all or nothing.
+    # The app's own engine commits each statement by itself; on PostgreSQL a migration is all or nothing.
     with create_engine(URL).connect() as connection:
         context.configure(connection=connection, **OPTIONS)
         with context.begin_transaction():

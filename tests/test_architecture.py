@@ -68,6 +68,12 @@ def test_the_environment_example_is_what_the_stack_reads() -> None:
     assert names == {"PROFILE", "DATA_DIR", "SECRET_KEY", "SEALING_KEYS", "DATABASE_URL", "BROKER_URL", "CACHE_URL"}
 
 
+def test_a_shell_reads_the_environment_example_as_systemd_does() -> None:
+    script = 'set -eu; . deploy/env.example; printf %s "$DATABASE_URL"'
+    said = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said == "postgresql+psycopg:///vimeo_api?host=/var/run/postgresql&user=www-data"
+
+
 def test_units_and_stack_run_the_same_commands() -> None:
     supervisor = (ROOT / "deploy/supervisor/stack.conf").read_text()
     for unit in (ROOT / "deploy/systemd").glob("*.service"):

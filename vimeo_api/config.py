@@ -119,7 +119,7 @@ class Settings(BaseSettings):
         description="A download that nobody reports on is given back after this time and what `LEASE_MIN_RATE` adds.",
     )
     lease_min_rate: ByteSize = Field(
-        ByteSize(16 * 1024), gt=0, description="Slowest download a lease waits for, in bytes per second."
+        ByteSize(4 * 1024), gt=0, description="Slowest download that keeps its lease, in bytes per second."
     )
     grace_seconds: int = Field(
         30,
@@ -267,8 +267,14 @@ def kept_secret(path: Path, fresh: str) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)
-    draft.write_text(fresh)
+    with draft.open("w") as file:
+        file.write(fresh)
+        file.flush()
+        os.fsync(file.fileno())
     with contextlib.suppress(FileExistsError):
         path.hardlink_to(draft)
     draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(folder)
+    os.close(folder)
     return path.read_text().strip()

@@ -1,8 +1,8 @@
 """The use cases of queues of streams; the view of the surface `streams` calls them."""
 
-from vimeo_api.core import catalog, queues
+from vimeo_api.core import catalog, lifecycle, queues, upkeep
 from vimeo_api.core.catalog import Entry
-from vimeo_api.core.errors import Nothing
+from vimeo_api.core.errors import Conflict, Nothing, NotThere
 from vimeo_api.core.policy import Policy
 
 
@@ -46,3 +46,13 @@ def _something(entry: Entry | None) -> Entry:
     if entry is None:
         raise Nothing
     return entry
+
+
+def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
+    """Delete a stream that one has taken. Raises NotThere, and Conflict once somebody else has taken it."""
+    entry = catalog.find(policy.surface, key)
+    if entry is None or entry.queue != queue:
+        raise NotThere
+    if not lifecycle.remove(entry, receipt=receipt):
+        raise Conflict("The stream has been taken by somebody else.")
+    upkeep.purge([entry.id])

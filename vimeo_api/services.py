@@ -20,7 +20,6 @@ from vimeo_api.core import (
 from vimeo_api.core.catalog import Entry, NewFile, now
 from vimeo_api.core.deliveries import Ticket
 from vimeo_api.core.errors import (
-    Conflict,
     Exists,
     FetchFailed,
     Gone,
@@ -105,9 +104,10 @@ def upload(
         storage.publish(staging, file.surface, file.blob)
         try:
             catalog.add(file)
-        except Exception:
+        except Exists:
             storage.remove(file.surface, file.blob)
             raise
+        # Any other error leaves it open whether the row is there, so the bytes stay until they are reconciled.
     return key
 
 
@@ -130,17 +130,10 @@ def upload_content(policy: Policy, staging: Staging) -> str:
     return key
 
 
-def remove(policy: Policy, key: str, *, receipt: str | None = None) -> None:
-    """Remove a file at its owner's word; downloads that run go on to their end.
-
-    A receipt, if given, must be the one of whoever has taken the stream last. Raises NotThere and Conflict.
-    """
+def remove(policy: Policy, key: str) -> None:
+    """Remove a file at its owner's word; downloads that run go on to their end. Raises NotThere."""
     entry = catalog.find(policy.surface, key)
-    if entry is None:
-        raise NotThere
-    if receipt is not None and receipt != entry.grant:
-        raise Conflict("The stream has been taken by somebody else.")
-    if not lifecycle.remove(entry):
+    if entry is None or not lifecycle.remove(entry):
         raise NotThere
     # At once, so that the very next request finds no bytes; after a crash here the sweep does it.
     upkeep.purge([entry.id])

@@ -5,7 +5,7 @@ import logging
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import fetching, lifecycle, upkeep
+from vimeo_api.core import fetching, lifecycle, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
@@ -49,5 +49,12 @@ def sweep() -> None:
     upkeep.settle_leases()
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
-    for file_id in fetching.waiting(BATCH):
+    for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
+
+
+@shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
+def reconcile() -> None:
+    """Remove what crashes have left behind."""
+    removed = reconciliation.reconcile()
+    _log.info("reconciliation: %d files removed that belonged to nobody", removed)

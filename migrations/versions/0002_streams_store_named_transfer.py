@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("files", schema=None) as batch_op:
+    with op.batch_alter_table("files", table_kwargs={"sqlite_autoincrement": True}) as batch_op:
         batch_op.add_column(sa.Column("content_type", sa.String(length=127), nullable=True))
         batch_op.add_column(sa.Column("digest", sa.String(length=160), nullable=True))
         batch_op.add_column(sa.Column("queue", sa.String(length=128), nullable=True))
@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("files", schema=None) as batch_op:
+    with op.batch_alter_table("files", table_kwargs={"sqlite_autoincrement": True}) as batch_op:
         batch_op.drop_index("ix_files_surface_blob")
         batch_op.drop_index("ix_files_queue")
         batch_op.alter_column("key", existing_type=sa.VARCHAR(length=255), nullable=False)

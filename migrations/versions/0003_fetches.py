@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("files", schema=None) as batch_op:
+    with op.batch_alter_table("files", table_kwargs={"sqlite_autoincrement": True}) as batch_op:
         batch_op.add_column(sa.Column("source_url", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("expected_sha256", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("received", sa.BigInteger(), server_default="0", nullable=False))
@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("files", schema=None) as batch_op:
+    with op.batch_alter_table("files", table_kwargs={"sqlite_autoincrement": True}) as batch_op:
         batch_op.drop_column("error")
         batch_op.drop_column("failure")
         batch_op.drop_column("total")

@@ -123,6 +123,24 @@ def test_lines_are_handled_once_across_rotation(log: Path, app: Flask) -> None:
     assert journal.lag(log) == 0
 
 
+def test_a_long_journal_is_noted_batch_by_batch(log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "BATCH", 100)
+    for number in range(20):
+        write(log, str(number))
+    calls: list[int] = []
+
+    def handle(lines: journal.Lines) -> None:
+        calls.append(len(lines))
+        if len(calls) == 5:
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        journal.read_new(log, handle)
+    done = sum(calls[:4])
+    journal.read_new(log, handle)
+    assert sum(calls[5:]) == 20 - done
+
+
 def test_rubbish_is_passed_over(log: Path, ticket: Ticket) -> None:
     log.write_bytes(b"\xff\xfe\n[]\n\n{}\nnull\n")
     write(log, ticket)

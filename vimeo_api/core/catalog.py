@@ -78,7 +78,10 @@ def add(file: NewFile) -> None:
     try:
         database.changed(insert(File).values(values))
     except IntegrityError:
-        raise Exists(f"{file.key} exists") from None
+        # Ours all the same, if the server committed it and went away before it could say so.
+        entry = find(file.surface, file.key)
+        if entry is None or entry.blob != file.blob or entry.created_at != values["created_at"]:
+            raise Exists(f"{file.key} exists") from None
     generations.renew(file.surface, file.key)
 
 

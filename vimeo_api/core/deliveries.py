@@ -146,6 +146,10 @@ def _spans_with(ticket: Ticket, span: tuple[int, int]) -> list[tuple[int, int]]:
         database.changed(insert(DeliveredRange).values(values))
     except IntegrityError:
         _log.debug("journal: a range is read again")
+    # Ranges under an earlier grant will never add up; whoever had that would be given a new one.
+    database.changed(
+        delete(DeliveredRange).where(DeliveredRange.file_id == ticket.file_id, DeliveredRange.grant != ticket.grant)
+    )
     mine = (DeliveredRange.file_id == ticket.file_id, DeliveredRange.grant == ticket.grant)
     return [
         (row.start, row.stop) for row in database.rows(select(DeliveredRange.start, DeliveredRange.stop).where(*mine))

@@ -25,6 +25,8 @@ from vimeo_api.extensions import settings
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
 RENEW_SECONDS = 1
+REVIVE_SECONDS = 60  # between two calls for a worker
+SLOWEST_DISK = 4 * 1024**2  # bytes per second, for the digest and the fsync at the end
 MAX_ATTEMPTS = 20  # claims; a fetch that kills its worker every time must end
 
 _log = logging.getLogger(__name__)
@@ -57,10 +59,17 @@ def run(file_id: int) -> None:
         _fail(entry.id, token, Failure.FULL, str(error))
 
 
-def waiting(limit: int) -> list[int]:
-    """Return the ids of rows that wait for a worker and have none."""
-    due = select(File.id).where(File.status == Status.FETCHING, File.due_at <= now())
-    return [row.id for row in database.rows(due.order_by(File.due_at).limit(limit))]
+def revive(limit: int) -> list[int]:
+    """Return the ids of rows that wait for a worker and have none, and put the next call for one off."""
+    due = (File.status == Status.FETCHING, File.due_at <= now())
+    first = select(File.id).where(*due).order_by(File.due_at).limit(limit).scalar_subquery()
+    revived = (
+        update(File)
+        .where(File.id.in_(first), *due)
+        .values(grant=None, due_at=now() + timedelta(seconds=REVIVE_SECONDS))
+        .returning(File.id)
+    )
+    return [row.id for row in database.rows(revived)]
 
 
 def progress(entry: Entry) -> dict[str, Any]:
@@ -94,7 +103,7 @@ def cancel(file_id: int) -> bool:
 def _claim(file_id: int, token: str) -> Entry | None:
     row = database.row(
         update(File)
-        .where(File.id == file_id, File.status == Status.FETCHING, or_(File.due_at.is_(None), File.due_at <= now()))
+        .where(File.id == file_id, File.status == Status.FETCHING, or_(File.grant.is_(None), File.due_at <= now()))
         .values(
             grant=token,
             due_at=now() + timedelta(seconds=CLAIM_SECONDS),
@@ -134,6 +143,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         resume=partial.version,
     )
     with partial.staging() as staging:
+        claim.extend(CLAIM_SECONDS + staging.size / SLOWEST_DISK)
         if entry.expected_sha256 and staging.digest("sha256") != entry.expected_sha256:
             raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
         staging.sync()
@@ -163,6 +173,11 @@ class _Claim:
         values = {"received": received, "total": total, "due_at": now() + timedelta(seconds=CLAIM_SECONDS)}
         self._lost = database.changed(update(File).where(*_held(self._file_id, self._token)).values(values)) == 0
 
+    def extend(self, seconds: float) -> None:
+        """Keep the claim for a while in which nothing comes in."""
+        due_at = now() + timedelta(seconds=seconds)
+        database.changed(update(File).where(*_held(self._file_id, self._token)).values(due_at=due_at))
+
     def lost(self) -> bool:
         """Return whether the row is no longer ours, because it was cancelled or taken over."""
         return self._lost
@@ -178,7 +193,11 @@ def _finish(file_id: int, token: str, *, name: str, size: int) -> bool:
         "grant": None,
         "due_at": None,
     }
-    return database.changed(update(File).where(*_held(file_id, token)).values(values)) == 1
+    if database.changed(update(File).where(*_held(file_id, token)).values(values)) == 1:
+        return True
+    # It may have been done by a statement whose answer got lost; the grant is gone then, and the row tells.
+    row = database.row(select(File.status).where(File.id == file_id))
+    return row is not None and row.status == Status.AVAILABLE
 
 
 def _fail(file_id: int, token: str, failure: Failure, sentence: str) -> None:

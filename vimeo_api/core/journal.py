@@ -22,6 +22,8 @@ from vimeo_api.core.models import JournalFile
 
 _log = logging.getLogger(__name__)
 
+BATCH = 64 * 1024  # bytes, some hundred lines
+
 Lines = list[dict[str, Any]]
 
 
@@ -45,8 +47,9 @@ def lag(journal: Path) -> int:
 
 
 def _files(journal: Path) -> list[Path]:
+    """Return the files of the journal, the oldest first: rotation counts upwards, from `.1` for the newest old one."""
     found = [path for path in journal.parent.glob(f"{journal.name}*") if path.suffix not in {".gz", ".xz", ".zst"}]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    return sorted(found, key=lambda path: (len(path.name), path.name), reverse=True)
 
 
 def _offsets() -> dict[str, int]:
@@ -58,13 +61,17 @@ def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], No
     if name is None:
         return
     with path.open("rb") as file:
-        start = offsets.get(name, 0)
-        file.seek(start)
-        data = file.read()
-    complete = data[: data.rfind(b"\n") + 1]
-    if complete:
-        handle(list(_parsed(complete.splitlines())))
-        _save(name, start + len(complete), known=name in offsets)
+        offset = file.seek(offsets.get(name, 0))
+        known = name in offsets
+        # In batches, each noted by itself: whoever is stopped in the middle of a long journal keeps what is done.
+        while lines := file.readlines(BATCH):
+            complete = [line for line in lines if line.endswith(b"\n")]
+            handle(list(_parsed(complete)))
+            offset += sum(map(len, complete))
+            _save(name, offset, known=known)
+            known = True
+            if len(complete) < len(lines):
+                break  # nginx is in the middle of a line
 
 
 def _first_line(path: Path) -> str | None:

@@ -89,9 +89,13 @@ def use_up(file_id: int, grant: str, *, grace_seconds: float) -> bool:
     return advance(file_id, Status.GONE, grant=grant, delivered_at=moment, due_at=due_at, attempts=0) is not None
 
 
-def remove(entry: Entry) -> bool:
-    """Take a file away at its owner's word; its key is free again, its bytes are due at once."""
-    removed = advance(entry.id, Status.GONE, key=None, queue=None, due_at=now(), attempts=0) is not None
+def remove(entry: Entry, *, receipt: str | None = None) -> bool:
+    """Take a file away at its owner's word; its key is free again, its bytes are due at once.
+
+    A receipt must still be the one of whoever has taken the stream last.
+    """
+    conditions = [] if receipt is None else [File.grant == receipt]
+    removed = advance(entry.id, Status.GONE, *conditions, key=None, queue=None, due_at=now(), attempts=0) is not None
     if removed:
         generations.renew(entry.surface, entry.key)
     return removed

@@ -88,7 +88,11 @@ def read(key: str) -> Response:
 @described(described_as.DELETE)
 def delete(key: str) -> Response:
     """Delete a stream."""
-    return _deleted(key, receipt=None)
+    try:
+        services.remove(POLICY, key)
+    except NotThere:
+        return _not_removed(key)
+    return _deleted(key)
 
 
 @blueprint.post("/v1/streams:join")
@@ -158,11 +162,14 @@ def take(queue: str) -> Response:
 @described(queues.CONFIRM)
 def confirm(queue: str, key: str) -> Response:
     """Delete a stream that one has taken; the receipt must still be the last one."""
-    _checked(queue)
     receipt = request.args.get("receipt")
     if receipt is None:
         raise Malformed("The receipt is missing.")
-    return _deleted(key, receipt=receipt)
+    try:
+        queueing.confirm(POLICY, _checked(queue), key, receipt=receipt)
+    except NotThere:
+        return _not_removed(key)
+    return _deleted(key)
 
 
 def _stored(*, queue: str | None) -> str:
@@ -174,14 +181,14 @@ def _created(key: str) -> Response:
     return _json({"id": key, "status": "created"}, HTTPStatus.CREATED)
 
 
-def _deleted(key: str, *, receipt: str | None) -> Response:
-    try:
-        services.remove(POLICY, key, receipt=receipt)
-    except NotThere:
-        # What Go's os.Remove says: ENOENT is 2.
-        error = {"Op": "remove", "Path": f"{settings.streams_path}/{key}.data", "Err": 2}
-        return _json({"error": error, "status": "error"}, HTTPStatus.NOT_FOUND)
+def _deleted(key: str) -> Response:
     return _json({"id": key, "status": "deleted"})
+
+
+def _not_removed(key: str) -> Response:
+    """Say what Go's os.Remove says; ENOENT is 2."""
+    error = {"Op": "remove", "Path": f"{settings.streams_path}/{key}.data", "Err": 2}
+    return _json({"error": error, "status": "error"}, HTTPStatus.NOT_FOUND)
 
 
 def _described(entry: Entry) -> dict[str, Any]:

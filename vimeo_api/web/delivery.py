@@ -175,6 +175,8 @@ class FileBody:
         self._stop = stop
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._start == self._stop:
+            self._reporter.before_last()
         while data := self._file.read(min(SEND_CHUNK, self._stop - self._position)):
             if self._position + len(data) == self._stop:
                 self._reporter.before_last()

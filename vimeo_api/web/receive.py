@@ -36,7 +36,7 @@ class Form:
 def raw(max_bytes: int | None) -> Iterator[Staging]:
     """Stage the current request's body as it is, whatever its type; what is not published by the end is discarded.
 
-    In production the file that nginx has spooled is taken over, and no byte of it read. Raises Malformed for a
+    In production the file that nginx has spooled is taken over, and not copied. Raises Malformed for a
     body that is too short, TooLarge, and StorageFull.
     """
     if (spooled := bodies.spooled_file()) is not None:
