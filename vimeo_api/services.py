@@ -47,6 +47,7 @@ class Download:
     name: str
     size: int
     content_type: str | None
+    digest: str | None  # as `sha256:` and hexadecimal digits, where it is known
     ticket: Ticket | None
 
 
@@ -81,6 +82,7 @@ def upload(
     password: str | None = None,
     content_type: str | None = None,
     queue: str | None = None,
+    digest: str | None = None,
 ) -> str:
     """Publish staged bytes under a new key and return the key, once bytes and row are durable.
 
@@ -97,6 +99,7 @@ def upload(
         size=staging.size,
         content_type=content_type,
         queue=queue,
+        digest=digest,
         password_hash=passwords.hashed(password) if password else None,
     )
     staging.sync()
@@ -170,7 +173,8 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
             joining.join(staging, sources)
         except FileNotFoundError:
             raise NotThere from None  # deleted meanwhile
-        return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue)
+        digest = f"sha256:{staging.digest('sha256')}"
+        return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue, digest=digest)
 
 
 def _check_size(policy: Policy, staging: Staging) -> None:
@@ -192,7 +196,7 @@ def open_download(
     ticket = None
     if policy.one_time and with_body:
         ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, grant)
-    return Download(entry.surface, entry.blob, entry.name, entry.size, entry.content_type, ticket)
+    return Download(entry.surface, entry.blob, entry.name, entry.size, entry.content_type, entry.digest, ticket)
 
 
 def _present(policy: Policy, key: str, grant: str | None) -> Entry:

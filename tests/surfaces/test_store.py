@@ -1,5 +1,6 @@
 """The surface `store` as its clients see it."""
 
+import base64
 import hashlib
 import random
 import subprocess
@@ -36,6 +37,7 @@ def test_it_stores_content_under_its_hash(service: Service, tmp_path: Path) -> N
         answer = get(service, digest.upper(), parameter)
         assert (answer.status_code, answer.content) == (200, content)
         assert answer.headers["Content-Disposition"].startswith("attachment")
+        assert base64.b64decode(answer.headers["Repr-Digest"].split(":")[1]).hex() == digest
     assert delete(service, digest) == 200
     assert not place.exists()
     assert get(service, digest).status_code == 404

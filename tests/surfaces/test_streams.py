@@ -1,5 +1,6 @@
 """The surface `streams` as its clients see it: the document's transcripts, and queues."""
 
+import base64
 import hashlib
 import json
 import random
@@ -287,6 +288,8 @@ def test_streams_are_joined_in_the_given_order(service: Service) -> None:
     whole = b"".join([*contents, contents[1]])
     joined = requests.get(url(service, answer.json()["id"]), timeout=60)
     assert hashlib.sha256(joined.content).digest() == hashlib.sha256(whole).digest()
+    digest = base64.b64encode(hashlib.sha256(whole).digest()).decode()
+    assert joined.headers["Repr-Digest"] == f"sha-256=:{digest}:"
     assert joined.headers["ETag"].endswith(f'-{len(whole):x}"')
     assert requests.get(url(service, keys[0]), timeout=60).status_code == 200
     missing = requests.post(f"{service.url}/v1/streams:join", json={"streams": [keys[0], "none"]}, timeout=60)

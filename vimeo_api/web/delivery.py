@@ -5,6 +5,7 @@ Python sends them and reports the end itself. Sources: RFC 6266 (Content-Disposi
 conditionals), nginx X-Accel.
 """
 
+import base64
 import mimetypes
 import os
 import socket
@@ -55,6 +56,13 @@ def content_disposition(name: str) -> str:
     return header if ascii_name == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
+def repr_digest(digest: str | None) -> str | None:
+    """Return a stored digest as RFC 9530 has it, or None where that has no name for the algorithm."""
+    algorithm, _, value = (digest or "").partition(":")
+    name = {"sha256": "sha-256", "sha512": "sha-512"}.get(algorithm)
+    return f"{name}=:{base64.b64encode(bytes.fromhex(value)).decode()}:" if name else None
+
+
 def send(download: Download, *, attachment: bool = True, one_time: bool = False) -> Response:
     """Answer the current request with the bytes of a file that a service has decided to send.
 
@@ -71,6 +79,8 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
     )
     if attachment:
         headers["Content-Disposition"] = content_disposition(download.name)
+    if digest := repr_digest(download.digest):
+        headers["Repr-Digest"] = digest
     if download.ticket:
         headers[GRANT_HEADER] = download.ticket.grant
     response = _by_nginx(download) if settings.behind_nginx else _by_python(download)
