@@ -39,8 +39,8 @@ class Service:
         return int(self.url.rsplit(":", 1)[1])
 
     def stored(self) -> set[Path]:
-        """Return the files whose bytes lie in the store."""
-        return {path for path in (self.data / "store").rglob("*") if path.is_file()}
+        """Return the files whose bytes lie in the store, whose folders come and go meanwhile."""
+        return {Path(folder) / name for folder, _, names in os.walk(self.data / "store") for name in names}
 
     def spooled(self) -> set[Path]:
         return set((self.data / "incoming").iterdir())

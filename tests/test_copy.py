@@ -148,7 +148,7 @@ def test_a_source_that_shrinks_is_one_error_and_leaves_nothing_behind(source: Pa
         os.truncate(source, 1)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert re.fullmatch(rb"Error: \S+ cannot be copied to \S+: the source ends at byte \d+\.\n", error), error
+    assert re.fullmatch(rb"Error: \S+ cannot be copied to \S+: the source ends at or before byte \d+\.\n", error), error
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 

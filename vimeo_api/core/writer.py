@@ -225,5 +225,5 @@ def _fill(piece: memoryview, source: int, start: int) -> None:
     while piece:
         count = os.preadv(source, [piece], start)
         if count == 0:
-            raise EndsEarly(f"the source ends at byte {start}")
+            raise EndsEarly(f"the source ends at or before byte {start}")
         piece, start = piece[count:], start + count
