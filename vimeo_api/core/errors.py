@@ -92,7 +92,3 @@ class DigestMismatch(PipelineError):
 
 class StorageFull(PipelineError):
     """The disk has no room for the bytes (ENOSPC, EDQUOT)."""
-
-
-class Unavailable(PipelineError):
-    """A service that this request cannot do without does not answer."""

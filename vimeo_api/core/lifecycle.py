@@ -17,7 +17,7 @@ from vimeo_api.core import database, generations
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.models import File, Status
 
-# to → from; nothing else ever happens to a status.
+# to → from. `fetching` and `queues.take` keep to it with UPDATEs of their own.
 MOVES: dict[Status, frozenset[Status]] = {
     Status.LEASED: frozenset({Status.AVAILABLE, Status.LEASED}),
     Status.FETCHING: frozenset(),  # every fetch begins as a row of its own

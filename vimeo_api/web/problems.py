@@ -27,7 +27,6 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.StillFetching: HTTPStatus.TOO_EARLY,
     addresses.AddressRefused: HTTPStatus.FORBIDDEN,
     addresses.UrlRefused: HTTPStatus.BAD_REQUEST,
-    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     # The database is down or restarting; its message may quote parameters, so it stays in here.
     DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
     PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
