@@ -53,19 +53,21 @@ class Layout:
     port: int
     data: Path
     run: Path
-    max_body: int  # bytes of a request to the surface `vimeo`
+    settings: config.Settings
 
     @property
     def moved(self) -> dict[str, str]:
         """The paths and words of a host, and what stands for them here; longer ones first."""
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
-            "client_max_body_size 17m": f"client_max_body_size {self.max_body}",
+            "client_max_body_size 17m": f"client_max_body_size {self.settings.vimeo_max_bytes + MULTIPART_OVERHEAD}",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
             "/run/redis-broker": f"{self.run}/redis-broker",
             "/run/redis-cache": f"{self.run}/redis-cache",
             "/run/vimeo_api": str(self.run),
             "/var/log/vimeo_api": str(self.data / "log"),
+            "/var/lib/vimeo_api/store": str(self.settings.store_dir),
+            "/var/lib/vimeo_api/incoming": str(self.settings.spool_dir),
             "/var/lib/vimeo_api": str(self.data),
             "/var/lib/redis": str(self.data / "redis"),
             "/srv/vimeo_api/.venv": sys.prefix,
@@ -106,7 +108,7 @@ def main() -> int:
     if os.geteuid() == 0:
         _become_service_user()
     try:
-        return run(Layout(bind, port, data, _run_folder(data), config.load().vimeo_max_bytes + MULTIPART_OVERHEAD))
+        return run(Layout(bind, port, data, _run_folder(data), config.load()))
     except config.ConfigError as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
@@ -173,8 +175,9 @@ def _check_programs(path: str) -> None:
 def _write_configs(layout: Layout) -> None:
     for folder in (layout.run, *(layout.run / name for name in ("redis-broker", "redis-cache"))):
         folder.mkdir(mode=0o700, exist_ok=True)
-    for name in ("log", "redis", "incoming", "store", "journal"):
-        (layout.data / name).mkdir(mode=0o700, exist_ok=True)
+    folders = [layout.data / name for name in ("log", "redis", "journal")]
+    for folder in (*folders, layout.settings.store_dir, layout.settings.spool_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for source, place in CONFIGS.items():
         target = layout.etc(place)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +204,9 @@ def _start_parts(layout: Layout, environ: Mapping[str, str], supervisord: "subpr
     if not exists.strip():
         _call(["createdb", *database, "vimeo_api"], environ)
     _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade", "-d", str(ROOT / "migrations")], environ)
-    supervisorctl(layout, "start", *(f"stack:{part}" for part in ("web", "worker", "fetcher", "beat", "nginx")))
+    supervisorctl(
+        layout, "start", *(f"stack:{part}" for part in ("web", "worker", "fetcher", "placer", "beat", "nginx"))
+    )
     _await("the service", lambda: _pings(layout), supervisord)
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -101,6 +102,14 @@ def pids_of(service: Service, words: str) -> list[int]:
         if f" {words} " in f"{line} " and f"DATA_DIR={service.data}\0" in environ:
             found.append(int(entry.name))
     return found
+
+
+@contextmanager
+def other_filesystem() -> Iterator[Path]:
+    """Give a new folder on another filesystem than the temporary one: every Linux has a tmpfs at /dev/shm."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        assert Path(name).stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev
+        yield Path(name)
 
 
 def free_port() -> int:

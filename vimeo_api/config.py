@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     )
     spool_dir: AbsolutePath = Field(
         default_factory=lambda data: data["data_dir"] / "incoming",
-        description="Folder of bytes still being received, on the same filesystem. Default: `DATA_DIR/incoming`.",
+        description="Folder of bytes still being received. On another filesystem than `STORE_DIR`, files are served "
+        "from here until a worker has copied them. Default: `DATA_DIR/incoming`.",
     )
     bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port that `runserver` listens on; 0 picks a free one.")
@@ -143,11 +144,6 @@ class Settings(BaseSettings):
             yield "SEALING_KEYS needs a Fernet key; `openssl rand -base64 32 | tr +/ -_` makes one."
         for folder in (self.data_dir, self.store_dir, self.spool_dir):
             yield from _folder_faults(folder)
-        if not _same_filesystem(self.store_dir, self.spool_dir):
-            yield (
-                f"SPOOL_DIR ({self.spool_dir}) and STORE_DIR ({self.store_dir}) are on different filesystems; "
-                "publishing a file is a hard link, so put both on one."
-            )
 
 
 class Embedded(Settings):
@@ -242,10 +238,6 @@ def _folder_faults(folder: Path) -> Iterator[str]:
         return
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         yield f"{folder} is not writable for this user."
-
-
-def _same_filesystem(one: Path, other: Path) -> bool:
-    return not (one.exists() and other.exists()) or one.stat().st_dev == other.stat().st_dev
 
 
 def _redis_place(url: str) -> str:

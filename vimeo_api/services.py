@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vimeo_api.core import (
     catalog,
@@ -13,6 +13,7 @@ from vimeo_api.core import (
     joining,
     lifecycle,
     passwords,
+    placing,
     sniffing,
     storage,
     upkeep,
@@ -44,6 +45,7 @@ class Download:
 
     surface: str
     blob: str
+    landed: bool
     name: str
     size: int
     content_type: str | None
@@ -104,9 +106,9 @@ def upload(
     )
     staging.sync()
     with storage.locked(file.surface, file.blob):
-        storage.publish(staging, file.surface, file.blob)
+        landed = storage.publish(staging, file.surface, file.blob)
         try:
-            catalog.add(file)
+            catalog.add(replace(file, landed=landed))
         except Exists:
             storage.remove(file.surface, file.blob)
             raise
@@ -128,8 +130,10 @@ def upload_content(policy: Policy, staging: Staging) -> str:
     with storage.locked(file.surface, file.blob):
         with suppress(FileExistsError):
             storage.publish(staging, file.surface, file.blob)
-        with suppress(Exists):
-            catalog.add(file)
+        try:
+            catalog.add(replace(file, landed=storage.lands()))
+        except Exists:
+            placing.clear(file.surface, file.blob)  # of the file that is there already, the bytes may be in the store
     return key
 
 
@@ -169,7 +173,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
         raise TooLarge
     with storage.stage() as staging:
         try:
-            sources = [(storage.path(entry.surface, entry.blob), entry.size) for entry in entries]
+            sources = [(storage.path(entry.surface, entry.blob, landed=entry.landed), entry.size) for entry in entries]
             joining.join(staging, sources)
         except FileNotFoundError:
             raise NotThere from None  # deleted meanwhile
@@ -196,7 +200,16 @@ def open_download(
     ticket = None
     if policy.one_time and with_body:
         ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, grant)
-    return Download(entry.surface, entry.blob, entry.name, entry.size, entry.content_type, entry.digest, ticket)
+    return Download(
+        entry.surface,
+        entry.blob,
+        entry.landed,
+        entry.name,
+        entry.size,
+        entry.content_type,
+        entry.digest,
+        ticket,
+    )
 
 
 def _present(policy: Policy, key: str, grant: str | None) -> Entry:

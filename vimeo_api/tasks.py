@@ -5,7 +5,7 @@ import logging
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import fetching, lifecycle, reconciliation, upkeep
+from vimeo_api.core import fetching, lifecycle, placing, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
@@ -43,14 +43,22 @@ def fetch(file_id: int) -> None:
     fetching.run(file_id)
 
 
+@shared_task(name="vimeo_api.tasks.place")  # type: ignore[untyped-decorator]
+def place(file_id: int) -> None:
+    """Bring a file that has landed into the store."""
+    placing.run(file_id)
+
+
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Settle the leases, and enqueue the purges that are due and the fetches that nobody works on."""
+    """Settle the leases, and enqueue what is due: purges, placements, and the fetches that nobody works on."""
     upkeep.settle_leases()
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
     for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
+    for file_id in placing.due(BATCH):
+        enqueue(place, file_id)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]

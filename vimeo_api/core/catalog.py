@@ -27,6 +27,7 @@ class NewFile:
     password_hash: str | None = None
     source_url: str | None = None  # the bytes are still to be fetched from there
     expected_sha256: str | None = None
+    landed: bool = False  # its bytes lie in the landing, and are to be placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Entry:
     created_at: datetime
     status: str
     due_at: datetime | None
+    landed: bool
+    place_due_at: datetime | None
     grant: str | None
     delivered_at: datetime | None
     purged_at: datetime | None
@@ -70,6 +73,7 @@ def add(file: NewFile) -> None:
         "created_at": now(),
         "status": Status.FETCHING if file.source_url else Status.AVAILABLE,
         "due_at": now() if file.source_url else None,
+        "place_due_at": now() if file.landed else None,
         "received": 0,
         "answers": 0,
         "attempts": 0,
@@ -88,6 +92,11 @@ def add(file: NewFile) -> None:
 def find(surface: str, key: str) -> Entry | None:
     """Return the file of that key, if the surface has it or its link should say that it is gone."""
     return first(select(*COLUMNS).where(File.surface == surface, File.key == key))
+
+
+def by_id(file_id: int) -> Entry | None:
+    """Return the file of that number unless its row has been deleted."""
+    return first(select(*COLUMNS).where(File.id == file_id))
 
 
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
@@ -125,9 +134,10 @@ def names(surface: str) -> list[str]:
     return sorted(row.name for row in found)
 
 
-def live_blobs(surface: str, blobs: Sequence[str]) -> set[str]:
-    """Return those of the blobs that a file which is not gone still needs."""
-    needed = select(File.blob).where(File.surface == surface, File.blob.in_(blobs), File.status != Status.GONE)
+def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bool]) -> set[str]:
+    """Return those of the blobs that a file which is not gone still needs, one of which the conditions hold."""
+    live = (File.surface == surface, File.status != Status.GONE, *conditions)
+    needed = select(File.blob).where(File.blob.in_(blobs), *live)
     return {row.blob for row in database.rows(needed)}
 
 

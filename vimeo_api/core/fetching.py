@@ -149,8 +149,8 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         staging.sync()
         with storage.locked(entry.surface, entry.blob):
             storage.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
-            storage.publish(staging, entry.surface, entry.blob)
-            if not _finish(entry.id, token, name=fetched.name, size=staging.size):
+            landed = storage.publish(staging, entry.surface, entry.blob)
+            if not _finish(entry.id, token, name=fetched.name, size=staging.size, landed=landed):
                 storage.remove(entry.surface, entry.blob)
 
 
@@ -183,7 +183,7 @@ class _Claim:
         return self._lost
 
 
-def _finish(file_id: int, token: str, *, name: str, size: int) -> bool:
+def _finish(file_id: int, token: str, *, name: str, size: int, landed: bool) -> bool:
     values = {
         "status": Status.AVAILABLE,
         "name": identifiers.safe_name(name),
@@ -192,6 +192,8 @@ def _finish(file_id: int, token: str, *, name: str, size: int) -> bool:
         "total": size,
         "grant": None,
         "due_at": None,
+        "landed": landed,
+        "place_due_at": now() if landed else None,
     }
     if database.changed(update(File).where(*_held(file_id, token)).values(values)) == 1:
         return True

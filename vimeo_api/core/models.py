@@ -11,6 +11,7 @@ grant     the random token of a lease, told to its holder, who may resume with i
 answer    one response with bytes under a grant; `answers` counts them, so that each has a number of its own.
 journal   what nginx writes down about every answer: the evidence for confirming or giving back.
 fetch     a worker's getting the bytes of a URL; its claim is a grant that it renews while it works.
+landing   where the bytes of a new file lie while the store is another filesystem; placing copies them over.
 purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
 """
 
@@ -29,6 +30,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -87,6 +90,12 @@ class File(Base):
         UniqueConstraint("surface", "key"),
         Index("ix_files_surface_blob", "surface", "blob"),
         Index("ix_files_queue", "queue", "id"),
+        Index(
+            "ix_files_place_due_at",
+            "place_due_at",
+            postgresql_where=text("place_due_at IS NOT NULL"),
+            sqlite_where=text("place_due_at IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -108,6 +117,9 @@ class File(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     grant: Mapped[str | None] = mapped_column(String(32))
     answers: Mapped[int] = mapped_column(Integer, default=0)
+    # The bytes lie in the landing; with or without them there, what is left to do about that is due then.
+    landed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    place_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # The holder has shown the grant again, so it downloads in ranges, several at once perhaps.
     resumed: Mapped[bool] = mapped_column(default=False)
     # Of a file that is fetched: where from, what it must be, how far it is, and why it failed.

@@ -1,8 +1,10 @@
 """The disk: bytes are staged in the spool, published into the store by a hard link, and removed.
 
-    SPOOL_DIR/<random>                 being received; a crash leaves it for the reconciliation
-    STORE_DIR/<surface>/<ab>/<blob>    published: complete, fsynced, never written again
-    DATA_DIR/locks/<surface>-<ab>      held while a blob of that folder is published or removed
+    SPOOL_DIR/<random>                         being received; a crash leaves it for the reconciliation
+    STORE_DIR/<surface>/<ab>/<blob>            published: complete, fsynced, never written again
+    SPOOL_DIR/landing/<surface>/<ab>/<blob>    published all the same, where the store is another filesystem, until
+                                               `placing` has copied it there
+    DATA_DIR/locks/<surface>-<ab>              held while a blob of that folder is published or removed
 
 Order on the way in: write → fsync → link → fsync of the directory → row. A crash before the row leaves bytes
 without a row, never a row without bytes. Order on the way out: row → unlink → row again (purged).
@@ -15,6 +17,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +26,7 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.errors import Malformed, StorageFull
 from vimeo_api.extensions import settings
 
+LANDING = "landing"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -117,52 +121,101 @@ def locked(surface: str, blob: str) -> Iterator[None]:
         yield
 
 
-def publish(staging: Staging, surface: str, blob: str) -> None:
-    """Give synced bytes their durable name in the store, under `locked`.
+def lock_named(descriptor: int, path: Path) -> bool:
+    """Lock an open file if nobody else has, and the name still is that file's; return whether so, flock(2).
 
-    Raises StorageFull, and FileExistsError when the store has the blob already.
+    Between our opening a name and locking what it named, its last holder may have published or removed it.
     """
-    target = path(surface, blob)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return _names(path, descriptor)
+
+
+def _names(path: Path, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    return False
+
+
+def publish(staging: Staging, surface: str, blob: str) -> bool:
+    """Give synced bytes their durable name, under `locked`; return whether that is in the landing.
+
+    Raises StorageFull, and FileExistsError when the blob is there already.
+    """
+    landed = lands()
+    target = path(surface, blob, landed=landed)
     with full_disk_is_said():
-        _make_folder(target.parent)
+        make_folder(target.parent)
         target.hardlink_to(staging.path)
-        _fsync_folder(target.parent)
+        fsync_folder(target.parent)
+    return landed
 
 
-def path(surface: str, blob: str) -> Path:
-    """Return where the bytes of a blob lie."""
-    return settings.store_dir / relative(surface, blob)
+def lands() -> bool:
+    """Return whether new files land in the spool, because no hard link leads from there into the store."""
+    return _lands(settings.spool_dir, settings.store_dir)
+
+
+def path(surface: str, blob: str, *, landed: bool = False) -> Path:
+    """Return where the bytes of a blob lie, in the store or in the landing."""
+    return (settings.spool_dir / LANDING if landed else settings.store_dir) / relative(surface, blob)
 
 
 def relative(surface: str, blob: str) -> str:
-    """Return the path of a blob below the store, as nginx's internal locations know it."""
+    """Return the path of a blob below store or landing, as nginx's internal locations know it."""
     return f"{surface}/{blob[:2]}/{blob}"
 
 
 def remove(surface: str, blob: str) -> None:
-    """Remove the bytes of a blob for good, and its folder if that is empty, under `locked`.
+    """Remove the bytes of a blob for good, wherever they lie, under `locked`. What is not there is removed already."""
+    remove_from(path(surface, blob))
+    if lands():
+        remove_from(path(surface, blob, landed=True))
 
-    What is not there is removed already.
-    """
-    target = path(surface, blob)
+
+def remove_from(target: Path) -> None:
+    """Remove one file of a blob, and its folder if that is empty, under `locked`."""
     with suppress(FileNotFoundError):
         target.unlink()
-        _fsync_folder(target.parent)
+        fsync_folder(target.parent)
     # Not empty, or gone already.
     with suppress(OSError):
         target.parent.rmdir()
 
 
-def _make_folder(folder: Path) -> None:
+@cache
+def _lands(spool: Path, store: Path) -> bool:
+    # By trying: two mounts of one device have the same number and yet refuse the link, link(2).
+    probe, other = (folder / f".probe-{identifiers.random_hex()}" for folder in (spool, store))
+    probe.touch(mode=0o600)
+    try:
+        other.hardlink_to(probe)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return True
+    else:
+        return False
+    finally:
+        probe.unlink()
+        other.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder below the store or the landing, and its parents, durably."""
     if folder.is_dir():
         return
-    for missing in (folder.parent, folder):
-        with suppress(FileExistsError):
-            missing.mkdir(mode=0o700)
-        _fsync_folder(missing.parent)
+    if not folder.parent.is_dir():
+        make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    fsync_folder(folder.parent)
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

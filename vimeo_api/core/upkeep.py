@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from vimeo_api.core import catalog, database, deliveries, lifecycle, storage
+from vimeo_api.core import catalog, database, deliveries, lifecycle, placing, storage
 from vimeo_api.core.models import File, Status
 
 
@@ -26,6 +26,8 @@ def purge(file_ids: Sequence[int]) -> None:
     rows = database.rows(gone)
     for row in rows:
         with storage.locked(row.surface, row.blob):
-            if not catalog.live_blobs(row.surface, [row.blob]):
+            if catalog.live_blobs(row.surface, [row.blob]):
+                placing.clear(row.surface, row.blob)
+            else:
                 storage.remove(row.surface, row.blob)
     lifecycle.purged([row.id for row in rows])

@@ -90,9 +90,11 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
 
 def _by_nginx(download: Download) -> Response:
     response = Response()
-    # `/_once/` keeps the journal, `/_store/` does not; nginx percent-decodes the path.
-    location = "/_once/" if download.ticket else "/_store/"
-    response.headers["X-Accel-Redirect"] = location + quote(storage.relative(download.surface, download.blob))
+    # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
+    times = "_once" if download.ticket else "_any"
+    place = storage.LANDING if download.landed else "store"
+    path = quote(storage.relative(download.surface, download.blob))
+    response.headers["X-Accel-Redirect"] = f"/{times}/{place}/{path}"
     if download.ticket:
         response.headers["X-Ticket"] = str(download.ticket)
     return response
@@ -134,7 +136,7 @@ def _one_range() -> bool:
 
 def _opened(download: Download) -> BinaryIO:
     try:
-        return storage.path(download.surface, download.blob).open("rb", buffering=0)
+        return storage.path(download.surface, download.blob, landed=download.landed).open("rb", buffering=0)
     except FileNotFoundError:
         raise NotThere from None
 

@@ -1,0 +1,195 @@
+"""Placing: from the landing into the store, whatever comes in between."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import flask_migrate
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from tests.services import ROOT, other_filesystem
+from vimeo_api import config, services
+from vimeo_api.app import create_app
+from vimeo_api.core import catalog, database, placing, storage
+from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.models import File
+from vimeo_api.core.policy import Policy
+from vimeo_api.core.reconciliation import OLD_SECONDS, reconcile
+from vimeo_api.core.writer import Writer
+from vimeo_api.extensions import settings
+
+STREAMS = Policy("streams")
+STORE = Policy("store")
+CONTENT = b"content" * 1000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> Iterator[Flask]:
+    """The embedded app with a store on another filesystem than the spool."""
+    with other_filesystem() as folder:
+        app = create_app(config.load({"DATA_DIR": str(tmp_path / "data"), "STORE_DIR": str(folder / "store")}))
+        with app.app_context():
+            flask_migrate.upgrade(str(ROOT / "migrations"))
+            yield app
+
+
+def uploaded(*, content: bytes = CONTENT) -> Entry:
+    with storage.stage() as staging:
+        staging.write(content)
+        return found("streams", services.upload(STREAMS, staging))
+
+
+def stored(content: bytes = CONTENT) -> Entry:
+    with storage.stage() as staging:
+        staging.write(content)
+        return found("store", services.upload_content(STORE, staging))
+
+
+def found(surface: str, key: str) -> Entry:
+    entry = catalog.find(surface, key)
+    assert entry is not None
+    return entry
+
+
+def again(entry: Entry) -> Entry:
+    return found(entry.surface, entry.key)
+
+
+def lies(entry: Entry) -> tuple[bool, bool]:
+    """Return whether the bytes are in the landing, and in the store."""
+    return tuple(storage.path(entry.surface, entry.blob, landed=landed).exists() for landed in (True, False))  # type: ignore[return-value]
+
+
+def make_due() -> None:
+    moment = now() - timedelta(seconds=1)
+    database.changed(update(File).where(File.place_due_at.is_not(None)).values(place_due_at=moment))
+
+
+def test_on_one_filesystem_nothing_lands(app: Flask) -> None:
+    entry = uploaded()
+    assert (entry.landed, entry.place_due_at, lies(entry)) == (False, None, (False, True))
+    assert placing.due(10) == []
+
+
+def test_a_landed_file_is_placed_and_its_landing_cleared(apart: Flask) -> None:
+    entry = uploaded()
+    assert (entry.landed, lies(entry)) == (True, (True, False))
+    before = storage.path("streams", entry.blob, landed=True).stat()
+
+    assert placing.due(10) == [entry.id]
+    assert placing.due(10) == []  # called for already
+    placing.run(entry.id)
+    assert (again(entry).landed, again(entry).digest, lies(entry)) == (False, f"sha256:{DIGEST}", (True, True))
+    placed = storage.path("streams", entry.blob)
+    assert placed.read_bytes() == CONTENT
+    assert (placed.stat().st_mtime_ns, placed.stat().st_mode) == (before.st_mtime_ns, before.st_mode)  # one ETag
+
+    assert placing.due(10) == []  # not before those who were sent to the landing have opened it
+    make_due()
+    assert placing.due(10) == [entry.id]
+    placing.run(entry.id)
+    assert (again(entry).place_due_at, lies(entry)) == (None, (False, True))
+    assert placing.drafts() == []
+    placing.run(entry.id)
+    assert lies(entry) == (False, True)
+
+
+def test_a_file_that_is_deleted_leaves_nothing(apart: Flask) -> None:
+    for step in range(3):
+        entry = uploaded()
+        for _ in range(step):
+            placing.run(entry.id)
+        services.remove(STREAMS, entry.key)
+        placing.run(entry.id)
+        assert lies(entry) == (False, False)
+
+
+def test_a_file_deleted_while_it_is_copied_leaves_nothing(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, copy = uploaded(), Writer.copy
+
+    def copy_and_lose(writer: Writer, source: int, size: int) -> None:
+        copy(writer, source, size)
+        services.remove(STREAMS, entry.key)
+
+    monkeypatch.setattr(Writer, "copy", copy_and_lose)
+    placing.run(entry.id)
+    assert lies(entry) == (False, False)
+
+
+def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = uploaded()
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFull(os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "copy", full)
+        placing.run(entry.id)
+    assert (again(entry).landed, lies(entry), placing.drafts()) == (True, (True, False), [])
+    due_at = again(entry).place_due_at
+    assert due_at is not None
+    assert due_at > now() + timedelta(seconds=placing.CALL_SECONDS)
+    placing.run(entry.id)
+    assert not again(entry).landed
+
+
+def test_a_copy_that_is_not_the_same_is_not_served(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, copy = uploaded(), Writer.copy
+
+    def copy_and_damage(writer: Writer, source: int, size: int) -> None:
+        copy(writer, source, size)
+        writer.write_at(size // 2, b"\0")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "copy", copy_and_damage)
+        placing.run(entry.id)
+    assert (again(entry).landed, lies(entry)) == (True, (True, False))
+
+
+def test_a_draft_is_nobody_elses_while_its_maker_lives(apart: Flask) -> None:
+    entry = uploaded()
+    with placing.draft(entry) as opened:
+        assert opened is not None
+        placing.run(entry.id)
+        assert again(entry).landed
+    placing.run(entry.id)
+    assert not again(entry).landed
+
+
+def test_the_same_content_again_is_one_file(apart: Flask) -> None:
+    first = stored()
+    assert (stored().id, lies(first)) == (first.id, (True, False))
+    placing.run(first.id)
+    make_due()
+    placing.run(first.id)
+    assert (stored().id, lies(first)) == (first.id, (False, True))
+    services.remove(STORE, first.key)
+    assert lies(first) == (False, False)
+    second = stored()
+    assert (second.landed, lies(second)) == (True, (True, False))
+
+
+def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
+    kept = uploaded()
+    placing.run(kept.id)
+    placed = uploaded()
+    placing.run(placed.id)
+    orphan = storage.path("streams", "ab" * 16, landed=True)
+    draft = settings.store_dir / placing.DRAFTS / "s-b"
+    for path in (orphan, draft):
+        storage.make_folder(path.parent)
+        path.write_bytes(b"x")
+    for path in (orphan, draft, storage.path("streams", kept.blob, landed=True)):
+        moment = now().timestamp() - OLD_SECONDS - 60
+        os.utime(path, (moment, moment))
+    assert reconcile() == 2
+    assert not orphan.exists()
+    assert placing.drafts() == []
+    assert lies(kept) == (True, True)

@@ -1,0 +1,175 @@
+"""Placing: a file that has landed in the spool is copied into the store, which is another filesystem.
+
+    landed → copied, verified, synced, renamed → the row says where → the landing is cleared after a while
+
+A file is served from the landing until its row is switched, and for GRACE_SECONDS more the landing stays for readers
+who were sent there. The copy keeps the time of modification, so nobody's ETag changes. Each step can be repeated: who
+is killed leaves a draft that the next attempt begins anew, or a landing that is still due. Uploads write down what is
+to be placed, the sweep asks for it, `tasks.place` does it. Sources: flock(2), rename(2), posix_fadvise(2).
+"""
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from flask import Flask, current_app
+from sqlalchemy import func, select, update
+
+from vimeo_api.core import catalog, database, storage
+from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core.errors import DigestMismatch, StorageFull
+from vimeo_api.core.models import File, Status
+from vimeo_api.core.writer import Writer
+from vimeo_api.extensions import settings
+
+DRAFTS = ".placing"  # folder of the store
+LEAST_CLEAR_SECONDS = 2  # longer than nginx takes to open a file that it was told of
+CALL_SECONDS = 30  # between two calls for a worker; whoever is at it puts the next one off
+RENEW_SECONDS = 5
+RETRY_SECONDS = 300  # after a fault that will not be gone in a moment
+
+_log = logging.getLogger(__name__)
+
+
+def due(limit: int) -> list[int]:
+    """Return the ids of files for whose placing it is time, and put the next call off."""
+    overdue = File.place_due_at <= now()
+    first = select(File.id).where(overdue).order_by(File.place_due_at).limit(limit).scalar_subquery()
+    called = (
+        update(File).where(File.id.in_(first), overdue).values(place_due_at=_after(CALL_SECONDS)).returning(File.id)
+    )
+    return [row.id for row in database.rows(called)]
+
+
+def run(file_id: int) -> None:
+    """Do what is next for a file: copy it into the store, or clear its landing. Safe to run twice, and at once."""
+    entry = catalog.by_id(file_id)
+    if entry is None or entry.place_due_at is None or entry.status == Status.GONE:
+        return
+    if not entry.landed:
+        with storage.locked(entry.surface, entry.blob):
+            clear(entry.surface, entry.blob)
+        database.changed(update(File).where(File.id == file_id, File.landed.is_(False)).values(place_due_at=None))
+        return
+    try:
+        with draft(entry) as opened:
+            if opened is not None:
+                _place(entry, *opened)
+    except (StorageFull, DigestMismatch, OSError) as error:
+        _log.error("file %d was not placed and stays in the landing: %s", file_id, error)
+        _put_off(file_id, RETRY_SECONDS)
+
+
+def clear(surface: str, blob: str) -> None:
+    """Remove a blob from the landing, under `locked`, unless a file is served from there."""
+    if storage.lands() and not catalog.live_blobs(surface, [blob], File.landed.is_(True)):
+        storage.remove_from(storage.path(surface, blob, landed=True))
+
+
+def drafts() -> list[Path]:
+    """Return the copies that are being made, or were when somebody was killed."""
+    folder = settings.store_dir / DRAFTS
+    return list(folder.iterdir()) if folder.exists() else []
+
+
+def _place(entry: Entry, path: Path, descriptor: int) -> None:
+    digest = _copied(entry, descriptor)
+    target = storage.path(entry.surface, entry.blob)
+    with storage.full_disk_is_said():
+        storage.make_folder(target.parent)
+    with storage.locked(entry.surface, entry.blob):
+        path.replace(target)  # over one that somebody left there, if so; the bytes are the same
+        storage.fsync_folder(target.parent)
+        if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
+            storage.remove(entry.surface, entry.blob)  # the file was deleted meanwhile
+
+
+@contextmanager
+def draft(entry: Entry) -> Iterator[tuple[Path, int] | None]:
+    """Open the draft of a file, or give None if another worker has it; the kernel frees one whose worker died."""
+    path = settings.store_dir / DRAFTS / f"{entry.surface}-{entry.blob}"
+    with storage.full_disk_is_said():
+        storage.make_folder(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if not storage.lock_named(descriptor, path):
+            yield None
+            return
+        try:
+            yield path, descriptor
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _copied(entry: Entry, target: int) -> str:
+    """Copy the bytes durably, and return their digest, which was read back from the disk.
+
+    Raises StorageFull, and DigestMismatch if source, copy and row do not agree.
+    """
+    algorithm = entry.digest.partition(":")[0] if entry.digest else "sha256"
+    renewal = _Renewal(entry.id)
+    source = os.open(storage.path(entry.surface, entry.blob, landed=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(source)
+        os.ftruncate(target, 0)
+        Writer(target, facts.st_size, progress=renewal).copy(source, facts.st_size)
+        os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        with storage.full_disk_is_said():
+            os.fsync(target)
+        os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
+        digests = {f"{algorithm}:{_digest(descriptor, algorithm, renewal)}" for descriptor in (source, target)}
+    finally:
+        os.close(source)
+    if len(digests | ({entry.digest} if entry.digest else set())) > 1:
+        raise DigestMismatch("The copy, its source and their digest do not agree.")
+    return digests.pop()
+
+
+def _digest(descriptor: int, algorithm: str, renewal: "_Renewal") -> str:
+    digest, position = hashlib.new(algorithm), 0
+    while piece := os.pread(descriptor, 1024**2, position):
+        digest.update(piece)
+        position += len(piece)
+        renewal(position)
+    return digest.hexdigest()
+
+
+class _Renewal:
+    """Puts the next call for a worker off while one is at it."""
+
+    def __init__(self, file_id: int) -> None:
+        self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        self._file_id = file_id
+        self._renewed = time.monotonic()
+
+    def __call__(self, _bytes: int) -> None:
+        if time.monotonic() - self._renewed > RENEW_SECONDS:
+            self._renewed = time.monotonic()
+            with self._app.app_context():  # the writer's threads report
+                _put_off(self._file_id, CALL_SECONDS)
+
+
+def _switch(file_id: int, digest: str) -> bool:
+    """Note that the file is served from the store now; return whether it is still there to be served."""
+    values = {
+        "landed": False,
+        "place_due_at": _after(max(settings.grace_seconds, LEAST_CLEAR_SECONDS)),
+        "digest": func.coalesce(File.digest, digest),
+    }
+    switched = update(File).where(File.id == file_id, File.landed, File.status != Status.GONE).values(values)
+    return database.changed(switched) == 1
+
+
+def _put_off(file_id: int, seconds: float) -> None:
+    database.changed(update(File).where(File.id == file_id, File.landed).values(place_due_at=_after(seconds)))
+
+
+def _after(seconds: float) -> datetime:
+    return now() + timedelta(seconds=seconds)
