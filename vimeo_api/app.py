@@ -4,7 +4,7 @@ from flask import Flask
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.web import refusals
+from vimeo_api.web import microcache, refusals
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -22,5 +22,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.init_cache(app, values)
     extensions.init_celery(app, values)
     refusals.init_app(app, views.subject_of)
+    microcache.init_app(app, views.owner)
     views.init_app(app)
     return app

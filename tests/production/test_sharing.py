@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from tests.production.test_stack import environ_of, pid_of
+from tests.production.parts import environ_of, pid_of
 from tests.services import Service, await_, free_port
 
 

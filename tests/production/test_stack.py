@@ -7,13 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.production.parts import environ_of, frozen, pid_of, stopped
 from tests.services import GRACE_SECONDS, ROOT, Service, await_, running
 
 MIB = 1024**2
@@ -27,43 +26,6 @@ def put(service: Service, content: bytes = b"content", **data: str) -> str:
 
 def get(link: str, **kwargs: object) -> requests.Response:
     return requests.get(link, timeout=60, **kwargs)  # type: ignore[arg-type]
-
-
-def supervisorctl(service: Service, *words: str) -> str:
-    config = service.data / "etc/supervisor/stack.conf"
-    command = [f"{sys.prefix}/bin/supervisorctl", "-c", str(config), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-def pid_of(service: Service, part: str) -> int:
-    return int(supervisorctl(service, "pid", f"stack:{part}"))
-
-
-def environ_of(service: Service, part: str) -> dict[str, str]:
-    """Return the environment in which a part runs."""
-    entries = Path(f"/proc/{pid_of(service, part)}/environ").read_text().split("\0")
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
-
-
-@contextmanager
-def stopped(service: Service, part: str) -> Iterator[None]:
-    """Stop a part for the length of the block."""
-    assert "stopped" in supervisorctl(service, "stop", f"stack:{part}")
-    try:
-        yield
-    finally:
-        assert "started" in supervisorctl(service, "start", f"stack:{part}")
-
-
-@contextmanager
-def frozen(service: Service, part: str) -> Iterator[None]:
-    """Freeze a part for the length of the block."""
-    pid = pid_of(service, part)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def processes_of(data: Path) -> list[str]:

@@ -37,7 +37,7 @@ def render(problem: Problem) -> Response:
     return jsonify(problem.details | {"error": problem.reason or problem.phrase})
 
 
-surface = Surface("transfer", frozenset({"uploadFile", "downloadFile"}), blueprint, render)
+surface = Surface("transfer", frozenset({"uploadFile", "downloadFile"}), blueprint, render, makes_keys=True)
 
 
 @blueprint.post("/uploadFile")

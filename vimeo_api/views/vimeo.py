@@ -40,7 +40,7 @@ def render(problem: Problem) -> Response:
     return response
 
 
-surface = Surface("vimeo", frozenset({"vimeo"}), blueprint, render)
+surface = Surface("vimeo", frozenset({"vimeo"}), blueprint, render, makes_keys=True)
 
 
 @blueprint.put("/file")

@@ -25,7 +25,7 @@ from vimeo_api.core.deliveries import Sent, Ticket
 from vimeo_api.core.errors import NotThere
 from vimeo_api.extensions import settings
 from vimeo_api.services import Download
-from vimeo_api.web import connections
+from vimeo_api.web import connections, microcache
 
 GRANT_HEADER = "X-Download-Grant"
 SEND_CHUNK = 64 * 1024  # bytes
@@ -67,6 +67,7 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
     """Answer the current request with the bytes of a file that a service has decided to send.
 
     As an attachment it has a name to be saved under. What is one-time must not be kept by anyone on the way.
+    Raises NotThere for bytes that are missing.
     """
     headers = Headers(
         {
@@ -83,12 +84,14 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
         headers["Repr-Digest"] = digest
     if download.ticket:
         headers[GRANT_HEADER] = download.ticket.grant
-    response = _by_nginx(download) if settings.behind_nginx else _by_python(download)
+    response = _by_nginx(download, one_time=one_time) if settings.behind_nginx else _by_python(download)
     response.headers.update(headers)
     return response
 
 
-def _by_nginx(download: Download) -> Response:
+def _by_nginx(download: Download, *, one_time: bool) -> Response:
+    if microcache.is_fresh() and not storage.path(download.surface, download.blob, landed=download.landed).exists():
+        raise NotThere
     response = Response()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if download.ticket else "_any"
@@ -97,6 +100,9 @@ def _by_nginx(download: Download) -> Response:
     response.headers["X-Accel-Redirect"] = f"/{times}/{place}/{path}"
     if download.ticket:
         response.headers["X-Ticket"] = str(download.ticket)
+    if not one_time:
+        seconds = microcache.ANSWER_SECONDS if download.digest else microcache.UNFINISHED_SECONDS
+        response.headers[microcache.HEADER] = str(seconds)
     return response
 
 

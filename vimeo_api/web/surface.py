@@ -20,4 +20,5 @@ class Surface:
     first_segments: frozenset[str]  # it owns every path that begins with one of these segments
     blueprint: Blueprint
     render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
+    makes_keys: bool = False  # at random, so that what is not there will not be there in a moment either
     key_of: Callable[[Request], str] = _key_of_route  # the key of the file that a request is about, or ""

@@ -1,0 +1,159 @@
+"""What nginx keeps of our answers: hot files without the service, exact at every change, nothing not for all."""
+
+import os
+import random
+import uuid
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.production.parts import stopped
+from tests.services import Service, await_
+
+CONTENT = b"content of a file that anyone may read\n" * 100
+
+
+def upload(service: Service, surface: str, content: bytes) -> str:
+    """Store content under a surface, and return where to read it."""
+    if surface == "streams":
+        key = requests.post(f"{service.url}/v1/streams", data=content, timeout=60).json()["id"]
+        return f"{service.url}/v1/streams/{key}"
+    if surface == "store":
+        return f"{service.url}/?file_hash={requests.post(service.url, data=content, timeout=60).text}"
+    if surface == "named":
+        name = f"{uuid.uuid4()}.txt"
+        requests.post(f"{service.url}/upload/{name}", data=content, timeout=60)
+        return f"{service.url}/download/{name}"
+    file_id = requests.post(f"{service.url}/uploadFile", files={"file": ("отчёт.xls", content)}, timeout=60).json()
+    return f"{service.url}/downloadFile?file_id={file_id['file_id']}"
+
+
+def get(url: str, **headers: str) -> requests.Response:
+    return requests.get(url, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=60)
+
+
+def kept(service: Service) -> bytes:
+    """Return all that nginx keeps on disk."""
+    folders = [service.data / "run" / name for name in ("answers", "refusals", "once")]
+    paths = [Path(at) / name for folder in folders for at, _, names in os.walk(folder) for name in names]
+    return b"\n".join(path.read_bytes() for path in paths)
+
+
+PUBLIC = ["streams", "store", "named", "transfer"]
+
+
+@pytest.mark.parametrize("surface", PUBLIC)
+def test_a_hot_file_is_sent_without_the_service(stack: Service, surface: str) -> None:
+    url = upload(stack, surface, CONTENT + surface.encode())
+    straight = get(url, Cookie="a=b")
+    for _ in range(2):
+        get(url)
+    with stopped(stack, "web"):
+        hot = get(url)
+        assert hot.content == CONTENT + surface.encode()
+        assert get(url, Range="bytes=3-5").content == CONTENT[3:6]
+        assert get(url, If_None_Match=hot.headers["ETag"]).status_code == 304
+        assert requests.head(url, timeout=60).headers["Content-Length"] == hot.headers["Content-Length"]
+        assert get(url, Cookie="a=b").status_code == 503
+
+    headers = [{k: v for k, v in answer.headers.items() if k != "Date"} for answer in (straight, hot)]
+    assert headers[0] == headers[1]
+    assert not [name for name in hot.headers if name.startswith("X-Accel")]
+
+
+@pytest.mark.parametrize("surface", ["streams", "store"])
+def test_a_deleted_file_is_gone_at_the_next_request(stack: Service, surface: str) -> None:
+    for _ in range(20):
+        url = upload(stack, surface, random.randbytes(100))
+        for _ in range(3):
+            assert get(url).status_code == 200
+        assert requests.delete(url, timeout=60).status_code == 200
+        missing = [get(url) for _ in range(3)]
+        assert {(answer.status_code, answer.headers["Content-Type"]) for answer in missing} == {
+            (404, "text/plain; charset=utf-8")
+        }
+        assert len({answer.text for answer in missing}) == 1
+
+
+def test_content_that_was_deleted_can_be_read_once_it_is_stored_again(stack: Service) -> None:
+    content = random.randbytes(1000)
+    for _ in range(5):
+        url = upload(stack, "store", content)
+        assert [get(url).content for _ in range(3)] == [content] * 3
+        requests.delete(url, timeout=60)
+        assert [get(url).status_code for _ in range(3)] == [404] * 3
+
+
+@pytest.mark.parametrize("surface", ["store", "named"])
+def test_a_file_is_there_as_soon_as_it_is_made_however_hot_its_absence_was(stack: Service, surface: str) -> None:
+    for number in range(10):
+        content = b"%d" % random.getrandbits(64)
+        if surface == "named":
+            url = f"{stack.url}/download/{number}-{uuid.uuid4()}.txt"
+        else:
+            url = upload(stack, "store", content)
+            requests.delete(url, timeout=60)
+        assert [get(url).status_code for _ in range(5)] == [404] * 5
+        made = url.replace("/download/", "/upload/") if surface == "named" else stack.url
+        assert requests.post(made, data=content, timeout=60).ok
+        assert get(url).content == content
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/v1/streams/{uuid.uuid4()}", 404),
+        (f"/vimeo/api/v1.0/file/{uuid.uuid4().hex}", 404),
+        ("/vimeo/api/v1.0/file", 405),
+        ("/downloadFile?file_id=1:abc", 404),
+    ],
+)
+def test_a_hot_refusal_is_kept_for_a_moment_and_stays_the_same(stack: Service, path: str, status: int) -> None:
+    url = stack.url + path
+    straight = get(url, Cookie="a=b") if "vimeo" not in path else get(f"{url}?a")
+    assert straight.status_code == status
+
+    def same(answer: requests.Response) -> bool:
+        parts = [(a.status_code, a.text, a.headers.get("Allow"), a.headers["Content-Type"]) for a in (straight, answer)]
+        return parts[0] == parts[1]
+
+    assert same(get(url))
+    assert same(get(url))
+
+    with stopped(stack, "web"):
+        # Kept a second ago at most, or asked for anew, which cannot be answered now.
+        await_(lambda: get(url).status_code == 503)
+    assert same(get(url))
+
+
+def test_one_time_files_and_credentials_never_enter(stack: Service) -> None:
+    secret = uuid.uuid4().hex
+    link = requests.put(stack.vimeo, files={"file": ("a.xls", CONTENT)}, data={"password": secret}, timeout=60).json()[
+        "url"
+    ]
+    for _ in range(4):
+        assert get(link).status_code == 401
+        assert get(f"{link}?password=x{secret}").status_code == 401
+        assert requests.get(link, auth=("", f"x{secret}"), timeout=60).status_code == 401
+        assert get(link, X_File_Password=f"x{secret}").status_code == 401
+        assert requests.head(f"{link}?password={secret}", timeout=60).status_code == 200
+    assert get(f"{link}?password={secret}").content == CONTENT
+    assert [get(f"{link}?password={secret}").status_code for _ in range(4)] == [410] * 4
+    assert link.rpartition("/")[2].encode() not in kept(stack)
+    assert secret.encode() not in kept(stack)
+    assert CONTENT[:40] not in kept(stack)
+    assert [get(link).status_code for _ in range(4)] == [410] * 4
+
+
+def test_nobody_outside_can_turn_the_cache_off_or_poison_it(stack: Service) -> None:
+    url = upload(stack, "streams", CONTENT)
+    for _ in range(3):
+        assert get(url, X_Fresh="1", X_Forwarded_Proto="gopher", X_Real_IP="1", Host="evil.example").ok
+    with stopped(stack, "web"):
+        assert get(url, X_Fresh="1").content == CONTENT
+    poisoned = f"{stack.url}/v1/streams/{uuid.uuid4()}"
+    assert requests.post(poisoned, data=b"x", timeout=60).status_code == 405
+    assert [get(poisoned).status_code for _ in range(3)] == [404] * 3
+    for path in ("/_answers", "/_any/store/x", "/_any/landing/x", "/_once/store/x", "/_once/landing/x"):
+        assert get(stack.url + path).status_code == 404
