@@ -19,13 +19,11 @@ from vimeo_api.core import catalog, database, placing, storage
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.models import File
-from vimeo_api.core.policy import Policy
+from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.reconciliation import OLD_SECONDS, reconcile
 from vimeo_api.core.writer import Writer
 from vimeo_api.extensions import settings
 
-STREAMS = Policy("streams")
-STORE = Policy("store")
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What differs between the surfaces, as data: a view hands its Policy to the use cases in `services`."""
+"""What differs between the surfaces, as data: a view hands the Policy of its surface to the use cases in `services`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +23,22 @@ class Policy:
         return cast("int | None", getattr(settings, f"{self.surface}_max_bytes"))
 
     @property
+    def expires_seconds(self) -> int | None:
+        """Longest life of a file in seconds, from the setting `<SURFACE>_EXPIRES_SECONDS`; None is for ever."""
+        return cast("int | None", getattr(settings, f"{self.surface}_expires_seconds"))
+
+    @property
     def extensions(self) -> frozenset[str] | None:
         """The extensions that the surface takes, in lower case; None is any or none."""
         if not self.checks_extension:
             return None
         listed: str = getattr(settings, f"{self.surface}_extensions")
         return frozenset(word.strip().lower() for word in listed.split(",") if word.strip())
+
+
+VIMEO = Policy("vimeo", one_time=True)
+STREAMS = Policy("streams", new_key=identifiers.any_uuid)
+STORE = Policy("store")
+NAMED = Policy("named", new_key=identifiers.own_name, checks_extension=True)
+TRANSFER = Policy("transfer", new_key=identifiers.any_number)
+POLICIES = (VIMEO, STREAMS, STORE, NAMED, TRANSFER)

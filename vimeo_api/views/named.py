@@ -17,16 +17,15 @@ from flask import Blueprint, Response, jsonify, make_response, redirect, render_
 from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api import services
-from vimeo_api.core import identifiers
+from vimeo_api.core import policy
 from vimeo_api.core.catalog import Entry
-from vimeo_api.core.policy import Policy
 from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import delivery, receive
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-POLICY = Policy("named", new_key=identifiers.own_name, checks_extension=True)
+POLICY = policy.NAMED
 PAGE_SIZE = 50  # files
 
 CONTENT_SECURITY_POLICY = (

@@ -12,15 +12,15 @@ from flask import Blueprint, Request, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api import services
+from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.policy import Policy
 from vimeo_api.views.descriptions import store as described_as
 from vimeo_api.web import delivery, receive
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-POLICY = Policy("store")
+POLICY = policy.STORE
 
 blueprint = Blueprint("store", __name__)
 

@@ -24,10 +24,9 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from vimeo_api import queueing, services
-from vimeo_api.core import identifiers, sniffing
+from vimeo_api.core import policy, sniffing
 from vimeo_api.core.catalog import Entry
 from vimeo_api.core.errors import Malformed, NotThere
-from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import queues
 from vimeo_api.views.descriptions import streams as described_as
@@ -36,7 +35,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-POLICY = Policy("streams", new_key=identifiers.any_uuid)
+POLICY = policy.STREAMS
 
 MAX_JOIN_BYTES = 1024**2  # of the list of ids
 MAX_JOINED = 10_000

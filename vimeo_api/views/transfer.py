@@ -17,16 +17,15 @@ from urllib.parse import parse_qs
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from vimeo_api import fetches, services
-from vimeo_api.core import identifiers, sealing
+from vimeo_api.core import policy, sealing
 from vimeo_api.core.errors import Malformed, NotThere
-from vimeo_api.core.policy import Policy
 from vimeo_api.views.descriptions import transfer as described_as
 from vimeo_api.web import delivery, receive
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-POLICY = Policy("transfer", new_key=identifiers.any_number)
+POLICY = policy.TRANSFER
 MAX_QUESTION_BYTES = 64 * 1024  # of a JSON body or an urlencoded form
 
 blueprint = Blueprint("transfer", __name__)

@@ -14,14 +14,14 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from vimeo_api import services
-from vimeo_api.core.policy import Policy
+from vimeo_api.core import policy
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web import delivery, receive
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-POLICY = Policy("vimeo", one_time=True)
+POLICY = policy.VIMEO
 
 blueprint = Blueprint("vimeo", __name__, url_prefix="/vimeo/api/v1.0")
 
