@@ -1,4 +1,4 @@
-"""The use cases of files, one function each; views call them and nothing else of the pipeline."""
+"""The use cases of files, one function each, but for `downloads`; views call them and nothing else of the pipeline."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 from vimeo_api.core import (
     catalog,
-    deliveries,
-    fetching,
     identifiers,
     joining,
     lifecycle,
@@ -18,39 +16,16 @@ from vimeo_api.core import (
     storage,
     upkeep,
 )
-from vimeo_api.core.catalog import Entry, NewFile, now
-from vimeo_api.core.deliveries import Ticket
+from vimeo_api.core.catalog import Entry, NewFile
 from vimeo_api.core.errors import (
     Exists,
-    FetchFailed,
-    Gone,
-    Leased,
     Malformed,
     NotThere,
-    StillFetching,
     TooLarge,
-    WrongPassword,
 )
-from vimeo_api.core.models import Status
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
-
-LONGEST_WAIT = 5  # seconds; a download is often over long before its lease would be
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file that may be sent now; `ticket` is set where a lease was taken for it."""
-
-    surface: str
-    blob: str
-    landed: bool
-    name: str
-    size: int
-    content_type: str | None
-    digest: str | None  # as `sha256:` and hexadecimal digits, where it is known
-    ticket: Ticket | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,72 +159,3 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
 def _check_size(policy: Policy, staging: Staging) -> None:
     if policy.max_bytes is not None and staging.size > policy.max_bytes:
         raise TooLarge
-
-
-def open_download(
-    policy: Policy, key: str, *, password: str | None = None, grant: str | None = None, with_body: bool = True
-) -> Download:
-    """Decide whether a file may be sent now; for the body of a one-time file take its lease.
-
-    `grant` is the one that the client shows to go on with a download of its own. Without a body (HEAD) nothing
-    is taken. Raises, in this order: NotThere, Gone, WrongPassword, Leased.
-    """
-    entry = _present(policy, key, grant)
-    if not passwords.matches(entry.password_hash, password):
-        raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
-    ticket = None
-    if policy.one_time and with_body:
-        ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, grant)
-    return Download(
-        entry.surface,
-        entry.blob,
-        entry.landed,
-        entry.name,
-        entry.size,
-        entry.content_type,
-        entry.digest,
-        ticket,
-    )
-
-
-def _present(policy: Policy, key: str, grant: str | None) -> Entry:
-    entry = catalog.find(policy.surface, key)
-    if entry is not None and policy.one_time and entry.status == Status.LEASED:
-        # The download may have ended a moment ago: what was written down about it is older than this request.
-        deliveries.endings.wait(entry.id)
-        deliveries.catch_up()
-        entry = catalog.find(policy.surface, key)
-    if entry is None:
-        raise NotThere
-    if entry.status == Status.FETCHING:
-        raise StillFetching(fetching.progress(entry))
-    if entry.status == Status.FAILED:
-        raise FetchFailed(entry.failure or "", entry.error or "")
-    if entry.status == Status.GONE and not _in_grace(entry, grant):
-        raise Gone
-    return entry
-
-
-def _in_grace(entry: Entry, grant: str | None) -> bool:
-    if entry.delivered_at is None or entry.purged_at is not None or grant is None or grant != entry.grant:
-        return False
-    return (now() - entry.delivered_at).total_seconds() < settings.grace_seconds
-
-
-def _leased_ticket(entry: Entry, grant: str | None) -> Ticket:
-    token = grant if grant is not None and grant == entry.grant else identifiers.random_hex()
-    answer = lifecycle.lease(entry.id, token, seconds=settings.lease_seconds + entry.size / settings.lease_min_rate)
-    if answer is None:
-        raise Leased(_wait(entry))
-    return Ticket(entry.id, token, answer)
-
-
-def _resumed_ticket(entry: Entry) -> Ticket:
-    # The file is used up already; whatever becomes of this answer changes nothing.
-    return Ticket(entry.id, entry.grant or "", 0)
-
-
-def _wait(entry: Entry) -> int:
-    """Return after how many seconds a client that met a lease should ask again, at least one."""
-    remaining = (entry.due_at - now()).total_seconds() if entry.due_at else 0
-    return max(1, min(LONGEST_WAIT, math.ceil(remaining)))

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from vimeo_api import services
+from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.core.catalog import Entry
 from vimeo_api.views.descriptions import named as described_as
@@ -106,7 +106,7 @@ def listing() -> AnyResponse:
 @described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
     """Send a file."""
-    return delivery.send(services.open_download(POLICY, key))
+    return delivery.send(downloads.open_download(POLICY, key))
 
 
 class _Listed:

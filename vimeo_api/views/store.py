@@ -11,7 +11,7 @@ hash, GET leads to the page of the surface `named`. Equal content is one file, s
 from flask import Blueprint, Request, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from vimeo_api import services
+from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
 from vimeo_api.views.descriptions import store as described_as
@@ -61,7 +61,7 @@ def download() -> AnyResponse:
     digest = asked_hash(request)
     if digest is None:
         return redirect(url_for("named.page"))
-    return delivery.send(services.open_download(POLICY, digest))
+    return delivery.send(downloads.open_download(POLICY, digest))
 
 
 @blueprint.delete("/")

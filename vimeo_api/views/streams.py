@@ -23,7 +23,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from vimeo_api import queueing, services
+from vimeo_api import downloads, queueing, services
 from vimeo_api.core import policy, sniffing
 from vimeo_api.core.catalog import Entry
 from vimeo_api.core.errors import Malformed, NotThere
@@ -81,7 +81,7 @@ def create() -> Response:
 @described(described_as.READ)
 def read(key: str) -> Response:
     """Send a stream."""
-    return delivery.send(services.open_download(POLICY, key), attachment=False)
+    return delivery.send(downloads.open_download(POLICY, key), attachment=False)
 
 
 @blueprint.delete("/v1/streams/<key>")

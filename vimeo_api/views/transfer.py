@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from vimeo_api import fetches, services
+from vimeo_api import downloads, fetches, services
 from vimeo_api.core import policy, sealing
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.views.descriptions import transfer as described_as
@@ -55,7 +55,7 @@ def upload() -> Response:
 @described(described_as.DOWNLOAD, post=described_as.DOWNLOAD_BY_POST)
 def download() -> Response:
     """Send the file of a sealed id."""
-    return delivery.send(services.open_download(POLICY, _number(_file_id())))
+    return delivery.send(downloads.open_download(POLICY, _number(_file_id())))
 
 
 @blueprint.get("/uploadFile/<file_id>")
@@ -81,7 +81,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     file_id = sealing.seal(begun.key, begun.name)
     patient = "respond-async" not in request.headers.get("Prefer", "")
     if patient and fetches.wait(POLICY, begun.key):
-        services.open_download(POLICY, begun.key, with_body=False)  # raises what the fetch ended with
+        downloads.open_download(POLICY, begun.key, with_body=False)  # raises what the fetch ended with
         return jsonify(file_id=file_id)
     link = url_for("transfer.status", file_id=file_id, _external=True)
     response = jsonify(file_id=file_id, status_url=link)

@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from vimeo_api import services
+from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web import delivery, receive
@@ -58,7 +58,7 @@ def upload() -> tuple[Response, int]:
 def download(key: str) -> Response:
     """Send a file; the first complete download uses it up."""
     return delivery.send(
-        services.open_download(
+        downloads.open_download(
             POLICY,
             key,
             password=_password(),

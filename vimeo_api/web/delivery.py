@@ -23,8 +23,8 @@ from werkzeug.exceptions import HTTPException, PreconditionFailed
 from vimeo_api.core import deliveries, storage
 from vimeo_api.core.deliveries import Sent, Ticket
 from vimeo_api.core.errors import NotThere
+from vimeo_api.downloads import Download
 from vimeo_api.extensions import settings
-from vimeo_api.services import Download
 from vimeo_api.web import connections, microcache
 
 GRANT_HEADER = "X-Download-Grant"
