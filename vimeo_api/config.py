@@ -86,6 +86,21 @@ class Settings(BaseSettings):
     transfer_max_bytes: ByteSize | None = Field(
         None, gt=0, description="Largest file of the surface `transfer`; none by default."
     )
+    vimeo_expires_seconds: int | None = Field(
+        None, ge=1, description="Longest life of a file of the surface `vimeo`, in seconds; for ever by default."
+    )
+    streams_expires_seconds: int | None = Field(
+        None, ge=1, description="Longest life of a file of the surface `streams`, in seconds; for ever by default."
+    )
+    store_expires_seconds: int | None = Field(
+        None, ge=1, description="Longest life of a file of the surface `store`, in seconds; for ever by default."
+    )
+    named_expires_seconds: int | None = Field(
+        None, ge=1, description="Longest life of a file of the surface `named`, in seconds; for ever by default."
+    )
+    transfer_expires_seconds: int | None = Field(
+        None, ge=1, description="Longest life of a file of the surface `transfer`, in seconds; for ever by default."
+    )
     streams_path: str = Field("DATA", description="How the surface `streams` names its folder in errors, as `--path`.")
     store_algorithm: Annotated[str, AfterValidator(_known_algorithm)] = Field(
         "sha256",

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 
 from vimeo_api.core import catalog, deliveries, fetching, identifiers, lifecycle, passwords
 from vimeo_api.core.catalog import Entry, now
@@ -25,6 +26,7 @@ class Download:
     size: int
     content_type: str | None
     digest: str | None  # as `sha256:` and hexadecimal digits, where it is known
+    expires_at: datetime | None
     ticket: Ticket | None
 
 
@@ -50,6 +52,7 @@ def open_download(
         entry.size,
         entry.content_type,
         entry.digest,
+        entry.expires_at,
         ticket,
     )
 
@@ -61,8 +64,10 @@ def _present(policy: Policy, key: str, grant: str | None) -> Entry:
         deliveries.endings.wait(entry.id)
         deliveries.catch_up()
         entry = catalog.find(policy.surface, key)
-    if entry is None:
+    if entry is None or (entry.expired and not policy.one_time):
         raise NotThere
+    if entry.expired:
+        raise Gone
     if entry.status == Status.FETCHING:
         raise StillFetching(fetching.progress(entry))
     if entry.status == Status.FAILED:

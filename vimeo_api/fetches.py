@@ -47,7 +47,7 @@ class Begun:
     name: str
 
 
-def begin(policy: Policy, url: str, *, sha256: str | None) -> Begun:
+def begin(policy: Policy, url: str, *, sha256: str | None, expires_in: int | None = None) -> Begun:
     """Write down that a URL is to be fetched, and tell a worker.
 
     Raises UrlRefused and AddressRefused for one that cannot be, Malformed for a digest that is none.
@@ -68,6 +68,7 @@ def begin(policy: Policy, url: str, *, sha256: str | None) -> Begun:
             size=0,
             source_url=url,
             expected_sha256=sha256.lower() if sha256 else None,
+            expires_at=policy.expiry(expires_in),
         )
     )
     entry = _entry(policy, key)

@@ -1,4 +1,4 @@
-"""The use cases of files, one function each, but for `downloads`; views call them and nothing else of the pipeline."""
+"""The use cases of files, one function each; views call them, `downloads`, `queueing`, `fetches` and no more."""
 
 import math
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from vimeo_api.core.errors import (
     NotThere,
     TooLarge,
 )
+from vimeo_api.core.models import File
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
@@ -60,9 +61,11 @@ def upload(
     content_type: str | None = None,
     queue: str | None = None,
     digest: str | None = None,
+    expires_in: int | None = None,
 ) -> str:
     """Publish staged bytes under a new key and return the key, once bytes and row are durable.
 
+    The file expires after so many seconds, or sooner if the surface says so.
     Raises TooLarge, Malformed (name or password), Exists and StorageFull.
     """
     _check_size(policy, staging)
@@ -78,12 +81,13 @@ def upload(
         queue=queue,
         digest=digest,
         password_hash=passwords.hashed(password) if password else None,
+        expires_at=policy.expiry(expires_in),
     )
     staging.sync()
     with storage.locked(file.surface, file.blob):
         landed = storage.publish(staging, file.surface, file.blob)
         try:
-            catalog.add(replace(file, landed=landed))
+            _add(replace(file, landed=landed))
         except Exists:
             storage.remove(file.surface, file.blob)
             raise
@@ -99,15 +103,17 @@ def upload_content(policy: Policy, staging: Staging) -> str:
     _check_size(policy, staging)
     algorithm = settings.store_algorithm
     key = staging.digest(algorithm)
-    file = NewFile(policy.surface, key, blob=key, name=key, size=staging.size, digest=f"{algorithm}:{key}")
+    digest, expires_at = f"{algorithm}:{key}", policy.expiry(None)
+    file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at)
     staging.sync()
     # Under the lock nobody removes the bytes between our finding them there and our row.
     with storage.locked(file.surface, file.blob):
         with suppress(FileExistsError):
             storage.publish(staging, file.surface, file.blob)
         try:
-            catalog.add(replace(file, landed=storage.lands()))
+            _add(replace(file, landed=storage.lands()))
         except Exists:
+            lifecycle.prolong(file.surface, file.key, expires_at)
             placing.clear(file.surface, file.blob)  # of the file that is there already, the bytes may be in the store
     return key
 
@@ -115,7 +121,7 @@ def upload_content(policy: Policy, staging: Staging) -> str:
 def remove(policy: Policy, key: str) -> None:
     """Remove a file at its owner's word; downloads that run go on to their end. Raises NotThere."""
     entry = catalog.find(policy.surface, key)
-    if entry is None or not lifecycle.remove(entry):
+    if entry is None or entry.expired or not lifecycle.remove(entry):
         raise NotThere
     # At once, so that the very next request finds no bytes; after a crash here the sweep does it.
     upkeep.purge([entry.id])
@@ -141,7 +147,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
     Raises NotThere for a stream that is not there, TooLarge and StorageFull.
     """
     found = catalog.find_all(policy.surface, keys)
-    if not found.keys() >= set(keys):
+    if not found.keys() >= set(keys) or any(entry.expired for entry in found.values()):
         raise NotThere
     entries = [found[key] for key in keys]
     if policy.max_bytes is not None and sum(entry.size for entry in entries) > policy.max_bytes:
@@ -154,6 +160,16 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"
         return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue, digest=digest)
+
+
+def _add(file: NewFile) -> None:
+    """Write a file down, if need be in the place of one that has expired. Raises Exists."""
+    try:
+        catalog.add(file)
+    except Exists:
+        if not lifecycle.expire(File.surface == file.surface, File.key == file.key):
+            raise
+        catalog.add(file)
 
 
 def _check_size(policy: Policy, staging: Staging) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from vimeo_api.core import database, generations
@@ -27,6 +27,7 @@ class NewFile:
     password_hash: str | None = None
     source_url: str | None = None  # the bytes are still to be fetched from there
     expected_sha256: str | None = None
+    expires_at: datetime | None = None
     landed: bool = False  # its bytes lie in the landing, and are to be placed
 
 
@@ -50,6 +51,7 @@ class Entry:
     landed: bool
     place_due_at: datetime | None
     grant: str | None
+    expires_at: datetime | None
     delivered_at: datetime | None
     purged_at: datetime | None
     attempts: int
@@ -59,6 +61,11 @@ class Entry:
     total: int | None
     failure: str | None
     error: str | None
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over, though nobody may have moved it on yet."""
+        return self.expires_at is not None and self.expires_at <= now()
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
@@ -141,6 +148,11 @@ def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bo
     return {row.blob for row in database.rows(needed)}
 
 
+def alive() -> ColumnElement[bool]:
+    """Return the condition that a file has not expired."""
+    return or_(File.expires_at.is_(None), File.expires_at > now())
+
+
 def now() -> datetime:
     """Return the present moment, in UTC."""
     return datetime.now(UTC)
@@ -150,6 +162,7 @@ def _named(surface: str, containing: str) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [
         File.surface == surface,
         File.status.in_((Status.AVAILABLE, Status.LEASED)),
+        alive(),
     ]
     if containing:
         conditions.append(File.name.icontains(containing, autoescape=True))

@@ -8,7 +8,7 @@ through, and whoever gets its row back is the winner.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, delete, or_, select, update
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, case, delete, or_, select, update
 from vimeo_api.core import database, generations
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.models import File, Status
+from vimeo_api.core.policy import POLICIES
 
 # to → from. `fetching` and `queues.take` keep to it with UPDATEs of their own.
 MOVES: dict[Status, frozenset[Status]] = {
@@ -99,6 +100,32 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
     if removed:
         generations.renew(entry.surface, entry.key)
     return removed
+
+
+def expire(*conditions: ColumnElement[bool]) -> int:
+    """Take away all files whose time is over, of those that the conditions hold; return how many.
+
+    Their keys are free again, but for those of one-time files, whose links say 410 for ever.
+    """
+    over = (File.status.in_(MOVES[Status.GONE]), File.expires_at <= now(), *conditions)
+    one_time = File.surface.in_([policy.surface for policy in POLICIES if policy.one_time])
+    return database.changed(
+        update(File)
+        .where(*over)
+        .values(
+            status=Status.GONE,
+            key=case((one_time, File.key), else_=None),
+            queue=None,
+            due_at=now(),
+            expires_at=None,
+            attempts=0,
+        )
+    )
+
+
+def prolong(surface: str, key: str, expires_at: datetime | None) -> None:
+    """Let a file that is stored again live as long as if it were new."""
+    database.changed(update(File).where(File.surface == surface, File.key == key).values(expires_at=expires_at))
 
 
 def give_back_lapsed() -> int:

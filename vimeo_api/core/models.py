@@ -96,6 +96,12 @@ class File(Base):
             postgresql_where=text("place_due_at IS NOT NULL"),
             sqlite_where=text("place_due_at IS NOT NULL"),
         ),
+        Index(
+            "ix_files_expires_at",
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL"),
+            sqlite_where=text("expires_at IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -129,6 +135,7 @@ class File(Base):
     total: Mapped[int | None] = mapped_column(BigInteger)  # bytes, once the origin has said
     failure: Mapped[str | None] = mapped_column(String(16))
     error: Mapped[str | None] = mapped_column(String(255))
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # gone from then on, whatever `status` says yet
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

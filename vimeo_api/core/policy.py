@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from vimeo_api.core import identifiers
@@ -22,10 +23,14 @@ class Policy:
         """Largest file in bytes, from the setting `<SURFACE>_MAX_BYTES`; None is no limit."""
         return cast("int | None", getattr(settings, f"{self.surface}_max_bytes"))
 
-    @property
-    def expires_seconds(self) -> int | None:
-        """Longest life of a file in seconds, from the setting `<SURFACE>_EXPIRES_SECONDS`; None is for ever."""
-        return cast("int | None", getattr(settings, f"{self.surface}_expires_seconds"))
+    def expiry(self, wanted: int | None) -> datetime | None:
+        """Return when a new file expires: after the seconds that its owner wants, or None for never.
+
+        The setting `<SURFACE>_EXPIRES_SECONDS` is the longest life, and the one of a file whose owner wants none.
+        """
+        limit: int | None = getattr(settings, f"{self.surface}_expires_seconds")
+        lives = [seconds for seconds in (wanted, limit) if seconds is not None]
+        return datetime.now(UTC) + timedelta(seconds=min(lives)) if lives else None
 
     @property
     def extensions(self) -> frozenset[str] | None:

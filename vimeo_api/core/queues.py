@@ -56,4 +56,4 @@ def take(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str] | Non
 
 
 def _in(surface: str, queue: str) -> tuple[ColumnElement[bool], ...]:
-    return (File.surface == surface, File.queue == queue, File.status != Status.GONE)
+    return (File.surface == surface, File.queue == queue, File.status != Status.GONE, catalog.alive())

@@ -9,9 +9,10 @@ from vimeo_api.core.models import File, Status
 
 
 def settle_leases() -> None:
-    """Confirm and give back what the journal tells, then end the leases nobody reported on."""
+    """Confirm and give back what the journal tells, then end the leases nobody reported on, and expired files."""
     deliveries.catch_up()
     lifecycle.give_back_lapsed()
+    lifecycle.expire()
 
 
 def purge(file_ids: Sequence[int]) -> None:

@@ -70,7 +70,8 @@ def page() -> Response:
 def upload_form() -> AnyResponse:
     """Store the file of a form."""
     with receive.form(POLICY.max_bytes, prefer="file") as form:
-        services.upload(POLICY, form.staging, name=form.filename)
+        expires_in = receive.expires_in(form.fields.get("expires_in"))
+        services.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in)
     return redirect(url_for("named.listing"))
 
 
@@ -78,9 +79,9 @@ def upload_form() -> AnyResponse:
 @described(described_as.UPLOAD_RAW)
 def upload_raw(key: str) -> tuple[Response, int]:
     """Store the raw body under a name."""
-    name = services.check_name(POLICY, key)
+    name, expires_in = services.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
-        services.upload(POLICY, staging, name=name)
+        services.upload(POLICY, staging, name=name, expires_in=expires_in)
     said = f"{name} uploaded"
     answer = (
         jsonify(status=said) if _wants_json(default=False) else Response(said, content_type="text/plain; charset=utf-8")

@@ -174,7 +174,8 @@ def confirm(queue: str, key: str) -> Response:
 
 def _stored(*, queue: str | None) -> str:
     with receive.raw(POLICY.max_bytes) as staging:
-        return services.upload(POLICY, staging, content_type=sniffing.detect(staging.head), queue=queue)
+        kind, expires_in = sniffing.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
+        return services.upload(POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in)
 
 
 def _created(key: str) -> Response:

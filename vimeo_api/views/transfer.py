@@ -47,7 +47,8 @@ def upload() -> Response:
         return _fetched(_object(receive.text(MAX_QUESTION_BYTES)))
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         name = services.check_name(POLICY, form.filename)
-        number = services.upload(POLICY, form.staging, name=name)
+        expires_in = receive.expires_in(form.fields.get("expires_in"))
+        number = services.upload(POLICY, form.staging, name=name, expires_in=expires_in)
     return jsonify(file_id=sealing.seal(number, name))
 
 
@@ -77,7 +78,8 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     sha256 = wanted.get("sha256")
     if sha256 is not None and not isinstance(sha256, str):
         raise Malformed("sha256 must be a text.")
-    begun = fetches.begin(POLICY, _text(wanted, "file"), sha256=sha256)
+    expires_in = receive.expires_in(wanted.get("expires_in"))
+    begun = fetches.begin(POLICY, _text(wanted, "file"), sha256=sha256, expires_in=expires_in)
     file_id = sealing.seal(begun.key, begun.name)
     patient = "respond-async" not in request.headers.get("Prefer", "")
     if patient and fetches.wait(POLICY, begun.key):

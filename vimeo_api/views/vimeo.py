@@ -1,6 +1,6 @@
 """The surface `vimeo`: one-time files, protected by a password if their owner wishes.
 
-    PUT  /vimeo/api/v1.0/file           multipart: a file, optionally `password`  → 201 and the link
+    PUT  /vimeo/api/v1.0/file           multipart: a file, optionally `password`, `expires_in` seconds → 201, the link
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423
 
 Departures from its document: the hash is random where md5(name + time) could be guessed; the password is hashed
@@ -48,7 +48,13 @@ surface = Surface("vimeo", frozenset({"vimeo"}), blueprint, render, makes_keys=T
 def upload() -> tuple[Response, int]:
     """Store a file and answer its link."""
     with receive.form(POLICY.max_bytes) as form:
-        key = services.upload(POLICY, form.staging, name=form.filename, password=form.fields.get("password"))
+        key = services.upload(
+            POLICY,
+            form.staging,
+            name=form.filename,
+            password=form.fields.get("password"),
+            expires_in=receive.expires_in(form.fields.get("expires_in")),
+        )
     link = url_for("vimeo.download", key=key, _external=True)
     return jsonify(status="File Uploaded Successfully", url=link), HTTPStatus.CREATED
 

@@ -101,9 +101,16 @@ def _by_nginx(download: Download, *, one_time: bool) -> Response:
     if download.ticket:
         response.headers["X-Ticket"] = str(download.ticket)
     if not one_time:
-        seconds = microcache.ANSWER_SECONDS if download.digest else microcache.UNFINISHED_SECONDS
-        response.headers[microcache.HEADER] = str(seconds)
+        response.headers[microcache.HEADER] = str(_lifetime(download))
     return response
+
+
+def _lifetime(download: Download) -> int:
+    """Return for how many seconds nginx may keep the answer."""
+    seconds = microcache.ANSWER_SECONDS if download.digest else microcache.UNFINISHED_SECONDS
+    if download.expires_at is not None:
+        seconds = min(seconds, int((download.expires_at - datetime.now(UTC)).total_seconds()))
+    return max(seconds, 0)
 
 
 def _by_python(download: Download) -> Response:

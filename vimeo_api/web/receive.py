@@ -18,6 +18,7 @@ from vimeo_api.core.storage import Staging
 from vimeo_api.web import bodies
 
 MAX_PARTS = 100
+MAX_LIFE_DIGITS = 9  # 31 years
 MAX_FIELD_BYTES = 64 * 1024  # of one form field that is no file
 # What a multipart body may hold beside the file: fields, part headers, boundaries. nginx's limit adds the same.
 MULTIPART_OVERHEAD = 1024**2
@@ -54,6 +55,16 @@ def text(max_bytes: int) -> bytes:
     """Return the current request's whole body, of a few KiB. Raises Malformed and TooLarge."""
     with bodies.opened(max_bytes) as read:
         return b"".join(iter(lambda: read(bodies.CHUNK), b""))
+
+
+def expires_in(value: object) -> int | None:
+    """Return the seconds that a client wants a file to live, as a number or its digits. Raises Malformed."""
+    if value is None:
+        return None
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_LIFE_DIGITS and int(text)):
+        raise Malformed("expires_in must be a number of seconds.")
+    return int(text)
 
 
 def is_form() -> bool:

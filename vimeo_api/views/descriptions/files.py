@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vimeo_api.web.openapi import ANY, BINARY, Answer, Body, Parameter
+from vimeo_api.web.openapi import ANY, BINARY, Answer, Body, Parameter, Schema
 
 CONDITIONS = (
     Parameter(
@@ -24,6 +24,16 @@ CONDITION_ERRORS = frozenset({412, 416})
 REFUSED_CONDITION = "`If-Match` names another version."
 REFUSED_RANGE = "The range begins after the last byte; `Content-Range` tells the size."
 RANGE_HEADERS = {"Content-Range": "`bytes */18`: the size of the file."}
+
+
+# How long a new file lives, where its surface lets the owner say so.
+LIFE: Schema = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": 999_999_999,
+    "description": "Seconds after which the file is gone.",
+}
+EXPIRES_IN = Parameter("expires_in", "Seconds after which the file is gone.", 3600, LIFE)
 
 
 def sent(kind: str, example: str, headers: Mapping[str, str]) -> dict[int, Answer]:

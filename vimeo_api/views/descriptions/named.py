@@ -94,7 +94,10 @@ UPLOAD_FORM = Operation(
         FORM: Body(
             {
                 "type": "object",
-                "properties": {"file": {**BINARY, "description": "The file, with its name."}},
+                "properties": {
+                    "file": {**BINARY, "description": "The file, with its name."},
+                    "expires_in": files.LIFE,
+                },
                 "required": ["file"],
             },
             {"file": "%PDF-1.7\n…"},
@@ -123,6 +126,7 @@ UPLOAD_RAW = Operation(
             "my_upload.pdf",
             {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}\\.(pdf|txt|csv|PNG)$"},
         ),
+        files.EXPIRES_IN,
         _ACCEPT,
     ),
     body={BYTES: Body(BINARY, "%PDF-1.7\n…"), ANY: Body(BINARY, "%PDF-1.7\n…")},

@@ -1,5 +1,6 @@
 """The description of the queues of the surface `streams`."""
 
+from vimeo_api.views.descriptions import files
 from vimeo_api.views.descriptions.streams import (
     DELETED,
     ID,
@@ -40,7 +41,7 @@ ENQUEUE = Operation(
     SECTION,
     curl='curl -d "some data" http://localhost:8080/v1/queues/invoices/streams',
     description="As above; the stream can also be read and deleted by its id alone.",
-    parameters=(_QUEUE,),
+    parameters=(_QUEUE, files.EXPIRES_IN),
     body=RAW,
     body_required=False,
     answers=STORED,

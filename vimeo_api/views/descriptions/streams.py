@@ -118,6 +118,7 @@ CREATE = Operation(
     SECTION,
     curl='curl -d "some data" http://localhost:8080/v1/streams',
     description="The body is kept as it is, whatever its `Content-Type` says; it may be empty, and chunked.",
+    parameters=(files.EXPIRES_IN,),
     body=RAW,
     body_required=False,
     answers=STORED,

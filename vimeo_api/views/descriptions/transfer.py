@@ -93,7 +93,10 @@ UPLOAD = Operation(
         FORM: Body(
             {
                 "type": "object",
-                "properties": {"file": {**BINARY, "description": "The file, with its name."}},
+                "properties": {
+                    "file": {**BINARY, "description": "The file, with its name."},
+                    "expires_in": files.LIFE,
+                },
                 "required": ["file"],
             },
             {"file": "quarterly numbers\n"},
@@ -106,6 +109,7 @@ UPLOAD = Operation(
                 "properties": {
                     "file": {"type": "string", "minLength": 1, "description": "A URL, http or https."},
                     "sha256": {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$", "description": "What it must be."},
+                    "expires_in": files.LIFE,
                 },
                 "required": ["file"],
             },

@@ -60,6 +60,7 @@ UPLOAD = Operation(
                 "properties": {
                     "file": {**BINARY, "description": "The file, with its name."},
                     "password": {"type": "string", "maxLength": 1024, "description": "At most 1024 bytes of UTF-8."},
+                    "expires_in": files.LIFE,
                 },
                 "required": ["file"],
             },
