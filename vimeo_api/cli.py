@@ -9,6 +9,7 @@ from flask.cli import FlaskGroup
 
 from vimeo_api import commands, config, development
 from vimeo_api.app import create_app
+from vimeo_api.core import reconciliation
 
 
 def _app(**overrides: object) -> Flask:
@@ -53,6 +54,43 @@ def runserver(bind: str | None, port: int | None, addr: str | None, path: str | 
 def worker(*, until_stdin_ends: bool) -> None:
     """Run a worker with beat, as runserver does by itself."""
     development.run_worker(_app(), until_stdin_ends=until_stdin_ends)
+
+
+@cli.command()
+@click.option("--fix", is_flag=True, help="Mend what can be mended, after saying so.")
+@click.option(
+    "--age",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=reconciliation.AGE_SECONDS,
+    show_default=True,
+    help="Pass over what is younger; less than the longest upload is not safe.",
+)
+@click.option(
+    "--sample",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=reconciliation.SAMPLE,
+    show_default=True,
+    help="Compare the digests of so many files with their bytes.",
+)
+@click.pass_context
+def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> None:
+    """Find bytes without a row, rows without their bytes, and damage; safe beside a running service.
+
+    Exits with 1 if something remains that is not as it should be.
+    """
+    with _app().app_context():
+        found = []
+        for finding in reconciliation.findings(age=age, sample=sample):
+            found.append(finding)
+            remedy = "nothing to be done here" if finding.mend is None else "removed" if fix else "would be removed"
+            click.echo(f"{finding.kind}: {finding.about}: {remedy}")
+            if fix and finding.mend is not None:
+                finding.mend()
+    remaining = sum(1 for finding in found if not (fix and finding.mend))
+    click.echo(f"{len(found)} found, {remaining} remain")
+    context.exit(1 if remaining else 0)
 
 
 @cli.command()

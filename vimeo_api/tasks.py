@@ -1,12 +1,14 @@
 """What workers do. Each task takes ids, is safe to run twice and calls one function of the core."""
 
 import logging
+from collections.abc import Iterable, Iterator
 
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from vimeo_api.core import fetching, lifecycle, placing, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
+from vimeo_api.core.reconciliation import Finding
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
 
@@ -63,6 +65,12 @@ def sweep() -> None:
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
 def reconcile() -> None:
-    """Remove what crashes have left behind."""
-    removed = reconciliation.reconcile()
-    _log.info("reconciliation: %d files removed that belonged to nobody", removed)
+    """Remove what crashes have left behind, and report what is missing or damaged."""
+    mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
+    _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)
+
+
+def _logged(found: Iterable[Finding]) -> Iterator[Finding]:
+    for finding in found:
+        _log.log(logging.INFO if finding.mend else logging.ERROR, "%s: %s", finding.kind, finding.about)
+        yield finding

@@ -20,7 +20,7 @@ from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.models import File
 from vimeo_api.core.policy import STORE, STREAMS
-from vimeo_api.core.reconciliation import OLD_SECONDS, reconcile
+from vimeo_api.core.reconciliation import AGE_SECONDS, findings, mend
 from vimeo_api.core.writer import Writer
 from vimeo_api.extensions import settings
 
@@ -185,9 +185,9 @@ def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
         storage.make_folder(path.parent)
         path.write_bytes(b"x")
     for path in (orphan, draft, storage.path("streams", kept.blob, landed=True)):
-        moment = now().timestamp() - OLD_SECONDS - 60
+        moment = now().timestamp() - AGE_SECONDS - 60
         os.utime(path, (moment, moment))
-    assert reconcile() == 2
+    assert mend(findings()) == (2, 0)
     assert not orphan.exists()
     assert placing.drafts() == []
     assert lies(kept) == (True, True)

@@ -1,14 +1,22 @@
 """What crashes leave behind: removed when it is old and nobody's, and not before."""
 
+import hashlib
 import os
+import subprocess
+import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from flask import Flask
+from sqlalchemy import update
 
-from vimeo_api.core import catalog, storage
-from vimeo_api.core.catalog import NewFile
-from vimeo_api.core.reconciliation import OLD_SECONDS, reconcile
+from tests.services import ROOT
+from vimeo_api.core import catalog, database, reconciliation, storage
+from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core.models import File, Status
+from vimeo_api.core.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
 from vimeo_api.extensions import settings
 
 
@@ -16,7 +24,7 @@ def put(path: Path, *, old: bool) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x")
     if old:
-        moment = time.time() - OLD_SECONDS - 60
+        moment = time.time() - AGE_SECONDS - 60
         os.utime(path, (moment, moment))
     return path
 
@@ -37,8 +45,81 @@ def test_it_removes_old_bytes_that_no_row_knows(app: Flask) -> None:
         put(settings.spool_dir / "left", old=True),
         put(settings.spool_dir / "fetch-ff2", old=True),
     ]
-    assert reconcile() == len(removed)
+    assert sorted(kinds()) == ["leftover", "leftover", "orphan", "orphan"]
+    assert all(path.exists() for path in removed)  # nothing is done before it is said
+    assert mend(findings()) == (len(removed), 0)
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in removed)
     assert not storage.path("streams", "ab1").parent.exists()
-    assert reconcile() == 0
+    assert kinds() == []
+
+
+def kinds(**options: float) -> list[str]:
+    return [finding.kind for finding in findings(**options)]  # type: ignore[arg-type]
+
+
+def stored(key: str, content: bytes, **values: str) -> Path:
+    catalog.add(NewFile("vimeo", key, blob=f"ab{key}", name="n", size=len(content), **values))  # type: ignore[arg-type]
+    path = storage.path("vimeo", f"ab{key}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_it_reports_a_row_whose_bytes_are_missing_or_short(app: Flask) -> None:
+    missing, short = stored("1", b"content"), stored("2", b"content")
+    stored("3", b"content")
+    assert kinds(age=0) == []
+    missing.unlink()
+    short.write_bytes(b"con")
+    assert kinds() == []  # too young to tell from one that is being deleted
+    assert kinds(age=0) == ["missing", "damaged"]
+    assert mend(findings(age=0)) == (0, 2)
+    assert catalog.find("vimeo", "1") is not None
+
+
+def test_it_reports_bytes_that_are_not_what_they_were(app: Flask) -> None:
+    digest = f"sha256:{hashlib.sha256(b'content').hexdigest()}"
+    path = stored("1", b"content", digest=digest)
+    assert kinds() == []
+    path.write_bytes(b"c0ntent")
+    assert kinds(sample=0) == []
+    assert [finding.about for finding in findings()] == [
+        "file 1 (vimeo/ab/ab1): another sha256 than when it was stored"
+    ]
+
+
+def test_it_reports_what_the_sweep_should_have_done(app: Flask) -> None:
+    stored("1", b"x")
+    database.changed(update(File).values(status=Status.LEASED, due_at=now()))
+    assert kinds() == []
+    database.changed(update(File).values(due_at=now() - timedelta(seconds=OVERDUE_SECONDS + 1)))
+    assert [(finding.kind, finding.about, finding.mend) for finding in findings()] == [
+        ("overdue", "file 1 (vimeo/ab/ab1): leased", None)
+    ]
+
+
+def test_it_looks_at_every_row_however_many_there_are(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "BATCH", 3)
+    for number in range(10):
+        stored(str(number), b"x").unlink()
+    assert kinds(age=0) == ["missing"] * 10
+
+
+def test_the_command_says_what_it_would_do_and_does_it_when_told(tmp_path: Path) -> None:
+    environ = {**os.environ, "DATA_DIR": str(tmp_path), "PROFILE": "embedded"}
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "manage.py", *words]
+        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+    assert run("db", "upgrade").returncode == 0
+    left = put(tmp_path / "incoming" / "left", old=True)
+    said = run("reconcile")
+    assert (said.returncode, said.stdout) == (1, "leftover: spool/left: would be removed\n1 found, 1 remain\n")
+    assert left.exists()
+    said = run("reconcile", "--fix")
+    assert (said.returncode, said.stdout) == (0, "leftover: spool/left: removed\n1 found, 0 remain\n")
+    assert not left.exists()
+    assert run("reconcile").stdout == "0 found, 0 remain\n"
+    assert run("reconcile", "--age", "-1").returncode == 2

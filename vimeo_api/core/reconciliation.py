@@ -1,43 +1,82 @@
-"""What crashes leave behind, removed once it is old enough to belong to nobody: `tasks.reconcile` calls it daily.
+"""What crashes and disks leave behind: found, reported, and mended where nothing can be lost by it.
 
-In the spool: bytes that were being received, and partial files of fetches that are over. In store and landing: blobs
-without a row, published just before a crash or by an upload whose row the database never acknowledged, and drafts of
-placements that nobody finished.
+    leftover   bytes in the spool that nobody receives any more              removed
+    orphan     a blob in store or landing that no row knows                  removed
+    draft      a copy that a killed placer has left                          removed
+    missing    a row whose bytes are not there                               reported: only a backup has them
+    damaged    bytes that have another digest or size than their row says    reported
+    overdue    a row that waits for the sweep longer than it should          left to the sweep, which may be stopped
+
+Only what is older than an age is looked at, so it is safe beside a running service: an upload or a fetch writes more
+often than that. `tasks.reconcile` mends daily, `manage.py reconcile` says what it would do before it does it.
 """
 
+import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, or_, select
 
-from vimeo_api.core import database, placing, storage
+from vimeo_api.core import catalog, database, placing, storage
+from vimeo_api.core.catalog import COLUMNS, Entry, now
 from vimeo_api.core.models import File, Status
 from vimeo_api.extensions import settings
 
-OLD_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
+AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
+OVERDUE_SECONDS = 900  # longer than any retry is put off
+SAMPLE = 100  # files whose digests a run compares
+BATCH = 500  # rows looked at with one statement
+
+Mend = Callable[[], None]
 
 
-def reconcile() -> int:
-    """Remove what is left behind; return how many files that were. Safe beside a running service."""
-    left = _remove(_left_in_spool()) + _remove(filter(_old, placing.drafts()))
-    roots = (settings.store_dir, settings.spool_dir / storage.LANDING)
-    return left + sum(_reconcile_folder(folder) for root in roots for folder in _folders(root))
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that should not be: its kind, what it is about, and how it is mended, if it can be."""
+
+    kind: str
+    about: str
+    mend: Mend | None = None
 
 
-def _remove(paths: Iterable[Path]) -> int:
-    removed = 0
-    for path in paths:
-        path.unlink(missing_ok=True)
-        removed += 1
-    return removed
+def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Finding]:
+    """Yield what is found, nothing younger than `age` seconds; the digests of `sample` random files are compared."""
+    yield from _leftovers(age)
+    for root in (settings.store_dir, settings.spool_dir / storage.LANDING):
+        for folder in _folders(root):
+            yield from _orphans(folder, age)
+    yield from _drafts(age)
+    yield from _missing(age)
+    yield from _overdue()
+    yield from _damaged(sample)
 
 
-def _left_in_spool() -> Iterator[Path]:
-    for path in filter(_old, list(settings.spool_dir.iterdir())):
+def mend(found: Iterable[Finding]) -> tuple[int, int]:
+    """Mend what can be mended; return how many that was, and how many findings remain."""
+    mended = remaining = 0
+    for finding in found:
+        if finding.mend is None:
+            remaining += 1
+        else:
+            finding.mend()
+            mended += 1
+    return mended, remaining
+
+
+def _leftovers(age: float) -> Iterator[Finding]:
+    for path in list(settings.spool_dir.iterdir()):
         blob = path.name.removeprefix("fetch-").partition(".")[0]
-        if not (path.name.startswith("fetch-") and _is_fetched(blob)):
-            yield path
+        if _old(path, age) and not (path.name.startswith("fetch-") and _is_fetched(blob)):
+            yield Finding("leftover", f"spool/{path.name}", _removal(path))
+
+
+def _drafts(age: float) -> Iterator[Finding]:
+    for path in placing.drafts():
+        if _old(path, age):
+            yield Finding("draft", f"store/{placing.DRAFTS}/{path.name}", _removal(path))
 
 
 def _folders(root: Path) -> list[Path]:
@@ -45,25 +84,94 @@ def _folders(root: Path) -> list[Path]:
     return [folder for surface in surfaces for folder in surface.iterdir() if folder.is_dir()]
 
 
-def _reconcile_folder(folder: Path) -> int:
-    surface = folder.parent.name
-    blobs = [path.name for path in folder.iterdir() if _old(path)]
-    orphans = set(blobs) - _known(surface, blobs)
-    for blob in orphans:
+def _orphans(folder: Path, age: float) -> Iterator[Finding]:
+    surface, root = folder.parent.name, folder.parents[1].name
+    blobs = [path.name for path in folder.iterdir() if _old(path, age)]
+    for blob in sorted(set(blobs) - _known(surface, blobs)):
+        yield Finding("orphan", f"{root}/{storage.relative(surface, blob)}", _orphan_removal(folder / blob))
+
+
+def _orphan_removal(path: Path) -> Mend:
+    surface, blob = path.parents[1].name, path.name
+
+    def remove() -> None:
         with storage.locked(surface, blob):
             if not _known(surface, [blob]):
-                storage.remove_from(folder / blob)
-    return len(orphans)
+                storage.remove_from(path)
+
+    return remove
 
 
-def _old(path: Path) -> bool:
+def _removal(path: Path) -> Mend:
+    return lambda: path.unlink(missing_ok=True)
+
+
+def _missing(age: float) -> Iterator[Finding]:
+    served = (File.status.in_((Status.AVAILABLE, Status.LEASED)), File.created_at < now() - timedelta(seconds=age))
+    for entry in _all(select(*COLUMNS).where(*served)):
+        facts = _facts(entry)
+        if facts is None and _still(entry):
+            yield Finding("missing", _name(entry))
+        elif facts is not None and facts != entry.size:
+            yield Finding("damaged", f"{_name(entry)}: {facts} bytes instead of {entry.size}")
+
+
+def _overdue() -> Iterator[Finding]:
+    limit = now() - timedelta(seconds=OVERDUE_SECONDS)
+    waiting = or_(
+        and_(File.due_at < limit, File.purged_at.is_(None)), File.place_due_at < limit, File.expires_at < limit
+    )
+    for entry in _all(select(*COLUMNS).where(waiting)):
+        yield Finding("overdue", f"{_name(entry)}: {entry.status}")
+
+
+def _damaged(sample: int) -> Iterator[Finding]:
+    known = (File.status == Status.AVAILABLE, File.digest.is_not(None))
+    for entry in catalog.entries(select(*COLUMNS).where(*known).order_by(func.random()).limit(sample)):
+        path = storage.path(entry.surface, entry.blob, landed=entry.landed)
+        algorithm = (entry.digest or "").partition(":")[0]
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, algorithm).hexdigest()
+        except FileNotFoundError:
+            continue  # told by `_missing`, or deleted meanwhile
+        if entry.digest != f"{algorithm}:{digest}":
+            yield Finding("damaged", f"{_name(entry)}: another {algorithm} than when it was stored")
+
+
+def _all(statement: database.Query) -> Iterator[Entry]:
+    """Yield the entries of a query by number, in batches, so that a million rows need no memory."""
+    last = 0
+    while batch := catalog.entries(statement.where(File.id > last).order_by(File.id).limit(BATCH)):
+        yield from batch
+        last = batch[-1].id
+
+
+def _facts(entry: Entry) -> int | None:
     try:
-        return path.is_file() and time.time() - path.lstat().st_mtime > OLD_SECONDS
+        return storage.path(entry.surface, entry.blob, landed=entry.landed).stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _still(entry: Entry) -> bool:
+    """Return whether a row is as it was: neither deleted nor placed since we read it."""
+    again = catalog.by_id(entry.id)
+    return again is not None and (again.status, again.landed) == (entry.status, entry.landed)
+
+
+def _name(entry: Entry) -> str:
+    return f"file {entry.id} ({storage.relative(entry.surface, entry.blob)})"
+
+
+def _old(path: Path, age: float) -> bool:
+    try:
+        return path.is_file() and time.time() - path.lstat().st_mtime >= age
     except FileNotFoundError:
         return False
 
 
-def _known(surface: str, blobs: list[str]) -> set[str]:
+def _known(surface: str, blobs: Sequence[str]) -> set[str]:
     wanted = select(File.blob).where(File.surface == surface, File.blob.in_(blobs), File.purged_at.is_(None))
     return {row.blob for row in database.rows(wanted)}
 
