@@ -17,6 +17,7 @@ A = "a" * 32
 @pytest.fixture
 def client(app: Flask, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.setattr(refusals, "_breaker", type(refusals._breaker)(seconds=60))  # noqa: SLF001
+    monkeypatch.setattr(refusals, "_refused", type(refusals._refused)(20_000))  # noqa: SLF001
     return app.test_client()
 
 
@@ -39,10 +40,10 @@ def add(password: str | None = None) -> None:
     catalog.add(NewFile("vimeo", "k", blob="b", name="n.txt", size=3, password_hash=hashed))
 
 
-def test_a_refusal_is_computed_twice_and_then_remembered(client: FlaskClient, asked: list[str]) -> None:
+def test_a_refusal_is_computed_three_times_and_then_remembered(client: FlaskClient, asked: list[str]) -> None:
     answers = [client.get(LINK) for _ in range(5)]
     assert {(a.status_code, a.text, a.content_type) for a in answers} == {(404, answers[0].text, "application/json")}
-    assert len(asked) == 2  # the first plants the generation, the second keeps its answer
+    assert len(asked) == 3  # the first asks no cache, the second plants the generation, the third keeps its answer
 
 
 def test_an_upload_makes_it_forget(client: FlaskClient) -> None:
@@ -59,7 +60,8 @@ def test_an_answer_from_before_a_commit_is_never_served_after_it(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = catalog.find
-    client.get(LINK)  # plants the generation
+    for _ in range(2):
+        client.get(LINK)  # the second plants the generation
 
     def overtaken(surface: str, key: str) -> catalog.Entry | None:
         found = find(surface, key)
@@ -87,7 +89,7 @@ def test_no_401_is_remembered_while_the_file_may_be_used_up_any_moment(client: F
 
 def test_credentials_and_method_are_part_of_the_question(client: FlaskClient, asked: list[str]) -> None:
     add(password="p")
-    for _ in range(2):
+    for _ in range(3):
         for headers in ({}, {"X-File-Password": "a"}, {"X-File-Password": "b"}, {"Authorization": "Basic Og=="}):
             assert client.get(LINK, headers=headers).status_code == 401
             assert client.head(LINK, headers=headers).status_code == 401
@@ -146,3 +148,24 @@ def test_generations_are_renewed_without_a_cache_too(app: Flask, monkeypatch: py
 
     monkeypatch.setattr(cache, "set", down)
     generations.renew("vimeo", "k")
+
+
+def test_a_scan_of_keys_that_nobody_has_never_meets_the_cache(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def met(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    for name in ("get_many", "set", "add"):
+        monkeypatch.setattr(cache, name, met)
+    for number in range(100):
+        assert client.get(f"/vimeo/api/v1.0/file/{number}").status_code == 404
+
+
+def test_what_was_refused_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    recent = type(refusals._refused)(100)  # noqa: SLF001
+    for number in range(1000):
+        recent.add(number)
+        assert number in recent
+    assert 0 not in recent
+    assert sum(number in recent for number in range(1000)) <= 202

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, func, insert, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from vimeo_api.core import database, generations
@@ -69,6 +69,8 @@ class Entry:
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
+# Every download begins with it, so it is built but once.
+_FIND = select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key"))
 
 
 def add(file: NewFile) -> None:
@@ -98,7 +100,8 @@ def add(file: NewFile) -> None:
 
 def find(surface: str, key: str) -> Entry | None:
     """Return the file of that key, if the surface has it or its link should say that it is gone."""
-    return first(select(*COLUMNS).where(File.surface == surface, File.key == key))
+    row = database.row(_FIND, {"surface": surface, "key": key})
+    return Entry(*row) if row else None
 
 
 def by_id(file_id: int) -> Entry | None:

@@ -1,6 +1,6 @@
 """Statements, each a transaction of its own: no decision in this project spans two (docs/decisions/0003)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Executable, Row, Select
@@ -19,9 +19,9 @@ def rows(statement: Executable) -> Sequence[AnyRow]:
     return _execute(statement, lambda result: result.all())
 
 
-def row(statement: Executable) -> AnyRow | None:
-    """Execute a statement and return its first row, if any."""
-    return _execute(statement, lambda result: result.first())
+def row(statement: Executable, values: Mapping[str, Any] | None = None) -> AnyRow | None:
+    """Execute a statement, with values for its parameters, and return its first row, if any."""
+    return _execute(statement, lambda result: result.first(), values)
 
 
 def changed(statement: Executable) -> int:
@@ -29,14 +29,16 @@ def changed(statement: Executable) -> int:
     return _execute(statement, lambda result: result.rowcount)
 
 
-def _execute(statement: Executable, take: Callable[[AnyResult], Answer]) -> Answer:
+def _execute(
+    statement: Executable, take: Callable[[AnyResult], Answer], values: Mapping[str, Any] | None = None
+) -> Answer:
     try:
         with db.engine.connect() as connection:
-            return take(connection.execute(statement))
+            return take(connection.execute(statement, values))
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
     # The server closed the pooled connection, as a restart does. Our statements bear repeating:
     # each move is a compare-and-swap, and a row that did get in is refused by its unique key.
     with db.engine.connect() as connection:
-        return take(connection.execute(statement))
+        return take(connection.execute(statement, values))

@@ -2,7 +2,8 @@
 
 A pair of hooks around every GET and HEAD, wired in `app`. A cached refusal is bound to the generation of the file
 that it is about (`core.generations`) and to all of the request that it depends on, credentials included, under a
-key that tells nothing about them. When the cache is down, slow or damaged, requests go on without it.
+key that tells nothing about them. The cache is only asked about what this process has refused before, for most requests
+are not refused, and asking costs a third of deciding. When it is down, slow or damaged, requests go on without it.
 """
 
 import hashlib
@@ -30,12 +31,33 @@ KEPT: dict[int, int] = {
     HTTPStatus.GONE: 60,  # for good
 }
 
+READS = frozenset({"GET", "HEAD"})
+
 # Headers that make up an answer; everything else is the server's.
 _KEPT_HEADERS = ("Content-Type", "Allow", "WWW-Authenticate", "X-Content-Type-Options")
 
 SubjectOf = Callable[[Request], tuple[str, str]]
 
+
+class _Recent:
+    """A bounded set that forgets what has not been added for long; any thread may use it, and losing one is no harm."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+
+    def add(self, number: int) -> None:
+        self._new.add(number)
+        if len(self._new) > self._size:
+            self._new, self._old = set(), self._new
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._new or number in self._old
+
+
 _log = logging.getLogger(__name__)
+_refused = _Recent(20_000)
 _breaker = Breaker(seconds=1)
 
 
@@ -53,13 +75,15 @@ def init_app(app: Flask, subject_of: SubjectOf) -> None:
 
     @app.before_request
     def answer_known_refusal() -> Response | None:
-        return _known(subject_of) if request.method in {"GET", "HEAD"} else None
+        return _known(subject_of) if request.method in READS and hash(_question(request)) in _refused else None
 
     @app.after_request
     def keep_refusal(response: Response) -> Response:
         lookup: _Lookup | None = g.pop("refusal_lookup", None)
-        if lookup is not None and response.status_code in KEPT and not response.cache_control.no_store:
-            _keep(lookup, response)
+        if request.method in READS and response.status_code in KEPT and not response.cache_control.no_store:
+            _refused.add(hash(_question(request)))
+            if lookup is not None:
+                _keep(lookup, response)
         return response
 
 
@@ -98,18 +122,23 @@ def _entry(generation: str, response: Response) -> dict[str, Any]:
     }
 
 
-def _key(req: Request) -> str:
-    """Return a key that only this service can make, over everything that the answer may depend on."""
-    parts = (
+def _question(req: Request) -> tuple[str, ...]:
+    """Return everything that the answer may depend on."""
+    environ = req.environ
+    return (
         req.method,
         req.path,
-        *sorted(f"{name}={value}" for name, value in req.args.items(multi=True)),
-        req.headers.get("Authorization", ""),
-        req.headers.get("X-File-Password", ""),
-        req.headers.get("X-Download-Grant", ""),
-        req.headers.get("Accept", ""),
+        environ.get("QUERY_STRING", ""),
+        environ.get("HTTP_AUTHORIZATION", ""),
+        environ.get("HTTP_X_FILE_PASSWORD", ""),
+        environ.get("HTTP_X_DOWNLOAD_GRANT", ""),
+        environ.get("HTTP_ACCEPT", ""),
     )
-    message = "\0".join(f"{len(part)}:{part}" for part in parts)
+
+
+def _key(req: Request) -> str:
+    """Return a key that only this service can make of a question."""
+    message = "\0".join(f"{len(part)}:{part}" for part in _question(req))
     return (
         "refusal:"
         + hmac.new(settings.secret_key.encode(), message.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
