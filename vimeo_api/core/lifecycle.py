@@ -27,9 +27,11 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.GONE: frozenset({Status.AVAILABLE, Status.LEASED, Status.FAILED}),
 }
 
-# What a refused client is told may change from here on. From a lease on the file may be used up without our
-# knowing yet, so a remembered 401 could hide a 410; `services` lets none be remembered while it lasts.
-_CHANGES_REFUSALS = frozenset({Status.LEASED, Status.GONE, Status.AVAILABLE, Status.FAILED})
+# What a refused client is told may change from here on.
+_CHANGES_REFUSALS = frozenset({Status.GONE, Status.FAILED})
+# From a lease on the file may be used up without our knowing yet, so a remembered 401 could hide a 410; `downloads`
+# lets none be remembered while it lasts. Of a file without a password there is no 401.
+_CHANGES_401 = frozenset({Status.LEASED, Status.AVAILABLE})
 
 RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
@@ -43,11 +45,12 @@ def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values
         update(File)
         .where(File.id == file_id, File.status.in_(MOVES[to]), *conditions)
         .values(status=to, **values)
-        .returning(File.surface, File.key, File.answers)
+        .returning(File.surface, File.key, File.answers, File.password_hash)
     )
     if moved is None:
         return None
-    if to in _CHANGES_REFUSALS and moved.key is not None:
+    changes = to in _CHANGES_REFUSALS or (to in _CHANGES_401 and moved.password_hash is not None)
+    if changes and moved.key is not None:
         generations.renew(moved.surface, moved.key)
     return int(moved.answers)
 
