@@ -29,6 +29,7 @@ class Service:
     profile: str
     url: str
     data: Path
+    spool: Path
     process: "subprocess.Popen[str]"
 
     @property
@@ -44,7 +45,7 @@ class Service:
         return {Path(folder) / name for folder, _, names in os.walk(self.data / "store") for name in names}
 
     def spooled(self) -> set[Path]:
-        return set((self.data / "incoming").iterdir())
+        return {path for path in self.spool.iterdir() if path.name != ".reserved"}
 
     def logs(self) -> str:
         folder = self.data / "log"
@@ -74,7 +75,8 @@ def running(profile: str, data: Path, *, prefix: Sequence[str] = (), **settings:
         try:
             await_(lambda: process.poll() is not None or " is ready on " in output.read_text(), START_SECONDS)
             assert process.poll() is None, output.read_text()
-            yield Service(profile, f"http://127.0.0.1:{port}", data, process)
+            spool = Path(settings.get("SPOOL_DIR", data / "incoming"))
+            yield Service(profile, f"http://127.0.0.1:{port}", data, spool, process)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

@@ -142,6 +142,10 @@ class Settings(BaseSettings):
         ge=0,
         description="After a complete download its holder may resume for so many seconds; then the bytes go.",
     )
+    keep_free: ByteSize = Field(
+        ByteSize(64 * 1024**2),
+        description="Bytes of the spool's filesystem that uploads leave free, for database, journal and logs.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least serious log record kept."
     )

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from vimeo_api.core import (
+    admission,
     catalog,
     identifiers,
     joining,
@@ -68,6 +69,7 @@ def upload(
     The file expires after so many seconds, or sooner if the surface says so.
     Raises TooLarge, Malformed (name or password), Exists and StorageFull.
     """
+    admission.check_room()
     _check_size(policy, staging)
     safe = check_name(policy, name)
     key = policy.new_key(safe)
@@ -100,6 +102,7 @@ def upload_content(policy: Policy, staging: Staging) -> str:
 
     Raises TooLarge and StorageFull.
     """
+    admission.check_room()
     _check_size(policy, staging)
     algorithm = settings.store_algorithm
     key = staging.digest(algorithm)

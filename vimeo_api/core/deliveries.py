@@ -15,13 +15,14 @@ from typing import Any, Self
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import database, journal, lifecycle
+from vimeo_api.core import admission, database, journal, lifecycle
 from vimeo_api.core.models import DeliveredRange, File
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)
 _TICKET = re.compile(r"(\d{1,18}):([0-9a-f]{32}):(\d{1,9})")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/\d+")
+_RESERVATION = re.compile(r"reservation:([0-9a-f]{32})")  # of an upload that is over
 _OK, _PARTIAL = 200, 206
 ENDING_SECONDS = 1  # how long a request that meets a lease waits for a download that is about to end
 
@@ -125,6 +126,9 @@ def handle(sent: Sent) -> None:
 
 def _handle_lines(lines: journal.Lines) -> None:
     for line in lines:
+        if upload := _RESERVATION.fullmatch(str(line.get("ticket"))):
+            admission.release(upload[1])
+            continue
         try:
             sent = Sent.from_journal(line)
         except (KeyError, TypeError, ValueError):

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from vimeo_api.core import admission
 from vimeo_api.core.answers import Version
 from vimeo_api.core.fetcher import Fetched
 from vimeo_api.core.storage import Staging, full_disk_is_said
@@ -64,6 +65,7 @@ class PartialFile:
                 self._spans = Spans()
                 os.ftruncate(self._descriptor, 0)
             if offer.version.size:
+                admission.check_room(offer.version.size - self._spans.total)
                 with full_disk_is_said():
                     os.posix_fallocate(self._descriptor, 0, offer.version.size)
             self._note()

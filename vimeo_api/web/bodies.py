@@ -16,8 +16,8 @@ from pathlib import Path
 from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
-from vimeo_api.core import storage
-from vimeo_api.core.errors import Malformed, TooLarge
+from vimeo_api.core import admission, storage
+from vimeo_api.core.errors import Malformed, StorageFull, TooLarge
 from vimeo_api.extensions import settings
 
 CHUNK = 64 * 1024  # bytes per read; larger ones were slower
@@ -30,8 +30,8 @@ Read = Callable[[int], bytes]  # like BinaryIO.read: b"" is the end
 def opened(max_bytes: int | None) -> Iterator[Read]:
     """Give a reader of the current request's body.
 
-    The block may raise Malformed or TooLarge to refuse the body. The reader raises Malformed for a body that ends
-    early, and TooLarge once it is longer than max_bytes, before its first byte where the length is announced.
+    The block may raise Malformed, TooLarge or StorageFull to refuse the body. The reader raises Malformed for a body
+    that ends early, and TooLarge once it is longer than max_bytes, before its first byte where the length is announced.
     """
     limit = math.inf if max_bytes is None else max_bytes
     with _spooled() if settings.behind_nginx else _streamed(limit) as read:
@@ -63,8 +63,9 @@ def _streamed(limit: float) -> Iterator[Read]:
         _linger()
         raise TooLarge
     try:
-        yield _read_stream
-    except (Malformed, TooLarge):
+        with admission.reserved(request.content_length or 0):
+            yield _read_stream
+    except (Malformed, TooLarge, StorageFull):
         _linger()
         raise
 
