@@ -47,6 +47,12 @@ def test_the_next_one_knows_what_is_there(left: Path) -> None:
             assert staging.path.read_bytes() == b"0123456789"
 
 
+def test_another_version_begins_with_nothing(left: Path) -> None:
+    with ResumableFile(left) as file:
+        file.begin(OFFER, resumed=False)
+        assert (file.spans(), left.read_bytes()) == ([], bytes(10))
+
+
 def test_what_came_after_the_last_note_is_not_believed(begun: ResumableFile, left: Path) -> None:
     begun.write_at(0, b"01")
     begun.checkpoint()  # too early for another
