@@ -133,10 +133,6 @@ class Course:
             digest.update(buffer)
             writer.write_at(start, buffer)
 
-    def digest_following(self, _: Path, descriptor: int, *, threads: int) -> None:
-        """Copy by the writer, whose digest follows in a thread of its own."""
-        Writer(descriptor, self.size).copy(self.descriptor, self.size, threads=threads, feed=hashlib.sha256().update)
-
 
 def compare(
     course: Course, contestants: Mapping[str, Copying], *, measure: Copying, allocated: bool, rounds: int
@@ -175,8 +171,6 @@ def digests(course: Course, plan: Plan) -> dict[str, float]:
         "no digest": partial(course.writer, threads=THREADS, chunk=CHUNK, synced=False),
         "read again afterwards": course.digest_after,
         "read, digest, write in turn": course.digest_in_turn,
-        "following, beside 1 thread that copies": partial(course.digest_following, threads=1),
-        "following, beside one for each core (`feed=`)": partial(course.digest_following, threads=THREADS),
     }
     measure = partial(course.dd, synced=False)
     ratios, _ = compare(course, contestants, measure=measure, allocated=True, rounds=plan.rounds)

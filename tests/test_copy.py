@@ -2,13 +2,11 @@
 
 import errno
 import os
-import pty
 import re
 import resource
 import signal
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.services import ROOT
+from tests.terminal import on_a_terminal
 from vimeo_api.cli import cli
 from vimeo_api.core.writer import CHUNK
 
@@ -56,23 +55,9 @@ def test_it_needs_no_settings_and_is_quiet_when_piped(source: Path, tmp_path: Pa
 
 
 def test_on_a_terminal_a_bar_says_bytes_rate_and_time_left(source: Path, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))
-    with subprocess.Popen([*COMMAND, source, tmp_path / "copy"], stdout=theirs, stderr=subprocess.PIPE) as process:
-        os.close(theirs)
-        shown = b""
-        while piece := _read(ours):
-            shown += piece
-        assert (process.wait(), process.stderr.read() if process.stderr else b"") == (0, b"")
-    os.close(ours)
+    code, shown, error = on_a_terminal([*COMMAND, source, tmp_path / "copy"])
+    assert (code, error) == (0, b"")
     assert re.search(rb"100%.*2\.00M/2\.00M \[\d\d:\d\d<\d\d:\d\d, .*B/s", shown), shown
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # its last writer has gone
-        return b""
 
 
 @pytest.mark.parametrize("arguments", [[], ["--threads", 1], ["--threads", 8, "--chunk", 1000], ["--chunk", "1gib"]])
@@ -126,8 +111,8 @@ def test_wrong_arguments_are_exit_code_2(source: Path, tmp_path: Path, arguments
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_it_leaves_nothing_behind(source: Path, tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_interrupted_it_leaves_nothing_behind(source: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     os.truncate(source, 256 * 1024**2)
     with subprocess.Popen(
         [*COMMAND, source, tmp_path / "copy", "--chunk", "1"],  # which takes minutes
@@ -137,8 +122,59 @@ def test_interrupted_it_leaves_nothing_behind(source: Path, tmp_path: Path, numb
         _until_it_copies(tmp_path)
         process.send_signal(number)
         output, error = process.communicate(timeout=60)
-    assert (process.returncode, output, error.strip()) == (1, b"", b"Aborted!")
+    assert (process.returncode, output, error.strip()) == (code, b"", b"Aborted!")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_interrupted_more_than_once_it_leaves_nothing_behind(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def interrupted_unlink(self: Path, *, missing_ok: bool = False) -> None:
+        interrupt()
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(os, "fsync", lambda _: interrupt())
+    monkeypatch.setattr(Path, "unlink", interrupted_unlink)
+    assert run(source, tmp_path / "copy").exit_code == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_an_interrupt_while_the_file_gets_its_name_comes_too_late(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = Path.hardlink_to
+
+    def interrupted(self: Path, target: Path) -> None:
+        link(self, target)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Path, "hardlink_to", interrupted)
+    assert run(source, tmp_path / "copy").exit_code == 0
+    assert (tmp_path / "copy").read_bytes() == CONTENT
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "source"]
+
+
+def test_under_nohup_it_goes_on_when_the_terminal_closes(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, before = os.fsync, signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def closing(descriptor: int) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", closing)
+    try:
+        assert run(source, tmp_path / "copy").exit_code == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_source_that_shrinks_is_one_error_and_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:

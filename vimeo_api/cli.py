@@ -7,8 +7,10 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from vimeo_api import commands, config, development
+from vimeo_api import config, development
 from vimeo_api.app import create_app
+from vimeo_api.commands.copy import copy
+from vimeo_api.commands.fetch import fetch
 from vimeo_api.core import reconciliation
 
 
@@ -26,7 +28,8 @@ def _app(**overrides: object) -> Flask:
 
 
 cli = FlaskGroup(create_app=_app, add_default_commands=False, add_version_option=False, help=__doc__)
-cli.add_command(commands.copy)
+cli.add_command(copy)
+cli.add_command(fetch)
 
 
 @cli.command()

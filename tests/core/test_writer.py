@@ -1,18 +1,18 @@
 """The concurrent writer: right bytes, exact progress, one error, and no thread that outlives it."""
 
 import errno
-import hashlib
 import os
 import random
+import signal
 import threading
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.writer import Cancelled, EndsEarly, Overflows, Spans, Writer
+from vimeo_api.core.writer import EndsEarly, Spans, Writer
 
 CHUNK = 4096
 MEGABYTE = 1024**2
@@ -61,16 +61,13 @@ many = pytest.mark.parametrize("source", [100 * CHUNK + 7], indirect=True)
 def test_a_copy_has_the_same_bytes_and_says_how_far_it_is(source: Source, destination: int, threads: int) -> None:
     told: list[int] = []
     size = len(source.bytes)
-    digest = hashlib.sha256()
     writer = Writer(destination, size, progress=told.append)
-    writer.copy(source.descriptor, size, threads=threads, chunk=CHUNK, feed=digest.update)
+    writer.copy(source.descriptor, size, threads=threads, chunk=CHUNK)
     assert content(destination) == source.bytes
-    assert digest.digest() == hashlib.sha256(source.bytes).digest()
     assert told == sorted(set(told))
     assert len(told) == -(-size // CHUNK)
     assert told[-1:] == ([size] if size else [])
-    assert writer.written == size
-    assert writer.missing == []
+    assert writer.present == ([(0, size)] if size else [])
 
 
 @many
@@ -123,15 +120,16 @@ def test_several_sources_follow_one_another(source: Source, destination: int) ->
     assert told == sorted(set(told))
 
 
-def test_producers_write_where_they_like_and_the_gaps_are_known(destination: int) -> None:
-    writer = Writer(destination, 10)
+def test_what_is_written_by_whom_it_may_be_known(destination: int) -> None:
+    told: list[int] = []
+    writer = Writer(destination, 10, progress=told.append)
     writer.write_at(6, b"67")
     writer.write_at(1, bytearray(b"12"))
-    assert (writer.present, writer.missing) == ([(1, 3), (6, 8)], [(0, 1), (3, 6), (8, 10)])
+    assert writer.present == [(1, 3), (6, 8)]
     writer.write_at(0, memoryview(b"0123"))
     writer.write_at(4, b"456789")
     writer.write_at(4, b"")
-    assert (writer.present, writer.missing, writer.written) == ([(0, 10)], [], 10)
+    assert (writer.present, told) == ([(0, 10)], [2, 4, 6, 10, 10])
     assert content(destination) == b"0123456789"
 
 
@@ -146,129 +144,71 @@ def test_spans_are_what_a_set_of_bytes_would_be() -> None:
             naive |= set(range(start, end))
             assert spans.total == len(naive)
         assert [byte for start, end in spans.present() for byte in range(start, end)] == sorted(naive)
-        gaps = [byte for start, end in spans.missing(80) for byte in range(start, end)]
-        assert gaps == sorted(set(range(80)) - naive)
-        assert spans.head == next(byte for byte in range(80) if byte not in naive)
         assert all(before[1] < after[0] for before, after in zip(spans.present(), spans.present()[1:], strict=False))
 
 
 def test_an_earlier_attempt_is_continued(destination: int) -> None:
     Writer(destination, 10).write_at(2, b"234")
     told: list[int] = []
-    digest = hashlib.sha256()
     writer = Writer(destination, 10, progress=told.append, present=[(2, 5)])
-
-    def produce() -> None:
-        for start, end in writer.missing:
-            writer.write_at(start, b"0123456789"[start:end])
-
-    writer.run(produce, feed=digest.update)
+    writer.write_at(0, b"01")
+    writer.write_at(5, b"56789")
     assert told == [5, 10]
-    assert digest.digest() == hashlib.sha256(b"0123456789").digest()
+    assert content(destination) == b"0123456789"
 
 
 def test_without_a_size_the_file_grows(destination: int) -> None:
-    digest = hashlib.sha256()
     writer = Writer(destination)
-
-    def produce() -> None:
-        writer.write_at(0, b"abc")
-        writer.write_at(3, b"def")
-
-    writer.run(produce, feed=digest.update)
+    writer.write_at(0, b"abc")
+    writer.write_at(3, b"def")
     assert content(destination) == b"abcdef"
-    assert digest.digest() == hashlib.sha256(b"abcdef").digest()
 
 
-def test_bytes_beyond_the_announced_end_are_refused(destination: int) -> None:
-    with pytest.raises(Overflows):
-        Writer(destination, 10).write_at(8, b"890")
-    assert content(destination) == bytes(10)
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let reading and writing cost nothing, and return a size that takes years all the same."""
+    monkeypatch.setattr(os, "preadv", lambda _file, buffers, _at: len(buffers[0]))
+    monkeypatch.setattr(os, "pwrite", lambda _file, data, _at: len(data))
+    return 2**60
 
 
-def test_when_one_producer_fails_the_others_stop_and_its_error_is_raised(destination: int) -> None:
-    writer = Writer(destination, MEGABYTE)
-    running = threading.Barrier(4)
-    ends: list[str] = []
+def meeting(threads: int, then: Callable[[], None]) -> Callable[..., int]:
+    """Return a preadv in which the threads meet once, whereupon one of them does something."""
+    together, met = threading.Barrier(threads), threading.local()
 
-    def busy() -> None:
-        running.wait(timeout=30)
-        try:
-            while True:
-                writer.write_at(0, b"x")
-        except Cancelled:
-            ends.append("busy")
-            raise
+    def preadv(_file: int, buffers: list[memoryview], _at: int) -> int:
+        if not hasattr(met, "others"):
+            met.others = together.wait(timeout=30)
+            if met.others == 0:
+                then()
+        return len(buffers[0])
 
-    def waiting() -> None:
-        running.wait(timeout=30)
-        assert writer.stopped.wait(timeout=30)
-        ends.append("waiting")
-
-    def failing() -> None:
-        running.wait(timeout=30)
-        raise ConnectionResetError("the origin has gone")
-
-    with pytest.raises(ConnectionResetError, match="the origin has gone"):
-        writer.run(busy, busy, waiting, failing, feed=lambda _: None)
-    assert sorted(ends) == ["busy", "busy", "waiting"]
-    with pytest.raises(Cancelled):
-        writer.check()
+    return preadv
 
 
-@pytest.mark.parametrize("kind", ["event", "question"])
-def test_a_cancelled_copy_stops_at_the_next_chunk(tmp_path: Path, destination: int, kind: str) -> None:
-    event = threading.Event()
-    source = Source(tmp_path / "source", 1000 * CHUNK)
-    told: list[int] = []
+def test_when_one_thread_fails_the_others_stop_and_its_error_is_raised(
+    destination: int, endless: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ConnectionResetError("the disk has gone")
 
-    def progress(written: int) -> None:
-        told.append(written)
-        if len(told) == 10:
-            event.set()
-
-    writer = Writer(destination, 1000 * CHUNK, progress=progress, cancelled=event if kind == "event" else event.is_set)
-    with pytest.raises(Cancelled):
-        writer.copy(source.descriptor, 1000 * CHUNK, threads=4, chunk=CHUNK)
-    os.close(source.descriptor)
-    assert len(told) <= 10 + 4  # what each thread had in hand
+    monkeypatch.setattr(os, "preadv", meeting(4, fail))
+    with pytest.raises(ConnectionResetError, match="the disk has gone"):
+        Writer(destination).copy(-1, endless, threads=4, chunk=CHUNK)
 
 
-def test_a_cancel_reaches_producers_that_are_waiting(destination: int) -> None:
-    cancelled = threading.Event()
-    writer = Writer(destination, MEGABYTE, cancelled=cancelled)
-
-    def waiting() -> None:
-        cancelled.set()
-        assert writer.stopped.wait(timeout=30)
-
-    with pytest.raises(Cancelled):
-        writer.run(waiting, waiting, feed=lambda _: None)
-
-
-def test_an_interrupt_stops_all_threads(destination: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = Writer(destination, MEGABYTE)
-    join = threading.Thread.join
-    waited: list[bool] = []
-
-    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
-        if timeout is not None:
-            raise KeyboardInterrupt
-        join(thread)
-
-    monkeypatch.setattr(threading.Thread, "join", interrupted)
+def test_an_interrupt_stops_all_threads(destination: int, endless: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "preadv", meeting(4, lambda: os.kill(os.getpid(), signal.SIGINT)))
     with pytest.raises(KeyboardInterrupt):
-        writer.run(lambda: waited.append(writer.stopped.wait(timeout=30)))
-    assert waited == [True]
+        Writer(destination).copy(-1, endless, threads=4, chunk=CHUNK)
 
 
-def test_a_progress_that_fails_fails_the_writing(destination: int) -> None:
+def test_a_progress_that_fails_fails_the_writing(destination: int, endless: int) -> None:
     def progress(written: int) -> None:
         raise BrokenPipeError
 
-    writer = Writer(destination, 10, progress=progress)
     with pytest.raises(BrokenPipeError):
-        writer.run(lambda: writer.write_at(0, b"x"))
+        Writer(destination, progress=progress).copy(-1, endless, threads=2, chunk=CHUNK)
 
 
 @pytest.fixture
@@ -293,13 +233,14 @@ def test_a_disk_that_fills_up_is_one_error(small_disk: Path) -> None:
     with (small_disk / "file").open("wb") as file:
         writer = Writer(file.fileno())
 
-        def produce(start: int) -> None:
-            for at in range(start, 4 * MEGABYTE, 4 * CHUNK):
+        def fill(start: int) -> None:
+            for at in range(start, 16 * MEGABYTE, 4 * CHUNK):
                 writer.write_at(at, bytes(CHUNK))
 
-        with pytest.raises(StorageFull):
-            writer.run(*[partial(produce, start) for start in range(0, 4 * CHUNK, CHUNK)])
-        assert 0 < writer.written <= MEGABYTE
+        with ThreadPoolExecutor(4) as pool:
+            fillings = [pool.submit(fill, start) for start in range(0, 4 * CHUNK, CHUNK)]
+        assert {type(filling.exception()) for filling in fillings} == {StorageFull}
+        assert 0 < sum(end - start for start, end in writer.present) <= MEGABYTE
 
 
 @many

@@ -1,0 +1,31 @@
+"""Commands as people see them: on a terminal."""
+
+import os
+import pty
+import subprocess
+import termios
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def on_a_terminal(command: Sequence[str | Path], cwd: Path | None = None) -> tuple[int, bytes, bytes]:
+    """Run a command whose output is a terminal of 24 by 80; return its exit code, what that shows, and stderr."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    try:
+        with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, cwd=cwd) as process:
+            os.close(theirs)
+            shown = b""
+            while piece := _read(ours):
+                shown += piece
+            assert process.stderr is not None
+            return process.wait(), shown, process.stderr.read()
+    finally:
+        os.close(ours)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # its last writer has gone
+        return b""

@@ -1,0 +1,1 @@
+"""The operator's commands that need no settings, no database and no service; `cli` puts them into manage.py."""

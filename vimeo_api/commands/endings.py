@@ -1,0 +1,55 @@
+"""How a command ends: with its work done or nothing left behind, and with a code that a script can tell apart.
+
+Sources: signal(7); the shells' 128 + the number of the signal.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+CODES = (
+    "Exit codes: 0 done; 1 failed, with a sentence on stderr; 2 wrong usage; 130 stopped by Ctrl-C, 143 by SIGTERM, "
+    "129 by SIGHUP."
+)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Interrupted(KeyboardInterrupt):
+    """A signal asks us to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, each with its exit code once all is cleaned up.
+
+    What was ignored when we began, as under nohup, stays ignored.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def interrupt(number: int, _frame: object) -> None:
+        finish_undisturbed()  # or a second Ctrl-C would stop the cleaning up
+        raise _Interrupted(number)
+
+    try:
+        for number in _SIGNALS:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, interrupt)
+        yield
+    except _Interrupted as error:
+        click.echo("Aborted!", err=True)
+        raise click.exceptions.Exit(128 + error.number) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def finish_undisturbed() -> None:
+    """Ignore the signals until the block of `ending_cleanly` ends: what is begun now is done to its end."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
