@@ -53,9 +53,10 @@ class Fetch extends Row {
       if (known) this.tell(answer);
       else if (status >= 400 && !mayPass(status)) this.fail(refusal(status, answer));
       else this.show("running", "Waiting for the server…", "Cancel");
-      delay = known === away ? SHORTEST : Math.min(delay * 1.5, away ? LONGEST_AWAY : LONGEST);
+      if (known === away) delay = SHORTEST; // it has gone away, or come back
       away = !known;
       if (this.active && cancelling === this.cancelling) await this.rest(delay);
+      delay = Math.min(delay * 1.5, away ? LONGEST_AWAY : LONGEST);
     }
   }
 
@@ -150,8 +151,8 @@ function wordsFor(bytes, { total, rate, seconds_left: left }) {
 /** Return so many seconds in words, in the two largest units that matter. */
 function duration(seconds) {
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  if (hours) return `${hours}\u00a0h ${minutes}\u00a0min`;
-  return minutes ? `${minutes}\u00a0min ${seconds % 60}\u00a0s` : `${seconds}\u00a0s`;
+  if (hours) return `${hours}\u00a0h\u00a0${minutes}\u00a0min`;
+  return minutes ? `${minutes}\u00a0min\u00a0${seconds % 60}\u00a0s` : `${seconds}\u00a0s`;
 }
 
 /** Return what to call a URL until the server says the file's name: its last segment, else its host. */
