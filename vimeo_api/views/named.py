@@ -126,8 +126,9 @@ class _Listed:
 
 def _too_large(problem: Problem) -> str:
     """Return the sentence for a file over the limit, and "" for any other problem."""
-    over = problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and POLICY.max_bytes is not None
-    return f"The file is larger than {do_filesizeformat(POLICY.max_bytes, binary=True)}." if over else ""
+    if problem.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or POLICY.max_bytes is None:
+        return ""
+    return f"The file is larger than {do_filesizeformat(POLICY.max_bytes, binary=True)}."
 
 
 def _page(template: str, **values: object) -> Response:
