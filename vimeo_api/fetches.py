@@ -92,11 +92,14 @@ def wait(policy: Policy, key: str) -> bool:
 
 
 def status(policy: Policy, key: str) -> dict[str, Any]:
-    """Return how a fetch goes, as JSON has it. Raises NotThere for a file that was not fetched."""
+    """Return a fetched file's name and how the fetch goes, as JSON has it. Raises NotThere for one never fetched.
+
+    Until the fetch is over the name is what the URL suggests; the origin may know a better one.
+    """
     entry = _entry(policy, key)
     if entry.source_url is None:
         raise NotThere("There is no fetch with this id.")
-    return fetching.progress(entry)
+    return {"name": entry.name, **fetching.progress(entry)}
 
 
 def cancel(policy: Policy, key: str) -> dict[str, Any]:

@@ -1,111 +1,24 @@
 """The page of the surface `named` as people use it: in Chromium, by mouse, by keyboard and without JavaScript."""
 
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import requests
 from jinja2 import Environment, FileSystemLoader
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Dialog,
-    FilePayload,
-    Locator,
-    Page,
-    Request,
-    Response,
-    Route,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Locator, Page, Response, Route, expect
 
+from tests.pages.browsing import CONTRASTS, choose, overflow, payload, posts, row, unique
 from tests.services import ROOT, Service, await_
 
 KIB = 1024
 SLOW = 96 * KIB  # bytes per second; a body below takes tens of seconds, a small one no time
 LARGE = bytes(4 * KIB * KIB)
 PER_PAGE = 20  # of the lists that a test renders itself
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, once for all tests of this file."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=ARGS)
-        expect.set_options(timeout=15_000)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Page]]:
-    """Open the page in a context with the given options; no page may break its policy, throw or open a dialog."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            complaints.append(message.text)
-
-    def dismiss(dialog: Dialog) -> None:
-        if dialog.type != "beforeunload":
-            complaints.append(f"{dialog.type}: {dialog.message}")
-        dialog.dismiss()
-
-    def open_(path: str = "/upload", *, before: Callable[[Page], None] | None = None, **options: Any) -> Page:
-        context = browser.new_context(base_url=service.url, locale="en-GB", **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", dismiss)
-        if before:
-            before(page)
-        page.goto(path)
-        return page
-
-    yield open_
-    for context in contexts:
-        for page in context.pages:
-            page.unroute_all(behavior="ignoreErrors")
-        context.close()
-    assert complaints == []
-
-
-def unique(name: str) -> str:
-    return f"{secrets.token_hex(4)}-{name}"
-
-
-def payload(name: str, content: bytes = b"some text\n") -> FilePayload:
-    return {"name": name, "mimeType": "text/plain", "buffer": content}
-
-
-def choose(page: Page, *files: FilePayload) -> None:
-    page.get_by_label("Choose").set_input_files(list(files))
-
-
-def row(page: Page, name: str) -> Locator:
-    """Return the row of a file being uploaded."""
-    rows = page.get_by_role("list", name="Uploads").get_by_role("listitem")
-    return rows.filter(has=page.locator("bdi", has_text=re.compile(f"^{re.escape(name)}$")))
 
 
 def listed(page: Page, name: str) -> Locator:
@@ -138,20 +51,6 @@ def slow_network(page: Page) -> Iterator[None]:
     yield
     session.send("Network.emulateNetworkConditions", {**conditions, "uploadThroughput": -1})
     session.detach()
-
-
-@contextmanager
-def posts(page: Page) -> Iterator[list[Request]]:
-    """Collect the uploads that the page sends within the block."""
-    seen: list[Request] = []
-
-    def note(request: Request) -> None:
-        if request.method == "POST":
-            seen.append(request)
-
-    page.on("request", note)
-    yield seen
-    page.remove_listener("request", note)
 
 
 def limits(**attributes: str) -> Callable[[Page], None]:
@@ -198,6 +97,7 @@ def rendered(names: list[str], headers: dict[str, str]) -> Callable[[Page], None
             total=len(files),
             extensions=["csv", "txt"],
             max_bytes=None,
+            fetch_urls=False,
         )
         route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=headers)
 
@@ -389,8 +289,17 @@ def test_it_refuses_a_file_that_is_too_large_before_sending(visit: Callable[...,
     name = unique("large.txt")
     with posts(page) as sent:
         choose(page, payload(name, bytes(2 * KIB + 1)))
-        expect(row(page, name)).to_contain_text("Request Entity Too Large")
+        expect(row(page, name)).to_contain_text("The file is larger than 2.0 KiB.")
     assert sent == []
+
+
+def test_it_words_the_413_of_what_stands_before_the_server(visit: Callable[..., Page]) -> None:
+    page = visit()
+    name = unique("large.txt")
+    error = {"error": "Request Entity too Large"}
+    page.route(f"**/upload/{name}", lambda route: route.fulfill(status=413, json=error), times=1)
+    choose(page, payload(name))
+    expect(row(page, name)).to_contain_text("The file is larger than the server takes.")
 
 
 def test_it_shows_the_answer_of_the_server_in_the_row_of_the_file(service: Service, visit: Callable[..., Page]) -> None:
@@ -552,29 +461,6 @@ def test_it_asks_before_leaving_only_while_uploads_run(service: Service, visit: 
     assert asked == ["beforeunload"]
 
 
-CONTRASTS = """() => {
-    const luminance = ([r, g, b]) => {
-        const [x, y, z] = [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-    };
-    const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
-    const paper = element => {
-        const background = numbers(getComputedStyle(element).backgroundColor);
-        return background[3] === 0 ? paper(element.parentElement) : background;
-    };
-    const poor = [];
-    for (const element of document.querySelectorAll("main *")) {
-        const texts = [...element.childNodes].filter(node => node.nodeType === Node.TEXT_NODE);
-        const words = texts.map(node => node.data.trim()).join("");
-        if (!words || !element.checkVisibility()) continue;
-        const pair = [luminance(numbers(getComputedStyle(element).color)), luminance(paper(element))].sort();
-        const contrast = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-        if (contrast < 4.5) poor.push(`${words}: ${contrast}`);
-    }
-    return poor;
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_in_light_and_dark(
     service: Service, visit: Callable[..., Page], headers: dict[str, str], scheme: str
@@ -617,11 +503,6 @@ def test_it_fits_a_narrow_screen(service: Service, visit: Callable[..., Page], *
         assert overflow(page) == 0
 
 
-def overflow(page: Page) -> int:
-    """Return by how many pixels the page is wider than the screen."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
 def test_it_moves_nothing_for_those_who_asked_for_that(visit: Callable[..., Page]) -> None:
     moving = "[...document.querySelectorAll('*')].some(e => getComputedStyle(e).transitionDuration !== '0s')"
     assert visit(reduced_motion="no-preference").evaluate(moving) is True
@@ -641,3 +522,10 @@ def test_it_comes_with_a_policy_that_allows_its_own_files_alone(service: Service
     expect(plain.locator("style, script:not([src])")).to_have_count(0)
     attributes = plain.evaluate("[...document.querySelectorAll('*')].flatMap(element => element.getAttributeNames())")
     assert [name for name in attributes if name == "style" or name.startswith("on")] == []
+
+
+def test_it_offers_no_url_uploads_where_they_are_turned_off(visit: Callable[..., Page]) -> None:
+    page = visit()
+    expect(page.get_by_label("Choose files")).to_be_attached()
+    expect(page.locator("form.way")).to_have_count(1)
+    expect(page.locator("script")).to_have_count(1)

@@ -117,6 +117,7 @@ def test_it_tells_how_far_it_is_and_can_be_stopped(fetcher: Service, origin: Ori
     assert answer.headers["Location"] == answer.json()["status_url"]
     running_status = await_(lambda: (s := status(answer))["bytes"] > 0 and s, 30) or {}
     assert running_status["state"] == "fetching"
+    assert running_status["name"] == "slow.bin"
     assert running_status["total"] == 8 * MIB
     assert running_status["rate"] > 0
     assert running_status["seconds_left"] > 0
@@ -129,6 +130,18 @@ def test_it_tells_how_far_it_is_and_can_be_stopped(fetcher: Service, origin: Ori
     await_(lambda: not [path for path in fetcher.spooled() if path.name.startswith("fetch-")])
     late = requests.get(f"{fetcher.url}/downloadFile", params={"file_id": answer.json()["file_id"]}, timeout=60)
     assert (late.status_code, late.json()) == (410, {"error": "Cancelled."})
+
+
+def test_it_takes_no_url_from_a_form_for_any_site_could_send_one(fetcher: Service, origin: Origin) -> None:
+    url, target = origin.serve("/report.xls", Page(content=b"content")), f"{fetcher.url}/uploadFile"
+    plain = {"Content-Type": "text/plain"}
+    answers = [
+        requests.post(target, data={"file": url}, timeout=60),
+        requests.post(target, files={"file": (None, url)}, timeout=60),
+        requests.post(target, data=f'{{"file": "{url}"}}', headers=plain, timeout=60),
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert origin.requests == []
 
 
 def test_it_checks_the_digest_that_the_request_expects(fetcher: Service, origin: Origin) -> None:

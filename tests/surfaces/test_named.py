@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.services import Service
+from tests.services import Service, running
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
@@ -139,3 +139,13 @@ def test_its_assets_are_served(service: Service) -> None:
         answer = requests.get(f"{service.url}/static/{asset}", timeout=60)
         assert answer.status_code == 200
         assert kind in answer.headers["Content-Type"]
+
+
+def test_it_says_in_a_sentence_that_a_file_is_too_large(tmp_path: Path) -> None:
+    with running("embedded", tmp_path / "data", NAMED_MAX_BYTES="2KiB") as service:
+        large = bytes(2 * 1024 + 1)
+        raw = post(service, fresh(), large, headers=JSON)
+        assert (raw.status_code, raw.json()) == (413, {"error": "The file is larger than 2.0 KiB."})
+        form = requests.post(f"{service.url}/upload", files={"file": (fresh(), large)}, headers=HTML, timeout=60)
+        assert form.status_code == 413
+        assert "The file is larger than 2.0 KiB." in form.text

@@ -1,45 +1,23 @@
-// The script of the upload page: sends chosen and dropped files, each with progress and cancel, and keeps the list
-// up to date. The page works without it. What the server allows stands in the form's data attributes.
+// Uploads of chosen and dropped files, each with progress and cancel, and the list of stored files kept up to date.
+// The page works without it. What the server allows stands in the form's data attributes.
+
+import { Row, byId, mayPass, rows, size } from "./rows.js";
 
 const AT_ONCE = 3; // uploads that run at the same time; the others wait
 const RATE_WINDOW = 3000; // milliseconds over which the rate is measured
-const LOG_LENGTH = 20; // announcements kept for screen readers
 
-const byId = (id) => document.getElementById(id);
 const form = byId("upload-form");
 const maxBytes = Number(form.dataset.maxBytes ?? Infinity);
 const extensions = form.dataset.extensions.split(" ");
-const uploads = [];
 
-class Upload {
+class Upload extends Row {
   constructor(file) {
+    super(file.name.toWellFormed?.() ?? file.name); // a lone surrogate fits in no URL
     this.file = file;
-    this.name = file.name.toWellFormed?.() ?? file.name; // a lone surrogate fits in no URL
-    this.row = byId("upload-row").content.firstElementChild.cloneNode(true);
-    this.progress = this.row.querySelector("progress");
-    this.progress.setAttribute("aria-label", `Progress of ${this.name}`);
-    this.button = this.row.querySelector("button");
-    this.button.addEventListener("click", () => (this.active ? this.cancel() : this.enqueue()));
-    this.row.querySelector(".name").textContent = this.name;
   }
 
-  get active() {
-    return this.state === "waiting" || this.state === "running";
-  }
-
-  /** Show a state, in words, and what can be done about it: "Cancel", "Try again" or nothing. */
-  show(state, words, action = "") {
-    this.state = state;
-    this.row.dataset.state = state;
-    this.row.querySelector(".state").textContent = words;
-    this.progress.hidden = state !== "running";
-    if (!action && document.activeElement === this.button) this.row.focus();
-    this.button.hidden = !action;
-    byId("clear").hidden = uploads.every((upload) => upload.active);
-    if (this.button.textContent !== action) {
-      this.button.textContent = action;
-      this.button.setAttribute("aria-label", `${action}: ${this.name}`);
-    }
+  retry() {
+    this.enqueue();
   }
 
   /** Check what can be checked here, to save a useless upload; then wait for a turn. */
@@ -60,7 +38,7 @@ class Upload {
     request.addEventListener("error", () => this.fail("The connection was lost, or the file cannot be read", true));
     request.open("POST", `/upload/${encodeURIComponent(this.name)}`);
     request.setRequestHeader("Accept", "application/json");
-    this.progress.value = 0;
+    this.fill(0);
     this.show("running", "Starting…", "Cancel");
     request.send(this.file);
   }
@@ -72,13 +50,13 @@ class Upload {
     const [since, before] = this.samples[0];
     const rate = ((loaded - before) * 1000) / Math.max(now - since, 1);
     const share = this.file.size ? loaded / this.file.size : 1;
-    this.progress.value = share;
+    this.fill(share);
     const words = `${Math.floor(share * 100)}% · ${size(loaded)} of ${size(this.file.size)} · ${size(rate)}/s`;
     this.show("running", words, "Cancel");
   }
 
   finish(status, answer) {
-    if (status !== 201) return this.fail(answer, status >= 500 || status === 408 || status === 429);
+    if (status !== 201) return this.fail(answer, mayPass(status));
     this.end("done", answer === `${this.name} uploaded` ? "Uploaded" : answer);
     refreshList();
   }
@@ -94,8 +72,7 @@ class Upload {
 
   end(state, words, action) {
     this.request = undefined;
-    this.show(state, words, action);
-    announce(`${this.name}: ${words}`);
+    super.end(state, words, action);
     startNext();
   }
 }
@@ -105,11 +82,17 @@ function refusalOf(name, bytes) {
   const extension = name.includes(".") ? name.slice(name.lastIndexOf(".") + 1) : "";
   if (!extension) return "No extension file not allowed";
   if (!extensions.includes(extension.toLowerCase())) return `${extension} file not allowed`;
-  return bytes > maxBytes ? "Request Entity Too Large" : "";
+  return bytes > maxBytes ? tooLarge() : "";
+}
+
+function tooLarge() {
+  const limit = maxBytes < Infinity ? size(maxBytes) : "the server takes";
+  return `The file is larger than ${limit}.`;
 }
 
 /** Return the words of an answer; what stands before the server may answer in its own way. */
 function answerOf(request) {
+  if (request.status === 413) return tooLarge();
   try {
     const { error, status } = JSON.parse(request.responseText);
     return String(error ?? status);
@@ -118,45 +101,15 @@ function answerOf(request) {
   }
 }
 
-/** Return a size as the template writes it, in one unbreakable word. */
-function size(bytes) {
-  const rounded = Math.round(bytes);
-  if (rounded < 1024) return rounded === 1 ? "1\u00a0byte" : `${rounded}\u00a0bytes`;
-  const power = Math.min(Math.floor(Math.log2(rounded) / 10), 4);
-  return `${(rounded / 1024 ** power).toFixed(1)}\u00a0${["KiB", "MiB", "GiB", "TiB"][power - 1]}`;
-}
-
-function announce(words) {
-  const line = document.createElement("p");
-  line.textContent = words;
-  byId("log").append(line);
-  while (byId("log").childElementCount > LOG_LENGTH) byId("log").firstElementChild.remove();
-}
-
 function add(files) {
-  for (const file of files) {
-    const upload = new Upload(file);
-    uploads.push(upload);
-    byId("uploads").append(upload.row);
-    byId("progress").hidden = false;
-    upload.enqueue();
-  }
+  for (const file of files) new Upload(file).enqueue();
 }
 
 function startNext() {
+  const uploads = rows.filter((row) => row instanceof Upload);
   const running = uploads.filter((upload) => upload.state === "running").length;
   const waiting = uploads.filter((upload) => upload.state === "waiting");
   for (const upload of waiting.slice(0, Math.max(AT_ONCE - running, 0))) upload.start();
-}
-
-function clearFinished() {
-  for (const upload of uploads.splice(0)) {
-    if (upload.active) uploads.push(upload);
-    else upload.row.remove();
-  }
-  byId("clear").hidden = true;
-  byId("progress").hidden = uploads.length === 0;
-  form.elements.file.focus();
 }
 
 let refreshing = false;
@@ -220,10 +173,9 @@ form.elements.file.addEventListener("change", (event) => {
   add(event.target.files);
   event.target.value = ""; // so that the same file can be chosen again
 });
-byId("clear").addEventListener("click", clearFinished);
 for (const type of ["dragenter", "dragover"]) document.addEventListener(type, highlightDrop);
 for (const type of ["dragleave", "drop"]) document.addEventListener(type, endDrop);
 window.addEventListener("beforeunload", (event) => {
-  if (uploads.some((upload) => upload.active)) event.preventDefault();
+  if (rows.some((row) => row instanceof Upload && row.active)) event.preventDefault();
 });
 localiseTimes(document);

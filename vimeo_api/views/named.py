@@ -14,11 +14,13 @@ is left of the client's after folders and control characters are gone.
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+from jinja2.filters import do_filesizeformat
 from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.core.catalog import Entry
+from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import delivery, receive
 from vimeo_api.web.openapi import described
@@ -38,7 +40,7 @@ blueprint = Blueprint("named", __name__, template_folder="../templates")
 
 def render(problem: Problem) -> Response:
     """Word a problem as a page, or as `{"error": …}` for a client that asks for JSON."""
-    reason = problem.reason or problem.phrase
+    reason = problem.reason or _too_large(problem) or problem.phrase
     if _wants_json(default=not request.path.startswith("/upload")):
         return jsonify(error=reason)
     return _page("upload_error.html", reason=reason, status=problem.status)
@@ -62,6 +64,7 @@ def page() -> Response:
         total=found.total,
         extensions=sorted(POLICY.extensions or ()),
         max_bytes=POLICY.max_bytes,
+        fetch_urls=settings.fetch_urls,
     )
 
 
@@ -119,6 +122,13 @@ class _Listed:
         self.created_at = entry.created_at
         self.content_type = delivery.content_type(entry.name)
         self.url = url_for("named.download", key=entry.key)
+
+
+def _too_large(problem: Problem) -> str:
+    """Return the sentence for a file over the limit, and "" for any other problem."""
+    if problem.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or POLICY.max_bytes is None:
+        return ""
+    return f"The file is larger than {do_filesizeformat(POLICY.max_bytes, binary=True)}."
 
 
 def _page(template: str, **values: object) -> Response:

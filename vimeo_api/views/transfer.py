@@ -7,6 +7,8 @@
 The access hash is a random unsigned 64-bit number, the file name is encrypted and bound to it; both must match on the
 way back. A URL is fetched by a worker; a fetch that is over within FETCH_WAIT_SECONDS answers as an upload does, a
 longer one 202 with `status_url`. `Prefer: respond-async` (RFC 7240) does not wait. `sha256` beside `file` is checked.
+URLs are taken as JSON alone: a browser asks before it sends that to another site (CORS), while a form with a URL
+could be sent by any site that a visitor opens, to have the service fetch what that site likes.
 """
 
 import json

@@ -64,7 +64,7 @@ SECTION = Section(
         ),
         409: _error("There is a file of that name.", "sample.pdf exists"),
         412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
-        413: _error("The file is larger than the limit; there is none by default.", "Request Entity Too Large"),
+        413: _error("The file is larger than the limit, if there is one.", "The file is larger than 16.0 MiB."),
         414: _error("The address is too long.", "Request-URI Too Long"),
         416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
         503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),

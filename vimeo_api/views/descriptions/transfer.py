@@ -88,7 +88,7 @@ UPLOAD = Operation(
     SECTION,
     curl="curl -F file=@report.xls http://localhost:8080/uploadFile",
     description="A form's file is the part `file`, else its first file part. JSON names a URL from which a worker "
-    "fetches the file; `Prefer: respond-async` does not wait for it.",
+    "fetches the file; `Prefer: respond-async` does not wait for it. No form can name a URL: any site could send one.",
     body={
         FORM: Body(
             {
@@ -183,12 +183,17 @@ _PROGRESS = Body(
     {
         **_STATE,
         "title": "Progress",
-        "properties": {"file_id": _SEALED, **_STATE["properties"]},
-        "required": ["file_id", *_STATE["properties"]],
+        "properties": {
+            "file_id": _SEALED,
+            "name": {"type": "string", "description": "The URL's last segment, until the origin has named the file."},
+            **_STATE["properties"],
+        },
+        "required": ["file_id", "name", *_STATE["properties"]],
         "additionalProperties": False,
     },
     {
         "file_id": _FILE_ID,
+        "name": "report.xls",
         "state": "fetching",
         "bytes": 73400320,
         "total": 104857600,

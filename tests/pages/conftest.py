@@ -1,0 +1,65 @@
+"""Fixtures of the page: Debian's Chromium, and a way to open the page in it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
+
+from tests.services import Service
+
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, once for all tests of this file."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=ARGS)
+        expect.set_options(timeout=15_000)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Page]]:
+    """Open the page in a context with the given options; no page may break its policy, throw or open a dialog."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            complaints.append(message.text)
+
+    def dismiss(dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":
+            complaints.append(f"{dialog.type}: {dialog.message}")
+        dialog.dismiss()
+
+    def open_(path: str = "/upload", *, before: Callable[[Page], None] | None = None, **options: Any) -> Page:
+        context = browser.new_context(base_url=service.url, locale="en-GB", **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", dismiss)
+        if before:
+            before(page)
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")
+        context.close()
+    assert complaints == []
