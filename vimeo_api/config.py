@@ -126,6 +126,10 @@ class Settings(BaseSettings):
         ge=0,
         description="After a complete download its holder may resume for so many seconds; then the bytes go.",
     )
+    digests: bool = Field(
+        default=True,
+        description="Whether workers add the SHA-256 of files whose upload needed none, for `Repr-Digest`.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least serious log record kept."
     )

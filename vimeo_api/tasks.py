@@ -5,10 +5,11 @@ import logging
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import fetching, lifecycle, reconciliation, upkeep
+from vimeo_api.core import digests, fetching, lifecycle, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
+DIGEST_SECONDS = 5  # of one task: it shares its worker with more urgent ones, and a worker that ends waits for it
 
 _log = logging.getLogger(__name__)
 _broker = Breaker(seconds=5)
@@ -43,14 +44,22 @@ def fetch(file_id: int) -> None:
     fetching.run(file_id)
 
 
+@shared_task(name="vimeo_api.tasks.digest")  # type: ignore[untyped-decorator]
+def digest() -> None:
+    """Record digests that are missing, for a while."""
+    digests.record(seconds=DIGEST_SECONDS)
+
+
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Settle the leases, and enqueue the purges that are due and the fetches that nobody works on."""
+    """Settle the leases, and enqueue the purges that are due and the fetches and digests that nobody works on."""
     upkeep.settle_leases()
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
     for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
+    if digests.due():
+        enqueue(digest)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
