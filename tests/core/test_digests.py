@@ -94,6 +94,19 @@ def test_a_file_removed_meanwhile_is_no_fault(
     assert "no digest" not in caplog.text
 
 
+def test_a_digest_that_somebody_else_records_meanwhile_stays(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = put("a")
+    reached = hashlib.file_digest
+
+    def recorded_then(*arguments: object) -> object:
+        database.changed(update(File).where(File.id == file.id).values(digest="sha512:aa"))
+        return reached(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hashlib, "file_digest", recorded_then)
+    assert digests.record(seconds=PATIENTLY) == 0
+    assert entry("a").digest == "sha512:aa"
+
+
 def test_bytes_that_are_missing_hold_nobody_up(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     lost = put("lost")
     put("other")
