@@ -13,6 +13,7 @@ imports = ("vimeo_api.tasks",)
 task_queues = [Queue(name, routing_key=name) for name in ("delete", "fetch", "maintenance", "place")]
 task_routes = {
     "vimeo_api.tasks.delete": {"queue": "delete"},
+    "vimeo_api.tasks.digest": {"queue": "maintenance"},
     "vimeo_api.tasks.fetch": {"queue": "fetch"},
     "vimeo_api.tasks.place": {"queue": "place"},
     "vimeo_api.tasks.reconcile": {"queue": "maintenance"},

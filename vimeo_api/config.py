@@ -146,6 +146,10 @@ class Settings(BaseSettings):
         ByteSize(64 * 1024**2),
         description="Bytes of the spool's filesystem that uploads leave free, for database, journal and logs.",
     )
+    digests: bool = Field(
+        default=True,
+        description="Whether workers add the SHA-256 of files whose upload needed none, for `Repr-Digest`.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least serious log record kept."
     )

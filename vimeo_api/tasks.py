@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import fetching, lifecycle, placing, reconciliation, upkeep
+from vimeo_api.core import digests, fetching, lifecycle, placing, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.reconciliation import Finding
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
+DIGEST_SECONDS = 5  # of one task: it shares its worker with more urgent ones, and a worker that ends waits for it
 
 _log = logging.getLogger(__name__)
 _broker = Breaker(seconds=5)
@@ -51,16 +52,26 @@ def place(file_id: int) -> None:
     placing.run(file_id)
 
 
+@shared_task(name="vimeo_api.tasks.digest")  # type: ignore[untyped-decorator]
+def digest() -> None:
+    """Record digests that are missing, for a while."""
+    digests.record(seconds=DIGEST_SECONDS)
+>>>>>>> multipart
+
+
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Settle the leases, and enqueue what is due: purges, placements, and the fetches that nobody works on."""
+    """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
     upkeep.settle_leases()
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
     for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
+<<<<<<< HEAD
     for file_id in placing.due(BATCH):
         enqueue(place, file_id)
+    if digests.due():
+        enqueue(digest)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]

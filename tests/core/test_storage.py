@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,19 @@ def test_a_body_file_must_lie_in_the_spool_and_be_no_link(app: Flask, tmp_path: 
         storage.publish(adopted, "vimeo", "blob")
     assert body.exists()
     assert storage.path("vimeo", "blob").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("span", [(0, 7), (1, 7), (5, 700_001), (300_000, 700_000), (700_001, 700_001), (9, 9)])
+def test_it_cuts_a_file_down_to_a_span(app: Flask, span: tuple[int, int]) -> None:
+    whole = random.Random(span[1]).randbytes(700_001)
+    with storage.stage() as staging:
+        staging.write(whole)
+        staging.cut(*span)
+        assert staging.path.read_bytes() == whole[span[0] : span[1]]
+
+
+def test_it_does_not_wait_for_bytes_that_a_file_has_lost(app: Flask) -> None:
+    with storage.stage() as staging:
+        staging.write(b"abcdef")
+        with pytest.raises(OSError, match="shrunk"):
+            staging.cut(2, 9)

@@ -27,6 +27,7 @@ from vimeo_api.core.errors import Malformed, StorageFull
 from vimeo_api.extensions import settings
 
 LANDING = "landing"
+CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between being read and written
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -78,6 +79,23 @@ class Staging:
             while view:
                 view = view[os.write(self.descriptor, view) :]
 
+    def cut(self, start: int, stop: int) -> None:
+        """Keep only the bytes from `start` up to but not including `stop`, by moving them to the front.
+
+        In place, for that takes a third of what copying in the kernel does: no page and no block is new. fallocate(2)
+        can collapse the front only by whole blocks, copy_file_range(2) refuses overlaps. Raises StorageFull.
+        """
+        buffer = memoryview(bytearray(min(CUT_CHUNK, stop - start)))
+        position = start
+        with full_disk_is_said():
+            while position < stop:
+                count = os.preadv(self.descriptor, [buffer[: stop - position]], position)
+                if count == 0:
+                    raise OSError(errno.EIO, "The file has shrunk while it was cut", str(self.path))
+                _write_at(self.descriptor, buffer[:count], position - start)
+                position += count
+            os.ftruncate(self.descriptor, stop - start)
+
     def __enter__(self) -> Self:
         return self
 
@@ -87,6 +105,12 @@ class Staging:
         os.close(self.descriptor)
         if self._owned:
             self.path.unlink(missing_ok=True)
+
+
+def _write_at(descriptor: int, view: memoryview, position: int) -> None:
+    while view:
+        written = os.pwrite(descriptor, view, position)
+        view, position = view[written:], position + written
 
 
 def stage() -> Staging:
@@ -104,7 +128,7 @@ def adopt(path: Path) -> Staging:
     """
     if path.parent != settings.spool_dir:
         raise Malformed("The body file does not lie in the spool.")
-    return Staging(path, os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
+    return Staging(path, os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
 
 
 @contextmanager

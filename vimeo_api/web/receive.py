@@ -9,15 +9,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from flask import request
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from multipart import MultipartSegment
 from werkzeug.http import parse_options_header
 
 from vimeo_api.core import storage
 from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.storage import Staging
-from vimeo_api.web import bodies
+from vimeo_api.web import bodies, forms
+from vimeo_api.web.scanning import Keeper, Piece, Source, Spooled, Streamed
 
-MAX_PARTS = 100
 MAX_LIFE_DIGITS = 9  # 31 years
 MAX_FIELD_BYTES = 64 * 1024  # of one form field that is no file
 # What a multipart body may hold beside the file: fields, part headers, boundaries. nginx's limit adds the same.
@@ -81,74 +81,68 @@ def form(max_bytes: int | None, *, prefer: str | None = None) -> Iterator[Form]:
     TooLarge when the file is over the limit, and StorageFull.
     """
     with ExitStack() as stack:
-        form = _read_form(_Collector(max_bytes, prefer, stack), max_bytes)
-        if form.staging is None:
+        form = _read_form(_Collector(max_bytes, prefer, stack), max_bytes, stack)
+        if form.keeper is None:
             raise Malformed("The body holds no file.")
-        yield Form(form.staging, form.filename, form.fields)
+        yield Form(form.keeper.staging(), form.filename, form.fields)
 
 
 def fields() -> dict[str, str]:
     """Return the fields of the current request's multipart body; files are passed over. Raises Malformed."""
     with ExitStack() as stack:
-        return _read_form(_Collector(0, None, stack, files=False), 0).fields
+        return _read_form(_Collector(0, None, stack, files=False), 0, stack).fields
 
 
-def _read_form(collector: "_Collector", max_bytes: int | None) -> "_Collector":
+def _read_form(collector: "_Collector", max_bytes: int | None, stack: ExitStack) -> "_Collector":
+    kind, options = parse_options_header(request.headers.get("Content-Type"))
+    if kind != "multipart/form-data":
+        raise Malformed("The body must be multipart/form-data with a boundary.")
+    boundary = options.get("boundary", "")
     whole = None if max_bytes is None else max_bytes + MULTIPART_OVERHEAD
-    with bodies.opened(whole) as read:
-        parser = _parser()
-        try:
-            for event in parser.parse_blocking(read, bodies.CHUNK):
-                collector.take(event)
-        except MultipartError as error:
-            raise Malformed(f"The multipart body is broken: {error}.") from error
+    if (spooled := bodies.spooled_file()) is None:
+        with bodies.opened(whole) as read:
+            collector.collect(Streamed(read), boundary)
+    else:
+        body = stack.enter_context(storage.adopt(spooled))
+        if whole is not None and body.size > whole:
+            raise TooLarge
+        collector.collect(Spooled(body), boundary)
     return collector
 
 
-def _parser() -> PushMultipartParser:
-    kind, options = parse_options_header(request.headers.get("Content-Type"))
-    boundary = options.get("boundary", "")
-    # RFC 2046 section 5.1.1 bounds the boundary; a longer one only slows the search for it.
-    if kind != "multipart/form-data" or not 0 < len(boundary.encode()) <= 70:  # noqa: PLR2004
-        raise Malformed("The body must be multipart/form-data with a boundary.")
-    try:
-        return PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
-    except MultipartError as error:
-        raise Malformed(f"The multipart body is broken: {error}.") from error
-
-
 class _Collector:
-    """Makes a form of the parser's events: a segment, its bytes in pieces, None at its end."""
+    """Makes a form of the parts that `forms` finds."""
 
     def __init__(self, max_bytes: int | None, prefer: str | None, stack: ExitStack, *, files: bool = True) -> None:
-        self.staging: Staging | None = None
+        self.keeper: Keeper | None = None
         self.filename = ""
         self.fields: dict[str, str] = {}
         self._max_bytes = max_bytes
         self._prefer = prefer
         self._stack = stack
         self._wants_file = files
-        self._part = _Skipped()
 
-    def take(self, event: MultipartSegment | bytes | None) -> None:
-        if event is None:
-            self._part.finish()
-        elif isinstance(event, bytes | bytearray):
-            self._part.write(bytes(event))
-        else:
-            self._part = self._begun(event)
+    def collect(self, source: Source, boundary: str) -> None:
+        part = _Skipped()
+        for event in forms.events(source, boundary):
+            if event is None:
+                part.finish()
+            elif isinstance(event, MultipartSegment):
+                part = self._begun(event, source)
+            else:
+                part.take(event)
 
-    def _begun(self, segment: MultipartSegment) -> "_Skipped":
+    def _begun(self, segment: MultipartSegment, source: Source) -> "_Skipped":
         name = _filename(segment)
         if not name:
             return _Field(segment.name, self.fields)
         preferred = self._prefer is not None and segment.name == self._prefer
-        if not self._wants_file or (self.staging is not None and not preferred):
+        if not self._wants_file or (self.keeper is not None and not preferred):
             return _Skipped()
         self._wants_file = not preferred and self._prefer is not None
         self.filename = name
-        self.staging = self._stack.enter_context(storage.stage())
-        return _File(self.staging, self._max_bytes)
+        self.keeper = source.keeper(self._stack)
+        return _File(self.keeper, self._max_bytes)
 
 
 def _filename(segment: MultipartSegment) -> str:
@@ -164,7 +158,7 @@ def _filename(segment: MultipartSegment) -> str:
 class _Skipped:
     """A part nobody wants."""
 
-    def write(self, data: bytes) -> None:
+    def take(self, piece: Piece) -> None:
         """Take a piece of the part."""
 
     def finish(self) -> None:
@@ -172,27 +166,27 @@ class _Skipped:
 
 
 class _File(_Skipped):
-    def __init__(self, staging: Staging, max_bytes: int | None) -> None:
-        self._staging = staging
+    def __init__(self, keeper: Keeper, max_bytes: int | None) -> None:
+        self._keeper = keeper
         self._left = math.inf if max_bytes is None else max_bytes
 
-    def write(self, data: bytes) -> None:
-        self._left -= len(data)
+    def take(self, piece: Piece) -> None:
+        self._left -= len(piece)
         if self._left < 0:
             raise TooLarge
-        self._staging.write(data)
+        self._keeper.add(piece)
 
 
 class _Field(_Skipped):
     def __init__(self, name: str, fields: dict[str, str]) -> None:
         self._name = name
         self._fields = fields
-        self._value = bytearray()
+        self._value = b""
 
-    def write(self, data: bytes) -> None:
-        self._value += data
-        if len(self._value) > MAX_FIELD_BYTES:
+    def take(self, piece: Piece) -> None:
+        if len(self._value) + len(piece) > MAX_FIELD_BYTES:
             raise Malformed("A form field is too long.")
+        self._value += bytes(piece)
 
     def finish(self) -> None:
         try:

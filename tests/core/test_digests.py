@@ -1,0 +1,168 @@
+"""Digests made after the upload: every file that needs one gets it, and nothing else is touched."""
+
+import fcntl
+import hashlib
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import text, update
+
+from vimeo_api import tasks
+from vimeo_api.core import catalog, database, digests, lifecycle, storage, upkeep
+from vimeo_api.core.catalog import Entry, NewFile, now
+from vimeo_api.core.models import File, Status
+from vimeo_api.extensions import settings
+
+PATIENTLY = 60  # seconds
+
+
+def put(key: str, content: bytes = b"content", *, digest: str | None = None, surface: str = "streams") -> Entry:
+    blob = key.rjust(4, "0")
+    with storage.stage() as staging:
+        staging.write(content)
+        storage.publish(staging, surface, blob)
+    catalog.add(NewFile(surface, key, blob=blob, name=key, size=len(content), digest=digest))
+    return entry(key, surface)
+
+
+def entry(key: str, surface: str = "streams") -> Entry:
+    found = catalog.find(surface, key)
+    assert found is not None
+    return found
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_it_digests_whatever_has_none(app: Flask) -> None:
+    contents = {"a": b"content", "empty": b"", "large": bytes(3 * 1024**2 + 1)}
+    for key, content in contents.items():
+        put(key, content)
+    put("known", digest="md5:d41d8cd98f00b204e9800998ecf8427e")
+    assert digests.due()
+    assert digests.record(seconds=PATIENTLY) == 3
+    assert {key: entry(key).digest for key in contents} == {key: digest_of(of) for key, of in contents.items()}
+    assert entry("known").digest == "md5:d41d8cd98f00b204e9800998ecf8427e"
+    assert not digests.due()
+    assert digests.record(seconds=PATIENTLY) == 0
+
+
+def test_it_goes_on_batch_after_batch_and_begins_nothing_once_the_time_is_over(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "BATCH", 2)
+    for number in range(5):
+        put(str(number), str(number).encode())
+    assert digests.record(seconds=0) == 0
+    monkeypatch.setattr(digests, "BATCH_SECONDS", 0)
+    assert digests.record(seconds=PATIENTLY) == 5
+    assert [entry(str(number)).digest for number in range(5)] == [digest_of(str(n).encode()) for n in range(5)]
+
+
+def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> None:
+    leased, removed = put("leased"), put("removed")
+    lifecycle.lease(leased.id, "a" * 32, seconds=60)
+    lifecycle.remove(removed)
+    catalog.add(NewFile("transfer", "1", blob="beef", name="f", size=0, source_url="http://example.org/"))
+    assert not digests.due()
+    assert digests.record(seconds=PATIENTLY) == 0
+    lifecycle.give_back(leased.id, "a" * 32, 1, even_resumed=True)
+    assert digests.record(seconds=PATIENTLY) == 1
+    assert entry("leased").digest == digest_of(b"content")
+
+
+@pytest.mark.parametrize("where", [(storage, "path"), (hashlib, "file_digest")], ids=["before", "while read"])
+def test_a_file_removed_meanwhile_is_no_fault(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: tuple[object, str]
+) -> None:
+    first = put("first")
+    put("other")
+    reached = getattr(*where)
+
+    def removed_then(*arguments: object) -> object:
+        monkeypatch.undo()
+        lifecycle.remove(first)
+        upkeep.purge([first.id])
+        return reached(*arguments)
+
+    monkeypatch.setattr(*where, removed_then)
+    assert digests.record(seconds=PATIENTLY) == 1
+    assert catalog.find("streams", "first") is None
+    assert entry("other").digest == digest_of(b"content")
+    assert "no digest" not in caplog.text
+
+
+def test_a_digest_that_somebody_else_records_meanwhile_stays(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = put("a")
+    reached = hashlib.file_digest
+
+    def recorded_then(*arguments: object) -> object:
+        database.changed(update(File).where(File.id == file.id).values(digest="sha512:aa"))
+        return reached(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hashlib, "file_digest", recorded_then)
+    assert digests.record(seconds=PATIENTLY) == 0
+    assert entry("a").digest == "sha512:aa"
+
+
+def test_bytes_that_are_missing_hold_nobody_up(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    lost = put("lost")
+    put("other")
+    path = storage.path(lost.surface, lost.blob)
+    path.rename(path.with_name("away"))
+    assert digests.record(seconds=PATIENTLY) == 1
+    assert entry("other").digest == digest_of(b"content")
+    assert f"no digest for file {lost.id}" in caplog.text
+    assert (entry("lost").status, entry("lost").digest) == (Status.AVAILABLE, None)
+    assert not digests.due()  # but later
+    path.with_name("away").rename(path)
+    database.changed(update(File).where(File.id == lost.id).values(due_at=now() - timedelta(seconds=1)))
+    assert digests.record(seconds=PATIENTLY) == 1
+    assert entry("lost").digest == digest_of(b"content")
+
+
+def test_one_at_a_time_is_at_it(app: Flask) -> None:
+    put("a")
+    assert digests.due()  # which makes the lock's file
+    with (settings.data_dir / "locks/digests").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not digests.due()
+        assert digests.record(seconds=PATIENTLY) == 0
+    assert digests.record(seconds=PATIENTLY) == 1
+
+
+def test_the_sweep_calls_for_a_worker_if_there_is_something_to_do(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(tasks, "enqueue", lambda task, *_: called.append(task.name))
+    tasks.sweep()
+    assert called == []
+    put("a")
+    tasks.sweep()
+    assert called == ["vimeo_api.tasks.digest"]
+    tasks.digest()
+    tasks.sweep()
+    assert called == ["vimeo_api.tasks.digest"]
+    assert entry("a").digest == digest_of(b"content")
+
+
+def test_it_can_be_turned_off(app: Flask) -> None:
+    put("a")
+    app.config["SETTINGS"] = settings.model_copy(update={"digests": False})
+    assert not digests.due()
+
+
+def test_what_is_to_do_is_found_by_an_index(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[str] = []
+    rows = database.rows
+
+    def explained(statement: object) -> object:
+        compiled = statement.compile(compile_kwargs={"literal_binds": True})  # type: ignore[attr-defined]
+        plans.extend(row.detail for row in rows(text(f"EXPLAIN QUERY PLAN {compiled}")))
+        return []
+
+    monkeypatch.setattr(database, "rows", explained)
+    digests.due()
+    assert len(plans) == 1
+    assert "USING INDEX ix_files_undigested" in plans[0]

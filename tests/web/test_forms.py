@@ -1,0 +1,275 @@
+"""Multipart bodies: the same form, or the same refusal, however the body comes and wherever it is cut into pieces.
+
+The measure is the library `multipart`, given the whole body at once; it knows nothing of our pieces.
+"""
+
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+
+from vimeo_api import config
+from vimeo_api.app import create_app
+from vimeo_api.core.errors import Malformed, TooLarge
+from vimeo_api.core.storage import Staging
+from vimeo_api.web import forms, receive
+from vimeo_api.web.scanning import Source, Spooled, Streamed
+
+Parts = list[tuple[str, str | None, bytes]] | None  # name, file name and content of each; None is a refusal
+
+B = "b-b"
+FILE = b'Content-Disposition: form-data; name="file"; filename="a.txt"\r\n'
+FIELD = b'Content-Disposition: form-data; name="password"\r\n'
+
+
+def body_of(*parts: bytes, end: bytes = b"\r\n--b-b--\r\n") -> bytes:
+    return b"\r\n".join(b"--b-b\r\n" + part for part in parts) + end
+
+
+class Dribble:
+    """A body that comes in pieces of the given sizes, over and over."""
+
+    def __init__(self, body: bytes, sizes: list[int]) -> None:
+        self._body = body
+        self._sizes = sizes
+        self._turn = self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = self._sizes[self._turn % len(self._sizes)]
+        self._turn += 1
+        data = self._body[self._position :][: wanted if size < 0 else min(size, wanted)]
+        self._position += len(data)
+        return data
+
+
+@contextmanager
+def spooled(body: bytes, *, window: int = 1) -> Iterator[Source]:
+    with tempfile.TemporaryFile() as file:
+        file.write(body)
+        file.flush()
+        yield Spooled(Staging(Path(), file.fileno(), owned=False), window=window)
+
+
+def parts_of(source: Source) -> Parts:
+    parts: list[tuple[str, str | None, bytes]] = []
+    try:
+        for event in forms.events(source, B):
+            if isinstance(event, MultipartSegment):
+                parts.append((event.name, event.filename, b""))
+            elif event is not None:
+                name, filename, content = parts[-1]
+                parts[-1] = (name, filename, content + bytes(event))
+    except Malformed:
+        return None
+    return parts
+
+
+def measure(body: bytes) -> Parts:
+    """Return what the library makes of the body."""
+    parts: list[tuple[str, str | None, bytes]] = []
+    try:
+        with PushMultipartParser(B) as parser:
+            for event in parser.parse(body):
+                if isinstance(event, MultipartSegment):
+                    parts.append((event.name, event.filename, b""))
+                elif event is not None:
+                    name, filename, content = parts[-1]
+                    parts[-1] = (name, filename, content + bytes(event))
+    except MultipartError:
+        return None
+    return parts
+
+
+TOKENS = [
+    *(b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"-", b"--", b"b", b"b-b", b"--b-b", b"--b-b--", b" ", b"\t", b"\0", b"\xff"),
+    *(b"\r\n--b-b", b"\r\n--b-b\r\n", b"\r\n--b-b--", b"\r\n--b-", b"\n--b-b\n", b"\r\n--b-b \r\n", b"\r\n--b-bb\r\n"),
+    *(FILE, FIELD, FILE + b"\r\n", FIELD + b"\r\n", b"Content-Length: 3\r\n", b"Content-Type: text/plain\r\n", b": "),
+    b"Content-Disposition: form-data;\r\n name=a;\r\n\tfilename*=utf-8''%D0%BE.txt\r\n",
+    b"Content-Disposition: attachment; filename=x\r\n",
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nnested\r\n--b--",
+]
+soup = st.lists(st.sampled_from(TOKENS) | st.binary(max_size=3), max_size=25).map(b"".join)
+near = st.sampled_from([token for token in TOKENS if b"\r\n--b-b" not in token])  # to a delimiter, but none
+content = st.lists(near | st.binary(max_size=200), max_size=6).map(b"".join)
+
+
+def part_of(first: bytes, more: bytes, what: bytes, off_by: int) -> bytes:
+    return first + more.replace(b"N", str(len(what) + off_by).encode()) + b"\r\n" + what
+
+
+headers = st.sampled_from([b"", b"", b"Content-Type: a/b\r\n", b"Content-Length: N\r\n", b"x: \xc3\xa9\r\n"])
+part = st.builds(part_of, st.sampled_from([FILE, FIELD]), headers, content, st.sampled_from([0, 0, 0, 0, 1, -1]))
+whole = st.builds(
+    lambda before, parts, after: before + body_of(*parts, end=after),
+    st.sampled_from([b""] * 5 + [b"\r\n", b"preamble\r\n", b"preamble"]),
+    st.lists(part, min_size=1, max_size=4),
+    st.sampled_from([b"\r\n--b-b--\r\n"] * 5 + [b"\r\n--b-b--epilogue", b"\r\n--b-b-", b"\r\n--b-b", b""]),
+)
+broken = st.builds(
+    lambda body, at, cut, token: body[: at % (len(body) + 1)] + token + body[at % (len(body) + 1) + cut :],
+    *(whole, st.integers(0, 2000), st.integers(0, 5), st.sampled_from([b"", *TOKENS])),
+)
+bodies = whole | whole | broken | soup
+sizes = st.lists(st.integers(1, 90), min_size=1, max_size=6)
+
+
+@given(bodies, sizes, st.integers(1, 200))
+@example(b"--b-b--", [1], 1)
+@example(body_of(FILE + b"\r\n"), [3], 1)
+@example(body_of(FILE + b"\r\n\r\n--b-", FIELD + b"\r\n\r"), [2], 9)
+@example(body_of(FILE + b"Content-Length: 3\r\n\r\nabcd"), [1], 1)
+@example(body_of(FILE + b"Content-Length: 3\r\n\r\nab"), [50], 1)
+@example(b"preamble" + body_of(FILE + b"\r\nabc"), [8], 1)
+@example(body_of(FILE + b"\r\nabc").replace(b"\r\n", b"\n"), [5], 7)
+@example(body_of(b"Content-Disposition: form-data; name=a\n\r\n\r\nabc"), [39], 40)
+@settings(max_examples=1000, deadline=None)
+def test_it_finds_the_same_parts_however_the_body_comes(body: bytes, sizes: list[int], window: int) -> None:
+    expected = measure(body)
+    assert parts_of(Streamed(Dribble(body, sizes).read)) == expected
+    with spooled(body, window=window) as source:
+        assert parts_of(source) == expected
+
+
+def test_most_of_those_bodies_are_no_soup() -> None:
+    # Otherwise the test above compared refusals.
+    verdicts = []
+
+    @given(bodies)
+    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    def count(body: bytes) -> None:
+        verdicts.append(bool(measure(body)))
+
+    count()
+    assert sum(verdicts) > len(verdicts) / 4
+
+
+@pytest.fixture(scope="module")
+def apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flask]:
+    """Both profiles, the second without its services, for nobody here asks them anything."""
+    made = {}
+    for profile in ("embedded", "production"):
+        data = str(tmp_path_factory.mktemp(profile))
+        made[profile] = create_app(config.load({"DATA_DIR": data}))
+        made[profile].config["SETTINGS"] = config.load({"DATA_DIR": data, "PROFILE": profile})
+    return made
+
+
+Received = tuple[str, dict[str, str], bytes] | type[Exception]
+
+
+def received(app: Flask, body: bytes, sizes: list[int], *, max_bytes: int | None, prefer: str | None) -> Received:
+    """Return what `receive` makes of the body, or its refusal, and see that it leaves nothing in the spool."""
+    spooled = app.config["SETTINGS"].spool_dir / "0000000001"
+    environ: dict[str, object] = {"CONTENT_TYPE": f"multipart/form-data; boundary={B}"}
+    if not app.config["SETTINGS"].behind_nginx:
+        environ |= {"wsgi.input": Dribble(body, sizes), "CONTENT_LENGTH": str(len(body))}
+    elif body:
+        spooled.write_bytes(body)
+        environ["X_BODY_FILE"] = str(spooled)
+    with app.test_request_context("/", method="POST", environ_overrides=environ):
+        try:
+            with receive.form(max_bytes, prefer=prefer) as form:
+                return form.filename, form.fields, form.staging.path.read_bytes()
+        except (Malformed, TooLarge) as error:
+            return type(error)
+        finally:
+            spooled.unlink(missing_ok=True)  # by nginx, once the request is over
+            assert list(spooled.parent.iterdir()) == []
+
+
+@given(bodies, sizes, st.sampled_from([None, 2, 50]), st.sampled_from([None, "file", "password"]))
+@example(body_of(FILE + b"Content-Length: 9\r\n\r\nabcdefghijkl"), [1], 2, None)
+@example(body_of(FILE + b"\r\nabc", FILE.replace(b"a.txt", b"b.txt") + b"\r\ndef"), [4], None, "file")
+@example(body_of(FIELD + b"\r\nsesame", FILE + b"\r\nabc", end=b"\r\n--b-"), [4], 2, None)
+@settings(max_examples=600, deadline=None)
+def test_both_profiles_receive_the_same(
+    apps: dict[str, Flask], body: bytes, sizes: list[int], max_bytes: int | None, prefer: str | None
+) -> None:
+    outcomes = [received(app, body, sizes, max_bytes=max_bytes, prefer=prefer) for app in apps.values()]
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+def test_it_takes_the_preferred_file_and_all_fields(apps: dict[str, Flask], profile: str) -> None:
+    other = b'Content-Disposition: form-data; name="other"; filename="o.txt"\r\n\r\n'
+    size = 3 * 1024**2 + 17
+    file = random.Random(1).randbytes(size)
+    body = body_of(other + b"first", FIELD + b"\r\nsesame", FILE + b"\r\n" + file, other + b"last")
+    ask = {"body": body, "sizes": [65536], "max_bytes": None}
+    assert received(apps[profile], prefer="file", **ask) == ("a.txt", {"password": "sesame"}, file)  # type: ignore[arg-type]
+    assert received(apps[profile], prefer=None, **ask) == ("o.txt", {"password": "sesame"}, b"first")  # type: ignore[arg-type]
+    assert received(apps[profile], prefer="none", **ask) == ("o.txt", {"password": "sesame"}, b"first")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+@pytest.mark.parametrize("length", [0, 1, 2, 255, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 600_000])
+def test_a_file_of_any_length_comes_out_as_it_went_in(apps: dict[str, Flask], profile: str, length: int) -> None:
+    file = random.Random(length).randbytes(length)
+    got = received(apps[profile], body_of(FILE + b"\r\n" + file), [65536], max_bytes=length, prefer=None)
+    assert got == ("a.txt", {}, file)
+    if length:
+        over = received(apps[profile], body_of(FILE + b"\r\n" + file), [65536], max_bytes=length - 1, prefer=None)
+        assert over is TooLarge
+
+
+@pytest.mark.parametrize("missing", range(-12, 1))
+def test_a_delimiter_across_two_windows_is_found(missing: int) -> None:
+    window = 64 * 1024
+    start = len(b"--b-b\r\n" + FILE + b"\r\n")
+    file = b"x" * (window + missing)  # the search begins where the content does
+    body = body_of(FILE + b"\r\n" + file)
+    with spooled(body, window=window) as source:
+        assert parts_of(source) == [("file", "a.txt", file)]
+    assert parts_of(Streamed(Dribble(body, [start + window]).read)) == [("file", "a.txt", file)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x" * (forms.MAX_HEAD_BYTES + 1) + b"\r\n" + body_of(FILE + b"\r\nabc"),
+        body_of(FILE + b"x: " + b"y" * forms.MAX_HEAD_BYTES + b"\r\n\r\nabc"),
+        body_of(*[FIELD + b"\r\nx"] * (forms.MAX_PARTS + 1)),
+    ],
+    ids=["preamble", "headers", "parts"],
+)
+def test_there_is_an_end_to_everything(body: bytes) -> None:
+    assert parts_of(Streamed(Dribble(body, [65536]).read)) is None
+    with spooled(body, window=65536) as source:
+        assert parts_of(source) is None
+
+
+def test_a_body_announced_longer_than_it_is_counts_for_nothing(apps: dict[str, Flask]) -> None:
+    app = apps["embedded"]
+    body = body_of(FILE + b"\r\nabc")
+    environ = {"wsgi.input": Dribble(body, [9]), "CONTENT_TYPE": f"multipart/form-data; boundary={B}"}
+    environ["CONTENT_LENGTH"] = str(len(body) + 1)
+    with (
+        app.test_request_context("/", method="POST", environ_overrides=environ),
+        pytest.raises(Malformed, match="shorter than announced"),
+        receive.form(None),
+    ):
+        pytest.fail("taken")
+
+
+def test_the_search_reads_no_more_than_a_window_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 0
+    preadv = os.preadv
+
+    def watched(descriptor: int, buffers: list[bytearray], position: int) -> int:
+        nonlocal largest
+        largest = max(largest, *map(len, buffers))
+        return preadv(descriptor, buffers, position)
+
+    monkeypatch.setattr(os, "preadv", watched)
+    body = body_of(FILE + b"\r\n" + bytes(8 * 1024**2))
+    with spooled(body, window=64 * 1024) as source, ExitStack():
+        assert len(parts_of(source) or []) == 1
+    assert largest == 64 * 1024

@@ -1,0 +1,95 @@
+"""SHA-256 digests of files whose upload needed none, recorded afterwards: `tasks.sweep` and `tasks.digest` call it.
+
+The row states the intent: an available file without a digest is to be digested, and a partial index finds it. So an
+upload does nothing for it, and no message that gets lost is missed. One worker at a time is at it, by flock(2), which
+costs no write: the digest itself is the only one. Bytes never change, so a digest is right whatever becomes of the row.
+"""
+
+import fcntl
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy import case, select, text, update
+
+from vimeo_api.core import database, storage
+from vimeo_api.core.catalog import now
+from vimeo_api.core.database import AnyRow
+from vimeo_api.core.models import UNDIGESTED, File
+from vimeo_api.extensions import settings
+
+BATCH = 100  # files per statement
+BATCH_SECONDS = 1  # after which what was computed is written down
+RETRY = timedelta(hours=1)  # for bytes that cannot be read
+
+_log = logging.getLogger(__name__)
+
+
+def due() -> bool:
+    """Return whether there are files to digest and nobody is at it."""
+    if not settings.digests:
+        return False
+    with _alone() as alone:
+        return alone and bool(_undigested(1))
+
+
+def record(*, seconds: float) -> int:
+    """Digest files, the oldest first, and return how many that were; begin none after so many seconds.
+
+    Does nothing while somebody else is at it. Safe to be killed: what is not written down is computed again.
+    """
+    deadline = time.monotonic() + seconds
+    recorded = 0
+    with _alone() as alone:
+        while alone and time.monotonic() < deadline and (files := _undigested(BATCH)):
+            recorded += _record(files, min(deadline, time.monotonic() + BATCH_SECONDS))
+    return recorded
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    folder = settings.data_dir / "locks"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "digests").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _undigested(limit: int) -> Sequence[AnyRow]:
+    # Not `due_at IS NULL OR …`, for which SQLite would prefer the index of `due_at`, that is nearly all files.
+    put_off = File.due_at > now()
+    # What has landed gets its digest when it is placed.
+    ready = (text(UNDIGESTED), put_off.is_not(True), File.landed.is_(False))
+    wanted = select(File.id, File.surface, File.blob).where(*ready)
+    return database.rows(wanted.order_by(File.id).limit(limit))
+
+
+def _record(files: Sequence[AnyRow], deadline: float) -> int:
+    """Digest at least one of the files, and go on until the deadline."""
+    found: dict[int, str] = {}
+    for file in files:
+        try:
+            with storage.path(file.surface, file.blob).open("rb", buffering=0) as content:
+                found[file.id] = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+        except OSError as error:
+            _put_off(file, error)
+        if time.monotonic() >= deadline:
+            break
+    if not found:
+        return 0
+    known = update(File).where(File.id.in_(found), File.digest.is_(None))
+    return database.changed(known.values(digest=case(found, value=File.id)))
+
+
+def _put_off(file: AnyRow, error: OSError) -> None:
+    """Leave a file alone for a while, unless it is gone, which explains that it cannot be read."""
+    later = update(File).where(File.id == file.id, text(UNDIGESTED)).values(due_at=now() + RETRY)
+    if database.changed(later):
+        _log.warning("no digest for file %d: %s", file.id, error.strerror)
