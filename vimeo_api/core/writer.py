@@ -2,8 +2,8 @@
 
 `Writer.copy` brings the chunks from a file by threads of its own (`core.joining`, `manage.py copy`); whoever has them
 from elsewhere and has threads already, as a fetcher of ranges does (`core.partial`), calls `write_at`. What becomes of
-the file is its owner's business, and so is a digest: read again afterwards, it costs no more than one that follows the
-writing in a thread of its own, for all cores are busy copying (0.20 and 0.21 × dd, `make bench`).
+the file is its owner's business, and so is a digest: one that followed the writing in a thread of its own gained
+nothing over reading again afterwards (0.21 and 0.20 × dd in one run on two cores, both busy copying), so it went.
 
 CHUNK and THREADS are measured (`make bench`): a copy gains by reading while another thread writes. Below 256 KiB
 Python's own time shows, above a few MiB the chunk falls out of the processor's cache between being read and written.
