@@ -56,7 +56,6 @@ def place(file_id: int) -> None:
 def digest() -> None:
     """Record digests that are missing, for a while."""
     digests.record(seconds=DIGEST_SECONDS)
->>>>>>> multipart
 
 
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
@@ -67,7 +66,6 @@ def sweep() -> None:
         enqueue(delete, list(batch))
     for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
-<<<<<<< HEAD
     for file_id in placing.due(BATCH):
         enqueue(place, file_id)
     if digests.due():
