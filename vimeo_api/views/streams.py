@@ -12,9 +12,9 @@
     GET       /ping
 
 Departures from its document: bytes leave with a `Content-Security-Policy` that keeps browsers from running them, and
-with `Cache-Control: no-cache`, joined ones with `Repr-Digest` too. The path in the error of DELETE names the folder as
-`--path` does, not where it lies. Queues and joining, which the original only announced, are ours. A taken stream can
-still be read and deleted by its id.
+with `Cache-Control: no-cache`, and with `Repr-Digest` once that is known. The path in the error of DELETE names the
+folder as `--path` does, not where it lies. Queues and joining, which the original only announced, are ours. A taken
+stream can still be read and deleted by its id.
 """
 
 import json
