@@ -6,7 +6,9 @@ Prints seconds, CPU seconds, and the bytes by which the peak of the resident mem
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -61,14 +63,13 @@ def written(body: Path, target: Path) -> None:
     with _opened(body) as staging, target.open("xb") as out:
         span = _file(staging)
         writer = Writer(out.fileno(), len(span))
-        starts = iter(range(0, len(span), writing.CHUNK))
 
-        def produce() -> None:
-            for start in starts:
-                length = min(writing.CHUNK, len(span) - start)
-                writer.write_at(start, os.pread(staging.descriptor, length, span.start + start))
+        def move(start: int) -> None:
+            length = min(writing.CHUNK, len(span) - start)
+            writer.write_at(start, os.pread(staging.descriptor, length, span.start + start))
 
-        writer.run(*[produce] * writing.THREADS)
+        with ThreadPoolExecutor(writing.THREADS) as threads:
+            deque(threads.map(move, range(0, len(span), writing.CHUNK)), maxlen=0)
 
 
 def cut(body: Path, _: Path) -> None:
