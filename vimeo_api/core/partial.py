@@ -68,7 +68,7 @@ class PartialFile:
                     os.posix_fallocate(self._descriptor, 0, offer.version.size)
             self._note()
 
-    def write_at(self, offset: int, data: bytes) -> None:
+    def write_at(self, offset: int, data: memoryview) -> None:
         """Write bytes where they belong. Raises StorageFull."""
         view, position = memoryview(data), offset
         with full_disk_is_said():
