@@ -26,8 +26,9 @@ lint: .venv/dev ## ruff, mypy --strict, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev ## measure against cp and dd, into benchmarks/results; QUICK=1 takes less than a minute
+bench: .venv/dev .venv/packages-bench ## measure against other programs, into benchmarks/results; QUICK=1 takes a few minutes
 	$(BIN)/python -m benchmarks.copying $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.fetching $(if $(QUICK),--quick)
 
 lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/pip install -q uv

@@ -8,26 +8,23 @@ the page cache; the target is always a new file. Writes copying.md and copying.p
 quick-copying.* when quick.
 """
 
-import argparse
 import hashlib
 import os
 import random
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import machine, picture
-from benchmarks.picture import Condition, name_of
+from benchmarks import command, machine, memory, picture
+from benchmarks.tables import Grid, matrix, size, table
+from benchmarks.turns import Outcome, compare
 from vimeo_api.core.writer import CHUNK, THREADS, Writer
 
-RESULTS = Path(__file__).parent / "results"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 GOALS = {(True, False): 1.4, (True, True): 1.1}  # of the defaults, by (allocated, synced)
 DD_EVERY = 2  # contestants
@@ -134,35 +131,54 @@ class Course:
             writer.write_at(start, buffer)
 
 
-def compare(
-    course: Course, contestants: Mapping[str, Copying], *, measure: Copying, allocated: bool, rounds: int
-) -> tuple[dict[str, float], tuple[float, ...]]:
-    """Return for each contestant how many times as fast as the measure it is, and the measure's seconds by round."""
-    ratios: dict[str, list[float]] = {name: [] for name in contestants}
-    medians = []
-    for _ in range(rounds):
-        measured, taken = [], {}
-        for place, name in enumerate(random.sample(list(contestants), len(contestants))):
-            if place % DD_EVERY == 0:
-                measured.append(course.seconds(measure, allocated=allocated))
-            taken[name] = course.seconds(contestants[name], allocated=allocated)
-        medians.append(statistics.median(measured))
-        for name, seconds in taken.items():
-            ratios[name].append(medians[-1] / seconds)
-    return {name: statistics.median(of_rounds) for name, of_rounds in ratios.items()}, tuple(medians)
+@dataclass(frozen=True)
+class Condition:
+    """What was measured under one condition."""
+
+    allocated: bool
+    synced: bool
+    outcome: Outcome  # of `cp`, and by threads and chunk
+    grid: Grid
+
+    @property
+    def space(self) -> str:
+        """Where the bytes went."""
+        return "allocated space" if self.allocated else "a fresh file"
+
+    @property
+    def title(self) -> str:
+        """The condition in words."""
+        return f"Into {self.space}, {'with' if self.synced else 'without'} fsync"
 
 
-def matrix(course: Course, plan: Plan, *, allocated: bool, synced: bool) -> Condition:
+def name_of(threads: int, chunk: int) -> str:
+    """Return the writer's name with these arguments."""
+    return f"{threads} × {size(chunk)}"
+
+
+DEFAULT = name_of(THREADS, CHUNK)
+
+
+def under(course: Course, plan: Plan, *, allocated: bool, synced: bool) -> Condition:
     """Let everybody copy under one condition."""
-    ours = {
-        name_of(threads, chunk): partial(course.writer, threads=threads, chunk=chunk, synced=synced)
-        for threads in plan.threads
-        for chunk in plan.chunks
+    ways = [(threads, chunk) for threads in plan.threads for chunk in plan.chunks]
+    contestants: dict[str, Copying] = {
+        name_of(*way): partial(course.writer, threads=way[0], chunk=way[1], synced=synced) for way in ways
     }
-    contestants: dict[str, Copying] = {**ours, "cp": partial(course.cp, synced=synced)}
-    measure = partial(course.dd, synced=synced)
-    ratios, seconds = compare(course, contestants, measure=measure, allocated=allocated, rounds=plan.rounds)
-    return Condition(allocated, synced, seconds, ratios, plan.threads, plan.chunks)
+    contestants["cp"] = partial(course.cp, synced=synced)
+    outcome = beside_dd(course, contestants, allocated=allocated, synced=synced, rounds=plan.rounds)
+    cells = {(str(threads), size(chunk)): outcome.ratios[name_of(threads, chunk)] for threads, chunk in ways}
+    rows, columns = [str(threads) for threads in plan.threads], [size(chunk) for chunk in plan.chunks]
+    return Condition(allocated, synced, outcome, Grid(rows, columns, cells, (str(THREADS), size(CHUNK))))
+
+
+def beside_dd(
+    course: Course, contestants: dict[str, Copying], *, allocated: bool, synced: bool, rounds: int
+) -> Outcome:
+    """Compare with dd."""
+    timed = {name: partial(course.seconds, copying, allocated=allocated) for name, copying in contestants.items()}
+    dd = partial(course.seconds, partial(course.dd, synced=synced), allocated=allocated)
+    return compare(timed, dd, rounds=rounds, every=DD_EVERY)
 
 
 def digests(course: Course, plan: Plan) -> dict[str, float]:
@@ -172,93 +188,97 @@ def digests(course: Course, plan: Plan) -> dict[str, float]:
         "read again afterwards": course.digest_after,
         "read, digest, write in turn": course.digest_in_turn,
     }
-    measure = partial(course.dd, synced=False)
-    ratios, _ = compare(course, contestants, measure=measure, allocated=True, rounds=plan.rounds)
-    return ratios
+    return beside_dd(course, contestants, allocated=True, synced=False, rounds=plan.rounds).ratios
 
 
-def peak_memory(folder: Path, size: int) -> int:
+def peak_memory(folder: Path, length: int) -> int:
     """Return the bytes that a process of its own needed at most to copy so much."""
     source, target = folder / "large", folder / "copy"
     try:
         with source.open("wb") as file:
-            file.truncate(size)  # without blocks, so that the disk need have room only once
-        command = [sys.executable, "-m", "benchmarks.memory", str(source), str(target)]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            file.truncate(length)  # without blocks, so that the disk need have room only once
+        return memory.peak("copy", source, target)
     finally:
         source.unlink()
         target.unlink(missing_ok=True)
 
 
 def report(
-    plan: Plan, where: str, conditions: list[Condition], by_digest: dict[str, float], memory: dict[int, int]
-) -> str:
+    plan: Plan, where: str, conditions: list[Condition], by_digest: dict[str, float], peaks: dict[int, int]
+) -> list[str]:
     """Return the results as Markdown."""
-    default = name_of(THREADS, CHUNK)
     lines = [
         "# Copying",
         "",
-        f"How many times as fast as `dd bs=1M` the concurrent writer copies {picture.size(plan.size)} that lie in the",
+        f"How many times as fast as `dd bs=1M` the concurrent writer copies {size(plan.size)} that lie in the",
         f"page cache: medians of {plan.rounds} rounds in one run, all taking turns. **Bold** is the default,",
         "and below 1 it loses.",
         "",
         f"{where}. Made by `make bench`.",
         "",
         f"![heat maps and bars]({plan.name}.png)",
-        "",
-        f"| into | fsync | `dd`, by round | `cp` | writer, {default} | best | goal |",
-        "|---|---|---|---|---|---|---|",
     ]
-    for condition in conditions:
-        best = max((name for name in condition.ratios if name != "cp"), key=condition.ratios.__getitem__)
-        goal = GOALS.get((condition.allocated, condition.synced))
-        lines.append(
-            f"| {condition.space} | {'yes' if condition.synced else 'no'} "
-            f"| {min(condition.seconds):.2f} to {max(condition.seconds):.2f} s | {condition.ratios['cp']:.2f} "
-            f"| **{condition.ratios[default]:.2f}** | {condition.ratios[best]:.2f} ({best}) "
-            f"| {f'≥ {goal}' if goal else ''} |"
-        )
+    header = ("into", "fsync", "`dd`, by round", "`cp`", f"writer, {DEFAULT}", "best", "goal")
+    lines += table(header, map(_row, conditions))
     lines += ["", "`cp` gives up the space that the target has, so to it all targets are fresh."]
     for condition in conditions:
-        lines += ["", f"## {condition.title}", "", "| threads | " + " | ".join(map(picture.size, plan.chunks)) + " |"]
-        lines.append("|---" * (len(plan.chunks) + 1) + "|")
-        for threads in plan.threads:
-            cells = [f"{condition.ratios[name_of(threads, chunk)]:.2f}" for chunk in plan.chunks]
-            if threads == THREADS:
-                cells[plan.chunks.index(CHUNK)] = f"**{cells[plan.chunks.index(CHUNK)]}**"
-            lines.append(f"| {threads} | " + " | ".join(cells) + " |")
-    lines += ["", "## With a SHA-256 of the copy", "", "Into allocated space, against `dd` without a digest.", ""]
-    lines += ["| the digest | × dd |", "|---|---|", *(f"| {name} | {ratio:.2f} |" for name, ratio in by_digest.items())]
-    lines += ["", "## Memory", "", "The whole process at its largest, the interpreter included.", ""]
-    lines += ["| file | peak RSS |", "|---|---|"]
-    lines += [f"| {picture.size(size)} | {peak / MIB:.1f} MiB |" for size, peak in memory.items()]
-    return "\n".join(lines) + "\n"
+        lines += ["", f"## {condition.title}", *matrix("threads", condition.grid)]
+    lines += ["", "## With a SHA-256 of the copy", "", "Into allocated space, against `dd` without a digest."]
+    lines += table(("the digest", "× dd"), [(name, f"{ratio:.2f}") for name, ratio in by_digest.items()])
+    lines += ["", "## Memory", "", "The whole process at its largest, the interpreter included."]
+    lines += table(("file", "peak RSS"), [(size(length), f"{peak / MIB:.1f} MiB") for length, peak in peaks.items()])
+    return lines
+
+
+def _row(condition: Condition) -> list[str]:
+    ratios, seconds = condition.outcome.ratios, condition.outcome.seconds
+    best = max((name for name in ratios if name != "cp"), key=ratios.__getitem__)
+    goal = GOALS.get((condition.allocated, condition.synced))
+    return [
+        condition.space,
+        "yes" if condition.synced else "no",
+        f"{min(seconds):.2f} to {max(seconds):.2f} s",
+        f"{ratios['cp']:.2f}",
+        f"**{ratios[DEFAULT]:.2f}**",
+        f"{ratios[best]:.2f} ({best})",
+        f"≥ {goal}" if goal else "",
+    ]
+
+
+def draw(name: str, conditions: list[Condition], where: str) -> None:
+    """Draw a heat map for each condition, and bars that compare the programs."""
+    ours = f"writer, {DEFAULT}"
+    with picture.drawn(name, "The concurrent writer: how many times as fast as dd (bs=1M)", where) as figure:
+        places = figure.add_gridspec(2, 3)
+        groups = {}
+        for nth, condition in enumerate(conditions):
+            axes = figure.add_subplot(places[nth // 2, nth % 2])
+            picture.heat(axes, condition.title, condition.grid, rows="threads", columns="bytes at a time")
+            ratios = condition.outcome.ratios
+            groups[condition.title] = {"dd": 1.0, "cp": ratios["cp"], ours: ratios[DEFAULT]}
+        axes = figure.add_subplot(places[:, 2])
+        colors = {"dd": picture.GREY, "cp": picture.BROWN, ours: picture.BLUE}
+        picture.bars(axes, "The default (framed) beside dd and cp", groups, colors)
+        axes.set_xlabel("× dd, longer is faster")
 
 
 def main() -> None:
     """Measure, and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="less of everything, in under a minute")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to copy")
-    arguments = parser.parse_args()
+    arguments = command.arguments(__doc__)
     plan = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        if machine.room(folder) < max(plan.large) + 4 * plan.size:
-            parser.error(f"{arguments.folder} has too little room; --folder says where else")
+        machine.need(folder, max(plan.large) + 4 * plan.size)
         with closing(Course(folder, plan.size)) as course:
             conditions = []
             for allocated, synced in ((True, False), (True, True), (False, False), (False, True)):
-                conditions.append(matrix(course, plan, allocated=allocated, synced=synced))
-                print(conditions[-1].title, {name: round(ratio, 2) for name, ratio in conditions[-1].ratios.items()})
+                conditions.append(under(course, plan, allocated=allocated, synced=synced))
+                print(conditions[-1].title, {name: round(x, 2) for name, x in conditions[-1].outcome.ratios.items()})
             by_digest = digests(course, plan)
-        memory = {size: peak_memory(folder, size) for size in plan.large}
-        where = machine.describe(folder)
-    RESULTS.mkdir(exist_ok=True)
-    picture.draw(RESULTS / f"{plan.name}.png", conditions, where, default=(THREADS, CHUNK))
-    text = report(plan, where, conditions, by_digest, memory)
-    (RESULTS / f"{plan.name}.md").write_text(text)
-    print(text)
+        peaks = {length: peak_memory(folder, length) for length in plan.large}
+        where = machine.describe(folder, "dd")
+    draw(plan.name, conditions, where)
+    command.keep(plan.name, report(plan, where, conditions, by_digest, peaks))
 
 
 if __name__ == "__main__":

@@ -1,104 +1,76 @@
-"""The picture of `copying`: a heat map for each condition, and bars that compare the programs."""
+"""Results as pictures: heat maps of ratios, bars that compare programs, and lines."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from benchmarks.command import RESULTS
+from benchmarks.tables import Grid
 
 mpl.use("Agg")
 
-UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("B", 1))
-REACH = 2.0  # the colours go from 1/REACH to REACH times as fast as dd, and stay the same beyond
-GREY, INK = "#757575", "#222222"
+REACH = 2.0  # the colours go from 1/REACH to REACH times as fast as the measure, and stay the same beyond
+GREY, BROWN, GREEN, BLUE, INK = "#757575", "#b7791f", "#2e7d5b", "#2166ac", "#222222"
 
 
-def size(number: int) -> str:
-    """Return a number of bytes in words."""
-    unit, divisor = next((unit, divisor) for unit, divisor in UNITS if number >= divisor or divisor == 1)
-    return f"{number // divisor} {unit}"
-
-
-def name_of(threads: int, chunk: int) -> str:
-    """Return the writer's name with these arguments."""
-    return f"{threads} × {size(chunk)}"
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What was measured under one condition."""
-
-    allocated: bool
-    synced: bool
-    seconds: tuple[float, ...]  # that dd took, in each round
-    ratios: dict[str, float]  # × dd, by name
-    threads: tuple[int, ...]
-    chunks: tuple[int, ...]
-
-    @property
-    def space(self) -> str:
-        """Where the bytes went."""
-        return "allocated space" if self.allocated else "a fresh file"
-
-    @property
-    def title(self) -> str:
-        """The condition in words."""
-        return f"Into {self.space}, {'with' if self.synced else 'without'} fsync"
-
-
-def draw(path: Path, conditions: list[Condition], where: str, *, default: tuple[int, int]) -> None:
-    """Draw the conditions into a PNG file."""
+@contextmanager
+def drawn(name: str, title: str, where: str) -> Iterator[Figure]:
+    """Draw into a figure, which becomes a PNG file of the results and says which machine they come from."""
     figure = plt.figure(figsize=(15, 8), layout="constrained")
-    grid = figure.add_gridspec(2, 3)
-    for place, condition in enumerate(conditions):
-        _heat(figure.add_subplot(grid[place // 2, place % 2]), condition, default)
-    _bars(figure.add_subplot(grid[:, 2]), conditions, default)
-    figure.suptitle("The concurrent writer: how many times as fast as dd (bs=1M)", fontsize=16, fontweight="bold")
+    yield figure
+    figure.suptitle(title, fontsize=16, fontweight="bold")
     figure.supxlabel(where, fontsize=9, color=GREY)
-    figure.savefig(path, dpi=110)
+    figure.savefig(RESULTS / f"{name}.png", dpi=110)
     plt.close(figure)
 
 
-def _heat(axes: Axes, condition: Condition, default: tuple[int, int]) -> None:
-    cells = [[condition.ratios[name_of(threads, chunk)] for chunk in condition.chunks] for threads in condition.threads]
+def heat(axes: Axes, title: str, grid: Grid, *, rows: str, columns: str) -> None:
+    """Draw ratios as a heat map; `rows` and `columns` say what the two arguments are."""
+    cells = [[grid.ratios[row, column] for column in grid.columns] for row in grid.rows]
     axes.imshow(cells, cmap="RdBu", norm=LogNorm(1 / REACH, REACH), aspect="auto")
     for row, ratios in enumerate(cells):
         for column, ratio in enumerate(ratios):
-            light = not REACH**-0.7 < ratio < REACH**0.7
-            axes.text(
-                column, row, f"{ratio:.2f}", ha="center", va="center", fontsize=11, color="white" if light else INK
-            )
-    axes.set_title(condition.title, fontsize=12)
-    axes.set_xticks(range(len(condition.chunks)), [size(chunk) for chunk in condition.chunks])
-    axes.set_yticks(range(len(condition.threads)), [str(threads) for threads in condition.threads])
-    axes.set_xlabel("bytes at a time")
-    axes.set_ylabel("threads")
+            color = INK if REACH**-0.7 < ratio < REACH**0.7 else "white"
+            axes.text(column, row, f"{ratio:.2f}", ha="center", va="center", fontsize=11, color=color)
+    axes.set_title(title, fontsize=12)
+    axes.set_xticks(range(len(grid.columns)), grid.columns)
+    axes.set_yticks(range(len(grid.rows)), grid.rows)
+    axes.set_xlabel(columns)
+    axes.set_ylabel(rows)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    threads, chunk = default
-    if threads in condition.threads and chunk in condition.chunks:
-        corner = (condition.chunks.index(chunk) - 0.48, condition.threads.index(threads) - 0.48)
-        axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=INK, linewidth=2.5))
+    if grid.default in grid.ratios:
+        row, column = grid.rows.index(grid.default[0]), grid.columns.index(grid.default[1])
+        axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, fill=False, edgecolor=INK, linewidth=2.5))
 
 
-def _bars(axes: Axes, conditions: list[Condition], default: tuple[int, int]) -> None:
-    programs = (("dd", GREY), ("cp", "#b7791f"), (name_of(*default), "#2166ac"))
-    for place, condition in enumerate(conditions):
-        for nth, (name, color) in enumerate(programs):
-            ratio = {"dd": 1.0, **condition.ratios}[name]
-            middle = place + 0.26 * (nth - 1)
-            axes.barh(middle, ratio, 0.24, color=color)
-            label = f"writer, {name}" if nth == 2 else name
-            axes.text(0.02, middle, label, va="center", fontsize=10, color="white", fontweight="bold")
+def bars(axes: Axes, title: str, groups: Mapping[str, Mapping[str, float]], colors: Mapping[str, str]) -> None:
+    """Draw the ratios of several programs, whose names stand in the bars, under several conditions."""
+    for place, ratios in enumerate(groups.values()):
+        height = 0.8 / len(ratios)
+        for nth, (name, ratio) in enumerate(ratios.items()):
+            middle = place + height * (nth - (len(ratios) - 1) / 2)
+            axes.barh(middle, ratio, height * 0.92, color=colors[name])
+            within: dict[str, Any] = {
+                "fontsize": 10,
+                "xytext": (5, 0),
+                "textcoords": "offset points",
+                "va": "center",
+                "clip_on": True,
+            }
+            axes.annotate(name, (0, middle), color="white", fontweight="bold", **within)
             axes.text(ratio, middle, f" {ratio:.2f}", va="center", fontsize=10, color=INK)
     axes.axvline(1, color=INK, linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(conditions)), [condition.title.replace(", ", ",\n") for condition in conditions])
+    axes.set_yticks(range(len(groups)), [label.replace(", ", ",\n") for label in groups])
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_title("The default (framed) beside dd and cp", fontsize=12)
-    axes.set_xlabel("× dd, longer is faster")
+    axes.set_title(title, fontsize=12)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

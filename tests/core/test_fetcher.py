@@ -1,19 +1,14 @@
 """Fetching over real sockets from an origin that misbehaves: the right bytes or one clear error, never a wrong file."""
 
-import datetime as dt
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.origin import OLDER, Origin, Page, noise, serving
 from vimeo_api.core import fetcher
@@ -53,7 +48,7 @@ class Memory:
         if not resumed:
             self.data, self.present = bytearray(), []
 
-    def write_at(self, offset: int, data: bytes, /) -> None:
+    def write_at(self, offset: int, data: memoryview, /) -> None:
         end = offset + len(data)
         with self._lock:
             if self.fails_after is not None and self.written + len(data) > self.fails_after:
@@ -116,6 +111,14 @@ def test_it_fetches_several_ranges_of_one_version(origin: Origin, page: Page) ->
     assert origin.asked("If-Range") == [None, *[validator] * (len(ranges) - 1)]
     assert set(origin.asked("Accept-Encoding")) == {"identity"}
     assert set(origin.asked("Host")) == {f"127.0.0.1:{origin.port}"}
+
+
+@pytest.mark.parametrize("ranges", ["yes", "no"])
+def test_it_writes_as_many_bytes_at_a_time_as_it_is_told(origin: Origin, ranges: Any) -> None:
+    sink = Memory()
+    fetch(origin.serve("/file", Page(CONTENT, ranges=ranges)), sink, chunk=10_000)
+    assert sink.data == CONTENT
+    assert max(end - start for start, end in sink.present) == 10_000
 
 
 def test_connections_are_used_again(origin: Origin) -> None:
@@ -455,34 +458,6 @@ def test_a_redirect_to_a_name_that_leads_inside_is_refused(origin: Origin, publi
 # TLS
 
 
-@pytest.fixture
-def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """A certificate that is trusted for good.example, and for no other name or address."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("good.example")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "certificate.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
-    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
-
-
 def test_the_certificate_is_checked_against_the_name_and_not_the_address(certified: ssl.SSLContext) -> None:
     asked: list[str | None] = []
     certified.sni_callback = lambda _socket, name, _context: asked.append(name)
@@ -545,7 +520,7 @@ def test_all_fetches_together_keep_to_the_connections_of_one_host(origin: Origin
 
 
 class Nowhere(Memory):
-    def write_at(self, offset: int, data: bytes, /) -> None:
+    def write_at(self, offset: int, data: memoryview, /) -> None:
         pass
 
 

@@ -76,8 +76,11 @@ class Sink(Protocol):
         stream broke and starts anew, by which time the version may be another.
         """
 
-    def write_at(self, offset: int, data: bytes, /) -> None:
-        """Write bytes where they belong; several threads call it at once, never two for the same byte."""
+    def write_at(self, offset: int, data: memoryview, /) -> None:
+        """Write bytes where they belong; several threads call it at once, never two for the same byte.
+
+        The data is good until this returns.
+        """
 
 
 def fetch(
@@ -87,6 +90,7 @@ def fetch(
     limits: Limits | None = None,
     allow_private: bool = False,
     connections: int = CONNECTIONS,
+    chunk: int = CHUNK,
     resolver: Resolver = socket.getaddrinfo,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -94,7 +98,8 @@ def fetch(
 ) -> Fetched:
     """Fetch a URL into a sink and return what it was.
 
-    `progress` is told the bytes so far and in all, if known, about ten times a second; `cancelled` is asked as often.
+    A connection receives and writes up to `chunk` bytes at a time. `progress` is told the bytes so far and in all, if
+    known, about ten times a second; `cancelled` is asked as often.
     `resume` is the version that `sink.spans()` belong to; if the origin offers another by now, all is fetched anew.
     Raises UrlRefused, AddressRefused, OriginFailed, OriginTooSlow, TooLarge, Cancelled, and what the sink raises.
     """
@@ -108,7 +113,7 @@ def fetch(
         connections=connections,
         resolver=resolver,
     )
-    return _Fetch(sink, watch, new_session, connections).run(url, resume)
+    return _Fetch(sink, watch, new_session, connections, chunk).run(url, resume)
 
 
 class _Watch:
@@ -171,11 +176,14 @@ class _Crew:
 class _Fetch:
     """One call of `fetch`."""
 
-    def __init__(self, sink: Sink, watch: _Watch, new_session: Callable[[], Session], connections: int) -> None:
+    def __init__(
+        self, sink: Sink, watch: _Watch, new_session: Callable[[], Session], connections: int, chunk: int
+    ) -> None:
         self._sink = sink
         self._watch = watch
         self._new_session = new_session
         self._connections = connections
+        self._chunk = chunk
 
     def run(self, url: str, resume: Version | None) -> Fetched:
         """Try until it is done, or until trying again makes no sense."""
@@ -241,6 +249,7 @@ class _Fetch:
             sink=self._sink,
             session=crew.session,
             heard=self._watch.heard,
+            chunk=self._chunk,
         )
         crew.run(*work.jobs(answer, self._connections), until=lambda: plan.complete)
         self._watch.tick()
@@ -253,7 +262,7 @@ class _Fetch:
 
         def stream() -> None:
             nonlocal received
-            while data := answer.read(CHUNK):
+            while data := answer.read(self._chunk):
                 _check_size(received + len(data), self._watch.limits)
                 if size is not None and received + len(data) > size:
                     raise OriginFailed("The origin sends more than it has announced.")

@@ -69,10 +69,13 @@ class Answer:
         """Whether the end of the body can be told from a connection that breaks."""
         return "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
 
-    def read(self, most: int) -> bytes:
-        """Return the next bytes as soon as there are any; none at the end. Raises OriginFailed, OriginTooSlow."""
+    def read(self, most: int) -> memoryview:
+        """Return the next bytes as soon as there are any; none at the end. They are good until the next call.
+
+        Raises OriginFailed, OriginTooSlow.
+        """
         with _said(self.target.host):
-            return self._response.read1(most, decode_content=False)
+            return memoryview(self._response.read1(most, decode_content=False))
 
     def check_status(self) -> None:
         """Raise OriginFailed unless the answer is a success; transient where asking again may help."""

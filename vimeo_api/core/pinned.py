@@ -7,9 +7,11 @@ are about the name (RFC 9110, 4.3.4); only the connecting goes to the checked ad
 import http.client
 import io
 import logging
+import select
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import urllib3
@@ -106,11 +108,36 @@ class _Headed(http.client.HTTPResponse):
 
 class _Capped(io.BufferedReader):
     budget: int | None = HEADER_BYTES  # bytes of lines that may still come; the body is counted elsewhere
+    _ahead = True  # whether more than the lines asked for may have been read from the socket
+    _body = memoryview(b"")
 
     def readline(self, size: int | None = -1, /) -> bytes:
+        self._ahead = True
         line = super().readline(size)
         if self.budget is not None:
             self.budget -= len(line)
             if self.budget < 0:
                 raise OriginFailed(f"The origin sends more than {HEADER_BYTES} bytes of headers.")
         return line
+
+    def read1(self, size: int, /) -> memoryview:  # type: ignore[override] # urllib3 hands it on as it is
+        """Return up to `size` bytes as soon as there are any, good until the next call.
+
+        What has arrived by then comes along, where one read of the socket would bring one TLS record of 16 KiB.
+        """
+        if self._ahead:
+            data = super().read1(size)
+            self._ahead = len(data) == size
+            return memoryview(data)
+        if len(self._body) < size:
+            self._body = memoryview(bytearray(size))
+        return self._body[: self._receive(self._body[:size])]
+
+    def _receive(self, room: memoryview) -> int:
+        count = more = self.raw.readinto(room) or 0
+        arrived = select.poll()
+        arrived.register(self, select.POLLIN)
+        with suppress(OSError):  # the next read meets it again, when these bytes are safe
+            while more and count < len(room) and arrived.poll(0):
+                count += (more := self.raw.readinto(room[count:]) or 0)
+        return count
