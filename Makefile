@@ -26,8 +26,9 @@ lint: .venv/dev ## ruff, mypy --strict, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev ## measure against cp and dd, into benchmarks/results; QUICK=1 takes less than a minute
+bench: .venv/dev .venv/packages-bench ## measure against others, into benchmarks/results; QUICK=1 takes minutes, not an hour
 	$(BIN)/python -m benchmarks.copying $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick)
 
 lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/pip install -q uv
@@ -37,7 +38,7 @@ lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from py
 		--custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt --upgrade
 
 clean: ## remove what was installed here; files and database in DATA_DIR stay
-	rm -rf .venv
+	rm -rf .venv benchmarks/.peers
 
 .venv/base:
 	deploy/packages build
