@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import machine
@@ -56,8 +57,9 @@ def run(plan: Plan, benchmarks: list[Benchmark], folder: Path) -> list[str]:
         where = f"{machine.describe(folder)}, load {os.getloadavg()[0]:.1f} at the start"
         with Course(plan, place) as course:
             for benchmark in benchmarks:
-                print(f"{benchmark.title} …", file=sys.stderr, flush=True)
+                begin = time.monotonic()
                 result = hold(benchmark, course, where)
+                print(f"{benchmark.title}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
                 results.write(RESULTS / plan.name, benchmark.name, result)
                 if any(who.startswith(OURS) for who in result.absent):
                     failed.append(benchmark.name)

@@ -41,7 +41,10 @@ def get(url: str, *, seconds: int, connections: int, headers: Mapping[str, str] 
 
 
 def get_each(origin: str, paths: Sequence[str], *, seconds: int, connections: int) -> Sample:
-    """Ask for each of the paths once, in their order. Where they are over before the time is, there is no rate."""
+    """Ask for each of the paths but the first once, in their order; that one wrk uses up to look at the requests.
+
+    Where they are over before the time is, there is no rate.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".paths") as file:
         file.writelines(f"{path}\n" for path in paths)
         file.flush()

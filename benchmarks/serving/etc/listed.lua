@@ -1,4 +1,4 @@
--- Every path of a file once, in its order: listed.lua FILE. After the last one the thread stops.
+-- Every path of a file once, in its order: listed.lua FILE. After the last one the thread stops, with a /ping.
 dofile("report.lua")
 
 exhausted = false
