@@ -26,9 +26,11 @@ lint: .venv/dev ## ruff, mypy --strict, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev .venv/packages-bench ## measure against other programs, into benchmarks/results; QUICK=1 takes a few minutes
+bench: .venv/dev .venv/packages-bench ## measure against others, into benchmarks/results; QUICK=1 takes minutes, not an hour
 	$(BIN)/python -m benchmarks.copying $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.fetching $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.multipart $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick)
 
 lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/pip install -q uv
@@ -38,7 +40,7 @@ lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from py
 		--custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt --upgrade
 
 clean: ## remove what was installed here; files and database in DATA_DIR stay
-	rm -rf .venv
+	rm -rf .venv benchmarks/.peers
 
 .venv/base:
 	deploy/packages build

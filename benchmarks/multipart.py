@@ -120,8 +120,7 @@ def main() -> None:
     plan = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        if machine.room(folder) < 3 * plan.size:
-            parser.error(f"{arguments.folder} has too little room; --folder says where else")
+        machine.need(folder, 3 * plan.size)
         taken = measure(folder, plan)
         where = machine.describe(folder)
     RESULTS.mkdir(exist_ok=True)

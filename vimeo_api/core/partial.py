@@ -62,7 +62,7 @@ class ResumableFile:
         self._writer = Writer(self._descriptor, offer.version.size, present=present)
         self.note()
 
-    def write_at(self, offset: int, data: memoryview) -> None:
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """Write bytes where they belong. Raises StorageFull."""
         self._writer.write_at(offset, data)
 
