@@ -6,6 +6,7 @@ order cache and database are reached. `web.refusals` reads generations, the core
 """
 
 import logging
+from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 
@@ -31,7 +32,13 @@ def renew(surface: str, key: str) -> None:
     A cache that does not answer loses nothing when it forgets on restart, as ours does; one that was cut off and
     comes back whole may repeat a refusal until its lifetime ends, a minute at most.
     """
+    renew_all([(surface, key)])
+
+
+def renew_all(files: Sequence[tuple[str, str]]) -> None:
+    """Make every cached refusal about several files, each a surface and a key, stale at once."""
+    fresh = {cache_key(surface, key): identifiers.random_hex() for surface, key in files}
     try:
-        cache.set(cache_key(surface, key), identifiers.random_hex(), timeout=LIFETIME)
+        cache.set_many(fresh, timeout=LIFETIME)
     except CacheErrors as error:
-        _log.warning("cache: generation of a file of %s not renewed: %s", surface, error)
+        _log.warning("cache: generations of %d files not renewed: %s", len(files), error)

@@ -7,11 +7,11 @@ through, and whoever gets its row back is the winner.
     available → leased → available (given back) | gone → purged
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, or_, select, update
 
 from vimeo_api.core import database, generations
 from vimeo_api.core.catalog import Entry, now
@@ -36,6 +36,31 @@ _CHANGES_401 = frozenset({Status.LEASED, Status.AVAILABLE})
 RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
 
+_RETURNED = (File.surface, File.key, File.answers, File.password_hash)
+
+# Every one-time download begins with it, so it is built but once.
+_LEASE = (
+    update(File)
+    .where(
+        File.id == bindparam("file"),
+        File.status.in_(MOVES[Status.LEASED]),
+        or_(
+            File.status == Status.AVAILABLE,
+            File.due_at <= bindparam("moment"),
+            File.grant == bindparam("taker"),
+        ),
+    )
+    .values(
+        status=Status.LEASED,
+        grant=bindparam("taker"),
+        due_at=bindparam("until"),
+        answers=File.answers + 1,
+        resumed=case((File.grant == bindparam("taker"), True), else_=False),
+    )
+    .returning(*_RETURNED)
+)
+
+
 def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values: Any) -> int | None:
     """Move a file to a status if it is in one that leads there and the conditions hold.
 
@@ -45,10 +70,13 @@ def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values
         update(File)
         .where(File.id == file_id, File.status.in_(MOVES[to]), *conditions)
         .values(status=to, **values)
-        .returning(File.surface, File.key, File.answers, File.password_hash)
+        .returning(*_RETURNED)
     )
-    if moved is None:
-        return None
+    return None if moved is None else _moved(moved, to)
+
+
+def _moved(moved: database.AnyRow, to: Status) -> int:
+    """Make refusals stale that a move has made wrong, and return the file's number of answers."""
     changes = to in _CHANGES_REFUSALS or (to in _CHANGES_401 and moved.password_hash is not None)
     if changes and moved.key is not None:
         generations.renew(moved.surface, moved.key)
@@ -60,16 +88,10 @@ def lease(file_id: int, grant: str, *, seconds: float) -> int | None:
 
     Returns the number of the answer that may now be sent, or None while another grant holds the lease.
     """
-    free = or_(File.status == Status.AVAILABLE, File.due_at <= now(), File.grant == grant)
-    return advance(
-        file_id,
-        Status.LEASED,
-        free,
-        grant=grant,
-        due_at=now() + timedelta(seconds=seconds),
-        answers=File.answers + 1,
-        resumed=case((File.grant == grant, True), else_=False),
-    )
+    moment = now()
+    values = {"file": file_id, "taker": grant, "moment": moment, "until": moment + timedelta(seconds=seconds)}
+    moved = database.row(_LEASE, values)
+    return None if moved is None else _moved(moved, Status.LEASED)
 
 
 def give_back(file_id: int, grant: str, answer: int, *, even_resumed: bool) -> bool:
@@ -88,9 +110,26 @@ def use_up(file_id: int, grant: str, *, grace_seconds: float) -> bool:
 
     The lease may have lapsed meanwhile: who has all bytes has used the file up.
     """
+    return bool(use_up_all({file_id: grant}, grace_seconds=grace_seconds))
+
+
+def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
+    """Note, as `use_up` does, that files were delivered, each under the grant by its id; return which of them.
+
+    In one statement, for a journal may tell of hundreds in a second.
+    """
     moment = now()
-    due_at = moment + timedelta(seconds=grace_seconds)
-    return advance(file_id, Status.GONE, grant=grant, delivered_at=moment, due_at=due_at, attempts=0) is not None
+    values = {
+        "status": Status.GONE,
+        "grant": case(dict(grants), value=File.id),
+        "delivered_at": moment,
+        "due_at": moment + timedelta(seconds=grace_seconds),
+        "attempts": 0,
+    }
+    used = update(File).where(File.id.in_(grants), File.status.in_(MOVES[Status.GONE])).values(values)
+    rows = database.rows(used.returning(File.id, File.surface, File.key))
+    generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
+    return [row.id for row in rows]
 
 
 def remove(entry: Entry, *, receipt: str | None = None) -> bool:
