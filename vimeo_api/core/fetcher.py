@@ -67,7 +67,7 @@ class Sink(Protocol):
     """Where the bytes go. Errors of its own, such as StorageFull, end the fetch, which raises them."""
 
     def spans(self) -> list[tuple[int, int]]:
-        """Return the spans [start, end) that an earlier attempt has written for good."""
+        """Return the spans [start, end) that are there, of this attempt and of earlier ones."""
 
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
         """Prepare for the offer, before its first byte; unless resumed, forget all spans and bytes.
@@ -108,7 +108,7 @@ def fetch(
         connections=connections,
         resolver=resolver,
     )
-    return _Fetch(sink, watch, new_session, connections).run(url, resume)
+    return _Fetch(sink, watch, new_session, connections, resume).run(url)
 
 
 class _Watch:
@@ -171,20 +171,28 @@ class _Crew:
 class _Fetch:
     """One call of `fetch`."""
 
-    def __init__(self, sink: Sink, watch: _Watch, new_session: Callable[[], Session], connections: int) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        watch: _Watch,
+        new_session: Callable[[], Session],
+        connections: int,
+        there: Version | None,
+    ) -> None:
         self._sink = sink
         self._watch = watch
         self._new_session = new_session
         self._connections = connections
+        self._there = there  # the version of the sink's bytes
 
-    def run(self, url: str, resume: Version | None) -> Fetched:
+    def run(self, url: str) -> Fetched:
         """Try until it is done, or until trying again makes no sense."""
         tries = Tries(self._watch.limits)
         ranged = True
         while True:
             try:
                 with self._crew() as crew:
-                    return self._attempt(crew, url, resume, ranged=ranged)
+                    return self._attempt(crew, url, ranged=ranged)
             except Unranged:
                 ranged = False
             except OriginError as error:
@@ -201,7 +209,7 @@ class _Fetch:
                 threads.shutdown()
                 session.close()
 
-    def _attempt(self, crew: _Crew, url: str, resume: Version | None, *, ranged: bool) -> Fetched:
+    def _attempt(self, crew: _Crew, url: str, *, ranged: bool) -> Fetched:
         answer: Answer = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
         size = _size(answer)
         offer = Fetched(
@@ -212,7 +220,7 @@ class _Fetch:
         self._watch.total = size
         _check_size(size or 0, self._watch.limits)
         if ranged and _gives_ranges(answer) and size is not None and offer.version.validator:
-            return self._in_ranges(crew, answer, offer, resume)
+            return self._in_ranges(crew, answer, offer)
         if answer.status == HTTPStatus.PARTIAL_CONTENT and answers.end(answer.headers) != size:
             raise Unranged("The first part comes without what is needed to ask for the others.")
         return self._in_one_stream(crew, answer, offer)
@@ -228,10 +236,14 @@ class _Fetch:
             raise OriginFailed("The origin sends a part of the file that nobody asked for.")
         return answer
 
-    def _in_ranges(self, crew: _Crew, answer: Answer, offer: Fetched, resume: Version | None) -> Fetched:
+    def _begin(self, offer: Fetched, *, resumed: bool) -> None:
+        self._there = offer.version
+        self._sink.begin(offer, resumed=resumed)
+
+    def _in_ranges(self, crew: _Crew, answer: Answer, offer: Fetched) -> Fetched:
         version = offer.version
-        kept = self._sink.spans() if resume is not None and version.continues(resume) else []
-        self._sink.begin(offer, resumed=bool(kept))
+        kept = self._sink.spans() if self._there is not None and version.continues(self._there) else []
+        self._begin(offer, resumed=bool(kept))
         plan = Plan(version.size or 0, kept, parts=self._connections)
         self._watch.received = lambda: plan.received
         work = Parallel(
@@ -264,7 +276,7 @@ class _Fetch:
                 raise OriginFailed("The origin ends before the file does.", transient=True)
 
         self._watch.received = lambda: received
-        self._sink.begin(offer, resumed=False)
+        self._begin(offer, resumed=False)
         crew.run(stream)
         return Fetched(offer.url, offer.name, answers.version(answer.headers, received))
 
