@@ -2,10 +2,10 @@
 
 import logging
 
-from celery import Task, shared_task
+from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import fetching, lifecycle, reconciliation, upkeep
+from vimeo_api.core import fetching, leftovers, lifecycle, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
@@ -49,8 +49,22 @@ def sweep() -> None:
     upkeep.settle_leases()
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
+    leftovers.settle()
     for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
+
+
+@shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
+def resume() -> None:
+    """Sweep after a worker that may have died with calls in its hands."""
+    fetching.call_again()
+    sweep()
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _follow(**_: object) -> None:
+    """Begin where the worker before this one may have ended."""
+    enqueue(resume)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]

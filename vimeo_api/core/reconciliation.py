@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from vimeo_api.core import database, storage
 from vimeo_api.core.models import File, Status
+from vimeo_api.core.partial import PREFIX
 from vimeo_api.extensions import settings
 
 OLD_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
@@ -25,8 +26,8 @@ def reconcile() -> int:
 def _reconcile_spool() -> int:
     removed = 0
     for path in filter(_old, list(settings.spool_dir.iterdir())):
-        blob = path.name.removeprefix("fetch-").partition(".")[0]
-        if not (path.name.startswith("fetch-") and _is_fetched(blob)):
+        blob = path.name.partition(".")[0].rpartition("-")[2]
+        if not (path.name.startswith(PREFIX) and _is_fetched(blob)):
             path.unlink(missing_ok=True)
             removed += 1
     return removed
