@@ -157,7 +157,11 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
     fetched = fetcher.fetch(
         entry.source_url or "",
         partial,
-        limits=Limits(max_bytes=settings.transfer_max_bytes, total=settings.fetch_seconds),
+        limits=Limits(
+            max_bytes=settings.transfer_max_bytes,
+            total=settings.fetch_seconds,
+            idle=settings.fetch_idle_seconds,
+        ),
         allow_private=settings.fetch_allow_private,
         connections=settings.fetch_connections,
         progress=claim.progress,
