@@ -17,6 +17,7 @@ task_routes = {
     "vimeo_api.tasks.fetch": {"queue": "fetch"},
     "vimeo_api.tasks.place": {"queue": "place"},
     "vimeo_api.tasks.reconcile": {"queue": "maintenance"},
+    "vimeo_api.tasks.resume": {"queue": "maintenance"},
     "vimeo_api.tasks.sweep": {"queue": "maintenance"},
 }
 task_create_missing_queues = False

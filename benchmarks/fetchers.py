@@ -29,14 +29,18 @@ class Ours:
         app = Flask(__name__)
         app.config["SETTINGS"] = Embedded(data_dir=self.folder, spool_dir=self.folder)
         begin = time.perf_counter()
-        with app.app_context(), PartialFile("benchmark") as partial:
+
+        def checkpoint(_received: int, _total: int | None) -> None:
+            partial.checkpoint()
+
+        with app.app_context(), PartialFile("transfer", "benchmark") as partial:
             fetched = fetcher.fetch(
                 self.url,
                 partial,
                 allow_private=True,
                 connections=self.connections,
                 chunk=self.chunk,
-                progress=lambda _received, _total: partial.checkpoint(),
+                progress=checkpoint,
             )
             with partial.staging() as staging:
                 if self.synced:

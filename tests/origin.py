@@ -29,17 +29,23 @@ class Page:
     modified: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     # How ranges are answered: as asked for; with 200, always or from the second request on; starting a byte late;
-    # a few bytes at a time; with a total that is not the file's.
-    ranges: Literal["yes", "no", "first", "late", "short", "lying"] = "yes"
-    # How the end of the body can be told.
-    framing: Literal["length", "chunked", "close", "longer"] = "length"
+    # a few bytes at a time; with a total that is not the file's; whatever If-Range says; the same, and not saying of
+    # which version; as multipart/byteranges; with 416.
+    ranges: Literal[
+        "yes", "no", "first", "late", "short", "lying", "blind", "blind and mute", "multipart", "refused"
+    ] = "yes"
+    # How the end of the body can be told, or what is said about it that is not true.
+    framing: Literal["length", "chunked", "close", "longer", "shorter"] = "length"
+    first: list["Page"] = field(default_factory=list, repr=False)  # these answer first, one request each
     statuses: list[int] = field(default_factory=list)  # answered first, one per request
+    retry_after: str | None = None  # said with those
     location: str | None = None  # redirect there
     throttle: int | None = None  # bytes per second and connection
     break_after: int | None = None  # bytes of each body; then the connection breaks
     breaks: int = 10**9  # how often it does
     stall_after: int | None = None  # bytes of a body; then nothing comes, but the connection stays
     stalls: int = 10**9  # how often it does
+    gate: threading.Event | None = None  # no body before it is set
     changes_after: int | None = None  # requests; then the content is another, with another ETag
     huge_header: bool = False  # endless header lines
     dripping: bool = False  # a header that never ends, a byte at a time
@@ -107,6 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {key.lower(): value for key, value in self.headers.items()}
             origin.requests.append(Request(self.path, headers, self.client_address))
             number = sum(1 for request in origin.requests if urlsplit(request.path).path == path)
+            page = page.first.pop(0) if page.first else page
             status = page.statuses.pop(0) if page.statuses else None
             origin.busy.add(self.connection)
             busy = sum(map(_open, origin.busy))
@@ -121,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, page: Page, number: int, status: int | None) -> None:
         if status is not None:
-            self._plain(status, {})
+            self._plain(status, {"Retry-After": page.retry_after} if page.retry_after else {})
         elif page.location is not None:
             self._plain(302, {"Location": page.location})
         elif page.huge_header:
@@ -150,20 +157,25 @@ class _Handler(BaseHTTPRequestHandler):
         if page.changes_after is not None and number > page.changes_after:
             content, etag = bytes(byte ^ 0xFF for byte in content), '"two"'
         asked = self._asked(page, number, len(content), etag)
-        if asked == (0, 0):
-            self._plain(416, {"Content-Range": "bytes */0"})
+        if asked == (0, 0) or (asked and page.ranges == "refused"):
+            self._plain(416, {"Content-Range": f"bytes */{len(content)}"})
             return
         self.send_response_only(206 if asked else 200)
         self.send_header("Date", DATE)
         self._describe(page, etag, asked, content)
         body = content[slice(*asked)] if asked else content
+        if asked and page.ranges == "multipart":
+            body = b"--x\r\nContent-Range: bytes %d-%d/%d\r\n\r\n%b\r\n--x--" % (
+                *(asked[0], asked[1] - 1, len(content)),
+                body,
+            )
         self._frame(page, len(body))
         self.end_headers()
         self._body(page, body)
 
     def _asked(self, page: Page, number: int, size: int, etag: str | None) -> tuple[int, int] | None:
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        unchanged = self.headers.get("If-Range") in (None, etag, page.modified)
+        unchanged = page.ranges.startswith("blind") or self.headers.get("If-Range") in (None, etag, page.modified)
         if not match or not unchanged or page.ranges == "no" or (page.ranges == "first" and number > 1):
             return None
         start, end = int(match[1]), min(int(match[2] or size) + 1, size)
@@ -175,11 +187,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _describe(self, page: Page, etag: str | None, asked: tuple[int, int] | None, content: bytes) -> None:
         headers = dict(page.headers)
-        if etag:
+        mute = page.ranges == "blind and mute" and "If-Range" in self.headers
+        if etag and not mute:
             headers["ETag"] = etag
-        if page.modified:
+        if page.modified and not mute:
             headers["Last-Modified"] = page.modified
-        if asked:
+        if asked and page.ranges == "multipart":
+            headers["Content-Type"] = "multipart/byteranges; boundary=x"
+        elif asked:
             total = len(content) + (1000 if page.ranges == "lying" else 0)
             headers["Content-Range"] = f"bytes {asked[0]}-{asked[1] - 1}/{total}"
         for key, value in headers.items():
@@ -191,9 +206,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif page.framing == "close":
             self.close_connection = True
         else:
-            self.send_header("Content-Length", str(length + (1000 if page.framing == "longer" else 0)))
+            self.send_header("Content-Length", str(length + {"longer": 1000, "shorter": -1000}.get(page.framing, 0)))
 
     def _body(self, page: Page, body: bytes) -> None:
+        if page.gate:
+            page.gate.wait()
         sent, fate = 0, self._fate(page, len(body))
         end = len(body) if fate is None else fate[0]
         while sent < end:
@@ -210,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._misbehave(fate[1])
         elif page.framing == "chunked":
             self.wfile.write(b"0\r\n\r\n")
-        self.close_connection = self.close_connection or page.framing == "longer"
+        self.close_connection = self.close_connection or page.framing in {"longer", "shorter"}
 
     def _fate(self, page: Page, length: int) -> tuple[int, Literal["break", "stall"]] | None:
         """Decide once per body after how many bytes what happens to it, if anything."""

@@ -124,6 +124,7 @@ class Settings(BaseSettings):
         4, ge=0, description="So many requests of a web process wait for fetches at once; others get 202 right away."
     )
     fetch_seconds: int = Field(6 * 3600, ge=1, description="Longest time a fetch may take.")
+    fetch_idle_seconds: int = Field(60, ge=1, description="A fetch that gets no byte for so long fails.")
     fetch_connections: int = Field(8, ge=1, le=64, description="Ranges of one URL that are fetched at the same time.")
     fetch_allow_private: bool = Field(
         default=False,

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterable, Iterator
 
-from celery import Task, shared_task
+from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import digests, fetching, lifecycle, placing, reconciliation, upkeep
+from vimeo_api.core import digests, fetching, leftovers, lifecycle, placing, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.reconciliation import Finding
 
@@ -64,12 +64,26 @@ def sweep() -> None:
     upkeep.settle_leases()
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
+    leftovers.settle()
     for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
     for file_id in placing.due(BATCH):
         enqueue(place, file_id)
     if digests.due():
         enqueue(digest)
+
+
+@shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
+def resume() -> None:
+    """Sweep after a worker that may have died with calls in its hands."""
+    fetching.call_again()
+    sweep()
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _follow(**_: object) -> None:
+    """Begin where the worker before this one may have ended."""
+    enqueue(resume)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]

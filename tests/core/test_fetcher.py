@@ -377,6 +377,34 @@ def test_it_fetches_all_anew_when_the_version_is_another(origin: Origin, page: P
     assert [resumed for _, resumed in sink.offers] == [False]
 
 
+def test_versions_that_come_and_go_are_not_mixed(origin: Origin) -> None:
+    # As several hosts behind one name do it, of which some have the new version, and not all give ranges.
+    other = Page(noise(1_000_001)[1:], etag='"two"', ranges="no", break_after=300_000)
+    url = origin.serve("/file", Page(CONTENT, first=[other]))
+    sink = Memory()
+    sink.data, sink.present = bytearray(CONTENT[:500_000]), [(0, 500_000)]
+    fetch(url, sink, resume=Version(len(CONTENT), '"one"'))
+    assert sink.data == CONTENT
+
+
+def test_what_broke_goes_on_in_ranges_where_the_origin_gives_them_now(origin: Origin) -> None:
+    broken = Page(CONTENT, ranges="no", break_after=300_000)
+    sink = Memory()
+    fetch(origin.serve("/file", Page(CONTENT, first=[broken])), sink)
+    assert sink.data == CONTENT
+    assert [resumed for _, resumed in sink.offers] == [False, True]
+
+
+def test_a_part_of_another_version_is_never_taken(origin: Origin) -> None:
+    with pytest.raises(OriginFailed, match="changed the file"):
+        fetched(origin.serve("/file", Page(CONTENT, ranges="blind", changes_after=1)))
+
+
+def test_a_part_that_does_not_say_its_version_is_not_trusted(origin: Origin) -> None:
+    page = Page(CONTENT, ranges="blind and mute", changes_after=1)
+    assert fetched(origin.serve("/file", page)) == bytes(byte ^ 0xFF for byte in CONTENT)
+
+
 def test_nothing_is_fetched_twice_when_all_is_there(origin: Origin) -> None:
     sink = Memory()
     sink.data, sink.present = bytearray(CONTENT), [(500_000, 1_000_000), (0, 500_000)]

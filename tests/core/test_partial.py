@@ -1,120 +1,152 @@
-"""A file that is being fetched: what its notes say is on disk, whatever happened before they were read."""
+"""Partial files: what is noted can be believed, whatever a crash comes between."""
 
+import fcntl
 import os
-from collections.abc import Iterator
+import threading
 from pathlib import Path
+from typing import Never
 
 import pytest
+from flask import Flask
 
+from tests.origin import noise
 from vimeo_api.core import partial
-from vimeo_api.core.fetcher import Fetched, Version
-from vimeo_api.core.partial import Busy, ResumableFile
+from vimeo_api.core.answers import Version
+from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.fetcher import Fetched
+from vimeo_api.core.partial import Busy, PartialFile
+from vimeo_api.extensions import settings
 
-OFFER = Fetched("http://example.org/file", "file", Version(10, '"one"', None))
+pytestmark = pytest.mark.usefixtures("app")
+CONTENT = noise(100_000)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it but the kernel's closing of files."""
+
+
+def offer(etag: str = '"one"') -> Fetched:
+    return Fetched("http://h/a", "a", Version(len(CONTENT), etag))
+
+
+def opened() -> PartialFile:
+    return PartialFile("transfer", "ab1")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "file"
+def noted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A partial file whose first half is noted, left by somebody who is dead."""
+    monkeypatch.setattr(partial, "FIRST_CHECKPOINT_SECONDS", 0)
+    with opened() as left:
+        left.sign("one")
+        left.begin(offer(), resumed=False)
+        left.write_at(0, CONTENT[:50_000])
+        assert left.checkpoint()
+    return left.path
 
 
-@pytest.fixture
-def begun(path: Path) -> Iterator[ResumableFile]:
-    """A file of ten bytes of which the last four are there and noted."""
-    with ResumableFile(path) as file:
-        file.begin(OFFER, resumed=False)
-        file.write_at(6, b"6789")
-        file.note()
-        yield file
+def test_what_was_noted_is_there_and_the_rest_is_not(noted: Path) -> None:
+    with opened() as left:
+        left.write_at(90_000, CONTENT[90_000:])
+    with opened() as left:
+        assert (left.spans(), left.version, left.claim) == ([(0, 50_000)], offer().version, "one")
+        assert noted.read_bytes()[:50_000] == CONTENT[:50_000]
 
 
-@pytest.fixture
-def left(begun: ResumableFile, tmp_path: Path) -> Path:
-    """What another process finds when the one that began has been killed."""
-    copy = tmp_path / "left"
-    copy.write_bytes(begun.path.read_bytes())
-    copy.with_name("left.spans").write_bytes(begun.path.with_name("file.spans").read_bytes())
-    return copy
+@pytest.mark.parametrize("step", ["ftruncate", "posix_fallocate", "fdatasync", "replace"])
+def test_no_note_outlives_the_bytes_it_names(noted: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    def die(*_: object) -> Never:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed), opened() as left:
+        patched.setattr(os, step, die)
+        left.begin(offer('"two"'), resumed=False)
+    with opened() as left:
+        for start, end in left.spans():
+            assert left.version == offer().version
+            assert noted.read_bytes()[start:end] == CONTENT[start:end]
 
 
-def test_the_next_one_knows_what_is_there(left: Path) -> None:
-    with ResumableFile(left) as file:
-        assert (file.version, file.spans()) == (OFFER.version, [(6, 10)])
-        file.begin(OFFER, resumed=True)
-        file.write_at(0, b"012345")
-        assert file.spans() == [(0, 10)]
-        with file.staging() as staging:
-            assert staging.path.read_bytes() == b"0123456789"
+def test_only_more_than_ever_is_an_advance(noted: Path) -> None:
+    with opened() as left:
+        left.begin(offer('"two"'), resumed=False)
+        left.write_at(0, CONTENT[:40_000])
+        assert not left.checkpoint()
+        left.write_at(40_000, CONTENT[40_000:60_000])
+        assert left.checkpoint()
+        assert not left.checkpoint()  # nothing came
 
 
-def test_another_version_begins_with_nothing(left: Path) -> None:
-    with ResumableFile(left) as file:
-        file.begin(OFFER, resumed=False)
-        assert (file.spans(), left.read_bytes()) == ([], bytes(10))
+def test_notes_do_not_hold_up_who_writes(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened() as left:
+        left.begin(offer(), resumed=True)
+        left.write_at(50_000, CONTENT[50_000:60_000])
+
+        def write_meanwhile(_descriptor: int) -> None:
+            writer = threading.Thread(target=left.write_at, args=[60_000, CONTENT[60_000:]])
+            writer.start()
+            writer.join(30)
+            assert not writer.is_alive()
+
+        monkeypatch.setattr(os, "fdatasync", write_meanwhile)
+        assert left.checkpoint()
+        assert left.spans() == [(0, len(CONTENT))]
+    with opened() as left:
+        assert left.spans() == [(0, 60_000)]  # what came meanwhile may not be on disk
 
 
-def test_what_came_after_the_last_note_is_not_believed(begun: ResumableFile, left: Path) -> None:
-    begun.write_at(0, b"01")
-    begun.checkpoint()  # too early for another
-    with ResumableFile(left) as file:
-        assert file.spans() == [(6, 10)]
+def test_one_at_a_time(noted: Path) -> None:
+    with opened(), pytest.raises(Busy):
+        opened()
+    with opened():
+        pass
 
 
-def test_it_notes_when_it_is_time_to(begun: ResumableFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial, "CHECKPOINT_SECONDS", 0)
-    begun.write_at(0, b"01")
-    begun.checkpoint()
-    assert '"spans": [[0, 2], [6, 10]]' in begun.path.with_name("file.spans").read_text()
+def test_a_file_that_its_holder_removes_before_letting_go_is_made_anew(
+    noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def remove_first(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        noted.unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with opened() as left, left.staging() as staging:
+        assert os.path.samestat(noted.stat(), os.fstat(staging.descriptor))
 
 
-def test_bytes_are_durable_before_they_are_noted(begun: ResumableFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    fdatasync, notes = os.fdatasync, begun.path.with_name("file.spans")
-
-    def meanwhile(descriptor: int) -> None:
-        fdatasync(descriptor)
-        begun.write_at(2, b"23")  # by another thread, and too late for this note
-
-    monkeypatch.setattr(os, "fdatasync", meanwhile)
-    begun.write_at(0, b"01")
-    begun.note()
-    assert '"spans": [[0, 2], [6, 10]]' in notes.read_text()
+def test_nothing_is_left_of_one_that_is_discarded(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened() as left:
+        monkeypatch.setattr(os, "replace", lambda *_: os.open(settings.spool_dir / "missing", os.O_RDONLY))
+        with pytest.raises(FileNotFoundError):
+            left.begin(offer(), resumed=False)
+        assert len(list(settings.spool_dir.iterdir())) == 3  # with a draft of the notes
+        left.discard()
+    assert not list(settings.spool_dir.iterdir())
 
 
-@pytest.mark.parametrize("size", [0, 9])
-def test_notes_about_bytes_that_are_gone_are_not_believed(left: Path, size: int) -> None:
-    os.truncate(left, size)
-    with ResumableFile(left) as file:
-        assert (file.version, file.spans()) == (None, [])
+def test_a_full_disk_is_said_by_the_fetch_and_not_by_its_signature(
+    noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> Never:
+        raise OSError(28, "No space left on device")
+
+    with opened() as left:
+        monkeypatch.setattr(Path, "write_text", full)
+        left.sign("two")
+        with pytest.raises(StorageFull):
+            left.begin(offer(), resumed=False)
 
 
-@pytest.mark.parametrize(
-    "notes", ["", "[]", "{}", '{"version": null, "spans": [[0, 3]]}', '{"version": {}, "spans": [3]}']
-)
-def test_notes_that_cannot_be_read_are_no_notes(left: Path, notes: str) -> None:
-    left.with_name("left.spans").write_text(notes)
-    with ResumableFile(left) as file:
-        assert (file.version, file.spans()) == (None, [])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": {}, "spans": [1], "most": 0}'])
+def test_notes_that_cannot_be_read_are_none(noted: Path, text: str) -> None:
+    noted.with_name(f"{noted.name}.spans").write_text(text)
+    with opened() as left:
+        assert (left.spans(), left.version, left.claim) == ([], None, None)
 
 
-def test_a_crash_while_it_begins_anew_leaves_no_notes_about_zeros(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fdatasync", crash)
-    with pytest.raises(KeyboardInterrupt), ResumableFile(left) as file:
-        file.begin(OFFER, resumed=False)
-    assert left.read_bytes() == bytes(10)
-    with ResumableFile(left) as file:
-        assert (file.version, file.spans()) == (None, [])
-
-
-def test_two_do_not_write_it_at_once(begun: ResumableFile) -> None:
-    with pytest.raises(Busy):
-        ResumableFile(begun.path)
-    assert begun.spans() == [(6, 10)]
-
-
-def test_discarding_it_leaves_nothing_behind(begun: ResumableFile, tmp_path: Path) -> None:
-    begun.path.with_name("file.spans.new").touch()  # a crash while it noted
-    begun.discard()
-    assert list(tmp_path.iterdir()) == []
+def test_left_lists_the_files_without_their_notes(noted: Path) -> None:
+    (settings.spool_dir / "fetch-odd").touch()
+    assert list(partial.left()) == [("transfer", "ab1")]

@@ -36,14 +36,14 @@ def test_it_removes_old_bytes_that_no_row_knows(app: Flask) -> None:
         put(storage.path("vimeo", "ab1"), old=True),
         put(storage.path("vimeo", "ab2"), old=False),
         put(settings.spool_dir / "new", old=False),
-        put(settings.spool_dir / "fetch-ff1", old=True),
-        put(settings.spool_dir / "fetch-ff1.spans", old=True),
+        put(settings.spool_dir / "fetch-transfer-ff1", old=True),
+        put(settings.spool_dir / "fetch-transfer-ff1.spans", old=True),
     ]
     removed = [
         put(storage.path("vimeo", "ab3"), old=True),
         put(storage.path("streams", "ab1"), old=True),
         put(settings.spool_dir / "left", old=True),
-        put(settings.spool_dir / "fetch-ff2", old=True),
+        put(settings.spool_dir / "fetch-transfer-ff2", old=True),
     ]
     assert sorted(kinds()) == ["leftover", "leftover", "orphan", "orphan"]
     assert all(path.exists() for path in removed)  # nothing is done before it is said

@@ -67,7 +67,7 @@ class Sink(Protocol):
     """Where the bytes go. Errors of its own, such as StorageFull, end the fetch, which raises them."""
 
     def spans(self) -> list[tuple[int, int]]:
-        """Return the spans [start, end) that an earlier attempt has written for good."""
+        """Return the spans [start, end) that are there, of this attempt and of earlier ones."""
 
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
         """Prepare for the offer, before its first byte; unless resumed, forget all spans and bytes.
@@ -113,7 +113,7 @@ def fetch(
         connections=connections,
         resolver=resolver,
     )
-    return _Fetch(sink, watch, new_session, connections, chunk).run(url, resume)
+    return _Fetch(sink, watch, new_session, connections, chunk, there=resume).run(url)
 
 
 class _Watch:
@@ -173,43 +173,42 @@ class _Crew:
         return futures
 
 
+@dataclass(slots=True)
 class _Fetch:
     """One call of `fetch`."""
 
-    def __init__(
-        self, sink: Sink, watch: _Watch, new_session: Callable[[], Session], connections: int, chunk: int
-    ) -> None:
-        self._sink = sink
-        self._watch = watch
-        self._new_session = new_session
-        self._connections = connections
-        self._chunk = chunk
+    sink: Sink
+    watch: _Watch
+    new_session: Callable[[], Session]
+    connections: int
+    chunk: int
+    there: Version | None  # the version of the sink's bytes
 
-    def run(self, url: str, resume: Version | None) -> Fetched:
+    def run(self, url: str) -> Fetched:
         """Try until it is done, or until trying again makes no sense."""
-        tries = Tries(self._watch.limits)
+        tries = Tries(self.watch.limits)
         ranged = True
         while True:
             try:
                 with self._crew() as crew:
-                    return self._attempt(crew, url, resume, ranged=ranged)
+                    return self._attempt(crew, url, ranged=ranged)
             except Unranged:
                 ranged = False
             except OriginError as error:
-                self._watch.pause(tries.pause(error))
+                self.watch.pause(tries.pause(error))
 
     @contextmanager
     def _crew(self) -> Iterator[_Crew]:
-        session = self._new_session()
-        with ThreadPoolExecutor(self._connections, thread_name_prefix="fetch") as threads:
+        session = self.new_session()
+        with ThreadPoolExecutor(self.connections, thread_name_prefix="fetch") as threads:
             try:
-                yield _Crew(session, threads, self._watch)
+                yield _Crew(session, threads, self.watch)
             finally:
                 session.stop()
                 threads.shutdown()
                 session.close()
 
-    def _attempt(self, crew: _Crew, url: str, resume: Version | None, *, ranged: bool) -> Fetched:
+    def _attempt(self, crew: _Crew, url: str, *, ranged: bool) -> Fetched:
         answer: Answer = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
         size = _size(answer)
         offer = Fetched(
@@ -217,17 +216,17 @@ class _Fetch:
             answers.name(answer.headers, answer.target.url),
             answers.version(answer.headers, size),
         )
-        self._watch.total = size
-        _check_size(size or 0, self._watch.limits)
+        self.watch.total = size
+        _check_size(size or 0, self.watch.limits)
         if ranged and _gives_ranges(answer) and size is not None and offer.version.validator:
-            return self._in_ranges(crew, answer, offer, resume)
+            return self._in_ranges(crew, answer, offer)
         if answer.status == HTTPStatus.PARTIAL_CONTENT and answers.end(answer.headers) != size:
             raise Unranged("The first part comes without what is needed to ask for the others.")
         return self._in_one_stream(crew, answer, offer)
 
     def _probe(self, session: Session, url: str, *, ranged: bool) -> Answer:
         answer = session.follow(url, {"Range": "bytes=0-"} if ranged else {})
-        self._watch.heard()
+        self.watch.heard()
         if ranged and answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise Unranged("An empty file has no ranges.")
         answer.check_status()
@@ -236,23 +235,27 @@ class _Fetch:
             raise OriginFailed("The origin sends a part of the file that nobody asked for.")
         return answer
 
-    def _in_ranges(self, crew: _Crew, answer: Answer, offer: Fetched, resume: Version | None) -> Fetched:
+    def _begin(self, offer: Fetched, *, resumed: bool) -> None:
+        self.there = offer.version
+        self.sink.begin(offer, resumed=resumed)
+
+    def _in_ranges(self, crew: _Crew, answer: Answer, offer: Fetched) -> Fetched:
         version = offer.version
-        kept = self._sink.spans() if resume is not None and version.continues(resume) else []
-        self._sink.begin(offer, resumed=bool(kept))
-        plan = Plan(version.size or 0, kept, parts=self._connections)
-        self._watch.received = lambda: plan.received
+        kept = self.sink.spans() if self.there is not None and version.continues(self.there) else []
+        self._begin(offer, resumed=bool(kept))
+        plan = Plan(version.size or 0, kept, parts=self.connections)
+        self.watch.received = lambda: plan.received
         work = Parallel(
             plan,
             target=answer.target,
             version=version,
-            sink=self._sink,
+            sink=self.sink,
             session=crew.session,
-            heard=self._watch.heard,
-            chunk=self._chunk,
+            heard=self.watch.heard,
+            chunk=self.chunk,
         )
-        crew.run(*work.jobs(answer, self._connections), until=lambda: plan.complete)
-        self._watch.tick()
+        crew.run(*work.jobs(answer, self.connections), until=lambda: plan.complete)
+        self.watch.tick()
         return offer
 
     def _in_one_stream(self, crew: _Crew, answer: Answer, offer: Fetched) -> Fetched:
@@ -262,18 +265,18 @@ class _Fetch:
 
         def stream() -> None:
             nonlocal received
-            while data := answer.read(self._chunk):
-                _check_size(received + len(data), self._watch.limits)
+            while data := answer.read(self.chunk):
+                _check_size(received + len(data), self.watch.limits)
                 if size is not None and received + len(data) > size:
                     raise OriginFailed("The origin sends more than it has announced.")
-                self._sink.write_at(received, data)
+                self.sink.write_at(received, data)
                 received += len(data)
-                self._watch.heard()
+                self.watch.heard()
             if size not in (None, received):
                 raise OriginFailed("The origin ends before the file does.", transient=True)
 
-        self._watch.received = lambda: received
-        self._sink.begin(offer, resumed=False)
+        self.watch.received = lambda: received
+        self._begin(offer, resumed=False)
         crew.run(stream)
         return Fetched(offer.url, offer.name, answers.version(answer.headers, received))
 

@@ -3,7 +3,9 @@
     fetching → available | failed
 
 A claim is a token in the row that its holder renews every second; one that is not renewed lapses, and the sweep lets
-another worker go on from what is on disk. Cancelling takes the row away from the claim.
+another worker go on from what is on disk. Who finds the partial file unlocked that a holder has signed knows it to be
+dead, and its claim is free at once (`leftovers`). Of a holder on another host with a spool of its own nobody can know
+that: its claim lapses by time, and all is fetched anew here. Cancelling takes the row away from the claim.
 """
 
 import logging
@@ -14,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select, update
 
-from vimeo_api.core import database, fetcher, identifiers, storage
+from vimeo_api.core import database, fetcher, identifiers, leftovers, storage
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.catalog import COLUMNS, Entry, now
 from vimeo_api.core.errors import DigestMismatch, PipelineError, StorageFull, TooLarge
@@ -27,7 +29,7 @@ CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
 RENEW_SECONDS = 1
 REVIVE_SECONDS = 60  # between two calls for a worker
 SLOWEST_DISK = 4 * 1024**2  # bytes per second, for the digest and the fsync at the end
-MAX_ATTEMPTS = 20  # claims; a fetch that kills its worker every time must end
+MAX_ATTEMPTS = 20  # claims in a row that got no further; a fetch that kills its worker every time must end
 
 _log = logging.getLogger(__name__)
 
@@ -45,18 +47,33 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
 
 def run(file_id: int) -> None:
     """Fetch the file of a row, if it still waits for that and nobody else is at it; write down how it ended."""
-    token = identifiers.random_hex()
-    entry = _claim(file_id, token)
-    if entry is None:
+    row = database.row(select(File.surface, File.blob).where(File.id == file_id, File.status == Status.FETCHING))
+    if row is None:
         return
+    token = identifiers.random_hex()
     try:
-        with PartialFile(entry.blob) as partial:
-            _work(entry, token, partial)
+        with PartialFile(row.surface, row.blob) as partial:
+            dead = partial.claim
+            partial.sign(token)  # before we claim, so that no claim of ours can be unknown once we are dead
+            entry = _claim(file_id, token, dead=dead)
+            if entry is not None:
+                _work(entry, token, partial)
+            leftovers.clear(partial)
     except Busy:
-        # Whoever lost the claim has not noticed yet; ours lapses, and the sweep asks again.
         _log.info("fetch of file %d: still being written by another worker", file_id)
-    except StorageFull as error:
-        _fail(entry.id, token, Failure.FULL, str(error))
+        _wait_for_holder(file_id, token)
+    except StorageFull as error:  # no room for the partial file's name
+        if _claim(file_id, token):
+            _fail(file_id, token, Failure.FULL, str(error))
+
+
+def call_again() -> None:
+    """Let the next sweep call for a worker for every fetch that has none.
+
+    Calls that a worker had in its hands when it died are lost, so whoever follows it says this.
+    """
+    waiting = update(File).where(File.status == Status.FETCHING, File.grant.is_(None))
+    database.changed(waiting.values(due_at=now()))
 
 
 def revive(limit: int) -> list[int]:
@@ -100,10 +117,12 @@ def cancel(file_id: int) -> bool:
     return database.changed(cancelled) == 1
 
 
-def _claim(file_id: int, token: str) -> Entry | None:
+def _claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
+    """Take the claim if nobody has it, it has lapsed, or it is the one of a holder that is known to be dead."""
+    free = or_(File.grant.is_(None), File.due_at <= now(), File.grant == dead)
     row = database.row(
         update(File)
-        .where(File.id == file_id, File.status == Status.FETCHING, or_(File.grant.is_(None), File.due_at <= now()))
+        .where(File.id == file_id, File.status == Status.FETCHING, free)
         .values(
             grant=token,
             due_at=now() + timedelta(seconds=CLAIM_SECONDS),
@@ -121,13 +140,16 @@ def _work(entry: Entry, token: str, partial: PartialFile) -> None:
         _fetch(entry, token, partial)
     except PipelineError as error:
         _fail(entry.id, token, _kind(error), str(error))
-    if not _waits(entry.id):
-        partial.discard()
 
 
-def _waits(file_id: int) -> bool:
-    row = database.row(select(File.status).where(File.id == file_id))
-    return row is not None and row.status == Status.FETCHING
+def _wait_for_holder(file_id: int, token: str) -> None:
+    """Claim a fetch whose last worker lost its claim and does not let go of the file; ours lapses and is asked again.
+
+    A worker that is frozen for good does not keep the fetch waiting for ever.
+    """
+    entry = _claim(file_id, token)
+    if entry is not None and entry.attempts > MAX_ATTEMPTS:
+        _fail(file_id, token, Failure.ORIGIN, "Given up: a worker hangs.")
 
 
 def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
@@ -135,7 +157,11 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
     fetched = fetcher.fetch(
         entry.source_url or "",
         partial,
-        limits=Limits(max_bytes=settings.transfer_max_bytes, total=settings.fetch_seconds),
+        limits=Limits(
+            max_bytes=settings.transfer_max_bytes,
+            total=settings.fetch_seconds,
+            idle=settings.fetch_idle_seconds,
+        ),
         allow_private=settings.fetch_allow_private,
         connections=settings.fetch_connections,
         progress=claim.progress,
@@ -148,6 +174,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
             raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
         staging.sync()
         with storage.locked(entry.surface, entry.blob):
+            claim.extend(CLAIM_SECONDS)  # or else another host may have published these bytes already
             storage.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
             landed = storage.publish(staging, entry.surface, entry.blob)
             if not _finish(entry.id, token, name=fetched.name, size=staging.size, landed=landed):
@@ -166,17 +193,20 @@ class _Claim:
 
     def progress(self, received: int, total: int | None) -> None:
         """Write down how far it is, and so that somebody is at it."""
-        if time.monotonic() - self._renewed < RENEW_SECONDS:
+        advanced = self._partial.checkpoint()
+        if not advanced and time.monotonic() - self._renewed < RENEW_SECONDS:
             return
         self._renewed = time.monotonic()
-        self._partial.checkpoint()
         values = {"received": received, "total": total, "due_at": now() + timedelta(seconds=CLAIM_SECONDS)}
+        if advanced:
+            values["attempts"] = 0
         self._lost = database.changed(update(File).where(*_held(self._file_id, self._token)).values(values)) == 0
 
     def extend(self, seconds: float) -> None:
-        """Keep the claim for a while in which nothing comes in."""
+        """Keep the claim for a while in which nothing comes in. Raises Cancelled when it is lost already."""
         due_at = now() + timedelta(seconds=seconds)
-        database.changed(update(File).where(*_held(self._file_id, self._token)).values(due_at=due_at))
+        if not database.changed(update(File).where(*_held(self._file_id, self._token)).values(due_at=due_at)):
+            raise fetcher.Cancelled
 
     def lost(self) -> bool:
         """Return whether the row is no longer ours, because it was cancelled or taken over."""

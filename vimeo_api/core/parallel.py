@@ -149,7 +149,11 @@ class Parallel:
         answer.check_status()
         answers.check_encoding(answer.headers)
         piece = answers.piece(answer.headers)
-        self._compare(answers.version(answer.headers, piece.size))
+        version = answers.version(answer.headers, piece.size)
+        self._compare(version)
+        if version.validator not in {self._version.etag, self._version.modified} - {None}:
+            # RFC 9110, 15.3.7: a part says so. Of one that does not, nobody knows whether If-Range was looked at.
+            raise Unranged(f"{self._target.host} does not say which version of the file a part belongs to.")
         if piece.start != asked[0] or piece.end > asked[1]:
             raise Changed(f"{self._target.host} sends another part of the file than it was asked for.")
 

@@ -95,16 +95,14 @@ def draft(entry: Entry) -> Iterator[tuple[Path, int] | None]:
     path = settings.store_dir / DRAFTS / f"{entry.surface}-{entry.blob}"
     with storage.full_disk_is_said():
         storage.make_folder(path.parent)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = storage.open_alone(path)
+    if descriptor is None:
+        yield None
+        return
     try:
-        if not storage.lock_named(descriptor, path):
-            yield None
-            return
-        try:
-            yield path, descriptor
-        finally:
-            path.unlink(missing_ok=True)
+        yield path, descriptor
     finally:
+        path.unlink(missing_ok=True)
         os.close(descriptor)
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import and_, func, or_, select
 from vimeo_api.core import catalog, database, placing, storage
 from vimeo_api.core.catalog import COLUMNS, Entry, now
 from vimeo_api.core.models import File, Status
+from vimeo_api.core.partial import PREFIX
 from vimeo_api.extensions import settings
 
 AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
@@ -68,8 +69,8 @@ def mend(found: Iterable[Finding]) -> tuple[int, int]:
 
 def _leftovers(age: float) -> Iterator[Finding]:
     for path in list(settings.spool_dir.iterdir()):
-        blob = path.name.removeprefix("fetch-").partition(".")[0]
-        if _old(path, age) and not (path.name.startswith("fetch-") and _is_fetched(blob)):
+        blob = path.name.partition(".")[0].rpartition("-")[2]
+        if _old(path, age) and not (path.name.startswith(PREFIX) and _is_fetched(blob)):
             yield Finding("leftover", f"spool/{path.name}", _removal(path))
 
 

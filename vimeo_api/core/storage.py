@@ -145,22 +145,26 @@ def locked(surface: str, blob: str) -> Iterator[None]:
         yield
 
 
-def lock_named(descriptor: int, path: Path) -> bool:
-    """Lock an open file if nobody else has, and the name still is that file's; return whether so, flock(2).
+def open_alone(path: Path, mode: int = 0o600) -> int | None:
+    """Open and lock a file, made if need be; return its descriptor, or None while somebody else has it, flock(2).
 
-    Between our opening a name and locking what it named, its last holder may have published or removed it.
+    Raises StorageFull.
     """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return _names(path, descriptor)
-
-
-def _names(path: Path, descriptor: int) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
-    return False
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        with full_disk_is_said():
+            descriptor = os.open(path, flags, mode)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between our opening and our locking, its last holder may have removed or published it.
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
 
 
 def publish(staging: Staging, surface: str, blob: str) -> bool:

@@ -1,0 +1,199 @@
+"""Workers that die in mid-fetch: their claims are free at once, their attempts are counted, their leftovers go."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Never
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from tests.origin import Origin, Page, noise, serving
+from vimeo_api.core import catalog, database, fetching, leftovers, partial, storage
+from vimeo_api.core.catalog import Entry, NewFile, now
+from vimeo_api.core.fetching import MAX_ATTEMPTS
+from vimeo_api.core.models import File, Status
+from vimeo_api.core.partial import PartialFile
+from vimeo_api.extensions import settings
+
+pytestmark = pytest.mark.usefixtures("app")
+BLOB = "ab1"
+CONTENT = noise(3_000_000)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it but the kernel's closing of files."""
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with serving() as origin:
+        yield origin
+
+
+@pytest.fixture
+def fetch(app: Flask, origin: Origin) -> Entry:
+    """A fetch that waits for a worker."""
+    url = origin.serve("/a.txt", Page(CONTENT))
+    catalog.add(NewFile("transfer", "1", blob=BLOB, name="a.txt", size=0, source_url=url))
+    return entry()
+
+
+def entry() -> Entry:
+    found = catalog.find("transfer", "1")
+    assert found
+    return found
+
+
+def set_row(**values: Any) -> None:
+    database.changed(update(File).where(File.id == entry().id).values(values))
+
+
+def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fetch: Entry) -> None:
+    """Let a worker die right before it does something."""
+
+    def die(*_: object, **__: object) -> Never:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(owner, name, die)
+        fetching.run(fetch.id)
+
+
+def swept() -> list[int]:
+    leftovers.settle()
+    return fetching.revive(10)
+
+
+def spool() -> list[Path]:
+    return list(settings.spool_dir.iterdir())
+
+
+def published() -> bool:
+    return storage.path("transfer", BLOB).exists()
+
+
+MOMENTS = [
+    (PartialFile, "sign"),
+    (fetching, "_claim"),
+    (fetching, "_fetch"),
+    (PartialFile, "begin"),
+    (storage.Staging, "sync"),
+    (storage, "publish"),
+    (fetching, "_finish"),
+    (leftovers, "clear"),
+    (PartialFile, "discard"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), MOMENTS, ids=[name for _, name in MOMENTS])
+def test_whoever_dies_is_followed_at_once(fetch: Entry, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    killed_at(monkeypatch, owner, name, fetch)
+    fetching.call_again()  # as every worker does that starts
+    if entry().status == Status.FETCHING:
+        assert swept() == [fetch.id]
+        fetching.run(fetch.id)
+    leftovers.settle()
+    assert (entry().status, storage.path("transfer", BLOB).read_bytes()) == (Status.AVAILABLE, CONTENT)
+    assert spool() == []
+
+
+@pytest.mark.parametrize("name", ["_fetch", "_finish"])
+def test_cancelling_what_a_dead_worker_left_leaves_nothing(
+    fetch: Entry, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    killed_at(monkeypatch, fetching, name, fetch)
+    assert spool()
+    assert published() == (name == "_finish")
+    assert fetching.cancel(fetch.id)
+    leftovers.settle()
+    assert (spool(), published()) == ([], False)
+
+
+def test_a_claim_is_free_for_who_knows_that_its_holder_is_dead(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_at(monkeypatch, fetching, "_fetch", fetch)
+    fetching.run(fetch.id)  # by a message that came again, before any sweep
+    assert entry().status == Status.AVAILABLE
+
+
+def test_a_claim_stands_while_its_holder_lives(fetch: Entry) -> None:
+    with PartialFile("transfer", BLOB) as held:
+        held.sign("one")
+        set_row(grant="one", due_at=now() + timedelta(seconds=20))
+        assert swept() == []
+    assert swept() == [fetch.id]
+
+
+def test_a_claim_from_another_host_stands_until_it_lapses(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_at(monkeypatch, fetching, "_fetch", fetch)
+    set_row(grant="another", due_at=now() + timedelta(seconds=20))
+    assert swept() == []
+    fetching.run(fetch.id)
+    assert (entry().status, entry().grant) == (Status.FETCHING, "another")
+    set_row(due_at=now())
+    assert swept() == [fetch.id]
+
+
+def test_who_lost_its_claim_publishes_nothing(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed = []
+
+    def lose(staging: storage.Staging) -> None:
+        set_row(grant="another")
+
+    monkeypatch.setattr(storage.Staging, "sync", lose)
+    monkeypatch.setattr(storage, "remove", lambda *_: removed.append(1))
+    fetching.run(fetch.id)
+    assert (entry().status, entry().grant) == (Status.FETCHING, "another")
+    assert not removed  # it may be the other's
+    assert not published()
+
+
+def test_a_fetch_that_kills_its_worker_every_time_ends(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(MAX_ATTEMPTS):
+        killed_at(monkeypatch, PartialFile, "begin", fetch)
+        assert swept() == [fetch.id]
+    fetching.run(fetch.id)
+    assert (entry().status, entry().error) == (Status.FAILED, f"Given up after {MAX_ATTEMPTS} attempts.")
+    assert spool() == []
+
+
+def test_attempts_that_got_further_do_not_count(fetch: Entry, monkeypatch: pytest.MonkeyPatch, origin: Origin) -> None:
+    monkeypatch.setattr(partial, "FIRST_CHECKPOINT_SECONDS", 0)
+    origin.pages["/a.txt"].throttle = 300_000
+    advance = PartialFile.checkpoint
+
+    def die_after_it(left: PartialFile) -> bool:
+        if any(advanced):
+            raise Killed
+        advanced.append(advance(left))
+        return advanced[-1]
+
+    monkeypatch.setattr(PartialFile, "checkpoint", die_after_it)
+    for _ in range(3):
+        set_row(attempts=MAX_ATTEMPTS - 1)
+        advanced: list[bool] = []
+        with pytest.raises(Killed):
+            fetching.run(fetch.id)
+        assert entry().attempts == 0
+    assert entry().received > 0
+
+
+def test_a_worker_that_is_frozen_does_not_keep_a_fetch_for_ever(fetch: Entry) -> None:
+    set_row(attempts=MAX_ATTEMPTS)
+    with PartialFile("transfer", BLOB) as frozen:
+        frozen.sign("one")
+        fetching.run(fetch.id)
+        assert (entry().status, entry().error) == (Status.FAILED, "Given up: a worker hangs.")
+    leftovers.settle()
+    assert spool() == []
+
+
+def test_a_disk_without_room_for_a_name_is_full(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Never:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "open", full)
+    fetching.run(fetch.id)
+    assert (entry().status, entry().failure) == (Status.FAILED, "full")

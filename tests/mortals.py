@@ -1,0 +1,107 @@
+"""Workers that are killed over and over: `python -m tests.mortals SEED DEATHS`, in a service's environment.
+
+Each is a fork of this process, which has imported everything, so that the next one works after a tenth of the time that
+a start takes; what it runs is the service's own command, as JSON in COMMAND. It dies by SIGKILL at a moment that the
+seed chooses: some time after its first claim, or right before or after something of `MOMENTS`, whichever comes first.
+Each death is a line on stdout.
+"""
+
+import ctypes
+import json
+import os
+import random
+import runpy
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import celery.bin.celery
+import celery.concurrency.thread
+import celery.worker.consumer
+import celery.worker.control
+import celery.worker.strategy
+import kombu.transport.redis
+import kombu.transport.sqlalchemy
+import psycopg
+
+import vimeo_api.cli
+from vimeo_api.core import fetching, storage
+from vimeo_api.core.origins import Session
+from vimeo_api.core.partial import PartialFile
+from vimeo_api.core.storage import Staging
+
+IMPORTED = (celery, kombu, psycopg, vimeo_api)
+LONGEST_LIFE = 2  # times what passed from the fork to the first claim, so that it suits slow machines, too
+MOMENTS: list[tuple[Any, str]] = [
+    (fetching, "_claim"),
+    (fetching, "_finish"),
+    (fetching, "_fail"),
+    (Session, "get"),
+    (PartialFile, "sign"),
+    (PartialFile, "begin"),
+    (PartialFile, "write_at"),
+    (PartialFile, "checkpoint"),
+    (PartialFile, "discard"),
+    (Staging, "digest"),
+    (Staging, "sync"),
+    (storage, "publish"),
+    (storage, "remove"),
+    (os, "ftruncate"),
+    (os, "fdatasync"),
+    (os, "replace"),
+    (os, "unlink"),
+]
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
+
+
+def main(seed: str, deaths: int, command: list[str]) -> None:
+    """Let so many workers die, one after the other."""
+    for number in range(deaths):
+        pid = os.fork()
+        if pid == 0:
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+            _doom(random.Random(f"{seed} {number}"))
+            sys.argv = command[1:]
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        _, status = os.waitpid(pid, 0)
+        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+            raise SystemExit(f"worker {number} ended by itself: {status}")
+        print(f"worker {number} is dead", flush=True)  # noqa: T201 -- the test reads it
+
+
+def _doom(chance: random.Random) -> None:
+    born, life = time.monotonic(), chance.uniform(0, LONGEST_LIFE)
+    _wrap(fetching, "_claim", after=lambda: threading.Timer(life * (time.monotonic() - born), _die).start())
+    if chance.random() < 0.7:  # the others die of age
+        owner, name = chance.choice(MOMENTS)
+        spared = iter(range(chance.choice([0, 0, 0, 1, 2, 5, 20])))
+
+        def strike() -> None:
+            if next(spared, None) is None:
+                _die()
+
+        _wrap(owner, name, **{chance.choice(["before", "after"]): strike})
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wrap(owner: Any, name: str, *, before: Callable[[], object] = bool, after: Callable[[], object] = bool) -> None:
+    wrapped = getattr(owner, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        before()
+        answer = wrapped(*args, **kwargs)
+        after()
+        return answer
+
+    setattr(owner, name, call)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), json.loads(os.environ["COMMAND"]))

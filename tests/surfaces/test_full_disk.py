@@ -1,0 +1,95 @@
+"""Fetches into a full disk: a small tmpfs that only the service sees, for spool and store."""
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.fetches import OPEN, Fetch, ask, begin
+from tests.origin import Page, noise, serving
+from tests.services import Service, await_, running
+
+MIB = 1024**2
+SIZE = 64 * MIB  # of the disk
+LEFT = 4 * MIB
+CONTENT = noise(2 * LEFT)
+MOUNT = (
+    'set -e; mount -t tmpfs -o size=$0,mode=0777 tmpfs "$1"; mkdir -m 0777 "$1/incoming" "$1/store"; shift; exec "$@"'
+)
+
+
+@dataclass(frozen=True)
+class Cramped:
+    """A service, and its disk as it sees it."""
+
+    service: Service
+    disk: Path
+
+    def left_behind(self) -> set[Path]:
+        seen = replace(self.service, data=self.disk)
+        return seen.stored() | seen.spooled()
+
+    def fill(self) -> Path:
+        """Leave LEFT bytes of the disk, and return what can be removed again."""
+        ballast, state = self.disk / "ballast", os.statvfs(self.disk)
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - LEFT)
+        return ballast
+
+
+@pytest.fixture(scope="module", params=["embedded", "production"])
+def cramped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cramped]:
+    """The real service on a disk that is mounted for it alone, and gone with it."""
+    folder = tmp_path_factory.mktemp("cramped")
+    disk, data = folder / "disk", folder / "data"
+    disk.mkdir()
+    data.mkdir()
+    for name in ("incoming", "store"):
+        (data / name).symlink_to(disk / name)
+    # Who is not root may mount in a user namespace of its own, mount_namespaces(7).
+    who = [] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"]
+    prefix = ["unshare", *who, "--mount", "sh", "-c", MOUNT, str(SIZE), str(disk)]
+    with running(request.param, data, prefix=prefix, **OPEN) as service:
+        yield Cramped(service, Path(f"/proc/{service.process.pid}/root/{disk}"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [Page(CONTENT), Page(CONTENT, ranges="no"), Page(CONTENT, ranges="no", framing="chunked")],
+    ids=["ranges", "one stream", "not announced"],
+)
+def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, page: Page) -> None:
+    before = cramped.left_behind()
+    gate = threading.Event()
+    page.gate = None if page.framing == "chunked" else gate  # what is announced is refused before its first byte
+    with serving() as origin:
+        url = origin.serve("/big", page)
+        ballast = cramped.fill()
+        fetch = begin(cramped.service, url)
+        status = fetch.ended()
+        assert (status["state"], status["failure"], status["error"]) == ("failed", "full", "No space left on device")
+        answer = fetch.download()
+        assert (answer.status_code, answer.json()) == (507, {"error": "No space left on device"})
+        await_(lambda: cramped.left_behind() == before)
+
+        ballast.unlink()
+        gate.set()
+        again = begin(cramped.service, url)
+        assert again.ended()["state"] == "available"
+        assert again.download().content == CONTENT
+        await_(lambda: len(cramped.left_behind() - before) == 1)
+
+
+def test_who_waits_is_told_that_the_disk_is_full(cramped: Cramped) -> None:
+    with serving() as origin:
+        ballast = cramped.fill()
+        answer = ask(cramped.service, origin.serve("/big", Page(CONTENT)))
+        if answer.status_code == 202:
+            fetch = Fetch(cramped.service, **answer.json())
+            fetch.ended()
+            answer = fetch.download()
+        assert (answer.status_code, answer.json()) == (507, {"error": "No space left on device"})
+        ballast.unlink()

@@ -1,0 +1,54 @@
+"""What workers that were killed in mid-fetch leave in the spool of this host, found and settled by every sweep.
+
+A partial file that nobody has locked belongs to a worker that is dead, or to nobody. If its claim still stands in the
+row, the fetch is due at once, however long the claim would have lasted. If the fetch is over, file and notes go, and of
+one that failed also what was published just before. The spools of other hosts are not seen from here: claims from
+there lapse by time, and their leftovers wait for a sweep there.
+"""
+
+from contextlib import suppress
+
+from sqlalchemy import select, update
+
+from vimeo_api.core import database, partial, storage
+from vimeo_api.core.catalog import now
+from vimeo_api.core.models import File, Status
+from vimeo_api.core.partial import Busy, PartialFile
+
+
+def settle() -> None:
+    """Settle every partial file whose worker is dead. Safe to run twice, and beside workers that live."""
+    for surface, blob in partial.left():
+        row = _row(surface, blob)
+        if row is not None and row.status == Status.FETCHING and row.grant is None:
+            continue  # the next worker may be opening it just now
+        with suppress(Busy), PartialFile(surface, blob) as left:
+            if not clear(left):
+                _free(left)
+
+
+def clear(left: PartialFile) -> bool:
+    """Remove a partial file that we have locked, unless its fetch still goes on; return whether it is over."""
+    row = _row(left.surface, left.blob)
+    if row is not None and row.status == Status.FETCHING:
+        return False
+    if row is None or row.status == Status.FAILED:
+        with storage.locked(left.surface, left.blob):
+            storage.remove(left.surface, left.blob)  # published, and then its worker died or was told to stop
+    left.discard()
+    return True
+
+
+def _free(left: PartialFile) -> None:
+    freed = update(File).where(
+        File.surface == left.surface,
+        File.blob == left.blob,
+        File.status == Status.FETCHING,
+        File.grant == left.claim,
+        File.grant.is_not(None),
+    )
+    database.changed(freed.values(due_at=now()))
+
+
+def _row(surface: str, blob: str) -> database.AnyRow | None:
+    return database.row(select(File.status, File.grant).where(File.surface == surface, File.blob == blob))
