@@ -41,7 +41,8 @@ def _uploads(course: Course, taking_part: Iterable[tuple[str, Server, Upload | N
             continue
         turn = partial(load.send, server.origin, upload, course.place.large)
         after = partial(_check, server, course.plan.large)
-        contestants.append(Contestant(who, server.roots, turn, upload.includes, after=after))
+        before = partial(course.place.warm, 2 * course.plan.large)
+        contestants.append(Contestant(who, server.roots, turn, upload.includes, before=before, after=after))
     return contestants
 
 

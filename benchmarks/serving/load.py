@@ -136,7 +136,11 @@ def _curls(commands: Sequence[Sequence[str]], size: int) -> Sample:
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for command in commands
     ]
-    said = [process.communicate() for process in processes]
+    try:
+        said = [process.communicate() for process in processes]
+    finally:  # for those that an interruption has left
+        for process in processes:
+            process.kill()
     seconds = time.perf_counter() - begin
     for process, (moved, error) in zip(processes, said, strict=True):
         if process.returncode or int(moved) < size:

@@ -30,7 +30,8 @@ MAX_LINKS = 60_000  # of one file; ext4 allows 65,000
 SETTLE_SECONDS = 120
 # One-time files are removed soon after their download, so that this work is seen in their own turn.
 SETTINGS = {"PROFILE": "production", "GRACE_SECONDS": "1", "FETCH_URLS": "0"}
-SETTLED = "SELECT count(*) FROM files WHERE status = 'leased' OR status = 'gone' AND purged_at IS NULL"
+# What is to be done has a moment, and those have an index.
+UNSETTLED = "SELECT count(*) FROM files WHERE due_at IS NOT NULL AND status IN ('leased', 'gone')"
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,8 @@ class Service:
     def settle(self) -> None:
         """Wait until every download that has ended is confirmed, and its bytes are removed."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        while (left := int(self.query(SETTLED))) and time.monotonic() < deadline:
-            time.sleep(0.25)
+        while (left := int(self.query(UNSETTLED))) and time.monotonic() < deadline:
+            time.sleep(0.5)
         if left:
             raise ValueError(f"{left} downloads are not settled after {SETTLE_SECONDS} s")
 
