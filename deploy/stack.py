@@ -5,6 +5,7 @@ the paths of a host in them are moved below DATA_DIR, and nginx listens on PORT.
 becomes `www-data`, for PostgreSQL refuses root, and keeps the right to reach folders that only root may enter.
 """
 
+import ctypes
 import hashlib
 import http.client
 import os
@@ -30,6 +31,8 @@ from vimeo_api import config  # noqa: E402 -- a script: the checkout is not inst
 MULTIPART_OVERHEAD = 1024**2  # bytes, as the site file has it
 SERVICE_USER = "www-data"
 START_SECONDS = 60
+ORPHAN_SECONDS = 0.5  # between two looks for processes whose own part has died
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 MAX_SOCKET_FOLDER = 80  # characters; unix(7) gives a socket's path 108 bytes, file name included
 CONFIGS = {
     "nginx/nginx.conf": "/etc/nginx/nginx.conf",
@@ -64,6 +67,7 @@ class Layout:
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
             "/run/redis-broker": f"{self.run}/redis-broker",
             "/run/redis-cache": f"{self.run}/redis-cache",
+            "/run/vimeo_api-nginx": str(self.run / "nginx"),
             "/run/vimeo_api": str(self.run),
             "/var/log/vimeo_api": str(self.data / "log"),
             "/var/lib/vimeo_api/store": str(self.settings.store_dir),
@@ -126,6 +130,8 @@ def run(layout: Layout) -> int:
     # From here on a signal ends the stack in good order, wherever it has got to.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
+    # Processes whose part was killed become children of ours, as on a host they stay in the unit's cgroup.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     supervisord = subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "--", f"{sys.prefix}/bin/supervisord", "-c", _supervisor_config(layout)],
         env=environ,
@@ -134,7 +140,9 @@ def run(layout: Layout) -> int:
     try:
         _start_parts(layout, environ, supervisord)
         print(f"vimeo_api stack is ready on http://{layout.bind}:{layout.port} (all in {layout.data})", flush=True)
-        supervisord.wait()
+        while supervisord.poll() is None:
+            _end_orphans(supervisord)
+            time.sleep(ORPHAN_SECONDS)  # the kernel does not tell of an adoption
         raise StackError(f"supervisord ended by itself; see {layout.data}/log")
     except KeyboardInterrupt:
         return 0
@@ -143,6 +151,15 @@ def run(layout: Layout) -> int:
             signal.signal(number, signal.SIG_IGN)
         supervisord.terminate()
         supervisord.wait()
+        _end_orphans(supervisord)
+
+
+def _end_orphans(supervisord: "subprocess.Popen[bytes]") -> None:
+    """Kill what a part that died has left behind: nginx's workers would hold its port against the next one."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    for pid in {int(child) for child in children} - {supervisord.pid}:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _end(_number: int, _frame: object) -> None:
@@ -173,7 +190,7 @@ def _check_programs(path: str) -> None:
 
 
 def _write_configs(layout: Layout) -> None:
-    for folder in (layout.run, *(layout.run / name for name in ("redis-broker", "redis-cache"))):
+    for folder in (layout.run, *(layout.run / name for name in ("redis-broker", "redis-cache", "nginx"))):
         folder.mkdir(mode=0o700, exist_ok=True)
     folders = [layout.data / name for name in ("log", "redis", "journal")]
     for folder in (*folders, layout.settings.store_dir, layout.settings.spool_dir):
