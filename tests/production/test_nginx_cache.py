@@ -35,7 +35,7 @@ def get(url: str, **headers: str) -> requests.Response:
 
 def kept(service: Service) -> bytes:
     """Return all that nginx keeps on disk."""
-    folders = [service.data / "run" / name for name in ("answers", "refusals", "once")]
+    folders = [service.data / "run/nginx" / name for name in ("answers", "refusals", "once")]
     paths = [Path(at) / name for folder in folders for at, _, names in os.walk(folder) for name in names]
     return b"\n".join(path.read_bytes() for path in paths)
 
