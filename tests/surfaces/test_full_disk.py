@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.services import Service, await_, running
 MIB = 1024**2
 SIZE = 64 * MIB  # of the disk
 LEFT = 4 * MIB
+PAGE = os.sysconf("SC_PAGE_SIZE")
 CONTENT = noise(2 * LEFT)
 MOUNT = (
     'set -e; mount -t tmpfs -o size=$0,mode=0777 tmpfs "$1"; mkdir -m 0777 "$1/incoming" "$1/store"; shift; exec "$@"'
@@ -32,12 +34,16 @@ class Cramped:
         seen = replace(self.service, data=self.disk)
         return seen.stored() | seen.spooled()
 
-    def fill(self) -> Path:
-        """Leave LEFT bytes of the disk, and return what can be removed again."""
+    @contextmanager
+    def filled(self, left: int) -> Iterator[None]:
+        """Leave so many bytes of the disk for the length of the block."""
         ballast, state = self.disk / "ballast", os.statvfs(self.disk)
         with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - LEFT)
-        return ballast
+            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - left)
+        try:
+            yield
+        finally:
+            ballast.unlink()
 
 
 @pytest.fixture(scope="module", params=["embedded", "production"])
@@ -57,25 +63,32 @@ def cramped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize(
-    "page",
-    [Page(CONTENT), Page(CONTENT, ranges="no"), Page(CONTENT, ranges="no", framing="chunked")],
-    ids=["ranges", "one stream", "not announced"],
+    ("page", "left"),
+    [
+        (Page(CONTENT), LEFT),
+        (Page(CONTENT, ranges="no"), LEFT),
+        (Page(CONTENT), PAGE),
+        (Page(CONTENT, ranges="no", framing="chunked"), LEFT),
+    ],
+    ids=["ranges", "one stream", "hardly a byte left", "not announced"],
 )
-def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, page: Page) -> None:
+def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, page: Page, left: int) -> None:
     before = cramped.left_behind()
     gate = threading.Event()
     page.gate = None if page.framing == "chunked" else gate  # what is announced is refused before its first byte
     with serving() as origin:
         url = origin.serve("/big", page)
-        ballast = cramped.fill()
-        fetch = begin(cramped.service, url)
-        status = fetch.ended()
-        assert (status["state"], status["failure"], status["error"]) == ("failed", "full", "No space left on device")
-        answer = fetch.download()
-        assert (answer.status_code, answer.json()) == (507, {"error": "No space left on device"})
-        await_(lambda: cramped.left_behind() == before)
-
-        ballast.unlink()
+        with cramped.filled(left):
+            fetch = begin(cramped.service, url)
+            status = fetch.ended()
+            assert (status["state"], status["failure"], status["error"]) == (
+                "failed",
+                "full",
+                "No space left on device",
+            )
+            answer = fetch.download()
+            assert (answer.status_code, answer.json()) == (507, {"error": "No space left on device"})
+            await_(lambda: cramped.left_behind() == before)
         gate.set()
         again = begin(cramped.service, url)
         assert again.ended()["state"] == "available"
@@ -84,12 +97,10 @@ def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, pag
 
 
 def test_who_waits_is_told_that_the_disk_is_full(cramped: Cramped) -> None:
-    with serving() as origin:
-        ballast = cramped.fill()
+    with serving() as origin, cramped.filled(LEFT):
         answer = ask(cramped.service, origin.serve("/big", Page(CONTENT)))
         if answer.status_code == 202:
             fetch = Fetch(cramped.service, **answer.json())
             fetch.ended()
             answer = fetch.download()
         assert (answer.status_code, answer.json()) == (507, {"error": "No space left on device"})
-        ballast.unlink()
