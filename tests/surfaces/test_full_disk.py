@@ -31,7 +31,7 @@ class Cramped:
     disk: Path
 
     def left_behind(self) -> set[Path]:
-        seen = replace(self.service, data=self.disk)
+        seen = replace(self.service, data=self.disk, spool=self.disk / "incoming")
         return seen.stored() | seen.spooled()
 
     @contextmanager
@@ -58,7 +58,7 @@ def cramped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     # Who is not root may mount in a user namespace of its own, mount_namespaces(7).
     who = [] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"]
     prefix = ["unshare", *who, "--mount", "sh", "-c", MOUNT, str(SIZE), str(disk)]
-    with running(request.param, data, prefix=prefix, **OPEN) as service:
+    with running(request.param, data, prefix=prefix, **OPEN, KEEP_FREE="0") as service:
         yield Cramped(service, Path(f"/proc/{service.process.pid}/root/{disk}"))
 
 

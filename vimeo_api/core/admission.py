@@ -8,6 +8,7 @@ profile a request reserves by itself. KEEP_FREE bytes are left alone, so that da
 and files deleted when no more are taken.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -29,7 +30,7 @@ _FOLDER = ".reserved"
 def check_room(size: int = 0) -> None:
     """Raise StorageFull unless so many bytes can be written to the spool and enough is left."""
     if _free() - size < settings.keep_free:
-        raise StorageFull("The disk is full.")
+        raise StorageFull(os.strerror(errno.ENOSPC))
 
 
 def reserve(name: str, length: int) -> None:
