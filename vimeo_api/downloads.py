@@ -59,8 +59,8 @@ def open_download(
 
 def _present(policy: Policy, key: str, grant: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
-    if entry is not None and policy.one_time and entry.status == Status.LEASED:
-        # The download may have ended a moment ago: what was written down about it is older than this request.
+    if entry is not None and policy.one_time and entry.answers and entry.status in {Status.LEASED, Status.AVAILABLE}:
+        # A download may have ended a moment ago: what was written down about it is older than this request.
         deliveries.endings.wait(entry.id)
         deliveries.catch_up()
         entry = catalog.find(policy.surface, key)

@@ -124,7 +124,7 @@ def test_a_hot_refusal_is_kept_for_a_moment_and_stays_the_same(stack: Service, p
     with stopped(stack, "web"):
         # Kept a second ago at most, or asked for anew, which cannot be answered now.
         await_(lambda: get(url).status_code == 503)
-    assert same(get(url))
+    await_(lambda: same(get(url)))
 
 
 def test_one_time_files_and_credentials_never_enter(stack: Service) -> None:

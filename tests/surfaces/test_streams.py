@@ -135,7 +135,7 @@ def test_a_short_body_leaves_nothing(service: Service) -> None:
         client.shutdown(socket.SHUT_WR)
         answer = client.makefile("rb").read()
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
-    assert service.stored() == before
+    assert service.stored() <= before  # others' files may be removed meanwhile
     await_(lambda: not service.spooled())
 
 
@@ -163,7 +163,7 @@ def test_deleting_frees_the_disk_at_once(service: Service) -> None:
     key = create(service, b"x")
     assert len(service.stored() - before) == 1
     requests.delete(url(service, key), timeout=60)
-    assert service.stored() == before
+    assert service.stored() <= before  # others' files may be removed meanwhile
 
 
 def test_one_of_many_deletes_wins(service: Service) -> None:

@@ -112,7 +112,7 @@ def test_an_upload_of_nonsense_is_refused(service: Service) -> None:
         assert (answer.status_code, list(answer.json())) == (400, ["error"])
     assert requests.get(f"{service.url}/uploadFile", timeout=60).status_code == 405
     assert get(service, "").status_code == 400
-    assert service.stored() == before
+    assert service.stored() <= before  # others' files may be removed meanwhile
 
 
 def test_ids_outlive_a_restart_and_a_new_key(tmp_path: Path) -> None:

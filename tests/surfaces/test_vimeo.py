@@ -280,7 +280,7 @@ def test_it_takes_files_up_to_its_limit(service: Service) -> None:
     for size in (16 * MIB + 1, 17 * MIB, 40 * MIB):
         answer = requests.put(service.vimeo, files={"file": ("big.bin", bytes(size))}, timeout=60)
         refused(answer, 413, "Request Entity too Large")
-    assert service.stored() == before
+    assert service.stored() <= before  # others' files may be removed meanwhile
     await_(lambda: not service.spooled())
 
 
@@ -355,7 +355,7 @@ def test_it_refuses_a_broken_body_and_keeps_nothing_of_it(service: Service, kind
     content_type, body = BROKEN[kind]
     headers = {"Content-Type": content_type} if content_type else {}
     refused(requests.put(service.vimeo, data=body, headers=headers, timeout=60), 400, "Bad Request")
-    assert service.stored() == before
+    assert service.stored() <= before  # others' files may be removed meanwhile
     await_(lambda: not service.spooled())
 
 
@@ -372,7 +372,7 @@ def test_it_throws_a_short_body_away(service: Service, *, chunked: bool) -> None
         answer = client.makefile("rb").read()
     # nginx hangs up on a client that stops in the middle, the embedded server still answers.
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
-    assert service.stored() == before
+    assert service.stored() <= before  # others' files may be removed meanwhile
     await_(lambda: not service.spooled())
 
 

@@ -51,6 +51,7 @@ class Entry:
     landed: bool
     place_due_at: datetime | None
     grant: str | None
+    answers: int
     expires_at: datetime | None
     delivered_at: datetime | None
     purged_at: datetime | None

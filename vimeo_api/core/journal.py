@@ -9,6 +9,7 @@ that are at least a rotation old. Source: nginx, ngx_http_log_module.
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], No
             complete = [line for line in lines if line.endswith(b"\n")]
             handle(list(_parsed(complete)))
             offset += sum(map(len, complete))
+            os.fdatasync(file.fileno())  # or a power cut could leave a journal that ends before the offset
             _save(name, offset, known=known)
             known = True
             if len(complete) < len(lines):

@@ -81,13 +81,12 @@ def _drafts(age: float) -> Iterator[Finding]:
 
 
 def _folders(root: Path) -> list[Path]:
-    surfaces = [folder for folder in root.iterdir() if folder.name != placing.DRAFTS] if root.exists() else []
-    return [folder for surface in surfaces for folder in surface.iterdir() if folder.is_dir()]
+    return [folder for folder in root.glob("*/*") if folder.is_dir() and folder.parent.name != placing.DRAFTS]
 
 
 def _orphans(folder: Path, age: float) -> Iterator[Finding]:
     surface, root = folder.parent.name, folder.parents[1].name
-    blobs = [path.name for path in folder.iterdir() if _old(path, age)]
+    blobs = [path.name for path in folder.glob("*") if _old(path, age)]  # none if it vanishes meanwhile
     for blob in sorted(set(blobs) - _known(surface, blobs)):
         yield Finding("orphan", f"{root}/{storage.relative(surface, blob)}", _orphan_removal(folder / blob))
 
