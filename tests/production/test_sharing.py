@@ -47,6 +47,7 @@ def as_user_of(pid: int) -> list[str]:
 def second_front(stack: Service, folder: Path) -> Iterator[str]:
     """Run another nginx and uWSGI on the folder, the database and the Redis of a stack."""
     port, run = free_port(), str(stack.data / "run")
+    (folder / "nginx").mkdir()
     configs = shutil.copytree(stack.data / "etc", folder / "etc")
     for path in configs.rglob("*.*"):
         if path.is_file():
