@@ -36,7 +36,7 @@ def files_below(folder: Path) -> list[Path]:
 def settled(service: Service, store: Path, number: int) -> bool:
     """Return whether so many files lie in the store, and nothing anywhere else."""
     drafts = files_below(store / ".placing")
-    return not drafts and not files_below(service.data / "incoming") and len(files_below(store)) == number
+    return not drafts and not files_below(service.data / "incoming" / "landing") and len(files_below(store)) == number
 
 
 def test_a_file_is_readable_before_while_and_after_it_is_placed(apart: tuple[Service, Path]) -> None:
@@ -84,7 +84,7 @@ def test_a_file_is_readable_before_while_and_after_it_is_placed(apart: tuple[Ser
 
 def test_no_kill_loses_a_file_or_leaves_one_behind(apart: tuple[Service, Path]) -> None:
     service, store = apart
-    await_(lambda: not files_below(service.data / "incoming"), 60)
+    await_(lambda: not files_below(service.data / "incoming" / "landing"), 60)
     before = len(files_below(store))
     contents = {}
     for number in range(10):
