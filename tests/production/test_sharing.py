@@ -43,6 +43,11 @@ def as_user_of(pid: int) -> list[str]:
     return ["setpriv", "--reuid", str(owner), "--regid", str(owner), "--clear-groups", *rights, "--"]
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def second_front(stack: Service, folder: Path) -> Iterator[str]:
     """Run another nginx and uWSGI on the folder, the database and the Redis of a stack."""
@@ -62,6 +67,7 @@ def second_front(stack: Service, folder: Path) -> Iterator[str]:
     started = [subprocess.Popen([*prefix, *command], env=environ, stderr=subprocess.DEVNULL) for command in commands]
     try:
         await_((folder / "uwsgi.sock").exists, 60)
+        await_(lambda: listens(port), 60)
         yield f"http://127.0.0.1:{port}"
     finally:
         for process in reversed(started):
