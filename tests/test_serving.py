@@ -24,9 +24,17 @@ from benchmarks.serving.results import Record, Result
 from benchmarks.serving.server import OURS, Upload
 from benchmarks.serving.service import ONCE, STREAMS, Rows
 from benchmarks.serving.service import Service as Measured
+from tests import services
 from tests.services import Service, await_
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A stack of our own, for what others store would be counted too."""
+    with services.running("production", tmp_path_factory.mktemp("serving") / "data") as service:
+        yield service
 
 
 @pytest.fixture
