@@ -47,9 +47,9 @@ class Plan:
 FULL = Plan(
     name="copying",
     size=512 * MIB,
-    rounds=7,
-    threads=(1, 2, 4, 8),
-    chunks=(4 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB),
+    rounds=3,
+    threads=(1, 2, 4),
+    chunks=(4 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB),
     large=(0, 64 * MIB, GIB, 10 * GIB),
 )
 QUICK = Plan(
