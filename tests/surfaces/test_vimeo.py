@@ -435,6 +435,7 @@ def test_it_knows_its_paths_and_methods(service: Service) -> None:
     for method, url, allowed in known:
         answer = requests.request(method, url, timeout=60)
         refused(answer, 405, "Method not Allowed")
+        assert answer.headers["Allow"] == ", ".join(sorted(answer.headers["Allow"].split(", ")))
         assert allowed in answer.headers["Allow"]
     for path in ("/vimeo", "/vimeo/", "/vimeo/api/v1.0/file/", "/vimeo/api/v1.0/file/a/b", "/vimeo//api/v1.0/file"):
         refused(requests.get(service.url + path, timeout=60), 404, "Not Found")

@@ -31,6 +31,13 @@ def init_app(app: Flask) -> None:
         if "\0" in request.path or b"%00" in request.query_string:
             raise Malformed("The address holds a NUL.")
 
+    @app.after_request
+    def sort_methods(response: Response) -> Response:
+        # Werkzeug lists a set, so each process would say it in an order of its own.
+        if allowed := response.headers.get("Allow"):
+            response.headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
+        return response
+
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
         return _worded(problems.from_exception(error))
