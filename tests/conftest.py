@@ -1,4 +1,4 @@
-"""Fixtures: the embedded app in this process for unit tests, the real service in both profiles for the rest."""
+"""Fixtures: the embedded app in this process, the real service in both profiles, and an origin to fetch from."""
 
 import signal
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import flask_migrate
 import pytest
 from flask import Flask
 
+from tests.origin import Origin, serving
 from tests.services import ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
@@ -38,3 +39,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The production stack alone, for tests of its own parts."""
     with running("production", tmp_path_factory.mktemp("stack") / "data") as service:
         yield service
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """An origin of its own for each test."""
+    with serving() as origin:
+        yield origin

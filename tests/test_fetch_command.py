@@ -9,14 +9,14 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.origin import Origin, Page, noise, serving
+from tests.origin import Origin, Page, noise
 from tests.services import ROOT, await_
 from tests.terminal import on_a_terminal
 from vimeo_api.cli import cli
@@ -26,12 +26,6 @@ CONTENT = noise(2 * 1024**2)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 COMMAND = [sys.executable, str(ROOT / "manage.py"), "fetch"]
 SLOW = 100_000  # bytes per second and connection: minutes for the whole
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with serving() as origin:
-        yield origin
 
 
 @pytest.fixture

@@ -63,12 +63,6 @@ class Memory:
         return sum(end - start for start, end in self.present)
 
 
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with serving() as origin:
-        yield origin
-
-
 @pytest.fixture(autouse=True)
 def nothing_outlives_a_fetch() -> Iterator[None]:
     yield

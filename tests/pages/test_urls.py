@@ -48,12 +48,6 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield service
 
 
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with serving() as origin:
-        yield origin
-
-
 def fetch(page: Page, url: str) -> None:
     page.get_by_label("From a URL").fill(url)
     page.get_by_role("button", name="Fetch").click()
