@@ -1,5 +1,6 @@
-"""Fixtures: the embedded app in this process, the real service in both profiles, and an origin to fetch from."""
+"""Fixtures: the embedded app in this process, the real service in both profiles, an origin, and a note of syncs."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,3 +47,22 @@ def origin() -> Iterator[Origin]:
     """An origin of its own for each test."""
     with serving() as origin:
         yield origin
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
+    """What this process syncs (`fsync`) and gives its name (`link`), in order."""
+    taken: list[tuple[str, Path]] = []
+    fsync, link = os.fsync, Path.hardlink_to
+
+    def noted_fsync(descriptor: int) -> None:
+        taken.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    def noted_link(self: Path, target: Path) -> None:
+        taken.append(("link", self))
+        link(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "hardlink_to", noted_link)
+    return taken

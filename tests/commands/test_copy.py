@@ -252,19 +252,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(source: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_it_is_durable_before_it_has_its_name(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    fsync, link = os.fsync, Path.hardlink_to
-
-    def noted_fsync(descriptor: int) -> None:
-        calls.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
-        fsync(descriptor)
-
-    def noted_link(self: Path, target: Path) -> None:
-        calls.append(f"link {self.name}")
-        link(self, target)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "hardlink_to", noted_link)
+def test_it_is_durable_before_it_has_its_name(source: Path, tmp_path: Path, steps: list[tuple[str, Path]]) -> None:
     assert run(source, tmp_path / "copy").exit_code == 0
-    assert re.fullmatch(rf"fsync \.copy-\w+, link copy, fsync {re.escape(tmp_path.name)}", ", ".join(calls)), calls
+    order = ", ".join(f"{step} {path.name}" for step, path in steps)
+    assert re.fullmatch(rf"fsync \.copy-\w+, link copy, fsync {re.escape(tmp_path.name)}", order), order

@@ -126,19 +126,7 @@ def test_it_keeps_a_file_of_the_right_digest(origin: Origin, folder: Path, diges
     assert names(folder) == ["file"]
 
 
-def test_it_is_durable_before_it_has_its_name(origin: Origin, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    fsync, link = os.fsync, Path.hardlink_to
-
-    def noted_fsync(descriptor: int) -> None:
-        calls.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
-        fsync(descriptor)
-
-    def noted_link(self: Path, target: Path) -> None:
-        calls.append(f"link {self.name}")
-        link(self, target)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "hardlink_to", noted_link)
+def test_it_is_durable_before_it_has_its_name(origin: Origin, folder: Path, steps: list[tuple[str, Path]]) -> None:
     done(run(origin.serve("/file", Page(CONTENT))))
-    assert re.fullmatch(rf"fsync \.fetch-\w+, link file, fsync {re.escape(folder.name)}", ", ".join(calls)), calls
+    order = ", ".join(f"{step} {path.name}" for step, path in steps)
+    assert re.fullmatch(rf"fsync \.fetch-\w+, link file, fsync {re.escape(folder.name)}", order), order
