@@ -1,34 +1,26 @@
 """What the tests of `manage.py fetch` share."""
 
 import hashlib
-import re
 import sys
+from functools import partial
 from pathlib import Path
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.commands.running import invoked
 from tests.origin import noise
 from tests.services import ROOT
-from vimeo_api.cli import cli
 
 CONTENT = noise(2 * 1024**2)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 COMMAND = [sys.executable, str(ROOT / "manage.py"), "fetch"]
 SLOW = 100_000  # bytes per second and connection: minutes for the whole
 
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["fetch", *map(str, arguments)])
+run = partial(invoked, "fetch")
 
 
 def done(result: Result) -> None:
     assert (result.exit_code, result.output) == (0, ""), result.exception
-
-
-def refused(result: Result, sentence: str, *, code: int = 1) -> None:
-    assert (result.exit_code, result.stdout) == (code, "")
-    assert re.search(f"^Error: .*{sentence}", result.stderr, re.MULTILINE), result.stderr
-    assert "Traceback" not in result.stderr
 
 
 def names(folder: Path) -> list[str]:

@@ -8,18 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.commands.running import invoked, on_a_terminal, refused
 from tests.services import ROOT
-from tests.terminal import on_a_terminal
-from vimeo_api.cli import cli
 from vimeo_api.core.writer import CHUNK
 
 CONTENT = bytes(range(256)) * 8192 + b"end"  # two chunks and a bit
 COMMAND = [sys.executable, str(ROOT / "manage.py"), "copy"]
+run = partial(invoked, "copy")
 
 
 @pytest.fixture
@@ -27,16 +27,6 @@ def source(tmp_path: Path) -> Path:
     path = tmp_path / "source"
     path.write_bytes(CONTENT)
     return path
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["copy", *map(str, arguments)])
-
-
-def refused(result: Result, sentence: str, *, code: int = 1) -> None:
-    assert (result.exit_code, result.stdout) == (code, "")
-    assert re.search(f"^Error: .*{sentence}", result.stderr, re.MULTILINE), result.stderr
-    assert "Traceback" not in result.stderr
 
 
 def test_it_needs_no_settings_and_is_quiet_when_piped(source: Path, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.commands.fetching import COMMAND, CONTENT, DIGEST, SLOW, done, names, refused, run
+from tests.commands.fetching import COMMAND, CONTENT, DIGEST, SLOW, done, names, run
+from tests.commands.running import on_a_terminal, refused
 from tests.origin import Origin, Page
-from tests.terminal import on_a_terminal
 
 
 def test_it_needs_no_settings_and_is_quiet_when_piped(origin: Origin, folder: Path) -> None:

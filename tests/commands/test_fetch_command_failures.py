@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.commands.fetching import COMMAND, CONTENT, SLOW, done, names, refused, run
+from tests.commands.fetching import COMMAND, CONTENT, SLOW, done, names, run
+from tests.commands.running import refused
 from tests.origin import Origin, Page
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.fetching import COMMAND, CONTENT, DIGEST, SLOW, done, left, names, refused, run
+from tests.commands.fetching import COMMAND, CONTENT, DIGEST, SLOW, done, left, names, run
+from tests.commands.running import refused
 from tests.origin import Origin, Page
 from tests.services import await_
 from vimeo_api.core.partial import ResumableFile
