@@ -36,7 +36,7 @@ def open_download(
     """Decide whether a file may be sent now; for the body of a one-time file take its lease.
 
     `grant` is the one that the client shows to go on with a download of its own. Without a body (HEAD) nothing
-    is taken. Raises, in this order: NotThere, Gone, WrongPassword, Leased.
+    is taken. Raises NotThere, Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased.
     """
     entry = _present(policy, key, grant)
     if not passwords.matches(entry.password_hash, password):
