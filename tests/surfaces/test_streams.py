@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 import pytest
 import requests
 
-from tests.services import Service, await_, running
+from tests.services import ROOT, Service, await_, free_port, running
 from tests.surfaces.streams import create, url
 
 MIB = 1024**2
@@ -173,16 +174,11 @@ def test_two_embedded_instances_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_it_takes_the_originals_flags(tmp_path: Path) -> None:
-    import sys  # noqa: PLC0415
-
-    from tests.services import ROOT, free_port  # noqa: PLC0415
-
     port = free_port()
-    command = [sys.executable, "manage.py", "runserver", "--addr", f"127.0.0.1:{port}", "-d", "--path", "MINE"]
+    options = ["--addr", f"127.0.0.1:{port}", "-d", "--path", "MINE"]
     with (tmp_path / "out").open("w") as out:
-        process = subprocess.Popen(
-            [*command[:1], str(ROOT / "manage.py"), *command[2:]], cwd=tmp_path, stdout=out, stderr=out
-        )
+        command = [sys.executable, str(ROOT / "manage.py"), "runserver", *options]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out)
         try:
             await_(lambda: " is ready on " in (tmp_path / "out").read_text(), 60)
             key = "20ef43f7-4bfd-4b86-9204-7c857a09a940"

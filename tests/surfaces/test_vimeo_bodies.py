@@ -4,7 +4,9 @@ import json
 import random
 import socket
 import subprocess
+from email.message import EmailMessage
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import requests
@@ -135,7 +137,7 @@ NAMES = {
 def test_it_hands_every_name_back_harmless(service: Service, name: str) -> None:
     answer = get(put(service, b"x", name=name))
     assert answer.status_code == 200
-    disposition = requests.structures.CaseInsensitiveDict(answer.headers)["Content-Disposition"]
+    disposition = answer.headers["Content-Disposition"]
     kind, parameters = parse_disposition(disposition)
     assert kind == "attachment"
     assert parameters.get("filename*", parameters["filename"]) == NAMES[name]
@@ -144,9 +146,6 @@ def test_it_hands_every_name_back_harmless(service: Service, name: str) -> None:
 
 def parse_disposition(header: str) -> tuple[str, dict[str, str]]:
     """Parse RFC 6266 as a client would, with the standard library."""
-    from email.message import EmailMessage  # noqa: PLC0415
-    from urllib.parse import unquote  # noqa: PLC0415
-
     message = EmailMessage()
     message["Content-Disposition"] = header.split("; filename*=", maxsplit=1)[0]
     parameters = {"filename": message.get_filename() or ""}

@@ -9,7 +9,7 @@ PASSWORD = "hello world"
 
 
 def put(service: Service, content: bytes, *, name: str = "report.xls", password: str | None = None) -> str:
-    """Upload as the seed's example does and return the link."""
+    """Upload as the example of its document does, and return the link."""
     data = {"password": password} if password is not None else {}
     answer = requests.put(service.vimeo, files={"file": (name, content)}, data=data, timeout=60)
     assert answer.status_code == 201, answer.text

@@ -7,8 +7,8 @@
     GET   /download/<name>   the file, as an attachment
 
 Departures from its document: a browser that asks for HTML is led from /download to the page; clients that ask for JSON
-get errors and confirmations as JSON; more extensions are taken by default, as its task's text has it. A name is what
-is left of the client's after folders and control characters are gone.
+get errors and confirmations as JSON; more extensions are taken by default. A name is what is left of the
+client's after folders and control characters are gone.
 """
 
 from http import HTTPStatus
