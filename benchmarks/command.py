@@ -11,10 +11,15 @@ RESULTS.mkdir(exist_ok=True)
 
 def arguments(about: str | None) -> argparse.Namespace:
     """Return `quick`, whether to measure little, and `folder`, where to work."""
+    return parser(about).parse_args()
+
+
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """Return what reads these arguments, and may learn of more."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="measure less of everything")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to work")
-    return parser.parse_args()
+    return parser
 
 
 def keep(name: str, lines: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ where it should, with no temporary file; a server's work before it is in nobody'
 Writes multipart.md into benchmarks/results, or quick-multipart.md when quick.
 """
 
-import argparse
 import os
 import random
 import statistics
@@ -20,9 +19,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import machine, taking
+from benchmarks import command, machine, taking
+from benchmarks.tables import table
 
-RESULTS = Path(__file__).parent / "results"
 MIB = 1024**2
 GOAL = 2.0  # times as fast as Werkzeug's parser
 MEASURE = "werkzeug"
@@ -67,8 +66,8 @@ def turn(folder: Path, way: str, size: int) -> Taken:
         for path in (body, target):
             stack.callback(path.unlink, missing_ok=True)
         spool(body, size)
-        command = [sys.executable, "-m", "benchmarks.taking", way, str(body), str(target)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        taker = [sys.executable, "-m", "benchmarks.taking", way, str(body), str(target)]
+        said = subprocess.run(taker, check=True, capture_output=True, text=True).stdout.split()
         left = target if target.exists() else body
         if left.stat().st_size != size:
             raise ValueError(f"{way} took {left.stat().st_size} bytes of {size}")
@@ -85,48 +84,41 @@ def measure(folder: Path, plan: Plan) -> dict[str, list[Taken]]:
     return taken
 
 
-def report(plan: Plan, where: str, taken: dict[str, list[Taken]]) -> str:
-    """Return the results as Markdown."""
-    lines = [
+def report(plan: Plan, where: str, taken: dict[str, list[Taken]]) -> list[str]:
+    """Return the results as lines of Markdown."""
+    head = [
         "# Multipart",
         "",
         f"The file of {plan.size // MIB} MiB out of a spooled body, each way against Werkzeug's form parser in the",
         f"same round: medians of {plan.rounds} rounds. **Bold** is what production does; the goal is ≥ {GOAL:g}.",
         "",
         f"{where}. Made by `python -m benchmarks.multipart`.",
-        "",
-        "| way | × Werkzeug | seconds/GiB | CPU seconds/GiB | memory grows by |",
-        "|---|---|---|---|---|",
     ]
     per_gib = 1024 * MIB / plan.size
+    rows = []
     for way, turns in taken.items():
         ratio = statistics.median(
             theirs.seconds / ours.seconds for theirs, ours in zip(taken[MEASURE], turns, strict=True)
         )
         shown = f"**{ratio:.1f}**" if way == taking.PRODUCTION else f"{ratio:.1f}"
-        lines.append(
-            f"| {taking.WAYS[way][0]} | {shown} | {statistics.median(t.seconds for t in turns) * per_gib:.2f} "
-            f"| {statistics.median(t.cpu for t in turns) * per_gib:.2f} | {max(t.grown for t in turns) / MIB:.1f} MiB |"
+        wall, cpu = (
+            f"{statistics.median(of_turns) * per_gib:.2f}"
+            for of_turns in ([t.seconds for t in turns], [t.cpu for t in turns])
         )
-    return "\n".join(lines) + "\n"
+        rows.append([taking.WAYS[way][0], shown, wall, cpu, f"{max(t.grown for t in turns) / MIB:.1f} MiB"])
+    return head + table(["way", "× Werkzeug", "seconds/GiB", "CPU seconds/GiB", "memory grows by"], rows)
 
 
 def main() -> None:
     """Measure, and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="less of everything, in under a minute")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the bodies lie")
-    arguments = parser.parse_args()
+    arguments = command.arguments(__doc__)
     plan = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         machine.need(folder, 3 * plan.size)
         taken = measure(folder, plan)
         where = machine.describe(folder)
-    RESULTS.mkdir(exist_ok=True)
-    text = report(plan, where, taken)
-    (RESULTS / f"{plan.name}.md").write_text(text)
-    print(text)
+    command.keep(plan.name, report(plan, where, taken))
 
 
 if __name__ == "__main__":

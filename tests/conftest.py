@@ -1,5 +1,6 @@
-"""Fixtures: the embedded app in this process for unit tests, the real service in both profiles for the rest."""
+"""Fixtures: the embedded app in this process, the real service in both profiles, an origin, and a note of syncs."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ import flask_migrate
 import pytest
 from flask import Flask
 
+from tests.origin import Origin, serving
 from tests.services import ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
@@ -51,3 +53,29 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The production stack alone, for tests of its own parts."""
     with running("production", tmp_path_factory.mktemp("stack") / "data") as service:
         yield service
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """An origin of its own for each test."""
+    with serving() as origin:
+        yield origin
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
+    """What this process syncs (`fsync`) and gives its name (`link`), in order."""
+    taken: list[tuple[str, Path]] = []
+    fsync, link = os.fsync, Path.hardlink_to
+
+    def noted_fsync(descriptor: int) -> None:
+        taken.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    def noted_link(self: Path, target: Path) -> None:
+        taken.append(("link", self))
+        link(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "hardlink_to", noted_link)
+    return taken

@@ -96,17 +96,21 @@ def status(policy: Policy, key: str) -> dict[str, Any]:
 
     Until the fetch is over the name is what the URL suggests; the origin may know a better one.
     """
-    entry = _entry(policy, key)
-    if entry.source_url is None:
-        raise NotThere("There is no fetch with this id.")
+    entry = _fetched(policy, key)
     return {"name": entry.name, **fetching.progress(entry)}
 
 
 def cancel(policy: Policy, key: str) -> dict[str, Any]:
     """Stop a fetch that is still going on, and return how it stands. Raises NotThere."""
-    status(policy, key)
-    fetching.cancel(_entry(policy, key).id)
+    fetching.cancel(_fetched(policy, key).id)
     return status(policy, key)
+
+
+def _fetched(policy: Policy, key: str) -> Entry:
+    entry = _entry(policy, key)
+    if entry.source_url is None:
+        raise NotThere("There is no fetch with this id.")
+    return entry
 
 
 def _entry(policy: Policy, key: str) -> Entry:

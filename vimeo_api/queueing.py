@@ -35,6 +35,16 @@ def take(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, str]:
     return taken
 
 
+def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
+    """Delete a stream that one has taken. Raises NotThere, and Conflict once somebody else has taken it."""
+    entry = catalog.find(policy.surface, key)
+    if entry is None or entry.queue != queue or entry.expired:
+        raise NotThere
+    if not lifecycle.remove(entry, receipt=receipt):
+        raise Conflict("The stream has been taken by somebody else.")
+    upkeep.purge([entry.id])
+
+
 def _queued(policy: Policy, queue: str, key: str) -> Entry:
     entry = _something(catalog.find(policy.surface, key))
     if entry.queue != queue or entry.expired:
@@ -46,13 +56,3 @@ def _something(entry: Entry | None) -> Entry:
     if entry is None:
         raise Nothing
     return entry
-
-
-def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
-    """Delete a stream that one has taken. Raises NotThere, and Conflict once somebody else has taken it."""
-    entry = catalog.find(policy.surface, key)
-    if entry is None or entry.queue != queue or entry.expired:
-        raise NotThere
-    if not lifecycle.remove(entry, receipt=receipt):
-        raise Conflict("The stream has been taken by somebody else.")
-    upkeep.purge([entry.id])

@@ -18,12 +18,7 @@ from vimeo_api.core import (
     upkeep,
 )
 from vimeo_api.core.catalog import Entry, NewFile
-from vimeo_api.core.errors import (
-    Exists,
-    Malformed,
-    NotThere,
-    TooLarge,
-)
+from vimeo_api.core.errors import Exists, Malformed, NotThere, TooLarge
 from vimeo_api.core.models import File
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging

@@ -1,6 +1,5 @@
 """The command: `python -m benchmarks.serving [--quick] [--only NAME,…] [--folder DIR]`."""
 
-import argparse
 import os
 import signal
 import sys
@@ -8,14 +7,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import command, machine
+from benchmarks.command import RESULTS
 from benchmarks.serving import bulk, growing, lasting, reading, report, results, uploading
 from benchmarks.serving.benchmark import Benchmark, Course, hold
 from benchmarks.serving.place import Place
 from benchmarks.serving.plan import FULL, GIB, QUICK, Plan
 from benchmarks.serving.server import OURS
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
 ALL: tuple[Benchmark, ...] = (
     *reading.BENCHMARKS,
     *bulk.BENCHMARKS,
@@ -28,10 +27,8 @@ ROOM = 4 * GIB  # beside some copies of the large file
 
 def main() -> int:
     """Measure, and write the results; return 1 where ours could not take part."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything, in a few minutes")
+    parser = command.parser(__doc__)
     parser.add_argument("--only", default="", help=f"of {', '.join(one.name for one in ALL)}")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where everybody works")
     arguments = parser.parse_args()
     plan = QUICK if arguments.quick else FULL
     wanted = set(filter(None, arguments.only.split(",")))

@@ -22,7 +22,6 @@ from benchmarks.serving.server import Server, Upload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RANDOM_PATH = "/{uuid}"
-FILES = "the filesystem"
 
 
 @contextmanager
@@ -38,17 +37,13 @@ def nginx(where: Place) -> Iterator[Server]:
     (run / "nginx.conf").write_text(text)
     command = ["nginx", "-p", str(run), "-e", str(run / "error.log"), "-c", str(run / "nginx.conf")]
     with running(command, log=run / "nginx.log", ready=partial(listens, port)) as pid:
-        yield Server(
-            name="nginx",
-            origin=f"http://127.0.0.1:{port}",
-            roots=(pid,),
-            setup=f"{_version('nginx', '-v')}, tuned as ours is, with an access log as ours has",
-            gets=FILES,
-            small=f"/{SMALL_NAME}",
-            large=f"/{LARGE_NAME}",
+        yield _of_folder(
+            root,
+            port,
+            pid,
+            f"{_version('nginx', '-v')}, tuned as ours is, with an access log as ours has",
             missing="/gone",
             raw=Upload("PUT", f"/{EMPTY_NAME}/{{name}}", "DAV: no hash, no fsync, no database"),
-            uploads=Folder(root),
         )
 
 
@@ -62,17 +57,7 @@ def caddy(where: Place) -> Iterator[Server]:
     config.write_text(f"{{\n  admin off\n  auto_https off\n}}\n{options}")
     command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
     with _listening(command, "caddy", where, port, environ=home) as pid:
-        yield Server(
-            name="caddy",
-            origin=f"http://127.0.0.1:{port}",
-            roots=(pid,),
-            setup=f"{_version('caddy', 'version')}, `file_server`",
-            gets=FILES,
-            small=f"/{SMALL_NAME}",
-            large=f"/{LARGE_NAME}",
-            missing=RANDOM_PATH,
-            uploads=Folder(root),
-        )
+        yield _of_folder(root, port, pid, f"{_version('caddy', 'version')}, `file_server`")
 
 
 @contextmanager
@@ -84,20 +69,15 @@ def copyparty(where: Place) -> Iterator[Server]:
     options = ["-q", "-i", "127.0.0.1", "-p", str(port), "-nc", "4096", "--http-only", "--hist", str(home)]
     command = [str(program), "-m", "copyparty", *options, "-v", f"{root}::rwd"]
     with _listening(command, "copyparty", where, port, environ={"XDG_CONFIG_HOME": str(home)}) as pid:
-        yield Server(
-            name="copyparty",
-            origin=f"http://127.0.0.1:{port}",
-            roots=(pid,),
-            setup=f"{_pip_version('copyparty')}, `-q -nc 4096 --http-only`",
-            gets=FILES,
-            small=f"/{SMALL_NAME}",
-            large=f"/{LARGE_NAME}",
-            missing=RANDOM_PATH,
+        yield _of_folder(
+            root,
+            port,
+            pid,
+            f"{_pip_version('copyparty')}, `-q -nc 4096 --http-only`",
             raw=Upload("PUT", f"/{EMPTY_NAME}/{{name}}", "a SHA-512; no fsync, no database"),
             form=Upload(
                 "POST", f"/{EMPTY_NAME}/", "a SHA-512; no fsync, no database", part="f", fields={"act": "bput"}
             ),
-            uploads=Folder(root),
         )
 
 
@@ -108,17 +88,12 @@ def uploadserver(where: Place) -> Iterator[Server]:
     program = packages.python() / "python"
     command = [str(program), "-m", "uploadserver", str(port), "--bind", "127.0.0.1", "--directory", str(root)]
     with _listening(command, "uploadserver", where, port) as pid:
-        yield Server(
-            name="uploadserver",
-            origin=f"http://127.0.0.1:{port}",
-            roots=(pid,),
-            setup=f"{_pip_version('uploadserver')}, logs to a file",
-            gets=FILES,
-            small=f"/{SMALL_NAME}",
-            large=f"/{LARGE_NAME}",
-            missing=RANDOM_PATH,
+        yield _of_folder(
+            root,
+            port,
+            pid,
+            f"{_pip_version('uploadserver')}, logs to a file",
             form=Upload("POST", "/upload", "no hash, no fsync, no database", part="files"),
-            uploads=Folder(root),
         )
 
 
@@ -137,17 +112,12 @@ def wsgidav(where: Place) -> Iterator[Server]:
     config.write_text(json.dumps(options))
     command = [str(packages.python() / "wsgidav"), "--config", str(config)]
     with _listening(command, "wsgidav", where, port) as pid:
-        yield Server(
-            name="wsgidav",
-            origin=f"http://127.0.0.1:{port}",
-            roots=(pid,),
-            setup=f"{_pip_version('wsgidav')} on cheroot {_pip_version('cheroot')}, logging off",
-            gets=FILES,
-            small=f"/{SMALL_NAME}",
-            large=f"/{LARGE_NAME}",
-            missing=RANDOM_PATH,
+        yield _of_folder(
+            root,
+            port,
+            pid,
+            f"{_pip_version('wsgidav')} on cheroot {_pip_version('cheroot')}, logging off",
             raw=Upload("PUT", f"/{EMPTY_NAME}/{{name}}", "no hash, no fsync, no database"),
-            uploads=Folder(root),
         )
 
 
@@ -200,6 +170,32 @@ def classic(where: Place, front: Server, database_url: str, database: Sequence[i
             form=Upload("POST", "/classic/file", "Werkzeug's parser, a row committed; no hash, no fsync", part="file"),
             uploads=Folder(root),
         )
+
+
+def _of_folder(
+    root: Path,
+    port: int,
+    pid: int,
+    setup: str,
+    *,
+    missing: str = RANDOM_PATH,
+    raw: Upload | None = None,
+    form: Upload | None = None,
+) -> Server:
+    """Return the server of a folder that is named after it: paths are those of the files."""
+    return Server(
+        name=root.name,
+        origin=f"http://127.0.0.1:{port}",
+        roots=(pid,),
+        setup=setup,
+        gets="the filesystem",
+        uploads=Folder(root),
+        small=f"/{SMALL_NAME}",
+        large=f"/{LARGE_NAME}",
+        missing=missing,
+        raw=raw,
+        form=form,
+    )
 
 
 @contextmanager

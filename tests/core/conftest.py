@@ -2,12 +2,16 @@
 
 import datetime as dt
 import ssl
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from vimeo_api.core.slots import SLOTS
 
 
 @pytest.fixture
@@ -36,3 +40,11 @@ def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     return context
+
+
+@pytest.fixture
+def nothing_outlives_a_fetch() -> Iterator[None]:
+    """Every thread of a fetch ends with it, and every connection is given back."""
+    yield
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("fetch")]
+    assert SLOTS.hosts == set()

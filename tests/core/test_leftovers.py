@@ -1,7 +1,6 @@
 """Workers that die in mid-fetch: their claims are free at once, their attempts are counted, their leftovers go."""
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Never
@@ -10,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from tests.origin import Origin, Page, noise, serving
+from tests.origin import Origin, Page, noise
 from vimeo_api.core import catalog, database, fetching, leftovers, partial, storage
 from vimeo_api.core.catalog import Entry, NewFile, now
 from vimeo_api.core.fetching import MAX_ATTEMPTS
@@ -25,12 +24,6 @@ CONTENT = noise(3_000_000)
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing of ours runs after it but the kernel's closing of files."""
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with serving() as origin:
-        yield origin
 
 
 @pytest.fixture

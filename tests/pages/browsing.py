@@ -2,10 +2,20 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from urllib.parse import parse_qs, quote, urlsplit
 
-from playwright.sync_api import FilePayload, Locator, Page, Request
+import requests
+from jinja2 import Environment, FileSystemLoader
+from playwright.sync_api import FilePayload, Locator, Page, Request, Route
+
+from tests.services import ROOT, Service
+
+KIB = 1024
+PER_PAGE = 20  # of the lists that a test renders itself
 
 CONTRASTS = """() => {
     const luminance = ([r, g, b]) => {
@@ -65,3 +75,60 @@ def posts(page: Page) -> Iterator[list[Request]]:
 def overflow(page: Page) -> int:
     """Return by how many pixels the page is wider than the screen."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def listed(page: Page, name: str) -> Locator:
+    """Return the download link of a stored file."""
+    return page.get_by_role("table").get_by_role("link", name=name, exact=True)
+
+
+def line(page: Page, name: str) -> Locator:
+    """Return the row of a stored file in the table."""
+    return page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+def stored(service: Service, name: str) -> bytes | None:
+    answer = requests.get(f"{service.url}/download/{quote(name, safe='')}", timeout=60)
+    return answer.content if answer.status_code == 200 else None
+
+
+def store(service: Service, name: str, content: bytes = b"some text\n") -> None:
+    answer = requests.post(f"{service.url}/upload/{quote(name, safe='')}", content, timeout=60)
+    assert answer.status_code == 201, answer.text
+
+
+def rendered(names: list[str], headers: dict[str, str]) -> Callable[[Page], None]:
+    """Serve the page from the template, for lists that a server would need many uploads to show."""
+    template = Environment(autoescape=True, loader=FileSystemLoader(ROOT / "vimeo_api" / "templates"))
+    start = datetime(2026, 2, 3, 4, 5, tzinfo=UTC)
+
+    def render(route: Route) -> None:
+        asked = parse_qs(urlsplit(route.request.url).query)
+        query, number = asked.get("q", [""])[0], int(asked.get("page", ["1"])[0])
+        found = [name for name in names if query in name]
+        files = [
+            SimpleNamespace(
+                name=name,
+                size=1536 * place,
+                created_at=start - timedelta(hours=place),
+                content_type="text/plain",
+                url=f"/download/{quote(name)}",
+            )
+            for place, name in enumerate(found)
+        ]
+        body = template.get_template("upload.html").render(
+            files=files[(number - 1) * PER_PAGE : number * PER_PAGE],
+            query=query,
+            page=number,
+            pages=max(1, -(-len(files) // PER_PAGE)),
+            total=len(files),
+            extensions=["csv", "txt"],
+            max_bytes=None,
+            fetch_urls=False,
+        )
+        route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=headers)
+
+    def serve(page: Page) -> None:
+        page.route(lambda url: urlsplit(url).path == "/upload", render)
+
+    return serve

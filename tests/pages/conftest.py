@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 from tests.services import Service
@@ -63,3 +64,10 @@ def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Page]]:
             page.unroute_all(behavior="ignoreErrors")
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def headers(service: Service) -> dict[str, str]:
+    """The policy of the real page, for pages that a test renders itself."""
+    answer = requests.get(f"{service.url}/upload", timeout=60)
+    return {"Content-Security-Policy": answer.headers["Content-Security-Policy"]}

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.fetches import OPEN, Fetch, ask, begin, downloaded, partial_files
-from tests.origin import Origin, Page, serving
+from tests.origin import Origin, Page
 from tests.services import Service, await_, pids_of, running
 
 MIB = 1024**2
@@ -39,12 +39,6 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     )
     with running(request.param, tmp_path_factory.mktemp("guarded") / "data", **settings) as service:
         yield service
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with serving() as origin:
-        yield origin
 
 
 def test_it_answers_with_the_file_as_an_upload_does(fetcher: Service, origin: Origin) -> None:

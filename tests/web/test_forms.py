@@ -6,7 +6,7 @@ The measure is the library `multipart`, given the whole body at once; it knows n
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from vimeo_api.app import create_app
 from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.storage import Staging
 from vimeo_api.web import forms, receive
-from vimeo_api.web.scanning import Source, Spooled, Streamed
+from vimeo_api.web.scanning import Piece, Source, Spooled, Streamed
 
 Parts = list[tuple[str, str | None, bytes]] | None  # name, file name and content of each; None is a refusal
 
@@ -59,32 +59,29 @@ def spooled(body: bytes, *, window: int = 1) -> Iterator[Source]:
 
 
 def parts_of(source: Source) -> Parts:
-    parts: list[tuple[str, str | None, bytes]] = []
     try:
-        for event in forms.events(source, B):
-            if isinstance(event, MultipartSegment):
-                parts.append((event.name, event.filename, b""))
-            elif event is not None:
-                name, filename, content = parts[-1]
-                parts[-1] = (name, filename, content + bytes(event))
+        return collected(forms.events(source, B))
     except Malformed:
         return None
-    return parts
 
 
 def measure(body: bytes) -> Parts:
     """Return what the library makes of the body."""
-    parts: list[tuple[str, str | None, bytes]] = []
     try:
         with PushMultipartParser(B) as parser:
-            for event in parser.parse(body):
-                if isinstance(event, MultipartSegment):
-                    parts.append((event.name, event.filename, b""))
-                elif event is not None:
-                    name, filename, content = parts[-1]
-                    parts[-1] = (name, filename, content + bytes(event))
+            return collected(parser.parse(body))
     except MultipartError:
         return None
+
+
+def collected(events: Iterable[MultipartSegment | Piece | bytearray | None]) -> Parts:
+    parts: list[tuple[str, str | None, bytes]] = []
+    for event in events:
+        if isinstance(event, MultipartSegment):
+            parts.append((event.name, event.filename, b""))
+        elif event is not None:
+            name, filename, content = parts[-1]
+            parts[-1] = (name, filename, content + bytes(event))
     return parts
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from vimeo_api.commands.endings import finish_undisturbed
+from vimeo_api.core.storage import fsync_folder
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # what a filesystem without hard links says, link(2)
 
@@ -46,8 +47,4 @@ def publish(name: Path, target: Path, *, force: bool) -> None:
         force = True  # somebody has looked, which is all that can be done here
     if force:
         name.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync_folder(target.parent)

@@ -2,10 +2,10 @@
 
 import json
 
-from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
 from vimeo_api.views.descriptions import docs as described_as
-from vimeo_api.web import openapi
+from vimeo_api.web import openapi, pages
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -39,12 +39,7 @@ def page() -> Response:
     # The examples name the address that the reader has used, so that they can be tried as they stand.
     root = request.host_url.rstrip("/")
     api = openapi.document(current_app)
-    response = make_response(render_template("docs.html", api=api, root=root, written=_written))
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return pages.page("docs.html", CONTENT_SECURITY_POLICY, api=api, root=root, written=_written)
 
 
 def _written(value: object) -> str:

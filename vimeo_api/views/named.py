@@ -7,13 +7,13 @@
     GET   /download/<name>   the file, as an attachment
 
 Departures from its document: a browser that asks for HTML is led from /download to the page; clients that ask for JSON
-get errors and confirmations as JSON; more extensions are taken by default, as its task's text has it. A name is what
-is left of the client's after folders and control characters are gone.
+get errors and confirmations as JSON; more extensions are taken by default. A name is what is left of the
+client's after folders and control characters are gone.
 """
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from jinja2.filters import do_filesizeformat
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -22,7 +22,7 @@ from vimeo_api.core import policy
 from vimeo_api.core.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import named as described_as
-from vimeo_api.web import delivery, receive
+from vimeo_api.web import delivery, pages, receive
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -43,7 +43,7 @@ def render(problem: Problem) -> Response:
     reason = problem.reason or _too_large(problem) or problem.phrase
     if _wants_json(default=not request.path.startswith("/upload")):
         return jsonify(error=reason)
-    return _page("upload_error.html", reason=reason, status=problem.status)
+    return pages.page("upload_error.html", CONTENT_SECURITY_POLICY, reason=reason, status=problem.status)
 
 
 surface = Surface("named", frozenset({"upload", "download"}), blueprint, render)
@@ -55,8 +55,9 @@ def page() -> Response:
     """Show the files, the newest first, and the form."""
     query = request.args.get("q", "").strip()
     found = services.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
-    return _page(
+    return pages.page(
         "upload.html",
+        CONTENT_SECURITY_POLICY,
         files=[_Listed(entry) for entry in found.files],
         query=query,
         page=found.number,
@@ -129,15 +130,6 @@ def _too_large(problem: Problem) -> str:
     if problem.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or POLICY.max_bytes is None:
         return ""
     return f"The file is larger than {do_filesizeformat(POLICY.max_bytes, binary=True)}."
-
-
-def _page(template: str, **values: object) -> Response:
-    response = make_response(render_template(template, **values))
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cache-Control"] = "no-cache"
-    return response
 
 
 def _wants_json(*, default: bool) -> bool:

@@ -99,7 +99,7 @@ def delete(key: str) -> Response:
 @described(described_as.JOIN)
 def join() -> Response:
     """Make a new stream of the bytes of others, in the given order."""
-    wanted = _object(receive.text(MAX_JOIN_BYTES))
+    wanted = receive.json_object(MAX_JOIN_BYTES)
     keys, queue = wanted.get("streams"), wanted.get("queue")
     # No id has what cannot be printed, and what is half a character no database would look up.
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key.isprintable() for key in keys):
@@ -200,16 +200,6 @@ def _described(entry: Entry) -> dict[str, Any]:
         "created_at": entry.created_at.isoformat(),
         "taken": entry.status == "leased",
     }
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Malformed("The body is no JSON.") from None
-    if not isinstance(value, dict):
-        raise Malformed("The body is no JSON object.")
-    return value
 
 
 def _checked(queue: str) -> str:

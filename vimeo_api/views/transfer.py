@@ -11,7 +11,6 @@ URLs are taken as JSON alone: a browser asks before it sends that to another sit
 could be sent by any site that a visitor opens, to have the service fetch what that site likes.
 """
 
-import json
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -46,7 +45,7 @@ surface = Surface("transfer", frozenset({"uploadFile", "downloadFile"}), bluepri
 def upload() -> Response:
     """Store a file and answer its sealed id."""
     if request.mimetype == "application/json":
-        return _fetched(_object(receive.text(MAX_QUESTION_BYTES)))
+        return _fetched(receive.json_object(MAX_QUESTION_BYTES))
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         name = services.check_name(POLICY, form.filename)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
@@ -110,20 +109,10 @@ def _file_id() -> str:
     elif request.mimetype == "application/x-www-form-urlencoded":
         file_id = _urlencoded(receive.text(MAX_QUESTION_BYTES)).get("file_id")
     else:
-        file_id = _text(_object(receive.text(MAX_QUESTION_BYTES)), "file_id")
+        file_id = _text(receive.json_object(MAX_QUESTION_BYTES), "file_id")
     if not file_id:
         raise Malformed("file_id is missing.")
     return file_id
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Malformed("The body is no JSON.") from None
-    if not isinstance(value, dict):
-        raise Malformed("The body is no JSON object.")
-    return value
 
 
 def _text(value: dict[str, Any], name: str) -> str:

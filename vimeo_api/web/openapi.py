@@ -32,6 +32,17 @@ STRING: Schema = {"type": "string"}
 BINARY: Schema = {"type": "string", "format": "binary"}
 
 
+def closed(title: str, **properties: Schema) -> Schema:
+    """Return the schema of an object that has all of these properties and no others."""
+    return {
+        "title": title,
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """What a body looks like under one media type; `filename` is that of a form's part `file`."""

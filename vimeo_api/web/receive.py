@@ -3,10 +3,12 @@
 Source: RFC 7578 (multipart/form-data).
 """
 
+import json
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import request
 from multipart import MultipartSegment
@@ -55,6 +57,17 @@ def text(max_bytes: int) -> bytes:
     """Return the current request's whole body, of a few KiB. Raises Malformed and TooLarge."""
     with bodies.opened(max_bytes) as read:
         return b"".join(iter(lambda: read(bodies.CHUNK), b""))
+
+
+def json_object(max_bytes: int) -> dict[str, Any]:
+    """Return the object that the current request's body is as JSON. Raises Malformed and TooLarge."""
+    try:
+        value: Any = json.loads(text(max_bytes))
+    except (ValueError, RecursionError):
+        raise Malformed("The body is no JSON.") from None
+    if not isinstance(value, dict):
+        raise Malformed("The body is no JSON object.")
+    return value
 
 
 def expires_in(value: object) -> int | None:

@@ -1,14 +1,9 @@
 """The description of the documentation itself."""
 
+from vimeo_api.views.descriptions import errors
 from vimeo_api.web.openapi import HTML, JSON, STRING, VERSION, Answer, Body, Operation, Section
 
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
-
-
-def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
-    schema = {"title": "Error", "type": "object", "properties": {"error": STRING}, "required": ["error"]}
-    return Answer(description, {JSON: Body(schema, {"error": text})}, headers or {})
-
+_error = errors.in_json
 
 SECTION = Section(
     "docs",
@@ -16,11 +11,11 @@ SECTION = Section(
     "The description of the service, for programs and for people. Errors are JSON.",
     errors={
         400: _error("The request cannot be understood.", "Bad Request"),
-        405: _error("The path is there, the method is not.", "Method Not Allowed", {"Allow": "The methods it has."}),
+        405: _error("The path is there, the method is not.", "Method Not Allowed", errors.ALLOW),
         414: _error("The address is too long.", "Request-URI Too Long"),
-        503: _error("The service is away for a moment.", "Service Unavailable", _RETRY),
+        503: _error("The service is away for a moment.", "Service Unavailable", errors.RETRY),
     },
-    everywhere=frozenset({400, 405, 414, 503}),
+    everywhere=errors.EVERYWHERE,
 )
 
 DOCUMENT = Operation(

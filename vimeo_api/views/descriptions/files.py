@@ -1,8 +1,8 @@
-"""What is the same wherever a file is sent: conditions, ranges and headers. The surfaces' descriptions build on it."""
+"""What is the same wherever a file comes and goes: forms, conditions, ranges and headers."""
 
 from collections.abc import Mapping
 
-from vimeo_api.web.openapi import ANY, BINARY, Answer, Body, Parameter, Schema
+from vimeo_api.web.openapi import ANY, BINARY, FORM, Answer, Body, Content, Parameter, Schema
 
 CONDITIONS = (
     Parameter(
@@ -18,13 +18,8 @@ CONDITIONS = (
         place="header",
     ),
 )
-# What a request with conditions may meet besides; each surface words it.
+# What a request with conditions may meet besides.
 CONDITION_ERRORS = frozenset({412, 416})
-
-REFUSED_CONDITION = "`If-Match` names another version."
-REFUSED_RANGE = "The range begins after the last byte; `Content-Range` tells the size."
-RANGE_HEADERS = {"Content-Range": "`bytes */18`: the size of the file."}
-
 
 # How long a new file lives, where its surface lets the owner say so.
 LIFE: Schema = {
@@ -34,6 +29,17 @@ LIFE: Schema = {
     "description": "Seconds after which the file is gone.",
 }
 EXPIRES_IN = Parameter("expires_in", "Seconds after which the file is gone.", 3600, LIFE)
+
+
+def form(filename: str, example: Mapping[str, str], **fields: Schema) -> Content:
+    """Return the form of an upload: the file, and the fields that may stand beside it."""
+    properties = {
+        "file": {**BINARY, "description": "The file, with its name."},
+        **fields,
+        "expires_in": LIFE,
+    }
+    schema = {"type": "object", "properties": properties, "required": ["file"]}
+    return {FORM: Body(schema, example, filename=filename)}
 
 
 def sent(kind: str, example: str, headers: Mapping[str, str]) -> dict[int, Answer]:

@@ -1,11 +1,10 @@
 """The description of the surface `named`."""
 
-from vimeo_api.views.descriptions import files
+from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import (
     ANY,
     BINARY,
     BYTES,
-    FORM,
     HTML,
     JSON,
     STRING,
@@ -16,9 +15,9 @@ from vimeo_api.web.openapi import (
     Operation,
     Parameter,
     Section,
+    closed,
 )
 
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 _PAGE = {HTML: Body(STRING, "<!doctype html>\n<title>Files</title>\n…")}
 _ACCEPT = Parameter(
     "Accept",
@@ -29,14 +28,7 @@ _ACCEPT = Parameter(
 
 
 def _said(title: str, name: str, text: str) -> Body:
-    schema = {
-        "title": title,
-        "type": "object",
-        "properties": {name: STRING},
-        "required": [name],
-        "additionalProperties": False,
-    }
-    return Body(schema, {name: text})
+    return Body(closed(title, **{name: STRING}), {name: text})
 
 
 def _in_both(text: str) -> Content:
@@ -55,22 +47,13 @@ SECTION = Section(
     "given once. Errors are JSON for clients that prefer it. Else they are a page under `/upload` and JSON under "
     "`/download`.",
     errors={
+        **errors.common(_error),
         400: _error("The request cannot be understood.", "Bad Request"),
         404: _error("There is no such file or path.", "Not Found"),
-        405: _error(
-            "The path is there, the method is not.",
-            "The method is not allowed for the requested URL.",
-            {"Allow": "The methods it has."},
-        ),
         409: _error("There is a file of that name.", "sample.pdf exists"),
-        412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
         413: _error("The file is larger than the limit, if there is one.", "The file is larger than 16.0 MiB."),
-        414: _error("The address is too long.", "Request-URI Too Long"),
-        416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
-        507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
-    everywhere=frozenset({400, 405, 414, 503}),
+    everywhere=errors.EVERYWHERE,
 )
 _REFUSED = _error("There is no file in the body, or its name has no extension that is taken.", "png file not allowed")
 
@@ -90,20 +73,7 @@ UPLOAD_FORM = Operation(
     curl="curl -i -F file=@sample.pdf http://localhost:8080/upload",
     description="The file is the part `file`, else the first file part. It keeps its name.",
     parameters=(_ACCEPT,),
-    body={
-        FORM: Body(
-            {
-                "type": "object",
-                "properties": {
-                    "file": {**BINARY, "description": "The file, with its name."},
-                    "expires_in": files.LIFE,
-                },
-                "required": ["file"],
-            },
-            {"file": "%PDF-1.7\n…"},
-            filename="sample.pdf",
-        )
-    },
+    body=files.form("sample.pdf", {"file": "%PDF-1.7\n…"}),
     answers={
         302: Answer(
             "The file is stored.",
@@ -156,13 +126,7 @@ LISTING = Operation(
                 JSON: Body(
                     {
                         "type": "array",
-                        "items": {
-                            "title": "Listed",
-                            "type": "object",
-                            "properties": {"filename": STRING, "url": {"type": "string", "format": "uri"}},
-                            "required": ["filename", "url"],
-                            "additionalProperties": False,
-                        },
+                        "items": closed("Listed", filename=STRING, url={"type": "string", "format": "uri"}),
                     },
                     [
                         {

@@ -1,18 +1,8 @@
 """The description of the queues of the surface `streams`."""
 
 from vimeo_api.views.descriptions import files
-from vimeo_api.views.descriptions.streams import (
-    DELETED,
-    ID,
-    NEXT_ID,
-    RAW,
-    SECTION,
-    STORED,
-    UUID,
-    closed,
-    error,
-)
-from vimeo_api.web.openapi import JSON, STRING, Answer, Body, Operation, Parameter, Schema
+from vimeo_api.views.descriptions.streams import DELETED, ID, NEXT_ID, RAW, SECTION, STORED, UUID, error
+from vimeo_api.web.openapi import JSON, STRING, Answer, Body, Operation, Parameter, Schema, closed
 
 _RECEIPT = "5b0c4d6a7f1e4f0f8a55f2f1f3b6e2c9"
 _QUEUE = Parameter(

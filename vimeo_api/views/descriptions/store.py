@@ -1,12 +1,11 @@
 """The description of the surface `store`."""
 
-from vimeo_api.views.descriptions import files
+from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import ANY, BINARY, BYTES, FORM, HTML, TEXT, Answer, Body, Operation, Parameter, Section
 
 _DIGEST = "4c694ad7a5ea27610e73d5dca732d67b51100682543877a8a882584667371a9d"
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{32,128}$"}
 _ALIAS = "`hash` is another name of this parameter."
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 
 
 def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
@@ -19,21 +18,13 @@ SECTION = Section(
     "A file is named by the hash of its content, so equal content is one file. Hashes are SHA-256 unless the operator "
     "chose another algorithm. Errors are a line of text.",
     errors={
+        **errors.common(_error),
         400: _error("The request cannot be understood; the line says why.", "Bad Request"),
         404: _error("There is no such content.", "Not Found"),
-        405: _error(
-            "The path has no such method.",
-            "The method is not allowed for the requested URL.",
-            {"Allow": "The methods it has."},
-        ),
-        412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
+        405: _error("The path has no such method.", "The method is not allowed for the requested URL.", errors.ALLOW),
         413: _error("The file is larger than the limit; there is none by default.", "Request Entity Too Large"),
-        414: _error("The address is too long.", "Request-URI Too Long"),
-        416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
-        507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
-    everywhere=frozenset({400, 405, 414, 503}),
+    everywhere=errors.EVERYWHERE,
 )
 
 UPLOAD = Operation(

@@ -1,6 +1,6 @@
 """The description of the surface `streams`; its queues are in `queues`."""
 
-from vimeo_api.views.descriptions import files
+from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import (
     ANY,
     BINARY,
@@ -14,12 +14,12 @@ from vimeo_api.web.openapi import (
     Parameter,
     Schema,
     Section,
+    closed,
 )
 
 ID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
 NEXT_ID = "55763224-c834-4c11-8966-1511512b4b4e"
 UUID: Schema = {"type": "string", "format": "uuid"}
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 
 _KEY = Parameter("key", "The id of a stream.", ID, UUID)
 
@@ -33,39 +33,19 @@ def error(description: str, text: str, headers: dict[str, str] | None = None) ->
     )
 
 
-def closed(title: str, **properties: Schema) -> Schema:
-    """Return the schema of an object that has all of these properties and no others."""
-    return {
-        "title": title,
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
 SECTION = Section(
     "streams",
     "Streams and queues",
     "A body of any type is a stream with an id; it can be read any number of times, by many at once, until it is "
     "deleted. Streams may stand in queues, in the order of their creation, and be joined. Errors are a line of text.",
     errors={
+        **errors.common(error),
         400: error("The request cannot be understood; the line says why.", "Bad Request"),
         404: error("There is no such stream or path.", "404 page not found"),
-        405: error(
-            "The path is there, the method is not.",
-            "The method is not allowed for the requested URL.",
-            {"Allow": "The methods it has."},
-        ),
         409: error("Somebody else has taken the stream since.", "The stream has been taken by somebody else."),
-        412: error(files.REFUSED_CONDITION, "Precondition Failed"),
         413: error("The stream is larger than the limit; there is none by default.", "Request Entity Too Large"),
-        414: error("The address is too long.", "Request-URI Too Long"),
-        416: error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
-        503: error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
-        507: error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
-    everywhere=frozenset({400, 405, 414, 503}),
+    everywhere=errors.EVERYWHERE,
 )
 
 STORED = {

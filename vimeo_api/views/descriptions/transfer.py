@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from vimeo_api.views.descriptions import files
+from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import (
-    BINARY,
     FORM,
     JSON,
     STRING,
@@ -15,6 +14,7 @@ from vimeo_api.web.openapi import (
     Parameter,
     Schema,
     Section,
+    closed,
 )
 
 _FILE_ID = (
@@ -26,7 +26,6 @@ _QUESTION = Body(
     {"title": "Question", "type": "object", "properties": {"file_id": _SEALED}, "required": ["file_id"]},
     {"file_id": _FILE_ID},
 )
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 _STATE: Schema = {
     "type": "object",
     "properties": {
@@ -39,18 +38,7 @@ _STATE: Schema = {
         "error": {"type": ["string", "null"]},
     },
 }
-
-
-def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
-    schema = {
-        "title": "Error",
-        "type": "object",
-        "properties": {"error": STRING},
-        "required": ["error"],
-        "additionalProperties": False,
-    }
-    return Answer(description, {JSON: Body(schema, {"error": text})}, headers or {})
-
+_error = errors.in_json
 
 SECTION = Section(
     "transfer",
@@ -58,30 +46,21 @@ SECTION = Section(
     "An id is a random 64-bit number and, sealed to it, the encrypted name of the file; whoever has it may fetch the "
     "file any number of times. Errors are JSON with a sentence.",
     errors={
+        **errors.common(_error),
         400: _error("The request cannot be understood; the sentence says why.", "Bad Request"),
-        404: _error("The id is unknown or was tampered with.", "There is no file with this id."),
-        405: _error(
-            "The path is there, the method is not.",
-            "The method is not allowed for the requested URL.",
-            {"Allow": "The methods it has."},
-        ),
-        412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
-        413: _error("The body is larger than the limit; files have none by default.", "Request Entity Too Large"),
-        414: _error("The address is too long.", "Request-URI Too Long"),
-        416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
         403: _error("The URL, or the address behind it, is not open to clients.", "URL uploads are turned off."),
+        404: _error("The id is unknown or was tampered with.", "There is no file with this id."),
         410: _error("The fetch of this file was cancelled.", "Cancelled."),
+        413: _error("The body is larger than the limit; files have none by default.", "Request Entity Too Large"),
         425: Answer(
             "The file is still being fetched; how far it is stands beside the error.",
             {JSON: Body({**_STATE, "required": ["error"]}, {"error": "The file is still being fetched."})},
-            _RETRY,
+            errors.RETRY,
         ),
         502: _error("The origin of the URL is at fault.", "example.org answers 404 (Not Found)."),
         504: _error("The origin of the URL is too slow.", "The fetch takes longer than 21600 seconds."),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
-        507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
-    everywhere=frozenset({400, 405, 414, 503}),
+    everywhere=errors.EVERYWHERE,
 )
 
 UPLOAD = Operation(
@@ -90,18 +69,7 @@ UPLOAD = Operation(
     description="A form's file is the part `file`, else its first file part. JSON names a URL from which a worker "
     "fetches the file; `Prefer: respond-async` does not wait for it. No form can name a URL: any site could send one.",
     body={
-        FORM: Body(
-            {
-                "type": "object",
-                "properties": {
-                    "file": {**BINARY, "description": "The file, with its name."},
-                    "expires_in": files.LIFE,
-                },
-                "required": ["file"],
-            },
-            {"file": "quarterly numbers\n"},
-            filename="report.xls",
-        ),
+        **files.form("report.xls", {"file": "quarterly numbers\n"}),
         JSON: Body(
             {
                 "title": "Source",
@@ -119,30 +87,13 @@ UPLOAD = Operation(
     answers={
         200: Answer(
             "The file is stored.",
-            {
-                JSON: Body(
-                    {
-                        "title": "Uploaded",
-                        "type": "object",
-                        "properties": {"file_id": _SEALED},
-                        "required": ["file_id"],
-                        "additionalProperties": False,
-                    },
-                    {"file_id": _FILE_ID},
-                )
-            },
+            {JSON: Body(closed("Uploaded", file_id=_SEALED), {"file_id": _FILE_ID})},
         ),
         202: Answer(
             "The file is still being fetched.",
             {
                 JSON: Body(
-                    {
-                        "title": "Begun",
-                        "type": "object",
-                        "properties": {"file_id": _SEALED, "status_url": STRING},
-                        "required": ["file_id", "status_url"],
-                        "additionalProperties": False,
-                    },
+                    closed("Begun", file_id=_SEALED, status_url=STRING),
                     {"file_id": _FILE_ID, "status_url": f"http://localhost:8080/uploadFile/{_FILE_ID}"},
                 )
             },

@@ -1,23 +1,11 @@
 """The description of the surface `vimeo`."""
 
-from vimeo_api.views.descriptions import files
-from vimeo_api.web.openapi import BINARY, FORM, JSON, STRING, Answer, Body, Operation, Parameter, Section
+from vimeo_api.views.descriptions import errors, files
+from vimeo_api.web.openapi import JSON, Answer, Body, Operation, Parameter, Section, closed
 
 _HASH = "d1c5b168e5782c80fe36f601a9df3b47"
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 _BASIC = {"WWW-Authenticate": '`Basic realm="file", charset="UTF-8"`'}
-
-
-def _error(description: str, phrase: str, headers: dict[str, str] | None = None) -> Answer:
-    schema = {
-        "title": "Error",
-        "type": "object",
-        "properties": {"error": STRING},
-        "required": ["error"],
-        "additionalProperties": False,
-    }
-    return Answer(description, {JSON: Body(schema, {"error": phrase})}, headers or {})
-
+_error = errors.in_json
 
 SECTION = Section(
     "vimeo",
@@ -25,20 +13,17 @@ SECTION = Section(
     "A file is uploaded, protected by a password if its owner wishes, and downloaded once. The link cannot be guessed. "
     "Errors are JSON with the name of the status.",
     errors={
+        **errors.common(_error),
         400: _error("The request cannot be understood.", "Bad Request"),
         401: _error("The file is protected; the password is missing or wrong.", "Unauthorized", _BASIC),
         404: _error("There is and was no such file, or no such path.", "Not Found"),
-        405: _error("The path is there, the method is not.", "Method not Allowed", {"Allow": "The methods it has."}),
+        405: _error("The path is there, the method is not.", "Method not Allowed", errors.ALLOW),
         410: _error("The file has been downloaded.", "Gone"),
-        412: _error(files.REFUSED_CONDITION, "Precondition Failed"),
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
-        414: _error("The address is too long.", "Request-URI Too Long"),
-        416: _error(files.REFUSED_RANGE, "Requested Range Not Satisfiable", files.RANGE_HEADERS),
-        423: _error("Somebody else is downloading the file just now.", "Locked", _RETRY),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
-        507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
+        416: _error(errors.BEYOND, "Requested Range Not Satisfiable", errors.RANGE),
+        423: _error("Somebody else is downloading the file just now.", "Locked", errors.RETRY),
     },
-    everywhere=frozenset({400, 405, 414, 503}),
+    everywhere=errors.EVERYWHERE,
     security={
         "filePassword": {
             "type": "http",
@@ -53,40 +38,21 @@ UPLOAD = Operation(
     curl="curl -X PUT -F file=@report.xls -F password='hello world' http://localhost:8080/vimeo/api/v1.0/file",
     description="The file is the first file part of the form, whatever its field is called. The answer comes once the "
     "file and what is known of it are on disk.",
-    body={
-        FORM: Body(
-            {
-                "type": "object",
-                "properties": {
-                    "file": {**BINARY, "description": "The file, with its name."},
-                    "password": {"type": "string", "maxLength": 1024, "description": "At most 1024 bytes of UTF-8."},
-                    "expires_in": files.LIFE,
-                },
-                "required": ["file"],
-            },
-            {"file": "quarterly numbers\n", "password": "hello world"},
-            filename="report.xls",
-        )
-    },
+    body=files.form(
+        "report.xls",
+        {"file": "quarterly numbers\n", "password": "hello world"},
+        password={"type": "string", "maxLength": 1024, "description": "At most 1024 bytes of UTF-8."},
+    ),
     answers={
         201: Answer(
             "The file is stored; the link works once.",
             {
                 JSON: Body(
-                    {
-                        "title": "Uploaded",
-                        "type": "object",
-                        "properties": {
-                            "status": {"const": "File Uploaded Successfully"},
-                            "url": {
-                                "type": "string",
-                                "format": "uri",
-                                "pattern": "/vimeo/api/v1\\.0/file/[0-9a-f]{32}$",
-                            },
-                        },
-                        "required": ["status", "url"],
-                        "additionalProperties": False,
-                    },
+                    closed(
+                        "Uploaded",
+                        status={"const": "File Uploaded Successfully"},
+                        url={"type": "string", "format": "uri", "pattern": "/vimeo/api/v1\\.0/file/[0-9a-f]{32}$"},
+                    ),
                     {
                         "status": "File Uploaded Successfully",
                         "url": f"http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",

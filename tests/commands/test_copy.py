@@ -8,18 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.commands.running import invoked, on_a_terminal, refused
 from tests.services import ROOT
-from tests.terminal import on_a_terminal
-from vimeo_api.cli import cli
 from vimeo_api.core.writer import CHUNK
 
 CONTENT = bytes(range(256)) * 8192 + b"end"  # two chunks and a bit
 COMMAND = [sys.executable, str(ROOT / "manage.py"), "copy"]
+run = partial(invoked, "copy")
 
 
 @pytest.fixture
@@ -27,16 +27,6 @@ def source(tmp_path: Path) -> Path:
     path = tmp_path / "source"
     path.write_bytes(CONTENT)
     return path
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["copy", *map(str, arguments)])
-
-
-def refused(result: Result, sentence: str, *, code: int = 1) -> None:
-    assert (result.exit_code, result.stdout) == (code, "")
-    assert re.search(f"^Error: .*{sentence}", result.stderr, re.MULTILINE), result.stderr
-    assert "Traceback" not in result.stderr
 
 
 def test_it_needs_no_settings_and_is_quiet_when_piped(source: Path, tmp_path: Path) -> None:
@@ -252,19 +242,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(source: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_it_is_durable_before_it_has_its_name(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    fsync, link = os.fsync, Path.hardlink_to
-
-    def noted_fsync(descriptor: int) -> None:
-        calls.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
-        fsync(descriptor)
-
-    def noted_link(self: Path, target: Path) -> None:
-        calls.append(f"link {self.name}")
-        link(self, target)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "hardlink_to", noted_link)
+def test_it_is_durable_before_it_has_its_name(source: Path, tmp_path: Path, steps: list[tuple[str, Path]]) -> None:
     assert run(source, tmp_path / "copy").exit_code == 0
-    assert re.fullmatch(rf"fsync \.copy-\w+, link copy, fsync {re.escape(tmp_path.name)}", ", ".join(calls)), calls
+    order = ", ".join(f"{step} {path.name}" for step, path in steps)
+    assert re.fullmatch(rf"fsync \.copy-\w+, link copy, fsync {re.escape(tmp_path.name)}", order), order

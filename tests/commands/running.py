@@ -1,11 +1,28 @@
-"""Commands as people see them: on a terminal."""
+"""Commands as people see them: what they say, and how they look on a terminal."""
 
 import os
 import pty
+import re
 import subprocess
 import termios
 from collections.abc import Sequence
 from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from vimeo_api.cli import cli
+
+
+def invoked(command: str, *arguments: object) -> Result:
+    """Run a command in this process, whose output is no terminal."""
+    return CliRunner().invoke(cli, [command, *map(str, arguments)])
+
+
+def refused(result: Result, sentence: str, *, code: int = 1) -> None:
+    """Assert that a command said why it failed, in a sentence, and nothing else."""
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert re.search(f"^Error: .*{sentence}", result.stderr, re.MULTILINE), result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def on_a_terminal(command: Sequence[str | Path], cwd: Path | None = None) -> tuple[int, bytes, bytes]:

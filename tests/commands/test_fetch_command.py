@@ -1,0 +1,132 @@
+"""`manage.py fetch`: the right bytes under the right name, and for people a bar."""
+
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.fetching import COMMAND, CONTENT, DIGEST, SLOW, done, names, run
+from tests.commands.running import on_a_terminal, refused
+from tests.origin import Origin, Page
+
+
+def test_it_needs_no_settings_and_is_quiet_when_piped(origin: Origin, folder: Path) -> None:
+    url = origin.serve("/some/report.xls", Page(CONTENT)) + "?token=secret"
+    environ = {"PROFILE": "nonsense", "DATABASE_URL": "nowhere", "HTTP_PROXY": "http://127.0.0.1:1"}
+    ended = subprocess.run([*COMMAND, url], env=environ, cwd=folder, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert (folder / "report.xls").read_bytes() == CONTENT
+    assert names(folder) == ["report.xls"]
+    assert len(set(origin.asked("Range"))) >= 8
+
+
+def test_on_a_terminal_a_bar_says_name_bytes_rate_and_time_left(origin: Origin, folder: Path) -> None:
+    url = origin.serve("/report.xls", Page(CONTENT, throttle=1_000_000))
+    code, shown, error = on_a_terminal([*COMMAND, url], cwd=folder)
+    assert (code, error) == (0, b"")
+    assert re.search(rb"report\.xls: 100%.*2\.00M/2\.00M \[\d\d:\d\d<\d\d:\d\d, .*B/s", shown), shown
+    assert re.search(rb"report\.xls: +\d?\d%.*[0-9.]+[kM]?/2\.00M \[", shown), shown
+
+
+def test_the_bar_does_without_a_size(origin: Origin, folder: Path) -> None:
+    url = origin.serve("/report.xls", Page(CONTENT, framing="chunked", ranges="no"))
+    code, shown, error = on_a_terminal([*COMMAND, url], cwd=folder)
+    assert (code, error) == (0, b"")
+    assert re.search(rb"report\.xls: 2\.00MB? \[\d\d:\d\d, .*B/s", shown), shown
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        Page(CONTENT),
+        Page(CONTENT, ranges="no"),
+        Page(CONTENT, ranges="first"),
+        Page(CONTENT, ranges="short"),
+        Page(CONTENT, ranges="no", framing="chunked"),
+        Page(CONTENT, etag=None, break_after=500_000, breaks=2),
+        Page(CONTENT, break_after=100_000, breaks=3),
+        Page(CONTENT, statuses=[503]),
+        Page(CONTENT, at_most=2),
+        Page(b""),
+        Page(b"x"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("connections", [[], ["--connections", 1]], ids=["default", "one"])
+def test_the_file_has_the_right_bytes(origin: Origin, folder: Path, page: Page, connections: list[Any]) -> None:
+    done(run(origin.serve("/file", page), *connections))
+    assert (folder / "file").read_bytes() == page.content
+    assert names(folder) == ["file"]
+
+
+def test_it_asks_over_no_more_connections_than_it_is_told(origin: Origin, folder: Path) -> None:
+    done(run(origin.serve("/file", Page(CONTENT, throttle=1_000_000)), "--connections", 3))
+    assert 1 < origin.busiest <= 3
+
+
+def test_dst_is_a_file_or_a_folder(origin: Origin, folder: Path) -> None:
+    (folder / "sub").mkdir()
+    url = origin.serve("/file", Page(CONTENT, headers={"Content-Disposition": 'attachment; filename="report.xls"'}))
+    done(run(url, "sub"))
+    done(run(url, "sub/other"))
+    done(run(url, folder / "here"))
+    assert (names(folder), names(folder / "sub")) == (["here", "sub"], ["other", "report.xls"])
+    assert {path.read_bytes() for path in folder.rglob("*[re]*") if path.is_file()} == {CONTENT}
+
+
+@pytest.mark.parametrize(
+    ("suggested", "name"), [("../../up.txt", "up.txt"), (".bashrc", "_bashrc"), ("..", "file"), ("a\x01b", "ab")]
+)
+def test_a_name_that_an_origin_suggests_does_no_harm(origin: Origin, folder: Path, suggested: str, name: str) -> None:
+    (folder / "sub").mkdir()
+    page = Page(CONTENT, headers={"Content-Disposition": f'attachment; filename="{suggested}"'})
+    done(run(origin.serve("/x", page), "sub"))
+    assert (names(folder), names(folder / "sub")) == (["sub"], [name])
+
+
+def test_its_mode_is_what_the_umask_allows(origin: Origin, folder: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        done(run(origin.serve("/file", Page(CONTENT))))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "file").stat().st_mode) == 0o640
+    assert (folder / "file").stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("target", [[], ["file"]], ids=["named by the origin", "named"])
+def test_it_overwrites_only_by_force_and_says_so_before_the_first_byte(
+    origin: Origin, folder: Path, target: list[str]
+) -> None:
+    (folder / "file").write_bytes(b"old")
+    url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
+    refused(run(url, *target), "file is there already; --force replaces it")
+    assert (folder / "file").read_bytes() == b"old"
+    assert len(origin.requests) <= 1
+    origin.pages["/file"].throttle = None
+    done(run(url, *target, "--force"))
+    assert (folder / "file").read_bytes() == CONTENT
+    assert names(folder) == ["file"]
+
+
+def test_what_is_no_file_is_never_replaced(origin: Origin, folder: Path) -> None:
+    os.mkfifo(folder / "file")
+    refused(run(origin.serve("/file", Page(CONTENT)), "--force"), "file is there already and no regular file")
+    refused(run(origin.url("/file"), "nowhere/file"), "Nothing can be written into .*nowhere: No such file")
+    assert names(folder) == ["file"]
+
+
+@pytest.mark.parametrize("digest", [DIGEST, DIGEST.upper()])
+def test_it_keeps_a_file_of_the_right_digest(origin: Origin, folder: Path, digest: str) -> None:
+    done(run(origin.serve("/file", Page(CONTENT)), "--sha256", digest))
+    assert names(folder) == ["file"]
+
+
+def test_it_is_durable_before_it_has_its_name(origin: Origin, folder: Path, steps: list[tuple[str, Path]]) -> None:
+    done(run(origin.serve("/file", Page(CONTENT))))
+    order = ", ".join(f"{step} {path.name}" for step, path in steps)
+    assert re.fullmatch(rf"fsync \.fetch-\w+, link file, fsync {re.escape(folder.name)}", order), order

@@ -1,0 +1,118 @@
+"""Fetching over real sockets from an origin that misbehaves: one clear error, never a wrong file."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from tests.core.fetching import CONTENT, QUICK, Memory, fetch, fetched
+from tests.origin import Origin, Page
+from vimeo_api.core.errors import PipelineError, StorageFull, TooLarge
+from vimeo_api.core.fetcher import AddressRefused, Cancelled, Limits, OriginFailed, OriginTooSlow, UrlRefused
+
+pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        (Page(statuses=[404]), r"127\.0\.0\.1 answers 404 \(Not Found\)\."),
+        (Page(statuses=[500] * 99), r"answers 500"),
+        (Page(statuses=[204]), r"answers 204"),
+        (Page(CONTENT, changes_after=1), r"changed the file"),
+        (Page(CONTENT, changes_after=3, break_after=100_000), r"changed the file"),
+        (Page(CONTENT, ranges="late"), r"another part"),
+        (Page(CONTENT, ranges="lying"), r"contradicts itself|changed the file|ends before"),
+        (Page(CONTENT, framing="longer"), r"contradicts itself"),
+        (Page(CONTENT, framing="longer", ranges="no"), r"breaks the connection|ends before"),
+        (Page(CONTENT, framing="close", ranges="no"), r"does not say how long"),
+        (Page(CONTENT, break_after=0), r"breaks the connection|ends before"),
+        (Page(CONTENT, ranges="no", break_after=30_000), r"breaks the connection|ends before"),
+        (Page(CONTENT, ranges="no", framing="chunked", break_after=30_000), r"breaks the connection"),
+        (Page(CONTENT, headers={"Content-Encoding": "gzip"}), r"compresses"),
+        (Page(CONTENT, ranges="no", headers={"Content-Length": "7"}), r"no credible length"),
+        (Page(location="/file"), r"redirects more than 5 times"),
+        (Page(location=""), r"redirects to nowhere"),
+        (Page(huge_header=True), r"headers"),
+    ],
+)
+def test_it_says_what_the_origin_did(origin: Origin, page: Page, sentence: str) -> None:
+    sink = Memory()
+    with pytest.raises(OriginFailed, match=sentence):
+        fetch(origin.serve("/file", page), sink)
+
+
+def test_it_asks_a_failing_origin_a_bounded_number_of_times(origin: Origin) -> None:
+    with pytest.raises(OriginFailed):
+        fetch(origin.serve("/file", Page(statuses=[500] * 99)), Memory())
+    assert len(origin.requests) == 1 + QUICK.retries
+    with pytest.raises(OriginFailed):
+        fetch(origin.serve("/other", Page(statuses=[404] * 99)), Memory())
+    assert len(origin.requests) == 2 + QUICK.retries
+
+
+def test_it_follows_a_bounded_number_of_redirects(origin: Origin) -> None:
+    with pytest.raises(OriginFailed):
+        fetch(origin.serve("/file", Page(location="/file")), Memory())
+    assert len(origin.requests) == 1 + QUICK.redirects
+
+
+def test_nobody_listening_is_the_origins_fault() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    with pytest.raises(OriginFailed, match="cannot be reached"):
+        fetch(url, Memory())
+
+
+@pytest.mark.parametrize(
+    ("page", "limits"),
+    [
+        (Page(CONTENT, stall_after=10), Limits(idle=0.3)),
+        (Page(CONTENT, stall_after=0), Limits(stall=0.05, retries=2, backoff=0.001)),
+        (Page(CONTENT, stall_after=10, ranges="no"), Limits(idle=0.3)),
+        (Page(CONTENT, throttle=10_000), Limits(total=0.3)),
+        (Page(dripping=True), Limits(total=0.3)),
+    ],
+)
+def test_a_slow_origin_is_given_up(origin: Origin, page: Page, limits: Limits) -> None:
+    with pytest.raises(OriginTooSlow):
+        fetch(origin.serve("/file", page), Memory(), limits=limits)
+
+
+@pytest.mark.parametrize("ranges", ["yes", "no"])
+def test_an_announced_size_is_refused_before_the_first_byte(origin: Origin, ranges: Any) -> None:
+    sink = Memory()
+    with pytest.raises(TooLarge, match="999999"):
+        fetch(origin.serve("/file", Page(CONTENT, ranges=ranges)), sink, limits=Limits(max_bytes=999_999))
+    assert sink.offers == []
+    assert fetched(origin.url("/file"), limits=Limits(max_bytes=1_000_000)) == CONTENT
+
+
+def test_a_size_that_shows_late_is_refused_then(origin: Origin) -> None:
+    sink = Memory()
+    with pytest.raises(TooLarge):
+        fetch(origin.serve("/file", Page(CONTENT, ranges="no", framing="chunked")), sink, limits=Limits(max_bytes=9999))
+    assert sink.written <= 9999
+
+
+@pytest.mark.parametrize("ranges", ["yes", "no"])
+def test_it_can_be_cancelled_while_the_origin_says_nothing(origin: Origin, ranges: Any) -> None:
+    sink = Memory()
+    with pytest.raises(Cancelled):
+        fetch(
+            origin.serve("/file", Page(CONTENT, stall_after=10, ranges=ranges)),
+            sink,
+            cancelled=lambda: sink.written > 0,
+            limits=Limits(stall=3600, idle=3600),
+        )
+
+
+@pytest.mark.parametrize("ranges", ["yes", "no"])
+def test_the_sinks_own_errors_end_it(origin: Origin, ranges: Any) -> None:
+    with pytest.raises(StorageFull):
+        fetch(origin.serve("/file", Page(CONTENT, ranges=ranges)), Memory(fails_after=500_000))
+
+
+def test_all_errors_are_ones_that_a_client_is_told() -> None:
+    for error in (AddressRefused, Cancelled, OriginFailed, OriginTooSlow, UrlRefused):
+        assert issubclass(error, PipelineError)

@@ -1,0 +1,26 @@
+"""A client of the surface `vimeo`."""
+
+import requests
+
+from tests.services import Service
+
+MIB = 1024**2
+PASSWORD = "hello world"
+
+
+def put(service: Service, content: bytes, *, name: str = "report.xls", password: str | None = None) -> str:
+    """Upload as the example of its document does, and return the link."""
+    data = {"password": password} if password is not None else {}
+    answer = requests.put(service.vimeo, files={"file": (name, content)}, data=data, timeout=60)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["status"] == "File Uploaded Successfully"
+    return str(answer.json()["url"])
+
+
+def get(link: str, **kwargs: object) -> requests.Response:
+    return requests.get(link, timeout=60, **kwargs)  # type: ignore[arg-type]
+
+
+def refused(answer: requests.Response, status: int, phrase: str) -> None:
+    assert (answer.status_code, answer.json()) == (status, {"error": phrase})
+    assert answer.headers["Content-Type"] == "application/json"

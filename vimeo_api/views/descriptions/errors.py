@@ -1,0 +1,28 @@
+"""What the errors of the surfaces have in common; each surface brings the shape of its own, and words what differs."""
+
+from collections.abc import Callable
+
+from vimeo_api.web.openapi import JSON, STRING, Answer, Body, closed
+
+EVERYWHERE = frozenset({400, 405, 414, 503})  # what any operation may answer
+ALLOW = {"Allow": "The methods it has."}
+RETRY = {"Retry-After": "Seconds after which to ask again."}
+BEYOND = "The range begins after the last byte; `Content-Range` tells the size."
+RANGE = {"Content-Range": "`bytes */18`: the size of the file."}
+
+
+def in_json(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+    """Return an error as `{"error": text}`."""
+    return Answer(description, {JSON: Body(closed("Error", error=STRING), {"error": text})}, headers or {})
+
+
+def common(error: Callable[..., Answer]) -> dict[int, Answer]:
+    """Return the errors that all surfaces answer for the same reasons; `error` shapes them as `in_json` does."""
+    return {
+        405: error("The path is there, the method is not.", "The method is not allowed for the requested URL.", ALLOW),
+        412: error("`If-Match` names another version.", "Precondition Failed"),
+        414: error("The address is too long.", "Request-URI Too Long"),
+        416: error(BEYOND, "The server cannot provide the requested range.", RANGE),
+        503: error("The service or its database is away for a moment.", "Service Unavailable", RETRY),
+        507: error("The disk is full; nothing was stored.", "Insufficient Storage"),
+    }
