@@ -8,15 +8,16 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import database, journal, lifecycle
+from vimeo_api.core import database, journal, lifecycle, tallies
 from vimeo_api.core.models import DeliveredRange, File
+from vimeo_api.core.tallies import Counted
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)
@@ -110,20 +111,31 @@ class Endings:
 endings = Endings()
 
 
-def handle(sent: Sent) -> None:
-    """Use the file up if all its bytes went out under this grant, else give the lease back."""
+def handle(*answers: Sent) -> None:
+    """Use each file up if all its bytes went out under this grant, else give the lease back."""
+    tallies.add(Counter(outcome for sent in answers if (outcome := _settle(sent))))
+
+
+def _settle(sent: Sent) -> Counted | None:
+    """Return what has come of it, None if it changed nothing."""
     size = _size(sent.ticket.file_id)
     if size is None:
-        return
+        return None
     ticket = sent.ticket
-    if _whole_file(sent, size):
-        if lifecycle.use_up(ticket.file_id, ticket.grant, grace_seconds=settings.grace_seconds):
-            _forget_ranges(ticket.file_id)
-    else:
-        lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
+    if not _whole_file(sent, size):
+        back = lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
+        return Counted.GIVEN_BACK if back else None
+    if not lifecycle.use_up(ticket.file_id, ticket.grant, grace_seconds=settings.grace_seconds):
+        return None
+    _forget_ranges(ticket.file_id)
+    return Counted.CONFIRMED
 
 
 def _handle_lines(lines: journal.Lines) -> None:
+    handle(*_answers(lines))
+
+
+def _answers(lines: journal.Lines) -> Iterator[Sent]:
     for line in lines:
         try:
             sent = Sent.from_journal(line)
@@ -131,7 +143,7 @@ def _handle_lines(lines: journal.Lines) -> None:
             _log.warning("journal: a line lacks a number; passed over")
             continue
         if sent is not None:
-            handle(sent)
+            yield sent
 
 
 def _whole_file(sent: Sent, size: int) -> bool:

@@ -8,10 +8,10 @@ from vimeo_api.core import catalog, database, deliveries, lifecycle, placing, st
 from vimeo_api.core.models import File, Status
 
 
-def settle_leases() -> None:
-    """Confirm and give back what the journal tells, then end the leases nobody reported on."""
+def settle_leases() -> int:
+    """Confirm and give back what the journal tells, then end the leases nobody reported on; return how many."""
     deliveries.catch_up()
-    lifecycle.give_back_lapsed()
+    return lifecycle.give_back_lapsed()
 
 
 def purge(file_ids: Sequence[int]) -> None:

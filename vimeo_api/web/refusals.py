@@ -33,7 +33,7 @@ KEPT: dict[int, int] = {
 # Headers that make up an answer; everything else is the server's.
 _KEPT_HEADERS = ("Content-Type", "Allow", "WWW-Authenticate", "X-Content-Type-Options")
 
-SubjectOf = Callable[[Request], tuple[str, str]]
+SubjectOf = Callable[[Request], tuple[str, str] | None]
 
 _log = logging.getLogger(__name__)
 _breaker = Breaker(seconds=1)
@@ -49,11 +49,12 @@ class _Lookup:
 
 
 def init_app(app: Flask, subject_of: SubjectOf) -> None:
-    """Wire the hooks; `subject_of` names surface and key of the file that a request is about."""
+    """Wire the hooks; `subject_of` names surface and key of the file that a request is about, None for no such one."""
 
     @app.before_request
     def answer_known_refusal() -> Response | None:
-        return _known(subject_of) if request.method in {"GET", "HEAD"} else None
+        subject = subject_of(request) if request.method in {"GET", "HEAD"} else None
+        return _known(subject) if subject else None
 
     @app.after_request
     def keep_refusal(response: Response) -> Response:
@@ -63,10 +64,10 @@ def init_app(app: Flask, subject_of: SubjectOf) -> None:
         return response
 
 
-def _known(subject_of: SubjectOf) -> Response | None:
+def _known(subject: tuple[str, str]) -> Response | None:
     if _breaker.open:
         return None
-    key, generation_key = _key(request), generations.cache_key(*subject_of(request))
+    key, generation_key = _key(request), generations.cache_key(*subject)
     try:
         generation, entry = cache.get_many(generation_key, key)
     except CacheErrors as error:
