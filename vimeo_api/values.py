@@ -42,10 +42,14 @@ def _readable_address(url: str) -> str:
     return url
 
 
+def listed(words: str) -> frozenset[str]:
+    """Return the words of a list that commas separate."""
+    return frozenset(word.strip() for word in words.split(","))
+
+
 def networks(words: str) -> frozenset[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the networks in a list like `10.0.0.0/8,::1,unix`, whose words `unix` and `none` are none."""
-    named = {word.strip() for word in words.split(",")} - {"unix", "none"}
-    return frozenset(ipaddress.ip_network(name, strict=False) for name in named)
+    return frozenset(ipaddress.ip_network(name, strict=False) for name in listed(words) - {"unix", "none"})
 
 
 def _listed_networks(words: str) -> str:

@@ -5,7 +5,7 @@ import ipaddress
 from flask import request
 
 from vimeo_api.extensions import settings
-from vimeo_api.values import networks
+from vimeo_api.values import listed, networks
 
 # Whoever was forwarded is not where the connection comes from, and where it says it is anyone can write down.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
@@ -20,7 +20,7 @@ def is_operator() -> bool:
         return False
     peer = request.remote_addr or ""
     if peer.startswith("unix:"):
-        return "unix" in settings.metrics_from.split(",")
+        return "unix" in listed(settings.metrics_from)
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:
