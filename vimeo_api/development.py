@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import flask_migrate
 from celery import signals
@@ -76,10 +76,11 @@ class Handler(WSGIRequestHandler):
         return {**super().make_environ(), request_ids.VARIABLE: request_ids.new()}
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log method, path and status; a query may hold a password."""
+        """Log method, path and status; a query may hold a password, as may the authority of an absolute URL."""
         del size
-        path = getattr(self, "path", "").split("?", 1)[0].encode("ascii", "backslashreplace").decode()
-        with logs.under(getattr(self, "environ", {}).get(request_ids.VARIABLE, "")):
+        known = getattr(self, "environ", {})  # not of a request that cannot be understood
+        path = quote(known.get("PATH_INFO", ""), encoding="latin-1")
+        with logs.under(known.get(request_ids.VARIABLE, "")):
             _access.info("%s %s %s", self.command, path, int(code))
 
     def log_error(self, *_: object) -> None:
