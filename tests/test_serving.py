@@ -22,7 +22,7 @@ from benchmarks.serving.plan import QUICK, SMALL
 from benchmarks.serving.processes import Memory, ServerError, cpu_seconds, running
 from benchmarks.serving.results import Record, Result
 from benchmarks.serving.server import OURS, Upload
-from benchmarks.serving.service import ONCE
+from benchmarks.serving.service import ONCE, STREAMS, Rows
 from benchmarks.serving.service import Service as Measured
 from tests.services import Service, await_
 
@@ -132,16 +132,22 @@ def test_nothing_is_left_of_a_server(tmp_path: Path) -> None:
     await_(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_wrk_counts_what_is_refused(origin: str) -> None:
-    found = load.get(f"{origin}/nowhere", seconds=1, connections=2)
-    assert found["refused"] == found["requests"] > 0
-    assert found["broken"] == 0
-    assert 0 < found["p50"] <= found["p99"]
-    assert load.get(f"{origin}/there", seconds=1, connections=2)["refused"] == 0
+def test_refusals_are_no_success(origin: str) -> None:
+    there, nowhere = (
+        partial(load.get, seconds=1, connections=2),
+        partial(load.get_refused, seconds=1, connections=2, headers={}),
+    )
+    for found in (there(f"{origin}/there"), nowhere(f"{origin}/nowhere")):
+        assert (found["refused"], found["broken"]) == (0, 0)
+        assert 0 < found["p50"] <= found["p99"]
+    with pytest.raises(LoadError, match="answers are refusals"):
+        there(f"{origin}/nowhere")
+    with pytest.raises(LoadError, match="is there"):
+        nowhere(f"{origin}/there")
 
 
 def test_random_ids_never_come_twice(origin: str, seen: type[Seen]) -> None:
-    load.get(f"{origin}/v1/{{uuid}}", seconds=1, connections=2)
+    load.get_refused(f"{origin}/v1/{{uuid}}", seconds=1, connections=2, headers={})
     assert len(set(seen.paths)) == len(seen.paths) > 1
     assert all(
         re.fullmatch(r"/v1/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}", x) for x in seen.paths
@@ -162,7 +168,7 @@ def test_bodies_have_the_size_that_was_asked_for(origin: str, seen: type[Seen]) 
     assert len(set(seen.paths)) == len(seen.paths)
     seen.bodies.clear()
     load.put(origin, Upload("PUT", "/form", "", part="file"), 4096, seconds=1, connections=1)
-    kind, body = seen.bodies[0]
+    kind, body = seen.bodies[-1]
     assert kind == f"multipart/form-data; boundary={load.BOUNDARY}"
     head, _, rest = body.partition(b"\r\n\r\n")
     assert b'name="file"; filename="file.txt"' in head
@@ -272,3 +278,17 @@ def test_rows_that_are_put_in_are_served_and_used_up(stack: Service, place: Plac
     assert len(once) == 50
     measured.link_once(link, once)
     assert len(requests.get(f"{stack.url}{ONCE}/{once[0]}").content) == SMALL
+
+
+def test_clearing_removes_what_came_later_and_no_more(stack: Service, place: Place) -> None:
+    measured = Measured(stack.port, stack.data, stack.process.pid)
+    old = measured.add_stream(place.small)
+    uploads = Rows(measured, int(measured.query("SELECT max(id) FROM files")))
+    before = stack.stored()
+    new, *copies = measured.add_stream(place.small), *measured.copy_stream(old, 3)
+    assert uploads.size() == SMALL
+    uploads.clear()
+    assert uploads.size() == 0
+    assert stack.stored() == before
+    statuses = [requests.get(f"{stack.url}{STREAMS}/{key}").status_code for key in (old, new, *copies)]
+    assert statuses == [200, 404, 404, 404, 404]

@@ -41,9 +41,14 @@ def _uploads(course: Course, taking_part: Iterable[tuple[str, Server, Upload | N
             continue
         turn = partial(load.send, server.origin, upload, course.place.large)
         after = partial(_check, server, course.plan.large)
-        before = partial(course.place.warm, 2 * course.plan.large)
+        before = partial(_prepare, course, server)
         contestants.append(Contestant(who, server.roots, turn, upload.includes, before=before, after=after))
     return contestants
+
+
+def _prepare(course: Course, server: Server) -> None:
+    server.uploads.clear()
+    course.place.warm(2 * course.plan.large)
 
 
 def _check(server: Server, size: int) -> None:

@@ -46,7 +46,9 @@ def _with_rows(course: Course, service: Service, number: int) -> list[Contestant
         del links[: int(found["requests"]) + 2]
         return found
 
-    unknown = partial(load.get, f"{service.origin}{STREAMS}/{{uuid}}", seconds=SECONDS, connections=1)
+    unknown = partial(
+        load.get_refused, f"{service.origin}{STREAMS}/{{uuid}}", seconds=SECONDS, connections=1, headers={}
+    )
     put = partial(load.put, service.origin, Upload("PUT", STREAMS, ""), BODY, seconds=SECONDS, connections=1)
     turns: list[tuple[str, Callable[[], Sample], Callable[[], None], Callable[[], None]]] = [
         (STREAM, next_streams, nothing, nothing),

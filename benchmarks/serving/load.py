@@ -32,8 +32,20 @@ class LoadError(Exception):
     """A server did not do what it was asked for; the message says what came instead."""
 
 
-def get(url: str, *, seconds: int, connections: int, headers: Mapping[str, str] | None = None) -> Sample:
-    """Ask for one URL over and over."""
+def get(url: str, *, seconds: int, connections: int) -> Sample:
+    """Ask for one URL over and over. Raises LoadError when most answers are refusals."""
+    return _granted(_get(url, seconds, connections, {}))
+
+
+def get_refused(url: str, *, seconds: int, connections: int, headers: Mapping[str, str]) -> Sample:
+    """Ask for a URL that is not there, over and over. Raises LoadError when not all answers say so."""
+    found = _get(url, seconds, connections, headers)
+    if found["refused"] < found["requests"]:
+        raise LoadError(f"{url} is there")
+    return found | {"refused": 0}
+
+
+def _get(url: str, seconds: int, connections: int, headers: Mapping[str, str]) -> Sample:
     if "{" in url:
         origin, path = _split(url)
         return _wrk(origin, seconds, connections, headers, "varied.lua", "GET", path, "0", _seed())
@@ -48,7 +60,7 @@ def get_each(origin: str, paths: Sequence[str], *, seconds: int, connections: in
     with tempfile.NamedTemporaryFile("w", suffix=".paths") as file:
         file.writelines(f"{path}\n" for path in paths)
         file.flush()
-        return _wrk(origin, seconds, connections, None, "listed.lua", file.name)
+        return _granted(_wrk(origin, seconds, connections, {}, "listed.lua", file.name))
 
 
 def put(origin: str, upload: Upload, size: int, *, seconds: int, connections: int) -> Sample:
@@ -58,15 +70,13 @@ def put(origin: str, upload: Upload, size: int, *, seconds: int, connections: in
     if upload.part:
         headers["Content-Type"] = f"multipart/form-data; boundary={BOUNDARY}"
         words += [upload.part, BOUNDARY]
-    return _wrk(origin, seconds, connections, headers, "varied.lua", *words)
+    return _granted(_wrk(origin, seconds, connections, headers, "varied.lua", *words))
 
 
-def _wrk(
-    url: str, seconds: int, connections: int, headers: Mapping[str, str] | None, script: str, *words: str
-) -> Sample:
+def _wrk(url: str, seconds: int, connections: int, headers: Mapping[str, str], script: str, *words: str) -> Sample:
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command += ["--timeout", f"{TIMEOUT}s", "--script", script]
-    for name, value in (headers or {}).items():
+    for name, value in headers.items():
         command += ["--header", f"{name}: {value}"]
     done = subprocess.run([*command, url, "--", *words], cwd=ETC, capture_output=True, text=True, check=False)
     lines = done.stderr.strip().splitlines()
@@ -78,6 +88,12 @@ def _wrk(
     if not found.pop("exhausted"):
         found["rate"] = found["requests"] / found["seconds"]
     return dict(found)
+
+
+def _granted(found: Sample) -> Sample:
+    if found["refused"] > found["requests"] / 2:
+        raise LoadError(f"{found['refused']:.0f} of {found['requests']:.0f} answers are refusals")
+    return found
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -122,9 +138,10 @@ def siege(lines: Sequence[str], *, seconds: int, clients: int) -> Sample:
         found = json.loads(done.stdout[done.stdout.index("{") :])
     except ValueError:
         raise LoadError(f"siege: {(done.stderr or done.stdout).strip()[-300:]}") from None
+    asked = found["transactions"] + found["failed_transactions"]
     return {
-        "requests": found["transactions"],
-        "failed": found["failed_transactions"],
+        "requests": asked,
+        "failed": asked - found["successful_transactions"],  # siege itself has a 404 as neither
         "rate": found["transaction_rate"],
         "mean": found["response_time"] * 1000,
         "longest": found["longest_transaction"] * 1000,

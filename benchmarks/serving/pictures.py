@@ -117,9 +117,9 @@ def _growth(path: Path, found: Found) -> Path:
             axes.annotate(f" {who.removeprefix(f'{OURS}, ')}", reached[-1], va="center", fontsize=10, color=color)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.xaxis.set_major_formatter("{x:,g}")
+        axes.xaxis.set_major_formatter("{x:,.9g}")
         axes.yaxis.set_major_formatter("{x:,g}")
-        axes.margins(x=0.35, y=0.15)
+        axes.set_xlim(right=4 * places(result.records)[-1])  # room for the names
         axes.set_title(one.title, fontsize=12)
         axes.set_xlabel(one.scale)
         axes.set_ylabel("p50, ms, lower is quicker" if one.shown == "p50" else "requests a second, higher is quicker")

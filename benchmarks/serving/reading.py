@@ -73,14 +73,13 @@ def _used_up(service: Service, course: Course) -> str:
 def _refused(
     server: Server, path: str, course: Course, *, headers: dict[str, str] | None = None
 ) -> Callable[[], Sample]:
-    def turn() -> Sample:
-        url, seconds = server.origin + path, course.plan.seconds
-        found = load.get(url, seconds=seconds, connections=CONNECTIONS, headers=headers)
-        if found["refused"] < found["requests"] - CONNECTIONS:
-            raise load.LoadError(f"{path} is there")
-        return found | {"refused": 0}
-
-    return turn
+    return partial(
+        load.get_refused,
+        server.origin + path,
+        seconds=course.plan.seconds,
+        connections=CONNECTIONS,
+        headers=headers or {},
+    )
 
 
 class Keys:

@@ -157,27 +157,27 @@ class Service:
 
 @dataclass(frozen=True)
 class Rows:
-    """What was uploaded to a service after a certain row."""
+    """What was uploaded to a service after a certain row, but for bytes that it shares with older rows."""
 
     service: Service
     after: int
 
     def size(self) -> int:
-        """Return how many bytes it is in all, as rows have it and the store holds it."""
-        rows = self._query("SELECT surface, blob FROM files")
+        """Return how many bytes it is in all, of those that the store holds."""
+        rows = f"SELECT surface, blob FROM files WHERE id > {self.after}"
         return sum(path.stat().st_size for path in self._paths(rows) if path.exists())
 
     def clear(self) -> None:
         """Remove it all."""
-        for path in self._paths(self._query("DELETE FROM files", " RETURNING surface, blob")):
+        for path in self._paths(f"DELETE FROM files WHERE id > {self.after} RETURNING surface, blob"):
             path.unlink(missing_ok=True)
 
-    def _query(self, statement: str, ending: str = "") -> list[str]:
-        return self.service.query(f"{statement} WHERE id > {self.after}{ending}").split()
-
-    def _paths(self, rows: Sequence[str]) -> list[Path]:
+    def _paths(self, rows: str) -> list[Path]:
+        shared = f"SELECT FROM files f WHERE f.id <= {self.after} AND (f.surface, f.blob) = (n.surface, n.blob)"
+        ours = f"WITH n AS ({rows}) SELECT DISTINCT n.surface, n.blob FROM n WHERE NOT EXISTS ({shared})"
         store = self.service.data / "store"
-        return [store / surface / blob[:2] / blob for surface, blob in (row.split("|") for row in rows)]
+        found = (row.split("|") for row in self.service.query(ours).split())
+        return [store / surface / blob[:2] / blob for surface, blob in found]
 
 
 @contextmanager
