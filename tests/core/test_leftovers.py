@@ -190,6 +190,22 @@ def test_a_worker_that_is_frozen_does_not_keep_a_fetch_for_ever(fetch: Entry) ->
     assert spool() == []
 
 
+def test_a_message_that_comes_twice_does_not_take_the_claim_from_who_begins(
+    fetch: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = PartialFile.sign
+
+    def sign_while_it_comes_again(left: PartialFile, claim: str) -> None:
+        monkeypatch.setattr(PartialFile, "sign", sign)
+        sign(left, claim)
+        fetching.run(fetch.id)
+        assert (entry().status, entry().grant) == (Status.FETCHING, None)
+
+    monkeypatch.setattr(PartialFile, "sign", sign_while_it_comes_again)
+    fetching.run(fetch.id)
+    assert entry().status == Status.AVAILABLE
+
+
 def test_a_disk_without_room_for_a_name_is_full(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> Never:
         raise OSError(28, "No space left on device")

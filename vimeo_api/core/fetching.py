@@ -143,12 +143,17 @@ def _work(entry: Entry, token: str, partial: PartialFile) -> None:
 
 
 def _wait_for_holder(file_id: int, token: str) -> None:
-    """Claim a fetch whose last worker lost its claim and does not let go of the file; ours lapses and is asked again.
+    """Have a fetch asked for again whose file somebody holds who has no claim: not yet, or no longer.
 
     A worker that is frozen for good does not keep the fetch waiting for ever.
     """
-    entry = _claim(file_id, token)
-    if entry is not None and entry.attempts > MAX_ATTEMPTS:
+    row = database.row(
+        update(File)
+        .where(File.id == file_id, File.status == Status.FETCHING, or_(File.grant.is_(None), File.due_at <= now()))
+        .values(grant=None, due_at=now() + timedelta(seconds=CLAIM_SECONDS), attempts=File.attempts + 1)
+        .returning(File.attempts)
+    )
+    if row is not None and row.attempts > MAX_ATTEMPTS and _claim(file_id, token):
         _fail(file_id, token, Failure.ORIGIN, "Given up: a worker hangs.")
 
 
