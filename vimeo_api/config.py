@@ -4,39 +4,20 @@ Two profiles share all code and differ only here: `Embedded` needs no service, `
 `load()` picks one by `PROFILE` and `check()` looks at the host; both answer a mistake with one sentence.
 """
 
-import contextlib
-import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cryptography.fernet import Fernet
-from pydantic import AfterValidator, ByteSize, Field, ValidationError
+from pydantic import ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vimeo_api import secret_files
+from vimeo_api.values import AbsolutePath, Address, Algorithm, FernetKeys, Networks
 
 
 class ConfigError(Exception):
     """A setting is missing or wrong; the message says which, and what to do."""
-
-
-def _known_algorithm(name: str) -> str:
-    if name not in hashlib.algorithms_guaranteed or name.startswith("shake"):
-        raise ValueError(f"{name} is no hash of a fixed length")
-    return name
-
-
-def _fernet_keys(keys: str) -> str:
-    try:
-        for key in filter(None, keys.split(",")):
-            Fernet(key)
-    except ValueError:
-        raise ValueError("a Fernet key is 32 bytes in URL-safe base64") from None
-    return keys
-
-
-AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 
 class Settings(BaseSettings):
@@ -46,6 +27,12 @@ class Settings(BaseSettings):
 
     profile: Literal["embedded", "production"] = Field(
         "embedded", description="`embedded` needs no service; `production` stands behind nginx."
+    )
+    secrets_dir: AbsolutePath | None = Field(
+        default_factory=lambda: os.environ.get("CREDENTIALS_DIRECTORY"),
+        validate_default=True,
+        description="Folder of files that hold settings, such as `secret_key`, where the environment does not. "
+        "Default: the one that systemd's `LoadCredential` makes.",
     )
     data_dir: AbsolutePath = Field(Path("data"), description="Folder for everything that is written.")
     store_dir: AbsolutePath = Field(
@@ -64,9 +51,9 @@ class Settings(BaseSettings):
         repr=False,
         description="At least 32 characters that nobody knows; keys the cache. Embedded: made and kept on first start.",
     )
-    database_url: str = Field("", repr=False, description="SQLAlchemy address of the database.")
-    broker_url: str = Field("", repr=False, description="Celery's broker.")
-    cache_url: str = Field(
+    database_url: Address = Field("", repr=False, description="SQLAlchemy address of the database.")
+    broker_url: Address = Field("", repr=False, description="Celery's broker.")
+    cache_url: Address = Field(
         "", repr=False, description="Redis that keeps 4XX answers. Embedded: files in `DATA_DIR/cache`."
     )
     journal: Path | None = Field(None, description="nginx's delivery journal. Embedded: none, downloads end in Python.")
@@ -102,7 +89,7 @@ class Settings(BaseSettings):
         None, ge=1, description="Longest life of a file of the surface `transfer`, in seconds; for ever by default."
     )
     streams_path: str = Field("DATA", description="How the surface `streams` names its folder in errors, as `--path`.")
-    store_algorithm: Annotated[str, AfterValidator(_known_algorithm)] = Field(
+    store_algorithm: Algorithm = Field(
         "sha256",
         description="Hash that names new files of the surface `store`, such as `md5`; stored ones keep their names.",
     )
@@ -110,7 +97,7 @@ class Settings(BaseSettings):
         "csv,doc,docx,gif,jpeg,jpg,pdf,png,rtf,txt,xls,xlsx,zip",
         description="Extensions that the surface `named` takes, in any case, separated by commas.",
     )
-    sealing_keys: Annotated[str, AfterValidator(_fernet_keys)] = Field(
+    sealing_keys: FernetKeys = Field(
         "",
         repr=False,
         description="Fernet keys of the surface `transfer`, separated by commas: the first seals, all open. "
@@ -154,6 +141,20 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least serious log record kept."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`text` for people, `json` for programs: an object a line. Production: `json`."
+    )
+    metrics_from: Networks = Field(
+        "127.0.0.0/8,::1,unix",
+        description="Networks whose requests may see `/metrics` and the details of `/readyz`, separated by commas; "
+        "`unix` stands for a socket, `none` for nobody.",
+    )
+    nginx_status: Path | None = Field(
+        None, description="Socket on which nginx tells `/metrics` of itself (`stub_status`)."
+    )
+    prometheus_multiproc_dir: Path | None = Field(
+        None, description="Folder in which web processes count their requests together; the uWSGI file sets it."
+    )
 
     @property
     def behind_nginx(self) -> bool:
@@ -173,12 +174,12 @@ class Settings(BaseSettings):
 class Embedded(Settings):
     """No service needed: SQLite, a broker in a file, the 4XX cache on disk."""
 
-    database_url: str = Field(
+    database_url: Address = Field(
         default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'vimeo_api.db'}",
         repr=False,
         description="SQLAlchemy address of the database. Embedded: SQLite in `DATA_DIR`.",
     )
-    broker_url: str = Field(
+    broker_url: Address = Field(
         default_factory=lambda data: f"sqla+sqlite:///{data['data_dir'] / 'broker.db'}",
         repr=False,
         description="Celery's broker. Embedded: an SQLite file in `DATA_DIR`.",
@@ -194,6 +195,7 @@ class Production(Settings):
         default_factory=lambda data: data["data_dir"] / "journal" / "deliveries.log",
         description="nginx's delivery journal. Default: `DATA_DIR/journal/deliveries.log`.",
     )
+    log_format: Literal["text", "json"] = Field("json", description="`text` for people, `json` for programs.")
 
     def faults(self) -> Iterator[str]:
         """Yield a sentence for each setting that production cannot start with."""
@@ -217,17 +219,18 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     """
     values: dict[str, Any] = {} if environ is None else {k.lower(): v for k, v in environ.items()}
     try:
-        profile = Settings(**values).profile
-        settings = (Production if profile == "production" else Embedded)(**values)
+        first = Settings(**values)
+        profile = Production if first.profile == "production" else Embedded
+        settings = profile(_secrets_dir=_readable_folder(first.secrets_dir), **values)
         if isinstance(settings, Embedded):
-            settings = Embedded(**{**values, **_kept_secrets(settings)})
+            settings = Embedded(_secrets_dir=settings.secrets_dir, **{**values, **_kept_secrets(settings)})
     except ValidationError as error:
         # The message names the setting and the rule, never the value, which may be a secret.
         raise ConfigError(
             " ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}." for e in error.errors(include_input=False))
         ) from None
     except OSError as error:
-        raise ConfigError(f"DATA_DIR cannot be used: {error}.") from error
+        raise ConfigError(f"{error.filename} cannot be used: {error.strerror}.") from error
     return settings
 
 
@@ -254,6 +257,12 @@ def fields() -> Iterator[tuple[str, str, str]]:
         )
 
 
+def _readable_folder(folder: Path | None) -> Path | None:
+    if folder is not None:
+        next(folder.iterdir(), None)
+    return folder
+
+
 def _folder_faults(folder: Path) -> Iterator[str]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -270,27 +279,7 @@ def _redis_place(url: str) -> str:
 
 def _kept_secrets(settings: Settings) -> dict[str, str]:
     """Return the secrets that nobody set, made on the first start and kept since."""
-    kept = {}
-    if not settings.secret_key:
-        kept["secret_key"] = kept_secret(settings.data_dir / "secret.key", secrets.token_hex(32))
-    if not settings.sealing_keys:
-        kept["sealing_keys"] = kept_secret(settings.data_dir / "sealing.keys", Fernet.generate_key().decode())
-    return kept
-
-
-def kept_secret(path: Path, fresh: str) -> str:
-    """Return the secret kept at path; the first of several concurrent starts writes its fresh one there."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    draft.touch(mode=0o600)
-    with draft.open("w") as file:
-        file.write(fresh)
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(draft)
-    draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(folder)
-    os.close(folder)
-    return path.read_text().strip()
+    return {
+        "secret_key": settings.secret_key or secret_files.secret_key(settings.data_dir),
+        "sealing_keys": settings.sealing_keys or secret_files.sealing_keys(settings.data_dir),
+    }

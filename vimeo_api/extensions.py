@@ -33,7 +33,11 @@ settings = cast("Settings", LocalProxy(lambda: current_app.config["SETTINGS"]))
 
 def init_database(app: Flask, values: Settings) -> None:
     """Bind the database, on which every statement is a transaction of its own (docs/decisions/0003)."""
-    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    options: dict[str, Any] = {
+        "isolation_level": "AUTOCOMMIT",
+        "skip_autocommit_rollback": True,
+        "hide_parameters": True,  # an error would quote them: hashes of passwords, grants, the URLs of fetches
+    }
     if values.database_url.startswith("postgresql"):
         options |= {
             "pool_size": 8,

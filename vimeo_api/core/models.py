@@ -13,6 +13,7 @@ journal   what nginx writes down about every answer: the evidence for confirming
 fetch     a worker's getting the bytes of a URL; its claim is a grant that it renews while it works.
 landing   where the bytes of a new file lie while the store is another filesystem; placing copies them over.
 purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
+tally     how often something has happened, and when last, counted by all processes together.
 """
 
 from datetime import UTC, datetime
@@ -164,3 +165,13 @@ class JournalFile(Base):
     first_line: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hexadecimal
     offset: Mapped[int] = mapped_column(BigInteger)  # bytes
     read_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Tally(Base):
+    """How often something has happened; `tallies` counts."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+    noted_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the last time
