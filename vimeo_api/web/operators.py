@@ -4,8 +4,8 @@ import ipaddress
 
 from flask import request
 
+from vimeo_api.config.watching import listed, networks
 from vimeo_api.extensions import settings
-from vimeo_api.values import listed, networks
 
 # Whoever was forwarded is not where the connection comes from, and where it says it is anyone can write down.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
