@@ -8,7 +8,7 @@ from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
 from vimeo_api import logs
-from vimeo_api.core import digests, fetching, leftovers, lifecycle, placing, reconciliation, tallies, upkeep
+from vimeo_api.core import census, digests, fetching, leftovers, lifecycle, placing, reconciliation, tallies, upkeep
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.reconciliation import Finding
 from vimeo_api.core.tallies import Counted
@@ -79,6 +79,13 @@ def sweep() -> None:
         enqueue(digest)
     tallies.add(due)
     tallies.ran(Counted.SWEEP)
+
+
+@shared_task(name="vimeo_api.tasks.count")  # type: ignore[untyped-decorator]
+def count() -> None:
+    """Count all files, if that is due."""
+    if census.count():
+        tallies.ran(Counted.COUNT)
 
 
 @shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]

@@ -1,21 +1,25 @@
 """What there is and what waits."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import Select, text, update
 
 from vimeo_api.core import catalog, census, database, fetching, lifecycle
 from vimeo_api.core.catalog import NewFile, now
-from vimeo_api.core.models import File
+from vimeo_api.core.models import File, LastCensus
+from vimeo_api.extensions import db
 
 GRANT = "a" * 32
 
 
 @pytest.fixture(autouse=True)
 def _anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "_SOONEST", timedelta())
     monkeypatch.setattr(census, "_COST", 0)
+    monkeypatch.setattr(census, "PIECE", 2)
 
 
 def add(key: str, size: int = 10, **more: object) -> int:
@@ -48,6 +52,8 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
     add("e", size=0, source_url="http://x/")
     cancelled = add("f", size=0, source_url="http://x/")
     fetching.cancel(cancelled)
+    assert census.take().groups == []
+    assert census.count()
     kinds = {(g.status, g.fetched, g.failure): (g.files, g.stored) for g in census.take().groups}
     assert kinds == {
         ("available", False, None): (1, 10),
@@ -94,8 +100,49 @@ def test_a_lease_and_a_landing_get_older_too() -> None:
     assert (waiting("lease"), waiting("place")) == (200, 400)
 
 
-def test_a_count_is_kept_for_as_long_as_it_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "_COST", 10**9)
-    first = census.take()
+def test_leases_are_told_apart_by_surface() -> None:
     add("a")
-    assert census.take() is first
+    lifecycle.lease(add("b"), GRANT, seconds=60)
+    lifecycle.lease(add("c"), GRANT, seconds=60)
+    assert census.take().leases == {"vimeo": 2}
+
+
+def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "_COST", 10**9)
+    assert census.count()
+    add("a")
+    assert not census.count()
+    assert census.take().groups == []
+    database.changed(update(LastCensus).values(due_at=ago(1)))
+    assert census.count()
+    assert [group.files for group in census.take().groups] == [1]
+
+
+def test_a_count_that_somebody_is_busy_with_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = []
+
+    def counting() -> list[object]:
+        others.append(census.count())
+        return []
+
+    monkeypatch.setattr(census, "_groups", counting)
+    assert census.count()
+    assert census.count()
+    assert others == [False, False]
+
+
+def test_a_question_reads_no_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[str] = []
+    rows = database.rows
+
+    def explained(statement: Select[tuple[object, ...]]) -> Sequence[database.AnyRow]:
+        compiled = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
+        plans.extend(row.detail for row in rows(text(f"EXPLAIN QUERY PLAN {compiled}")))
+        return rows(statement)
+
+    monkeypatch.setattr(database, "rows", explained)
+    monkeypatch.setattr(database, "row", lambda statement: next(iter(explained(statement)), None))
+    census.take()
+    assert len(plans) >= 6
+    assert [plan for plan in plans if "files" in plan and "USING INDEX ix_files_" not in plan] == []
+    assert [plan for plan in plans if plan.startswith("SCAN files")] == []

@@ -1,23 +1,33 @@
-"""What there is and what waits, counted from the rows; `web.metrics` tells.
+"""What there is and what waits; `web.metrics` tells.
 
-A count reads the whole table, so it is kept for as long as keeps its cost to a small part of one process.
+What there is can only be told by reading the whole table, so a worker does that, piece by piece and as rarely as keeps
+its cost to a small part of one process, and keeps the result in a row. What waits is found by index at the moment of
+the question: it must be true above all when no worker runs.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import current_app
-from sqlalchemy import BigInteger, ColumnElement, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from vimeo_api.core import database, lifecycle
 from vimeo_api.core.catalog import now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.models import File, LastCensus, Status
 
-_COST = 20  # a count is kept for so many times as long as it took
+PIECE = 20_000  # rows read by one statement: half a second of SQLite at worst, and no budget of PostgreSQL's
+_COST = 20  # the next count is due after so many times as long as this one took
+_SOONEST = timedelta(seconds=5)
+_LOST = timedelta(minutes=10)  # a count that takes longer may be begun again by another worker; both are right
+_MOST = 100_000  # leases that are told apart
+_ID = 1
+# SQLite asks no index for IS NOT NULL.
+_DUE = File.due_at > datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +45,47 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """All files by kind; and for how many seconds the oldest has waited for each kind of work, 0 if none does."""
+    """What there is and what waits."""
 
-    groups: Sequence[Group]
-    waiting: dict[str, float]
+    groups: Sequence[Group]  # all files by kind, as of the last count
+    leases: dict[str, int]  # by surface, at this moment
+    waiting: dict[str, float]  # for how many seconds the oldest row waits for each kind of work, 0 if none does
 
 
 def take() -> Census:
-    """Return a count, a kept one if that is not too old."""
-    kept: tuple[Census, float] | None = current_app.extensions.get("census")
+    """Return the last count, and what waits now."""
+    last = database.row(select(LastCensus.groups).where(LastCensus.id == _ID))
+    return Census([Group(*group) for group in last.groups] if last else [], _leases(), _waiting())
+
+
+def count() -> bool:
+    """Count all files, if that is due; return whether it was."""
+    if not _claim():
+        return False
     begun = time.monotonic()
-    if kept and begun < kept[1]:
-        return kept[0]
-    census = Census(_groups(), _waiting())
-    ended = time.monotonic()
-    current_app.extensions["census"] = (census, ended + _COST * (ended - begun))
-    return census
+    groups = _groups()
+    due_at = now() + max(_SOONEST, _COST * timedelta(seconds=time.monotonic() - begun))
+    database.changed(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
+    return True
 
 
-def _groups() -> list[Group]:
+def _claim() -> bool:
+    """Take on the next count, if it is due and nobody else has."""
+    moment = now()
+    last = database.row(select(LastCensus.due_at).where(LastCensus.id == _ID))
+    if last is not None:
+        due = (LastCensus.id == _ID, LastCensus.due_at <= moment)
+        return last.due_at <= moment and bool(
+            database.changed(update(LastCensus).where(*due).values(due_at=moment + _LOST))
+        )
+    try:
+        database.changed(insert(LastCensus).values(id=_ID, due_at=moment + _LOST, groups=[]))
+    except IntegrityError:
+        return False
+    return True
+
+
+def _groups() -> list[tuple[Any, ...]]:
     kind = (
         File.surface,
         File.status,
@@ -61,9 +93,25 @@ def _groups() -> list[Group]:
         File.grant.is_not(None).label("claimed"),
         File.failure,
     )
-    stored = func.sum(case((File.purged_at.is_(None), File.size), else_=0)).cast(BigInteger)
-    rows = database.rows(select(*kind, func.count(), stored).group_by(*kind))
-    return [Group(*row) for row in rows]
+    stored = case((File.purged_at.is_(None), File.size), else_=0).label("stored")
+    files, sizes = Counter[tuple[Any, ...]](), Counter[tuple[Any, ...]]()
+    last: int | None = 0
+    while last is not None:
+        piece = select(File.id, *kind, stored).where(File.id > last).order_by(File.id).limit(PIECE).subquery()
+        kinds = [piece.c[column.key] for column in kind]
+        sums = (func.count(), func.sum(piece.c.stored).cast(BigInteger), func.max(piece.c.id))
+        last = None
+        for *group, number, size, highest in database.rows(select(*kinds, *sums).group_by(*kinds)):
+            files[tuple(group)] += number
+            sizes[tuple(group)] += size
+            last = max(last or 0, highest)
+    return [(*group, files[group], sizes[group]) for group in files]
+
+
+def _leases() -> dict[str, int]:
+    # The limit also keeps both databases from going by an index of surfaces, and so through the whole table.
+    leased = select(File.surface).where(File.status == Status.LEASED, _DUE).limit(_MOST).subquery()
+    return dict(map(tuple, database.rows(select(leased.c.surface, func.count()).group_by(leased.c.surface))))
 
 
 def _waiting() -> dict[str, float]:
@@ -73,13 +121,12 @@ def _waiting() -> dict[str, float]:
         # Each attempt has put the next one off, and so the moment from which the work is due.
         return max(0.0, (moment - begun + attempts * lifecycle.RETRY).total_seconds()) if begun else 0.0
 
-    unpurged = (File.status == Status.GONE, File.due_at.is_not(None))
-    due = database.rows(select(File.attempts, func.min(File.due_at)).where(*unpurged).group_by(File.attempts))
-    fetching = (File.status == Status.FETCHING, File.grant.is_(None), File.due_at.is_not(None))
+    unpurged = select(File.attempts, func.min(File.due_at)).where(File.status == Status.GONE, _DUE)
+    due = database.rows(unpurged.group_by(File.attempts))
     return {
-        "fetch": since(_oldest(File.created_at, *fetching)),
+        "fetch": since(_oldest(File.created_at, File.status == Status.FETCHING, File.grant.is_(None), _DUE)),
         "place": since(_oldest(File.created_at, File.landed.is_(True), File.place_due_at.is_not(None))),
-        "lease": since(_oldest(File.due_at, File.status == Status.LEASED, File.due_at.is_not(None))),
+        "lease": since(_oldest(File.due_at, File.status == Status.LEASED, _DUE)),
         "purge": max((since(first, attempts) for attempts, first in due), default=0.0),
     }
 

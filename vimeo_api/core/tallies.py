@@ -30,6 +30,7 @@ class Counted(StrEnum):
     RECONCILED = "reconciled"  # files that belonged to nobody
     SWEEP = "sweep"
     RECONCILE = "reconcile"
+    COUNT = "count"
 
 
 def add(counts: Mapping[Counted, int]) -> None:

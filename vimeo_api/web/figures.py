@@ -70,20 +70,27 @@ def _dependencies(checks: list[Check]) -> Iterator[Metric]:
 
 
 def _census(census: Census) -> Iterator[Metric]:
-    files, stored, leases, fetches = (Counter[Labels]() for _ in range(4))
+    files, stored, fetches = (Counter[Labels]() for _ in range(3))
     for group in census.groups:
         files[group.surface, group.status] += group.files
         stored[(group.surface,)] += group.stored
-        leases[(group.surface,)] += group.files if group.status == Status.LEASED else 0
         if group.fetched:
             fetches[_state(group), group.failure or ""] += group.files
+    leases = {(surface,): number for surface, number in census.leases.items()}
     waiting = {(work,): seconds for work, seconds in census.waiting.items()}
-    yield _gauge("files", "Files by state, those that are gone included.", ["surface", "status"], files.items())
-    yield _gauge("stored_bytes", "Bytes of all files that are not purged.", ["surface"], stored.items())
+    yield _gauge(
+        "files",
+        "Files by state, those that are gone included, when last counted.",
+        ["surface", "status"],
+        files.items(),
+    )
+    yield _gauge(
+        "stored_bytes", "Bytes of all files that are not purged, when last counted.", ["surface"], stored.items()
+    )
     yield _gauge(
         "leases", "Downloads of one-time files that run, and streams that are taken.", ["surface"], leases.items()
     )
-    yield _gauge("fetches", "URL uploads by state.", ["state", "failure"], fetches.items())
+    yield _gauge("fetches", "URL uploads by state, when last counted.", ["state", "failure"], fetches.items())
     yield _gauge(
         "oldest_waiting_seconds", "For how long the oldest row has waited for its work.", ["work"], waiting.items()
     )
@@ -99,7 +106,9 @@ def _tallies(told: Tallies) -> Iterator[Metric]:
     def counts(names: Mapping[Counted, str]) -> Samples:
         return [((word,), told[name][0] if name in told else 0) for name, word in names.items()]
 
-    runs = {(task,): told[task][1].timestamp() for task in (Counted.SWEEP, Counted.RECONCILE) if task in told}
+    runs = {
+        (task,): told[task][1].timestamp() for task in (Counted.SWEEP, Counted.COUNT, Counted.RECONCILE) if task in told
+    }
     removed = told[Counted.RECONCILED][0] if Counted.RECONCILED in told else 0
     yield _counter("deliveries", "How leases ended.", ["outcome"], counts(_OUTCOMES))
     yield _counter("sweep_found", "Rows that sweeps found due, by the work they wait for.", ["work"], counts(_WORKS))
