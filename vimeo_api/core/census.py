@@ -12,20 +12,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, case, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from vimeo_api.core import database, lifecycle
 from vimeo_api.core.catalog import now
-from vimeo_api.core.models import File, LastCensus, Status
+from vimeo_api.core.models import File, LastCensus, Status, UtcDateTime
 
-PIECE = 20_000  # rows read by one statement: half a second of SQLite at worst, and no budget of PostgreSQL's
+PIECE = 20_000  # rows read by one statement, so that none is a long one, however large the table
 _COST = 20  # the next count is due after so many times as long as this one took
 _SOONEST = timedelta(seconds=5)
 _LOST = timedelta(minutes=10)  # a count that takes longer may be begun again by another worker; both are right
 _MOST = 100_000  # leases that are told apart
 _ID = 1
+# Of several workers that find it due, one changes the row.
+_CLAIM = text(
+    "INSERT INTO last_census (id, due_at, groups) VALUES (:id, :until, '[]') "
+    "ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at WHERE last_census.due_at <= :moment"
+).bindparams(bindparam("id", _ID), bindparam("until", type_=UtcDateTime), bindparam("moment", type_=UtcDateTime))
 # SQLite asks no index for IS NOT NULL.
 _DUE = File.due_at > datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,28 +64,13 @@ def take() -> Census:
 
 def count() -> bool:
     """Count all files, if that is due; return whether it was."""
-    if not _claim():
+    moment = now()
+    if not database.changed(_CLAIM.bindparams(until=moment + _LOST, moment=moment)):
         return False
     begun = time.monotonic()
     groups = _groups()
     due_at = now() + max(_SOONEST, _COST * timedelta(seconds=time.monotonic() - begun))
     database.changed(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
-    return True
-
-
-def _claim() -> bool:
-    """Take on the next count, if it is due and nobody else has."""
-    moment = now()
-    last = database.row(select(LastCensus.due_at).where(LastCensus.id == _ID))
-    if last is not None:
-        due = (LastCensus.id == _ID, LastCensus.due_at <= moment)
-        return last.due_at <= moment and bool(
-            database.changed(update(LastCensus).where(*due).values(due_at=moment + _LOST))
-        )
-    try:
-        database.changed(insert(LastCensus).values(id=_ID, due_at=moment + _LOST, groups=[]))
-    except IntegrityError:
-        return False
     return True
 
 

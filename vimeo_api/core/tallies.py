@@ -6,15 +6,17 @@ A tally is noted after what it counts has happened, so a crash in between counts
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, select, text
 
 from vimeo_api.core import database
 from vimeo_api.core.catalog import now
-from vimeo_api.core.models import Tally
+from vimeo_api.core.models import Tally, UtcDateTime
 
+_ADD = text(
+    "INSERT INTO tallies (name, value, noted_at) VALUES (:name, :count, :moment) "
+    "ON CONFLICT (name) DO UPDATE SET value = tallies.value + excluded.value, noted_at = excluded.noted_at"
+).bindparams(bindparam("moment", type_=UtcDateTime))
 RUN_RESOLUTION = timedelta(seconds=10)  # runs that follow each other closely are noted once, and cost one write
 
 
@@ -54,10 +56,4 @@ def told() -> dict[str, tuple[int, datetime]]:
 
 
 def _note(name: Counted, count: int) -> None:
-    values: dict[str, Any] = {"value": Tally.value + count, "noted_at": now()}
-    more = update(Tally).where(Tally.name == name).values(values)
-    if not database.changed(more):
-        try:
-            database.changed(insert(Tally).values(name=name, value=count, noted_at=now()))
-        except IntegrityError:
-            database.changed(more)  # somebody else was first to note it at all
+    database.changed(_ADD.bindparams(name=name, count=count, moment=now()))
