@@ -104,7 +104,8 @@ def test_leases_are_told_apart_by_surface() -> None:
     add("a")
     lifecycle.lease(add("b"), GRANT, seconds=60)
     lifecycle.lease(add("c"), GRANT, seconds=60)
-    assert census.take().leases == {"vimeo": 2}
+    leases = census.take().leases
+    assert (leases.pop("vimeo"), set(leases.values())) == (2, {0})
 
 
 def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from vimeo_api.core import database, lifecycle
 from vimeo_api.core.catalog import now
 from vimeo_api.core.models import File, LastCensus, Status, UtcDateTime
+from vimeo_api.core.policy import POLICIES
 
 PIECE = 20_000  # rows read by one statement, so that none is a long one, however large the table
 _COST = 20  # the next count is due after so many times as long as this one took
@@ -100,7 +101,8 @@ def _groups() -> list[tuple[Any, ...]]:
 def _leases() -> dict[str, int]:
     # The limit also keeps both databases from going by an index of surfaces, and so through the whole table.
     leased = select(File.surface).where(File.status == Status.LEASED, _DUE).limit(_MOST).subquery()
-    return dict(map(tuple, database.rows(select(leased.c.surface, func.count()).group_by(leased.c.surface))))
+    found = database.rows(select(leased.c.surface, func.count()).group_by(leased.c.surface))
+    return {policy.surface: 0 for policy in POLICIES} | {row[0]: row[1] for row in found}
 
 
 def _waiting() -> dict[str, float]:
