@@ -52,6 +52,8 @@ def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
+        if "begun" not in g:
+            return response  # nginx asked whether there is room, before the client's own request
         surface = surface_of(request.path)
         name = surface.name if surface else "none"
         REQUESTS.labels(name, response.status_code).inc()
