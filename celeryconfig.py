@@ -12,6 +12,7 @@ imports = ("vimeo_api.tasks",)
 # One queue per purpose, so that a flood of one kind of work never delays another.
 task_queues = [Queue(name, routing_key=name) for name in ("delete", "fetch", "maintenance", "place")]
 task_routes = {
+    "vimeo_api.tasks.count": {"queue": "maintenance"},
     "vimeo_api.tasks.delete": {"queue": "delete"},
     "vimeo_api.tasks.digest": {"queue": "maintenance"},
     "vimeo_api.tasks.fetch": {"queue": "fetch"},
@@ -37,6 +38,7 @@ task_publish_retry_policy = {"max_retries": 0}
 
 # A sweep that waited in the queue longer than this has a successor; do not run both.
 beat_schedule = {
+    "count": {"task": "vimeo_api.tasks.count", "schedule": 5.0, "options": {"expires": 5.0}},
     "reconcile": {"task": "vimeo_api.tasks.reconcile", "schedule": crontab(hour="4", minute="17")},
     "sweep": {"task": "vimeo_api.tasks.sweep", "schedule": 2.0, "options": {"expires": 10.0}},
 }

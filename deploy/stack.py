@@ -10,7 +10,6 @@ import hashlib
 import http.client
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import subprocess
@@ -24,9 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from cryptography.fernet import Fernet  # noqa: E402
-
 from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
+from vimeo_api.config import secret  # noqa: E402
 
 MULTIPART_OVERHEAD = 1024**2  # bytes, as the site file has it
 SERVICE_USER = "www-data"
@@ -86,8 +84,8 @@ class Layout:
         """Return the environment of all the parts: deploy/env.example, moved, over what we were given."""
         settings = dict(line.split("=", 1) for line in _lines(ROOT / "deploy/env.example"))
         settings = {name: self.move(value.strip('"')) for name, value in settings.items()}
-        settings["SECRET_KEY"] = config.kept_secret(self.data / "secret.key", secrets.token_hex(32))
-        settings["SEALING_KEYS"] = config.kept_secret(self.data / "sealing.keys", Fernet.generate_key().decode())
+        settings["SECRET_KEY"] = self.settings.secret_key or secret.secret_key(self.data)
+        settings["SEALING_KEYS"] = self.settings.sealing_keys or secret.sealing_keys(self.data)
         settings["DATABASE_URL"] = f"postgresql+psycopg:///vimeo_api?host={self.run}&user=vimeo_api"
         paths = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True), "/usr/sbin"]
         path = os.pathsep.join([os.environ["PATH"], *paths])

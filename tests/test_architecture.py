@@ -32,8 +32,9 @@ def test_no_import_hides_in_a_function() -> None:
 
 def test_the_environment_is_read_in_one_place() -> None:
     # The embedded server hands its own environment on to its child.
-    allowed = {ROOT / "vimeo_api/config.py", ROOT / "vimeo_api/development.py"}
-    assert {path for path in SOURCES if re.search(r"os\.environ|getenv", path.read_text())} <= allowed
+    allowed = {ROOT / "vimeo_api/config", ROOT / "vimeo_api/development.py"}
+    found = {path for path in SOURCES if re.search(r"os\.environ|getenv|BaseSettings", path.read_text())}
+    assert {path.parent if path.parent.name == "config" else path for path in found} <= allowed
 
 
 def test_every_task_has_a_queue_and_every_queue_a_task(app: Flask) -> None:
@@ -65,7 +66,7 @@ def test_files_stay_small() -> None:
 def test_the_environment_example_is_what_the_stack_reads() -> None:
     example = (ROOT / "deploy/env.example").read_text()
     names = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
-    assert names == {"PROFILE", "DATA_DIR", "SECRET_KEY", "SEALING_KEYS", "DATABASE_URL", "BROKER_URL", "CACHE_URL"}
+    assert names == {"PROFILE", "DATA_DIR", "DATABASE_URL", "BROKER_URL", "CACHE_URL", "NGINX_STATUS"}
 
 
 def test_a_shell_reads_the_environment_example_as_systemd_does() -> None:
@@ -76,11 +77,22 @@ def test_a_shell_reads_the_environment_example_as_systemd_does() -> None:
 
 def test_units_and_stack_run_the_same_commands() -> None:
     supervisor = (ROOT / "deploy/supervisor/stack.conf").read_text()
-    for unit in (ROOT / "deploy/systemd").glob("*.service"):
+    migrate = ROOT / "deploy/systemd/vimeo_api-migrate.service"  # the stack does that by itself
+    for unit in {*(ROOT / "deploy/systemd").glob("*.service")} - {migrate}:
         command = re.search(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
         assert command
         words = command[1].replace("/srv/vimeo_api/deploy/uwsgi", "/etc/uwsgi")
         assert words in supervisor, f"{unit.name}: {words}"
+
+
+def test_every_unit_is_handed_the_secrets_after_the_tables_are_made() -> None:
+    for unit in (ROOT / "deploy/systemd").glob("*.service"):
+        lines = unit.read_text().splitlines()
+        for secret in ("secret_key", "sealing_keys"):
+            assert f"LoadCredential={secret}:/etc/vimeo_api/secrets/{secret}" in lines, unit.name
+        if "migrate" not in unit.name:
+            assert "Wants=vimeo_api-migrate.service" in lines, unit.name
+            assert any(line.startswith("After=vimeo_api-migrate.service ") for line in lines), unit.name
 
 
 def test_documents_name_files_that_exist() -> None:

@@ -57,6 +57,10 @@ def test_a_right_production_starts(data: Path) -> None:
         ({"VIMEO_MAX_BYTES": "-1"}, "VIMEO_MAX_BYTES: "),
         ({"VIMEO_MAX_BYTES": "big"}, "VIMEO_MAX_BYTES: "),
         ({"LEASE_SECONDS": "0"}, "LEASE_SECONDS: "),
+        ({"METRICS_FROM": "here"}, "METRICS_FROM: "),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: "),
+        ({"SECRETS_DIR": "/nowhere"}, "/nowhere cannot be used: No such file or directory."),
+        ({"SECRETS_DIR": "/proc/version"}, "/proc/version cannot be used: Not a directory."),
     ],
 )
 def test_a_mistake_is_a_sentence(data: Path, changes: dict[str, str], sentence: str) -> None:
@@ -65,6 +69,50 @@ def test_a_mistake_is_a_sentence(data: Path, changes: dict[str, str], sentence: 
 
 def test_a_sentence_holds_no_secret(data: Path) -> None:
     assert "hunter2" not in fault(data, SECRET_KEY="hunter2", DATABASE_URL="mysql://u:hunter2@h/d", PORT="hunter2")
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://u:hunter2@x@h/d"),
+        ("DATABASE_URL", "postgresql+psycopg://u:p@h:hunter2/d"),
+        ("DATABASE_URL", "hunter2"),
+        ("BROKER_URL", "redis://:hunter2/x@h:6379/0"),
+        ("BROKER_URL", "redis://:hunter2#x@h:6379/0"),
+        ("CACHE_URL", "redis://:hunter2?x@h:6379/0"),
+    ],
+)
+def test_an_address_that_would_be_misread_is_refused_before_its_password_turns_up_as_a_host(
+    data: Path, name: str, url: str
+) -> None:
+    sentence = fault(data, **{name: url})
+    assert sentence.startswith(f"{name}: ")
+    assert "hunter2" not in sentence
+
+
+def test_an_address_may_have_a_password(data: Path) -> None:
+    url = "postgresql+psycopg://u:p%40s%2Fs%3F@h:5432/d"
+    assert config.check(config.load({**PRODUCTION, "DATA_DIR": str(data), "DATABASE_URL": url})).database_url == url
+
+
+def test_settings_may_come_from_files(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = data / "secrets"
+    secrets.mkdir()
+    (secrets / "secret_key").write_text("f" * 64 + "\n")
+    (secrets / "DATABASE_URL").write_text("postgresql+psycopg://u:p@h/d\n")
+    rest = {name: value for name, value in PRODUCTION.items() if name not in {"SECRET_KEY", "DATABASE_URL"}}
+    settings = config.check(config.load({**rest, "DATA_DIR": str(data), "SECRETS_DIR": str(secrets)}))
+    assert (settings.secret_key, settings.database_url) == ("f" * 64, "postgresql+psycopg://u:p@h/d")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secrets))  # systemd.exec(5)
+    assert config.load({**rest, "DATA_DIR": str(data)}).secret_key == "f" * 64
+    assert config.load({**rest, "DATA_DIR": str(data), "SECRET_KEY": "e" * 64}).secret_key == "e" * 64
+
+
+def test_embedded_takes_its_secrets_from_files_too(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("f" * 64)
+    settings = config.load({"DATA_DIR": str(tmp_path / "data"), "SECRETS_DIR": str(tmp_path)})
+    assert settings.secret_key == "f" * 64
+    assert not (tmp_path / "data/secret.key").exists()
 
 
 def test_embedded_makes_its_secret_once(tmp_path: Path) -> None:

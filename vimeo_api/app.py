@@ -1,10 +1,10 @@
-"""The factory: settings → extensions → refusals → surfaces."""
+"""The factory: settings → extensions → hooks around every request → surfaces."""
 
 from flask import Flask
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.web import admission, microcache, refusals
+from vimeo_api.web import admission, cross_site, metrics, microcache, refusals, request_ids
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -21,7 +21,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.init_database(app, values)
     extensions.init_cache(app, values)
     extensions.init_celery(app, values)
+    request_ids.init_app(app)
     admission.init_app(app)
+    metrics.init_app(app, views.owner)
+    cross_site.init_app(app)
     refusals.init_app(app, views.subject_of)
     microcache.init_app(app, views.owner)
     views.init_app(app)

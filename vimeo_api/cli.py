@@ -1,13 +1,12 @@
 """The commands behind manage.py."""
 
-import logging
 import os
 
 import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from vimeo_api import config, development
+from vimeo_api import config, development, logs
 from vimeo_api.app import create_app
 from vimeo_api.commands.copy import copy
 from vimeo_api.commands.fetch import fetch
@@ -18,9 +17,7 @@ def _app(**overrides: object) -> Flask:
     """Return the app, or end with a sentence about each setting that is wrong."""
     try:
         settings = config.load({name: str(value) for name, value in overrides.items() if value is not None})
-        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
-        for talkative in ("alembic", "celery"):
-            logging.getLogger(talkative).setLevel(logging.WARNING)
+        logs.configure(settings)
         os.umask(0o077)  # what we write is for this user alone
         return create_app(settings)
     except config.ConfigError as error:

@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import flask_migrate
 from celery import signals
@@ -21,14 +22,16 @@ from celery.exceptions import SecurityWarning
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from vimeo_api import logs
 from vimeo_api.config import Settings
-from vimeo_api.web import connections
+from vimeo_api.web import connections, request_ids
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"
 _RESTART_SECONDS = 1
 
 _log = logging.getLogger(__name__)
+_access = logging.getLogger("vimeo_api.access")
 
 
 def serve(app: Flask) -> None:
@@ -68,11 +71,21 @@ class Handler(WSGIRequestHandler):
         """Leave `100 Continue` to werkzeug, which sends it as well."""
         return True
 
+    def make_environ(self) -> dict[str, Any]:
+        """Return the request as WSGI has it, with an id as nginx would have made."""
+        return {**super().make_environ(), request_ids.VARIABLE: request_ids.new()}
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log method, path and status; a query may hold a password."""
+        """Log method, path and status; a query may hold a password, as may the authority of an absolute URL."""
         del size
-        path = self.path.split("?", 1)[0].encode("ascii", "backslashreplace").decode()
-        logging.getLogger("vimeo_api.access").info("%s %s %s", self.command, path, int(code))
+        known = getattr(self, "environ", {})  # not of a request that cannot be understood
+        path = quote(known.get("PATH_INFO", ""), encoding="latin-1")
+        with logs.under(known.get(request_ids.VARIABLE, "")):
+            _access.info("%s %s %s", self.command, path, int(code))
+
+    def log_error(self, *_: object) -> None:
+        """Log that a request could not be understood, or did not come; the words would quote it, query and all."""
+        _access.info("a request that is none")
 
 
 def upgrade_database(app: Flask) -> None:

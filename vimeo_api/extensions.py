@@ -3,8 +3,9 @@
 `app.create_app` binds them to an app; everything above imports them from here.
 """
 
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+import psycopg
 from cachelib.serializers import JSONSerializer
 from celery import Celery, Task
 from flask import Flask, current_app
@@ -12,6 +13,8 @@ from flask_caching import Cache
 from flask_caching.backends import FileSystemCache, RedisCache
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import event
@@ -19,6 +22,11 @@ from sqlalchemy.orm import DeclarativeBase
 from werkzeug.local import LocalProxy
 
 from vimeo_api.config import Settings
+
+DATABASE_SECONDS = 10  # that a statement may take; PostgreSQL ends a longer one
+_SILENCE_SECONDS = DATABASE_SECONDS + 2  # without a word from the server: it hangs, or the network to it
+
+T = TypeVar("T")
 
 
 class Base(DeclarativeBase):
@@ -33,13 +41,17 @@ settings = cast("Settings", LocalProxy(lambda: current_app.config["SETTINGS"]))
 
 def init_database(app: Flask, values: Settings) -> None:
     """Bind the database, on which every statement is a transaction of its own (docs/decisions/0003)."""
-    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    options: dict[str, Any] = {
+        "isolation_level": "AUTOCOMMIT",
+        "skip_autocommit_rollback": True,
+        "hide_parameters": True,  # an error would quote them: hashes of passwords, grants, the URLs of fetches
+    }
     if values.database_url.startswith("postgresql"):
         options |= {
             "pool_size": 8,
             "max_overflow": 8,
             "pool_timeout": 5,
-            "connect_args": {"connect_timeout": 3, "options": "-c statement_timeout=10000"},
+            "connect_args": {"connect_timeout": 3, "options": f"-c statement_timeout={DATABASE_SECONDS}s"},
         }
     else:
         options["connect_args"] = {"timeout": 10}
@@ -50,12 +62,31 @@ def init_database(app: Flask, values: Settings) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _prepare_sqlite)
+        else:
+            event.listen(db.engine, "do_connect", _connect_postgres)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # WAL lets readers and one writer meet; FULL makes a commit survive a power cut (sqlite.org/pragma.html).
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+class _Impatient(psycopg.Connection[Any]):
+    """A connection that closes itself when a server that hangs would hold its thread up for ever."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for the server's answer. Raises psycopg.OperationalError if there is none in time."""
+        try:
+            return super().wait(gen, interval, _SILENCE_SECONDS if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()
+            raise
+
+
+def _connect_postgres(_dialect: object, _record: object, words: Any, options: Any) -> psycopg.Connection[Any]:
+    return _Impatient.connect(*words, **options)
 
 
 class _Json(JSONSerializer):

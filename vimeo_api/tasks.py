@@ -1,14 +1,17 @@
 """What workers do. Each task takes ids, is safe to run twice and calls one function of the core."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
-from vimeo_api.core import digests, fetching, leftovers, lifecycle, placing, reconciliation, upkeep
+from vimeo_api import logs
+from vimeo_api.core import census, digests, fetching, leftovers, lifecycle, placing, reconciliation, tallies, upkeep
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.reconciliation import Finding
+from vimeo_api.core.tallies import Counted
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
 DIGEST_SECONDS = 5  # of one task: it shares its worker with more urgent ones, and a worker that ends waits for it
@@ -26,7 +29,7 @@ def enqueue(task: Task, *args: object) -> bool:
     if _broker.open:
         return False
     try:
-        task.apply_async(args=args)
+        task.apply_async(args=args, headers={logs.HEADER: logs.request_id()})
     except (OperationalError, OSError) as error:
         _broker.trip()
         _log.warning("broker: %s not enqueued, the sweep will: %s", task.name, error)
@@ -61,16 +64,28 @@ def digest() -> None:
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
-    upkeep.settle_leases()
+    due = Counter({Counted.LAPSED: upkeep.settle_leases()})
     while batch := lifecycle.claim_purges(BATCH):
         enqueue(delete, list(batch))
+        due[Counted.PURGES] += len(batch)
     leftovers.settle()
     for file_id in fetching.revive(BATCH):
         enqueue(fetch, file_id)
+        due[Counted.FETCHES] += 1
     for file_id in placing.due(BATCH):
         enqueue(place, file_id)
+        due[Counted.PLACEMENTS] += 1
     if digests.due():
         enqueue(digest)
+    tallies.add(due)
+    tallies.ran(Counted.SWEEP)
+
+
+@shared_task(name="vimeo_api.tasks.count")  # type: ignore[untyped-decorator]
+def count() -> None:
+    """Count all files, if that is due."""
+    if census.count():
+        tallies.ran(Counted.COUNT)
 
 
 @shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
@@ -91,6 +106,8 @@ def reconcile() -> None:
     """Remove what crashes have left behind, and report what is missing or damaged."""
     mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
     _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)
+    tallies.add({Counted.RECONCILED: mended})
+    tallies.ran(Counted.RECONCILE)
 
 
 def _logged(found: Iterable[Finding]) -> Iterator[Finding]:

@@ -1,8 +1,11 @@
 """What Celery runs: `celery -A vimeo_api.worker worker`, and `beat`."""
 
+from vimeo_api import logs
 from vimeo_api.app import create_app
 
-celery = create_app().extensions["celery"]
+_app = create_app()
+logs.configure(_app.config["SETTINGS"])
+celery = _app.extensions["celery"]
 if celery.conf.broker_transport_options:
     # A worker has time: it waits for a slow broker where a request must not.
     celery.conf.broker_transport_options = {"socket_timeout": 10, "socket_connect_timeout": 5}

@@ -42,10 +42,15 @@ def stopped(service: Service, part: str) -> Iterator[None]:
 
 @contextmanager
 def frozen(service: Service, part: str) -> Iterator[None]:
-    """Freeze a part for the length of the block."""
-    pid = pid_of(service, part)
-    os.kill(pid, signal.SIGSTOP)
+    """Freeze a part, with the processes that it has started, for the length of the block."""
+    pids = [pid_of(service, part)]
+    os.kill(pids[0], signal.SIGSTOP)
+    for pid in pids:  # those that are found are looked at in turn; a frozen one starts no other
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            os.kill(child, signal.SIGSTOP)
+            pids.append(child)
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)

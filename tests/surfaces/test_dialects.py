@@ -45,6 +45,10 @@ PATHS = {
     "/downloadFile": JSON,
     "/downloadFile?file_id=x": JSON,
     "/uploadFiles": JSON,
+    "/healthz": JSON,
+    "/healthz/more": JSON,
+    "/readyz": JSON,
+    "/metrics": JSON,
     "/nothing": JSON,
 }
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]

@@ -15,8 +15,9 @@ from typing import Any, Self
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import admission, database, journal, lifecycle
+from vimeo_api.core import admission, database, journal, lifecycle, tallies
 from vimeo_api.core.models import DeliveredRange, File
+from vimeo_api.core.tallies import Counted
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)
@@ -111,32 +112,33 @@ class Endings:
 endings = Endings()
 
 
-def handle(sent: Sent) -> None:
-    """Use the file up if all its bytes went out under this grant, else give the lease back."""
-    handle_all([sent])
+def handle(*answers: Sent) -> None:
+    """Use each file up if all its bytes went out under this grant, else give the lease back.
 
-
-def handle_all(several: Sequence[Sent]) -> None:
-    """Handle several answers, oldest first, as `handle` does one, with a few statements for all."""
-    sizes = _sizes({sent.ticket.file_id for sent in several})
+    The oldest answer comes first; several take a few statements for all.
+    """
+    sizes = _sizes({sent.ticket.file_id for sent in answers})
     used: dict[int, str] = {}
-    for sent in several:
+    back = 0
+    for sent in answers:
         ticket, size = sent.ticket, sizes.get(sent.ticket.file_id)
         if size is None:
             continue
         if _whole_file(sent, size):
             used.setdefault(ticket.file_id, ticket.grant)
         elif ticket.file_id not in used:
-            lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
-    if used:
-        _forget_ranges(lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds))
+            back += lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
+    confirmed = lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds) if used else []
+    if confirmed:
+        _forget_ranges(confirmed)
+    tallies.add(Counter({Counted.CONFIRMED: len(confirmed), Counted.GIVEN_BACK: back}))
 
 
 def _handle_lines(lines: journal.Lines) -> None:
-    handle_all(list(_sent(lines)))
+    handle(*_answers(lines))
 
 
-def _sent(lines: journal.Lines) -> Iterator[Sent]:
+def _answers(lines: journal.Lines) -> Iterator[Sent]:
     for line in lines:
         if upload := _RESERVATION.fullmatch(str(line.get("ticket"))):
             admission.release(upload[1])

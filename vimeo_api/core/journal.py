@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def lag(journal: Path) -> int:
     """Return how many bytes of the journal are not handled yet."""
     offsets = _offsets()
     return sum(path.stat().st_size - offsets.get(_first_line(path) or "", 0) for path in _files(journal))
+
+
+def check(journal: Path) -> None:
+    """Raise OSError unless the journal can be read."""
+    next(os.scandir(journal.parent), None)
+    for path in _files(journal):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            file.read(1)
 
 
 def _files(journal: Path) -> list[Path]:

@@ -13,6 +13,8 @@ journal   what nginx writes down about every answer: the evidence for confirming
 fetch     a worker's getting the bytes of a URL; its claim is a grant that it renews while it works.
 landing   where the bytes of a new file lie while the store is another filesystem; placing copies them over.
 purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
+census    how many files there are of each kind, counted by a worker now and then.
+tally     how often something has happened, and when last, counted by all processes together.
 """
 
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     DateTime,
     Dialect,
@@ -164,3 +167,23 @@ class JournalFile(Base):
     first_line: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hexadecimal
     offset: Mapped[int] = mapped_column(BigInteger)  # bytes
     read_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Tally(Base):
+    """How often something has happened; `tallies` counts."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+    noted_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the last time
+
+
+class LastCensus(Base):
+    """What the last count of all files has found: one row; `census` counts."""
+
+    __tablename__ = "last_census"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the next one
+    groups: Mapped[list[Any]] = mapped_column(JSON)

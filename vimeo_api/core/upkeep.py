@@ -8,11 +8,15 @@ from vimeo_api.core import catalog, database, deliveries, lifecycle, placing, st
 from vimeo_api.core.models import File, Status
 
 
-def settle_leases() -> None:
-    """Confirm and give back what the journal tells, then end the leases nobody reported on, and expired files."""
+def settle_leases() -> int:
+    """Confirm and give back what the journal tells, then end the leases nobody reported on, and expired files.
+
+    Returns how many leases nobody reported on.
+    """
     deliveries.catch_up()
-    lifecycle.give_back_lapsed()
+    lapsed = lifecycle.give_back_lapsed()
     lifecycle.expire()
+    return lapsed
 
 
 def purge(file_ids: Sequence[int]) -> None:

@@ -3,7 +3,7 @@
 from flask import Flask, Request, Response, jsonify, request
 
 from vimeo_api.core.errors import Malformed
-from vimeo_api.views import docs, named, store, streams, transfer, vimeo
+from vimeo_api.views import docs, named, operations, store, streams, transfer, vimeo
 from vimeo_api.web import problems
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -15,6 +15,7 @@ SURFACES: tuple[Surface, ...] = (
     named.surface,
     transfer.surface,
     docs.surface,
+    operations.surface,
 )
 
 _OWNERS = {segment: surface for surface in SURFACES for segment in surface.first_segments}
@@ -48,10 +49,15 @@ def owner(path: str) -> Surface | None:
     return _OWNERS.get(path.removeprefix("/").split("/", 1)[0])
 
 
-def subject_of(req: Request) -> tuple[str, str]:
-    """Return surface and key of the file that a request is about, each "" where there is none."""
+def subject_of(req: Request) -> tuple[str, str] | None:
+    """Return surface and key of the file that a request is about, each "" where there is none.
+
+    None is for requests whose refusals must not be remembered.
+    """
     surface = owner(req.path)
-    return (surface.name, surface.key_of(req)) if surface else ("", "")
+    if surface is None:
+        return "", ""
+    return (surface.name, surface.key_of(req)) if surface.remembers else None
 
 
 def _worded(problem: Problem) -> Response:

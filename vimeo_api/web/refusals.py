@@ -36,7 +36,7 @@ READS = frozenset({"GET", "HEAD"})
 # Headers that make up an answer; everything else is the server's.
 _KEPT_HEADERS = ("Content-Type", "Allow", "WWW-Authenticate", "X-Content-Type-Options")
 
-SubjectOf = Callable[[Request], tuple[str, str]]
+SubjectOf = Callable[[Request], tuple[str, str] | None]
 
 
 class _Recent:
@@ -71,11 +71,14 @@ class _Lookup:
 
 
 def init_app(app: Flask, subject_of: SubjectOf) -> None:
-    """Wire the hooks; `subject_of` names surface and key of the file that a request is about."""
+    """Wire the hooks; `subject_of` names surface and key of the file that a request is about, None for no such one."""
 
     @app.before_request
     def answer_known_refusal() -> Response | None:
-        return _known(subject_of) if request.method in READS and hash(_question(request)) in _refused else None
+        if request.method not in READS or hash(_question(request)) not in _refused:
+            return None
+        subject = subject_of(request)
+        return _known(subject) if subject else None
 
     @app.after_request
     def keep_refusal(response: Response) -> Response:
@@ -87,10 +90,10 @@ def init_app(app: Flask, subject_of: SubjectOf) -> None:
         return response
 
 
-def _known(subject_of: SubjectOf) -> Response | None:
+def _known(subject: tuple[str, str]) -> Response | None:
     if _breaker.open:
         return None
-    key, generation_key = _key(request), generations.cache_key(*subject_of(request))
+    key, generation_key = _key(request), generations.cache_key(*subject)
     try:
         generation, entry = cache.get_many(generation_key, key)
     except CacheErrors as error:

@@ -1,0 +1,149 @@
+"""What there is and what waits."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import Select, text, update
+
+from vimeo_api.core import catalog, census, database, fetching, lifecycle
+from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core.models import File, LastCensus
+from vimeo_api.extensions import db
+
+GRANT = "a" * 32
+
+
+@pytest.fixture(autouse=True)
+def _anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "_SOONEST", timedelta())
+    monkeypatch.setattr(census, "_COST", 0)
+    monkeypatch.setattr(census, "PIECE", 2)
+
+
+def add(key: str, size: int = 10, **more: object) -> int:
+    catalog.add(NewFile("vimeo", key, blob=key, name="n", size=size, **more))  # type: ignore[arg-type]
+    entry = catalog.find("vimeo", key)
+    assert entry
+    return entry.id
+
+
+def changed(file_id: int, **values: object) -> None:
+    database.changed(update(File).where(File.id == file_id).values(values))
+
+
+def ago(seconds: float) -> object:
+    return now() - timedelta(seconds=seconds)
+
+
+def waiting(work: str) -> float:
+    return round(census.take().waiting[work], -1)
+
+
+def test_it_counts_files_and_bytes_by_kind() -> None:
+    add("a")
+    lifecycle.lease(add("b"), GRANT, seconds=60)
+    used = add("c", size=5)
+    lifecycle.use_up(used, GRANT, grace_seconds=60)
+    purged = add("d", size=7)
+    lifecycle.use_up(purged, GRANT, grace_seconds=60)
+    lifecycle.purged([purged])
+    add("e", size=0, source_url="http://x/")
+    cancelled = add("f", size=0, source_url="http://x/")
+    fetching.cancel(cancelled)
+    assert census.take().groups == []
+    assert census.count()
+    kinds = {(g.status, g.fetched, g.failure): (g.files, g.stored) for g in census.take().groups}
+    assert kinds == {
+        ("available", False, None): (1, 10),
+        ("leased", False, None): (1, 10),
+        ("gone", False, None): (2, 5),
+        ("fetching", True, None): (1, 0),
+        ("failed", True, "cancelled"): (1, 0),
+    }
+
+
+def test_nothing_waits_where_nothing_is_due() -> None:
+    add("a")
+    lifecycle.lease(add("b"), GRANT, seconds=60)
+    lifecycle.use_up(add("c"), GRANT, grace_seconds=60)
+    assert set(census.take().waiting.values()) == {0.0}
+
+
+def test_a_purge_that_nobody_does_gets_older_though_each_attempt_puts_it_off() -> None:
+    used = add("a")
+    lifecycle.use_up(used, GRANT, grace_seconds=0)
+    changed(used, due_at=ago(100))
+    assert waiting("purge") == 100
+    assert list(lifecycle.claim_purges(1)) == [used]
+    changed(used, due_at=ago(10))
+    assert waiting("purge") == 10 + 60
+    lifecycle.purged([used])
+    assert waiting("purge") == 0
+
+
+def test_a_fetch_gets_older_until_a_worker_takes_it() -> None:
+    fetched = add("a", source_url="http://x/")
+    changed(fetched, created_at=ago(300))
+    assert fetching.revive(10) == [fetched]
+    assert waiting("fetch") == 300
+    changed(fetched, grant=GRANT)
+    assert waiting("fetch") == 0
+
+
+def test_a_lease_and_a_landing_get_older_too() -> None:
+    late, landed = add("a"), add("b", landed=True)
+    lifecycle.lease(late, GRANT, seconds=60)
+    changed(late, due_at=ago(200))
+    changed(landed, created_at=ago(400))
+    assert (waiting("lease"), waiting("place")) == (200, 400)
+
+
+def test_leases_are_told_apart_by_surface() -> None:
+    add("a")
+    lifecycle.lease(add("b"), GRANT, seconds=60)
+    lifecycle.lease(add("c"), GRANT, seconds=60)
+    leases = census.take().leases
+    assert (leases.pop("vimeo"), set(leases.values())) == (2, {0})
+
+
+def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "_COST", 10**9)
+    assert census.count()
+    add("a")
+    assert not census.count()
+    assert census.take().groups == []
+    database.changed(update(LastCensus).values(due_at=ago(1)))
+    assert census.count()
+    assert [group.files for group in census.take().groups] == [1]
+
+
+def test_a_count_that_somebody_is_busy_with_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = []
+
+    def counting() -> list[object]:
+        others.append(census.count())
+        return []
+
+    monkeypatch.setattr(census, "_groups", counting)
+    assert census.count()
+    assert census.count()
+    assert others == [False, False]
+
+
+def test_a_question_reads_no_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[str] = []
+    rows = database.rows
+
+    def explained(statement: Select[tuple[object, ...]]) -> Sequence[database.AnyRow]:
+        compiled = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
+        plans.extend(row.detail for row in rows(text(f"EXPLAIN QUERY PLAN {compiled}")))
+        return rows(statement)
+
+    monkeypatch.setattr(database, "rows", explained)
+    monkeypatch.setattr(database, "row", lambda statement: next(iter(explained(statement)), None))
+    census.take()
+    assert len(plans) >= 6
+    assert [plan for plan in plans if "files" in plan and "USING INDEX ix_files_" not in plan] == []
+    assert [plan for plan in plans if plan.startswith("SCAN files")] == []

@@ -1,0 +1,15 @@
+"""Statements: what their errors tell."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from vimeo_api.core import database
+
+
+def test_an_error_does_not_quote_what_the_statement_was_given(app: Flask) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        database.rows(text("SELECT x FROM nowhere WHERE y = :secret").bindparams(secret="hunter2"))
+    assert "nowhere" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

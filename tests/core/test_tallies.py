@@ -1,0 +1,69 @@
+"""What all processes count together."""
+
+import threading
+
+from flask import Flask
+from sqlalchemy import update
+
+from vimeo_api import tasks
+from vimeo_api.core import catalog, database, deliveries, lifecycle, tallies
+from vimeo_api.core.catalog import NewFile
+from vimeo_api.core.deliveries import Sent, Ticket
+from vimeo_api.core.models import Tally
+from vimeo_api.core.tallies import RUN_RESOLUTION, Counted
+
+GRANT = "a" * 32
+
+
+def counts() -> dict[str, int]:
+    return {name: value for name, (value, _) in tallies.told().items()}
+
+
+def leased(key: str) -> Ticket:
+    catalog.add(NewFile("vimeo", key, blob=key, name="n", size=10))
+    entry = catalog.find("vimeo", key)
+    assert entry
+    answer = lifecycle.lease(entry.id, GRANT, seconds=60)
+    assert answer
+    return Ticket(entry.id, GRANT, answer)
+
+
+def test_nobody_is_lost_among_many(app: Flask) -> None:
+    def count() -> None:
+        with app.app_context():
+            for _ in range(5):
+                tallies.add({Counted.CONFIRMED: 2, Counted.LAPSED: 0})
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts() == {"confirmed": 40}
+
+
+def test_a_delivery_counts_once_however_often_it_is_reported(app: Flask) -> None:
+    whole, broken = Sent(leased("a"), (0, 10), complete=True), Sent(leased("b"), (0, 3), complete=False)
+    deliveries.handle(whole, broken, whole)
+    deliveries.handle(whole, broken)
+    assert counts() == {"confirmed": 1, "given_back": 1}
+
+
+def test_a_sweep_says_what_it_found_and_when_it_ran(app: Flask) -> None:
+    ticket = leased("a")
+    lifecycle.use_up(ticket.file_id, GRANT, grace_seconds=0)
+    catalog.add(NewFile("transfer", "b", blob="b", name="n", size=0, source_url="http://x/"))
+    tasks.sweep()
+    assert counts() == {"purges": 1, "fetches": 1, "sweep": 1}
+
+
+def test_runs_that_follow_closely_are_noted_once(app: Flask) -> None:
+    tallies.ran(Counted.SWEEP)
+    first = tallies.told()["sweep"]
+    tallies.ran(Counted.SWEEP)
+    assert tallies.told()["sweep"] == first
+    database.changed(update(Tally).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
+    tallies.ran(Counted.SWEEP)
+    value, moment = tallies.told()["sweep"]
+    assert value == 2
+    assert moment >= first[1]

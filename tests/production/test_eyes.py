@@ -1,0 +1,159 @@
+"""What /readyz, /metrics and the logs say while parts of the stack are gone; monitoring asks for what there is."""
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.origin import Page, serving
+from tests.production.parts import frozen, stopped
+from tests.services import ROOT, Service, await_, running
+
+RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"][0]["rules"]
+DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
+EXPRESSIONS = [rule["expr"] for rule in RULES] + [
+    target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])
+]
+
+
+def readyz(service: Service) -> requests.Response:
+    return requests.get(f"{service.url}/readyz", timeout=10)
+
+
+def becomes(service: Service, status: int) -> dict[str, Any]:
+    answers = await_(lambda: [answer for answer in [readyz(service)] if answer.status_code == status], 60)
+    return dict(answers[0].json()["dependencies"])
+
+
+def up(service: Service) -> dict[str, float]:
+    text = requests.get(f"{service.url}/metrics", timeout=10).text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    return {one.labels["dependency"]: one.value for one in families["vimeo_api_dependency_up"].samples}
+
+
+@pytest.mark.parametrize("how", [stopped, frozen])
+@pytest.mark.parametrize("part", ["redis-cache", "redis-broker"])
+def test_it_is_ready_without_redis_and_says_that_it_is_gone(stack: Service, part: str, how: object) -> None:
+    becomes(stack, 200)
+    name = part.removeprefix("redis-")
+    with how(stack, part):  # type: ignore[operator]
+        answers = await_(lambda: [a for a in [readyz(stack)] if "trouble" in a.json()["dependencies"][name]], 60)
+        assert (answers[0].status_code, answers[0].json()["status"]) == (200, "ready")
+        assert up(stack)[name] == 0
+    await_(lambda: up(stack)[name] == 1, 60)
+
+
+@pytest.mark.parametrize("how", [stopped, frozen])
+def test_it_is_not_ready_without_the_database_but_alive(stack: Service, how: object) -> None:
+    becomes(stack, 200)
+    with how(stack, "postgres"):  # type: ignore[operator]
+        dependencies = becomes(stack, 503)
+        assert not dependencies["database"]["ok"]
+        assert dependencies["database"]["trouble"]
+        assert dependencies["spool"]["ok"]
+        assert requests.get(f"{stack.url}/healthz", timeout=10).status_code == 200
+        assert up(stack)["database"] == 0
+    becomes(stack, 200)
+
+
+def test_a_database_that_hangs_holds_no_thread_up_for_ever(stack: Service) -> None:
+    becomes(stack, 200)
+
+    def asked(_: int) -> int:
+        return requests.get(f"{stack.url}/v1/streams/{uuid4()}", timeout=60).status_code
+
+    with ThreadPoolExecutor(40) as clients:
+        assert set(clients.map(asked, range(800))) == {404}  # by now all threads have connections
+        with frozen(stack, "postgres"):
+            assert set(clients.map(asked, range(40))) == {503}
+            assert requests.get(f"{stack.url}/healthz", timeout=60).status_code == 200
+            assert up(stack)["database"] == 0
+    becomes(stack, 200)
+
+
+@contextmanager
+def away(service: Service, folder: str) -> Iterator[None]:
+    place, aside = service.data / folder, service.data / f"{folder}-aside"
+    place.rename(aside)
+    try:
+        yield
+    finally:
+        aside.rename(place)
+
+
+@pytest.mark.parametrize(("folder", "name"), [("journal", "journal"), ("incoming", "spool"), ("store", "store")])
+def test_it_is_not_ready_without_its_folders(stack: Service, folder: str, name: str) -> None:
+    becomes(stack, 200)
+    with away(stack, folder):
+        dependencies = becomes(stack, 503)
+        assert [one for one, found in dependencies.items() if found["needed"] and not found["ok"]] == [name]
+        assert dependencies[name]["trouble"] == "No such file or directory"
+    becomes(stack, 200)
+
+
+def test_it_is_described_also_when_the_service_is_gone(stack: Service) -> None:
+    with stopped(stack, "web"):
+        answer = readyz(stack)
+        assert (answer.status_code, answer.json()) == (503, {"error": "Service Unavailable"})
+    becomes(stack, 200)
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are(stack: Service) -> None:
+    requests.post(f"{stack.url}/v1/streams", data=b"x", timeout=60)
+    text = requests.get(f"{stack.url}/metrics", timeout=10).text
+    labels: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        labels[family.name + ("_total" if family.type == "counter" else "")] = set()
+        for one in family.samples:
+            labels.setdefault(one.name, set()).update(one.labels)
+    labels["vimeo_api_fetches"] |= {"state", "failure"}  # of which this stack has none
+    for expression in EXPRESSIONS:
+        for name, selector in re.findall(r"\b(vimeo_api_[a-z_]+)(?:\{([^}]*)\})?", expression):
+            assert name in labels, expression
+            assert set(re.findall(r"(\w+)\s*[=!]", selector)) <= labels[name] | {"instance"}, expression
+
+
+def test_alerts_and_dashboard_are_whole() -> None:
+    names = [rule["alert"] for rule in RULES]
+    assert len(set(names)) == len(names)
+    assert all(rule["labels"]["severity"] in {"page", "ticket"} and rule["annotations"]["summary"] for rule in RULES)
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    for expression in EXPRESSIONS:
+        assert expression.count("(") == expression.count(")"), expression
+        assert set(re.findall(r"\$(\w+)", expression)) <= {"instance", "__rate_interval"}
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    assert config["rule_files"] == ["rules.yml"]
+
+
+def lines(service: Service, name: str) -> list[dict[str, Any]]:
+    text = (service.data / "log" / name).read_text()
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def test_nginx_the_service_and_the_worker_log_a_request_under_one_id(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    data = tmp_path_factory.mktemp("logs") / "data"
+    with serving() as origin, running("production", data, FETCH_URLS="1", FETCH_ALLOW_PRIVATE="1") as service:
+        url = origin.serve("/report", Page(content=b"x", statuses=[404]))
+        asked = requests.post(f"{service.url}/uploadFile", json={"file": url}, timeout=60)
+        assert asked.status_code == 502
+        request_id = asked.headers["X-Request-Id"]
+        with stopped(service, "redis-broker"):
+            late = requests.post(f"{service.url}/uploadFile", json={"file": url}, timeout=60).headers["X-Request-Id"]
+
+        def said(log: str, about: str) -> list[dict[str, Any]]:
+            return await_(lambda: [line for line in lines(service, log) if line["request_id"] == about])
+
+        assert [line["path"] for line in said("access.log", request_id)] == ["/uploadFile"]
+        assert "failed: origin" in said("fetcher.log", request_id)[-1]["message"]
+        assert "not enqueued" in said("web.log", late)[0]["message"]
+        assert said("access.log", late)[0]["status"] in {"200", "202"}

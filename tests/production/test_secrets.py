@@ -1,0 +1,197 @@
+"""No secret gets into a log, into Redis or into what nginx keeps: marked ones go in wherever there is a place for them.
+
+What is meant to hold them is left out: the database, whose rows name the URLs of fetches, the journal, whose lines name
+grants, and the files of secrets themselves.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from redis import Redis
+
+from tests.origin import Origin, serving
+from tests.production.parts import frozen, pid_of, stopped
+from tests.production.secret_places import Marks, tell_everything, tell_fetches, tell_requests
+from tests.services import ROOT, Service, await_, running
+
+REDIS = ("redis-broker", "redis-cache")
+RENAME = "ALTER TABLE files RENAME COLUMN {} TO {}"
+LEAST_LOGGED = 10_000  # bytes; less would not be the logs
+
+
+@pytest.fixture(scope="module", params=["embedded", "production"])
+def disturbed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, Marks]]:
+    """The service after it has been told secrets everywhere, in peace and while it falls apart."""
+    marks = Marks()
+    settings = {"LOG_LEVEL": "DEBUG", "FETCH_URLS": "1", "FETCH_ALLOW_PRIVATE": "1", "FETCH_WAIT_SECONDS": "1"}
+    data = tmp_path_factory.mktemp("secrets") / "data"
+    with serving() as origin, running(request.param, data, **settings) as service:
+        tell_everything(service, marks, origin)
+        if service.profile == "production":
+            for disturb in DISTURBANCES:
+                disturb(service, marks, origin)
+            await_(lambda: requests.get(f"{service.url}/readyz", timeout=60).ok, 60)
+            tell_requests(service, marks)
+        yield service, marks
+
+
+def without_the_service(service: Service, marks: Marks, _: Origin) -> None:
+    with stopped(service, "web"):
+        tell_requests(service, marks)
+
+
+def while_its_processes_are_killed(service: Service, marks: Marks, _: Origin) -> None:
+    head = pid_of(service, "web")
+    for child in map(int, Path(f"/proc/{head}/task/{head}/children").read_text().split()):
+        os.kill(child, signal.SIGSTOP)  # so that it dies with a request in its hands
+        with contextlib.suppress(requests.RequestException):
+            requests.get(f"{service.vimeo}/x", params={"password": marks("killed")}, timeout=0.2)
+        os.kill(child, signal.SIGKILL)
+    await_(lambda: requests.get(f"{service.url}/healthz", timeout=60).ok, 60)
+
+
+def without_the_database(service: Service, marks: Marks, origin: Origin) -> None:
+    with stopped(service, "postgres"):
+        tell_requests(service, marks)
+        tell_fetches(service, marks, origin)
+
+
+def without_redis(service: Service, marks: Marks, origin: Origin) -> None:
+    for part in REDIS:
+        for how in (stopped, frozen):
+            with how(service, part):
+                tell_requests(service, marks)
+                tell_fetches(service, marks, origin)
+
+
+def with_a_journal_that_repeats_itself(service: Service, marks: Marks, _: Origin) -> None:
+    # PostgreSQL refuses what is noted twice, and would quote it.
+    link = requests.put(service.vimeo, files={"file": ("a.txt", b"content")}, timeout=60).json()["url"]
+    grant = requests.get(link, headers={"Range": "bytes=0-3"}, timeout=60).headers["X-Download-Grant"]
+    marks.note(grant)
+    journal = service.data / "journal/deliveries.log"
+    line = await_(lambda: [line for line in journal.read_bytes().splitlines(keepends=True) if grant.encode() in line])
+    with journal.open("ab") as file:
+        file.write(line[0])
+    await_(lambda: b"duplicate key" in (service.data / "log/postgres.log").read_bytes())
+
+
+def with_a_table_that_lacks_columns(service: Service, marks: Marks, origin: Origin) -> None:
+    # Errors of statements that carry all that a row may hold, in the service and in the workers.
+    sql(service, RENAME.format("received", "away"))
+    tell_requests(service, marks)
+    tell_fetches(service, marks, origin)
+    sql(service, RENAME.format("away", "received"))
+    sql(service, RENAME.format("due_at", "away"))
+    await_(lambda: "UndefinedColumn" in (service.data / "log/worker.log").read_text(), 60)
+    sql(service, RENAME.format("away", "due_at"))
+
+
+def sql(service: Service, statement: str) -> None:
+    command = ["psql", "-h", str(service.data / "run"), "-U", "vimeo_api", "-qc", statement, "vimeo_api"]
+    programs = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PATH": programs})
+
+
+DISTURBANCES: tuple[Callable[[Service, Marks, Origin], None], ...] = (
+    without_the_service,
+    while_its_processes_are_killed,
+    without_the_database,
+    without_redis,
+    with_a_journal_that_repeats_itself,
+    with_a_table_that_lacks_columns,
+)
+
+
+def written(*places: Path) -> dict[str, bytes]:
+    """Return what the files below some folders hold."""
+    paths = [Path(at) / name for place in places for at, _, names in os.walk(place) for name in names]
+    texts = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # nginx forgets what it kept
+            texts[str(path)] = path.read_bytes() if path.is_file() else b""
+    return texts
+
+
+def test_no_secret_is_in_a_log(disturbed: tuple[Service, Marks]) -> None:
+    service, marks = disturbed
+    logs = {"output": service.data.with_name("data.out").read_bytes(), **written(service.data / "log")}
+    assert sum(map(len, logs.values())) > LEAST_LOGGED
+    assert marks.found(logs) == {}
+    keys = [(service.data / name).read_bytes().strip() for name in ("secret.key", "sealing.keys")]
+    assert not [where for where, text in logs.items() for key in keys if key in text]
+
+
+def test_no_secret_is_in_what_is_kept_for_speed(disturbed: tuple[Service, Marks]) -> None:
+    service, marks = disturbed
+    if service.profile == "production":
+        kept = written(service.data / "run", service.data / "redis")
+        assert any("/answers/" in path for path in kept)
+        assert any("aof" in path for path in kept)
+        kept |= {name: everything_in(service, name) for name in REDIS}
+        assert kept["redis-cache"]
+    else:
+        kept = written(service.data / "cache")
+        assert kept
+        kept["broker"] = (service.data / "broker.db").read_bytes()
+    assert marks.found(kept) == {}
+
+
+def everything_in(service: Service, name: str) -> bytes:
+    """Return all keys and values of a Redis as they are; DUMP would compress them."""
+    with Redis(unix_socket_path=str(service.data / "run" / name / "redis.sock")) as redis:
+        return b"\n".join(part for key in list(redis.scan_iter()) for part in (key, *_parts(redis, key)))
+
+
+def _parts(redis: Redis, key: Any) -> list[Any]:
+    kind = redis.type(key)
+    if kind == b"string":
+        return [redis.get(key) or b""]
+    if kind == b"hash":
+        return [part for item in redis.hgetall(key).items() for part in item]
+    if kind == b"list":
+        return list(redis.lrange(key, 0, -1))
+    return list(redis.smembers(key) if kind == b"set" else redis.zrange(key, 0, -1))
+
+
+@pytest.mark.parametrize("command", [["manage.py", "db", "upgrade"], ["-c", "import vimeo_api.wsgi"]])
+def test_no_password_of_a_service_is_in_a_traceback(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    mark = Marks()("service")
+    environ = {
+        **os.environ,
+        "PROFILE": "production",
+        "DATA_DIR": str(tmp_path),
+        "SECRET_KEY": mark,
+        "SEALING_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        "DATABASE_URL": f"postgresql+psycopg://user:{mark}@127.0.0.1:1/x",
+        "BROKER_URL": f"redis://:{mark}@127.0.0.1:1/0",
+        "CACHE_URL": f"redis://:{mark}@127.0.0.1:2/0",
+        "LOG_LEVEL": "DEBUG",
+    }
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode != 0) == ("db" in command)
+    assert mark not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("role", [["worker", "-Q", "delete"], ["beat", "--pidfile="]])
+def test_the_password_of_the_broker_is_in_no_banner(role: list[str], tmp_path: Path) -> None:
+    mark, log = Marks()("broker"), tmp_path / "out"
+    environ = {**os.environ, "DATA_DIR": str(tmp_path), "BROKER_URL": f"redis://:{mark}@127.0.0.1:1/0"}
+    command = [f"{sys.prefix}/bin/celery", "-A", "vimeo_api.worker", *role]
+    with log.open("wb") as out, subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=out) as process:
+        await_(lambda: b"127.0.0.1:1" in log.read_bytes(), 60)
+        process.kill()
+    assert mark.encode() not in log.read_bytes()

@@ -1,0 +1,146 @@
+"""What operators look at: /healthz, /readyz, /metrics and request ids, in both profiles."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.services import Service, await_, running
+
+NEEDED = {"database", "spool", "store"}
+NOT_NEEDED = {"cache", "broker", "room"}
+REQUEST_ID = re.compile("[0-9a-f]{32}")
+
+
+def sample(service: Service, name: str, **labels: str) -> float:
+    """Return a sample of /metrics, 0 where there is none yet."""
+    text = requests.get(f"{service.url}/metrics", timeout=60).text
+    found = [
+        one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+        if one.name == f"vimeo_api_{name}" and labels.items() <= one.labels.items()
+    ]
+    return sum(found)
+
+
+def put(service: Service, content: bytes = b"content") -> str:
+    answer = requests.put(service.vimeo, files={"file": ("report.xls", content)}, timeout=60)
+    return str(answer.json()["url"])
+
+
+def test_it_is_alive(service: Service) -> None:
+    answer = requests.get(f"{service.url}/healthz", timeout=60)
+    assert (answer.status_code, answer.json(), answer.headers["Cache-Control"]) == (
+        200,
+        {"status": "alive"},
+        "no-store",
+    )
+
+
+def test_it_is_ready_and_says_of_what(service: Service) -> None:
+    answer = await_(lambda: (a := requests.get(f"{service.url}/readyz", timeout=60)).ok and a)
+    assert answer
+    assert answer.json()["status"] == "ready"
+    dependencies = answer.json()["dependencies"]
+    needed = NEEDED | ({"journal"} if service.profile == "production" else set())
+    assert {name for name, one in dependencies.items() if one["needed"]} == needed
+    assert set(dependencies) - needed == NOT_NEEDED
+    assert all(one["ms"] >= 0 for one in dependencies.values())
+    assert not any("trouble" in one for name, one in dependencies.items() if name in needed)
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_whoever_was_forwarded_sees_no_details(service: Service, header: str) -> None:
+    headers = {header: "127.0.0.1"}
+    answer = await_(lambda: (a := requests.get(f"{service.url}/readyz", headers=headers, timeout=60)).ok and a)
+    assert answer
+    assert answer.json() == {"status": "ready"}
+    refused = requests.get(f"{service.url}/metrics", headers=headers, timeout=60)
+    assert (refused.status_code, refused.json()) == (403, {"error": "Forbidden"})
+
+
+def test_metrics_are_for_whom_the_settings_allow(tmp_path: Path) -> None:
+    with running("embedded", tmp_path / "data", METRICS_FROM="127.0.0.2") as service:
+        for address, status in {"127.0.0.1": "403", "127.0.0.2": "200"}.items():
+            command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--interface", address]
+            done = subprocess.run([*command, f"{service.url}/metrics"], capture_output=True, text=True, check=True)
+            assert done.stdout == status
+
+
+def test_it_counts_requests_by_surface_and_status_whichever_process_answers(service: Service) -> None:
+    def counted() -> tuple[float, float]:
+        counts = sample(service, "requests_total", surface="streams", status="404")
+        return counts, sample(service, "request_seconds_count", surface="streams")
+
+    before = counted()
+    for number in range(30):  # each by a connection of its own, so that all processes answer
+        assert requests.get(f"{service.url}/v1/streams/{number}?{number}", timeout=60).status_code == 404
+    after = counted()
+    assert (after[0] - before[0], after[1] - before[1]) == (30, 30)
+
+
+def test_it_counts_what_becomes_of_downloads(service: Service) -> None:
+    def ended(outcome: str) -> float:
+        return sample(service, "deliveries_total", outcome=outcome)
+
+    confirmed, given_back = ended("confirmed"), ended("given_back")
+    assert requests.get(put(service), timeout=60).content == b"content"
+    await_(lambda: ended("confirmed") == confirmed + 1)
+    with requests.get(put(service, bytes(8 * 1024**2)), stream=True, timeout=60) as aborted:
+        aborted.raw.read(1)
+    await_(lambda: ended("given_back") == given_back + 1)
+
+
+def test_it_tells_of_files_bytes_leases_and_workers(service: Service) -> None:
+    assert requests.post(f"{service.url}/v1/streams", data=bytes(1000), timeout=60).status_code == 201
+    assert await_(lambda: sample(service, "stored_bytes", surface="streams")) >= 1000
+    assert sample(service, "files", surface="streams", status="available") >= 1
+    assert sample(service, "capacity_bytes", place="store") >= sample(service, "free_bytes", place="store") > 0
+    with requests.get(put(service, bytes(8 * 1024**2)), stream=True, timeout=60):
+        await_(lambda: sample(service, "leases", surface="vimeo"))
+    await_(lambda: sample(service, "last_run_timestamp_seconds", task="sweep"))
+    assert sample(service, "figures_up") == 6
+
+
+def test_openmetrics_is_given_to_who_asks_for_it(service: Service) -> None:
+    headers = {"Accept": "application/openmetrics-text;version=1.0.0"}
+    answer = requests.get(f"{service.url}/metrics", headers=headers, timeout=60)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+    assert requests.get(f"{service.url}/metrics", timeout=60).headers["Content-Type"].startswith("text/plain")
+
+
+PATHS = [
+    "/healthz",
+    "/metrics",
+    "/",
+    "/nothing",
+    "/upload",
+    "/static/docs.css",
+    "/v1/streams/x",
+    "/downloadFile",
+    "/docs",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_has_an_id_of_its_own_whatever_the_client_says(service: Service, path: str) -> None:
+    ids = set()
+    for _ in range(4):
+        answer = requests.get(service.url + path, headers={"X-Request-Id": "f" * 32}, timeout=60, allow_redirects=False)
+        assert REQUEST_ID.fullmatch(answer.headers["X-Request-Id"])
+        assert answer.headers["X-Request-Id"] != "f" * 32
+        ids.add(answer.headers["X-Request-Id"])
+    assert len(ids) == 4
+    straight = requests.post(service.url + path, data=b"x", timeout=60, allow_redirects=False)
+    assert REQUEST_ID.fullmatch(straight.headers["X-Request-Id"])
+
+
+def test_downloads_have_an_id_too(service: Service) -> None:
+    stream = requests.post(f"{service.url}/v1/streams", data=b"x", timeout=60).json()["id"]
+    links = [put(service), f"{service.url}/v1/streams/{stream}"]
+    assert all(REQUEST_ID.fullmatch(requests.get(link, timeout=60).headers["X-Request-Id"]) for link in links)

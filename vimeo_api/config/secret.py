@@ -1,0 +1,39 @@
+"""Secrets that lie in files: made on the first start and kept since, where nobody has set them.
+
+`config` calls it for the embedded profile, `deploy/stack.py` for the stack on one machine.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+
+def secret_key(folder: Path) -> str:
+    """Return the kept `SECRET_KEY` of a data folder."""
+    return _kept(folder / "secret.key", secrets.token_hex(32))
+
+
+def sealing_keys(folder: Path) -> str:
+    """Return the kept `SEALING_KEYS` of a data folder."""
+    return _kept(folder / "sealing.keys", Fernet.generate_key().decode())
+
+
+def _kept(path: Path, fresh: str) -> str:
+    """Return the secret kept at path; the first of several concurrent starts writes its fresh one there."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    with draft.open("w") as file:
+        file.write(fresh)
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(folder)
+    os.close(folder)
+    return path.read_text().strip()

@@ -1,0 +1,103 @@
+"""The description of what operators look at."""
+
+from vimeo_api.web.openapi import JSON, STRING, TEXT, Answer, Body, Operation, Section
+
+_RETRY = {"Retry-After": "Seconds after which to ask again."}
+
+
+def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+    schema = {"title": "Error", "type": "object", "properties": {"error": STRING}, "required": ["error"]}
+    return Answer(description, {JSON: Body(schema, {"error": text})}, headers or {})
+
+
+SECTION = Section(
+    "operations",
+    "Operations",
+    "Whether the service is alive and ready, and its metrics. Errors are JSON.",
+    errors={
+        400: _error("The request cannot be understood.", "Bad Request"),
+        403: _error("`METRICS_FROM` does not allow the client's address.", "Forbidden"),
+        405: _error("The path is there, the method is not.", "Method Not Allowed", {"Allow": "The methods it has."}),
+        414: _error("The address is too long.", "Request-URI Too Long"),
+        503: _error("The service is away for a moment.", "Service Unavailable", _RETRY),
+    },
+    everywhere=frozenset({400, 405, 414, 503}),
+)
+
+HEALTH = Operation(
+    SECTION,
+    curl="curl http://localhost:8080/healthz",
+    description="Touches nothing: no database, no cache, no disk. Restart what does not answer.",
+    answers={
+        200: Answer(
+            "The process answers.",
+            {
+                JSON: Body(
+                    {"type": "object", "properties": {"status": STRING}, "required": ["status"]}, {"status": "alive"}
+                )
+            },
+        )
+    },
+)
+
+_DEPENDENCY = {
+    "type": "object",
+    "properties": {
+        "ok": {"type": "boolean"},
+        "needed": {"type": "boolean", "description": "Without it the service is not ready."},
+        "ms": {"type": "number", "description": "Milliseconds until it answered, or was given up on."},
+        "trouble": {"type": "string"},
+    },
+    "required": ["ok", "needed", "ms"],
+}
+_READINESS = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": ["ready", "unready"]},
+        "dependencies": {"type": "object", "additionalProperties": _DEPENDENCY},
+    },
+    "required": ["status"],
+}
+# By nginx, when the service is gone altogether.
+_AWAY = {"type": "object", "properties": {"error": STRING}, "required": ["error"]}
+
+
+def _example(status: str, database: dict[str, object]) -> dict[str, object]:
+    broker = {"ok": True, "needed": False, "ms": 3.4}
+    return {"status": status, "dependencies": {"database": database, "broker": broker}}
+
+
+READINESS = Operation(
+    SECTION,
+    curl="curl http://localhost:8080/readyz",
+    description=(
+        "Asks all at once, each within its own time, two seconds at most. Needed are the database, the journal, the "
+        "spool and the store; not the cache, the broker and room on the disk, for without them files are still sent, "
+        "and uploads refused by themselves where they must be. `dependencies` is for whom `METRICS_FROM` allows."
+    ),
+    answers={
+        200: Answer("Ready.", {JSON: Body(_READINESS, _example("ready", {"ok": True, "needed": True, "ms": 1.2}))}),
+        503: Answer(
+            "Not ready.",
+            {
+                JSON: Body(
+                    {"anyOf": [_READINESS, _AWAY]},
+                    _example("unready", {"ok": False, "needed": True, "ms": 2000.0, "trouble": "no answer within 2 s"}),
+                )
+            },
+        ),
+    },
+)
+
+METRICS = Operation(
+    SECTION,
+    curl="curl http://localhost:8080/metrics",
+    description="The text format of Prometheus, or OpenMetrics if asked for. From where `METRICS_FROM` allows.",
+    answers={
+        200: Answer(
+            "The metrics.",
+            {TEXT: Body(STRING, '# TYPE vimeo_api_leases gauge\nvimeo_api_leases{surface="vimeo"} 0.0\n')},
+        )
+    },
+    errors=frozenset({403}),
+)

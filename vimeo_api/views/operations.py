@@ -1,0 +1,75 @@
+"""What operators look at: is the service alive, is it ready, and its metrics.
+
+    GET  /healthz    200 as long as the process answers; touches nothing else
+    GET  /readyz     200 or 503: each thing that the service stands on, asked within its own time
+    GET  /metrics    for Prometheus
+
+Everybody may ask whether the service is alive and ready. The details, and the metrics, are for requests from where the
+setting `METRICS_FROM` says.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import Forbidden
+
+from vimeo_api.core import readiness
+from vimeo_api.core.readiness import Check
+from vimeo_api.views.descriptions import operations as described_as
+from vimeo_api.web import metrics, operators
+from vimeo_api.web.openapi import described
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.surface import Surface
+
+blueprint = Blueprint("operations", __name__)
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem as `{"error": "Forbidden"}`."""
+    return jsonify(error=problem.phrase)
+
+
+# Who may see what depends on the address, which no remembered refusal knows; and `/healthz` asks no cache.
+surface = Surface("operations", frozenset({"healthz", "readyz", "metrics"}), blueprint, render, remembers=False)
+
+
+@blueprint.after_request
+def never_kept(response: Response) -> Response:
+    """Keep all that stand between from answering for us."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.get("/healthz")
+@described(described_as.HEALTH)
+def health() -> Response:
+    """Tell that the service is alive."""
+    return jsonify(status="alive")
+
+
+@blueprint.get("/readyz")
+@described(described_as.READINESS)
+def ready() -> tuple[Response, HTTPStatus]:
+    """Tell whether the service can do its work."""
+    checks = readiness.checks()
+    is_ready = readiness.ready(checks)
+    answer: dict[str, Any] = {"status": "ready" if is_ready else "unready"}
+    if operators.is_operator():
+        answer["dependencies"] = {check.name: _worded(check) for check in checks}
+    return jsonify(answer), HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _worded(check: Check) -> dict[str, Any]:
+    worded = {"ok": check.finding.ok, "needed": check.needed, "ms": round(check.finding.seconds * 1000, 1)}
+    return worded if check.finding.ok else {**worded, "trouble": check.finding.trouble}
+
+
+@blueprint.get("/metrics")
+@described(described_as.METRICS)
+def numbers() -> Response:
+    """Give Prometheus its numbers."""
+    if not operators.is_operator():
+        raise Forbidden
+    body, media_type = metrics.exposed(request.headers.get("Accept", ""))
+    return Response(body, content_type=media_type)

@@ -1,0 +1,30 @@
+"""Requests that a page of another site makes in its reader's name: those that change something are refused.
+
+The service sets no cookies, so there is nothing to forge but the place: a browser reaches a service on its own host or
+network that the page's author does not. A program says nothing of where it comes from, and passes.
+Source: the Fetch Metadata Request Headers (Sec-Fetch-Site), RFC 6454 (Origin), and Go's net/http.CrossOriginProtection.
+"""
+
+from flask import Flask, request
+from werkzeug.exceptions import Forbidden
+
+_HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN = frozenset({"same-origin", "none"})  # none: the user's own doing, such as a bookmark
+
+
+def init_app(app: Flask) -> None:
+    """Wire the hook."""
+
+    @app.before_request
+    def refuse_foreign_pages() -> None:
+        if request.method not in _HARMLESS and _foreign():
+            raise Forbidden("A page of another site asked for it.")
+
+
+def _foreign() -> bool:
+    # Browsers send Sec-Fetch-Site over https and to this very host, and Origin always.
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in _OWN
+    origin = request.headers.get("Origin")
+    return origin is not None and origin.partition("://")[2].lower() != request.host.lower()

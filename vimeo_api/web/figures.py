@@ -1,0 +1,169 @@
+"""Figures for Prometheus that are true at the moment somebody asks: from the database, the broker, the disk and nginx.
+
+What does not answer in time is left out, and `vimeo_api_figures_up` says so. A figure from the database is the same
+whichever process is asked, and counts what the workers do.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from vimeo_api.core import broker, census, journal, probes, readiness, tallies
+from vimeo_api.core.census import Census, Group
+from vimeo_api.core.models import Status
+from vimeo_api.core.probes import Probe
+from vimeo_api.core.readiness import Check
+from vimeo_api.core.tallies import Counted
+from vimeo_api.extensions import settings
+from vimeo_api.web import nginx_status
+from vimeo_api.web.nginx_status import NginxStatus
+from vimeo_api.web.openapi import VERSION
+
+Labels = tuple[str, ...]
+Samples = Iterable[tuple[Sequence[str], float]]  # labels and value
+Tallies = Mapping[str, tuple[int, datetime]]
+
+
+def _lag() -> int | None:
+    return journal.lag(settings.journal) if settings.journal else None
+
+
+def _measured() -> dict[str, tuple[int, int]]:
+    return {"spool": readiness.room(settings.spool_dir), "store": readiness.room(settings.store_dir)}
+
+
+# Two seconds, and two for the dependencies: Prometheus waits for ten by default.
+_PROBES: Mapping[str, Probe[Any]] = {
+    "census": Probe(census.take, seconds=2),
+    "journal": Probe(_lag, seconds=2),
+    "nginx": Probe(nginx_status.ask, seconds=1),
+    "queues": Probe(broker.depths, seconds=1),
+    "rooms": Probe(_measured, seconds=1),
+    "tallies": Probe(tallies.told, seconds=2),
+}
+
+
+class Figures(Collector):
+    """Gives prometheus_client the figures of this moment."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics whose figures are to be had."""
+        yield _gauge("info", "The version that answers.", ["version"], [((VERSION,), 1)])
+        yield from _dependencies(readiness.checks())
+        found = probes.ask(_PROBES)
+        up = {(name,): float(finding.ok) for name, finding in found.items()}
+        yield _gauge("figures_up", "Whether figures could be had in time.", ["figures"], up.items())
+        for name, tell in _TELLERS.items():
+            if found[name].value is not None:
+                yield from tell(found[name].value)
+
+
+def _dependencies(checks: list[Check]) -> Iterator[Metric]:
+    up = {(check.name, str(check.needed).lower()): float(check.finding.ok) for check in checks}
+    took = {(check.name,): check.finding.seconds for check in checks}
+    yield _gauge("dependency_up", "Whether a dependency answers in time.", ["dependency", "needed"], up.items())
+    yield _gauge("dependency_seconds", "Seconds that a dependency took to answer.", ["dependency"], took.items())
+
+
+def _census(census: Census) -> Iterator[Metric]:
+    files, stored, fetches = (Counter[Labels]() for _ in range(3))
+    for group in census.groups:
+        files[group.surface, group.status] += group.files
+        stored[(group.surface,)] += group.stored
+        if group.fetched:
+            fetches[_state(group), group.failure or ""] += group.files
+    leases = {(surface,): number for surface, number in census.leases.items()}
+    waiting = {(work,): seconds for work, seconds in census.waiting.items()}
+    yield _gauge(
+        "files",
+        "Files by state, those that are gone included, when last counted.",
+        ["surface", "status"],
+        files.items(),
+    )
+    yield _gauge(
+        "stored_bytes", "Bytes of all files that are not purged, when last counted.", ["surface"], stored.items()
+    )
+    yield _gauge(
+        "leases", "Downloads of one-time files that run, and streams that are taken.", ["surface"], leases.items()
+    )
+    yield _gauge("fetches", "URL uploads by state, when last counted.", ["state", "failure"], fetches.items())
+    yield _gauge(
+        "oldest_waiting_seconds", "For how long the oldest row has waited for its work.", ["work"], waiting.items()
+    )
+
+
+def _state(group: Group) -> str:
+    if group.status == Status.FETCHING:
+        return "running" if group.claimed else "waiting"
+    return group.status
+
+
+def _tallies(told: Tallies) -> Iterator[Metric]:
+    def counts(names: Mapping[Counted, str]) -> Samples:
+        return [((word,), told[name][0] if name in told else 0) for name, word in names.items()]
+
+    runs = {
+        (task,): told[task][1].timestamp() for task in (Counted.SWEEP, Counted.COUNT, Counted.RECONCILE) if task in told
+    }
+    removed = told[Counted.RECONCILED][0] if Counted.RECONCILED in told else 0
+    yield _counter("deliveries", "How leases ended.", ["outcome"], counts(_OUTCOMES))
+    yield _counter("sweep_found", "Rows that sweeps found due, by the work they wait for.", ["work"], counts(_WORKS))
+    yield _counter("reconciled_files", "Files removed that belonged to nobody.", [], [((), removed)])
+    yield _gauge("last_run_timestamp_seconds", "When a periodic task has last run.", ["task"], runs.items())
+
+
+_OUTCOMES = {Counted.CONFIRMED: "confirmed", Counted.GIVEN_BACK: "given_back", Counted.LAPSED: "lapsed"}
+_WORKS = {Counted.PURGES: "purge", Counted.FETCHES: "fetch", Counted.PLACEMENTS: "place"}
+
+
+def _journal(lag: int) -> Iterator[Metric]:
+    yield _gauge("journal_lag_bytes", "Bytes of nginx's journal that nobody has handled yet.", [], [((), lag)])
+
+
+def _queues(depths: Mapping[str, int]) -> Iterator[Metric]:
+    waiting = {(queue,): depth for queue, depth in depths.items()}
+    yield _gauge("queue_messages", "Messages that no worker has taken yet.", ["queue"], waiting.items())
+
+
+def _rooms(rooms: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:
+    free = {(place,): room[0] for place, room in rooms.items()}
+    whole = {(place,): room[1] for place, room in rooms.items()}
+    yield _gauge("free_bytes", "Free bytes of the filesystem of a place.", ["place"], free.items())
+    yield _gauge("capacity_bytes", "All bytes of the filesystem of a place.", ["place"], whole.items())
+
+
+def _nginx(status: NginxStatus) -> Iterator[Metric]:
+    connections = {(state,): getattr(status, state) for state in ("active", "reading", "writing", "waiting")}
+    requests = "Requests that nginx has taken, those of its second server and of this question included."
+    yield _gauge("nginx_connections", "Connections of nginx, clients' and its own.", ["state"], connections.items())
+    yield _counter("nginx_requests", requests, [], [((), status.requests)])
+    yield _counter("nginx_connections_accepted", "Connections that nginx has accepted.", [], [((), status.accepted)])
+    yield _counter("nginx_connections_handled", "Those that it had the means to handle.", [], [((), status.handled)])
+
+
+_TELLERS: Mapping[str, Callable[[Any], Iterator[Metric]]] = {
+    "census": _census,
+    "journal": _journal,
+    "nginx": _nginx,
+    "queues": _queues,
+    "rooms": _rooms,
+    "tallies": _tallies,
+}
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], samples: Samples) -> Metric:
+    return _filled(GaugeMetricFamily(f"vimeo_api_{name}", text, labels=labels), samples)
+
+
+def _counter(name: str, text: str, labels: Sequence[str], samples: Samples) -> Metric:
+    return _filled(CounterMetricFamily(f"vimeo_api_{name}", text, labels=labels), samples)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, samples: Samples) -> Metric:
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family

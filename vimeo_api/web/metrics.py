@@ -1,0 +1,89 @@
+"""Prometheus: requests are counted here as they are answered, everything else is looked up when somebody asks.
+
+The processes of uWSGI count in files of one folder, that whichever of them is asked adds up; the library looks for
+the folder in `PROMETHEUS_MULTIPROC_DIR` when it is imported, which deploy/uwsgi sets. What nginx answers from what it
+keeps never gets here: `figures` tells nginx's own numbers. Source: https://prometheus.github.io/client_python/.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask, Response, g, request
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from vimeo_api.extensions import settings
+from vimeo_api.web.figures import Figures
+from vimeo_api.web.surface import Surface
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+REQUESTS = Counter(
+    "vimeo_api_requests",
+    "Requests that the service itself has answered. nginx answers others from what it keeps.",
+    ("surface", "status"),
+    registry=None,
+)
+SECONDS = Histogram(
+    "vimeo_api_request_seconds",
+    "Seconds until the service had decided on an answer. nginx takes bodies before that, and sends files after it.",
+    ("surface",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+    registry=None,
+)
+_FILE_BYTES = 64 * 1024  # of each file of a process; what is counted here takes half of it at most
+
+_log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
+    """Wire the hooks, unless there is no room to count in; `surface_of` names the surface that owns a path."""
+    folder: Path | None = app.config["SETTINGS"].prometheus_multiproc_dir
+    if folder is not None and not _reserved(folder):
+        return
+
+    @app.before_request
+    def begin() -> None:
+        g.begun = time.perf_counter()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        if "begun" not in g:
+            return response  # nginx asked whether there is room, before the client's own request
+        surface = surface_of(request.path)
+        name = surface.name if surface else "none"
+        REQUESTS.labels(name, response.status_code).inc()
+        SECONDS.labels(name).observe(time.perf_counter() - g.begun)
+        return response
+
+
+def exposed(accept: str) -> tuple[bytes, str]:
+    """Return all metrics and their media type, in the format that an `Accept` header prefers."""
+    registry = CollectorRegistry()
+    if settings.prometheus_multiproc_dir is not None:
+        MultiProcessCollector(registry, str(settings.prometheus_multiproc_dir))  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REQUESTS)
+        registry.register(SECONDS)
+    registry.register(Figures())
+    encode, media_type = choose_encoder(accept)
+    return encode(registry), media_type
+
+
+def _reserved(folder: Path) -> bool:
+    """Give the files in which this process counts their blocks; return whether there were any.
+
+    The library maps sparse files into memory, and the kernel kills whoever writes there when the disk is full.
+    """
+    try:
+        for kind in ("counter", "histogram"):
+            with (folder / f"{kind}_{os.getpid()}.db").open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, _FILE_BYTES)
+    except OSError as error:
+        _log.warning("metrics: requests of this process are not counted: %s", error.strerror)
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""What nginx tells of itself, asked on the socket of its second server. Source: ngx_http_stub_status_module."""
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from vimeo_api.extensions import settings
+
+PATH = "/nginx_status"
+_TIMEOUT = 1.0  # seconds
+_MOST = 4096  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NginxStatus:
+    """nginx's numbers, in its own order."""
+
+    active: int
+    accepted: int
+    handled: int
+    requests: int
+    reading: int
+    writing: int
+    waiting: int
+
+
+def ask() -> NginxStatus | None:
+    """Return nginx's numbers, None where the settings name no socket. Raises OSError, and ValueError for others."""
+    return None if settings.nginx_status is None else _parsed(_answer(settings.nginx_status))
+
+
+def _answer(path: Path) -> str:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_TIMEOUT)
+        connection.connect(str(path))
+        connection.sendall(f"GET {PATH} HTTP/1.0\r\nHost: nginx\r\n\r\n".encode())
+        answer = b""
+        while len(answer) < _MOST and (piece := connection.recv(_MOST)):
+            answer += piece
+    return answer.decode("latin-1")
+
+
+def _parsed(answer: str) -> NginxStatus:
+    head, _, body = answer.partition("\r\n\r\n")
+    numbers = re.findall(r"\d+", body)
+    if " 200 " not in head.partition("\r\n")[0] or len(numbers) != len(NginxStatus.__dataclass_fields__):
+        raise ValueError("this is no stub_status")
+    return NginxStatus(*map(int, numbers))
