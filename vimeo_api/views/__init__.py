@@ -31,6 +31,12 @@ def init_app(app: Flask) -> None:
         if "\0" in request.path or b"%00" in request.query_string:
             raise Malformed("The address holds a NUL.")
 
+    @app.after_request
+    def forbid_sniffing(response: Response) -> Response:
+        # Errors and listings repeat what strangers wrote.
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
         return _worded(problems.from_exception(error))
