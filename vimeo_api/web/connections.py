@@ -4,6 +4,7 @@ Sources: tcp(7) (SIOCOUTQ, which is TIOCOUTQ), recv(2).
 """
 
 import fcntl
+import select
 import socket
 import struct
 import termios
@@ -41,10 +42,13 @@ def _unacknowledged(connection: socket.socket) -> int:
 def _alive(connection: socket.socket) -> bool:
     if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         return False
+    # A socket with a timeout waits for it in recv(), MSG_DONTWAIT or not; so that is asked only for what is there.
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    if not waiting.poll(0):
+        return True
     try:
         connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
     except OSError:
         return False
     return True  # more bytes, or an orderly end: the client has said all it wanted and may still read
