@@ -4,7 +4,7 @@ from flask import Flask
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.web import admission, microcache, refusals
+from vimeo_api.web import admission, hosts, microcache, refusals
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -22,6 +22,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.init_cache(app, values)
     extensions.init_celery(app, values)
     admission.init_app(app)
+    hosts.init_app(app)
     refusals.init_app(app, views.subject_of)
     microcache.init_app(app, views.owner)
     views.init_app(app)

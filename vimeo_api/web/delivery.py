@@ -119,14 +119,16 @@ def _by_python(download: Download) -> Response:
     response = Response()
     # nginx's own ETag, so that a client sees no difference: mtime and size in hexadecimal.
     response.set_etag(f"{int(status.st_mtime):x}-{status.st_size:x}")
-    response.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+    modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+    response.last_modified = modified
     response.content_length = status.st_size
     body = FileBody(file, Reporter(download.ticket))
     try:
+        _check_unmodified(modified)
         # A POST that asks for a file is answered like a GET, ranges and conditions included, as nginx does.
         asked = request.environ | {"REQUEST_METHOD": "GET"} if request.method == "POST" else request.environ
         response.make_conditional(asked, accept_ranges=_one_range(), complete_length=status.st_size)
-    except HTTPException:  # 416
+    except HTTPException:  # 412, 416
         body.close()
         raise
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
@@ -140,6 +142,13 @@ def _by_python(download: Download) -> Response:
     return response
 
 
+def _check_unmodified(modified: datetime) -> None:
+    """Do what werkzeug leaves out. Raises PreconditionFailed (RFC 9110, 13.1.4)."""
+    limit = request.if_unmodified_since
+    if limit is not None and "If-Match" not in request.headers and modified > limit:
+        raise PreconditionFailed
+
+
 def _one_range() -> bool:
     # Several ranges at once and units other than bytes are answered by the whole file, here and by nginx
     # (max_ranges 1): RFC 9110, 14.2.
@@ -149,7 +158,7 @@ def _one_range() -> bool:
 
 def _opened(download: Download) -> BinaryIO:
     try:
-        return storage.path(download.surface, download.blob, landed=download.landed).open("rb", buffering=0)
+        return storage.opened(download.surface, download.blob, landed=download.landed)
     except FileNotFoundError:
         raise NotThere from None
 
