@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, bindparam, case, delete, or_, select, upda
 
 from vimeo_api.core import database, generations
 from vimeo_api.core.catalog import Entry, now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.policy import POLICIES
 
 # to → from. `fetching` and `queues.take` keep to it with UPDATEs of their own.
@@ -197,6 +197,8 @@ def claim_purges(limit: int) -> Sequence[int]:
 
 def purged(file_ids: Sequence[int]) -> None:
     """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
+    over = select(File.id).where(File.id.in_(file_ids), File.status == Status.GONE)
+    database.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(over)))
     database.changed(delete(File).where(File.id.in_(file_ids), File.status == Status.GONE, File.key.is_(None)))
     database.changed(
         update(File)
