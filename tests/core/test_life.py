@@ -1,4 +1,4 @@
-"""Lives of one-time files that hypothesis thinks up, on a real database, beside a model that knows the rules by heart."""
+"""Lives of one-time files that hypothesis thinks up, on a real database, beside a model that knows the rules."""
 
 import itertools
 from datetime import timedelta

@@ -18,9 +18,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.errors import Malformed, StorageFull
@@ -191,7 +192,7 @@ def path(surface: str, blob: str, *, landed: bool = False) -> Path:
     return (settings.spool_dir / LANDING if landed else settings.store_dir) / relative(surface, blob)
 
 
-def opened(surface: str, blob: str, *, landed: bool = False) -> BinaryIO:
+def opened(surface: str, blob: str, *, landed: bool = False) -> FileIO:
     """Open the bytes of a blob to be read, unbuffered. A link that someone has put there counts as no file.
 
     Raises FileNotFoundError.
