@@ -76,7 +76,8 @@ def test_a_range_gives_its_bytes_the_whole_or_416(service: Service, stream: str,
     elif (meant := wanted(text)) is not None:
         assert got == meant, (text, answer)
     else:
-        assert refused or got == whole, (text, answer)  # a broken range may be refused or passed over
+        # Anything else may be refused or passed over; of several ranges nginx sends the one that makes sense.
+        assert refused or got[0] == 206 or got == whole, (text, answer)
     if got[0] == 206:
         found = re.fullmatch(r"bytes (\d+)-(\d+)/10", answer.header("Content-Range") or "")
         assert found

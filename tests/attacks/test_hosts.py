@@ -1,5 +1,6 @@
 """Poisoned hosts: links are made from Host, and a cache that forgot it would hand one client's links to others."""
 
+import json
 import secrets
 
 import pytest
@@ -65,6 +66,18 @@ def test_forwarded_headers_of_a_client_change_nothing(service: Service, fields: 
         assert name.encode() in answer.body
         assert EVIL.encode() not in answer.body
         assert b"gopher" not in answer.body
+
+
+@pytest.mark.parametrize(
+    "field", ["X-Forwarded-Proto: gopher", "X-Forwarded-Ssl: on", "X-Forwarded-Scheme: gopher", "Https: on", "Proxy: x"]
+)
+def test_no_header_of_a_client_is_the_scheme_of_a_link(service: Service, field: str) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nabc\r\n--b--\r\n'
+    kind = "Content-Type: multipart/form-data; boundary=b"
+    answer = ask(service, "/vimeo/api/v1.0/file", kind, field, method="PUT", body=part)
+    assert json.loads(answer.body)["url"].startswith("http://attacked.example/vimeo/")
+    upload(service)
+    assert b'"http://attacked.example/download/' in ask(service, "/download", field).body
 
 
 def test_links_to_another_host_go_to_nobody_else(service: Service) -> None:

@@ -32,6 +32,7 @@ SEND_CHUNK = 64 * 1024  # bytes
 
 # The system's own tables differ from host to host; these are Python's.
 _types = mimetypes.MimeTypes(filenames=())
+_ACTIVE = ("text/html", "text/xml")  # of the types that `sniffing` knows, those that may hold scripts
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
@@ -66,12 +67,13 @@ def repr_digest(digest: str | None) -> str | None:
 def send(download: Download, *, attachment: bool = True, one_time: bool = False) -> Response:
     """Answer the current request with the bytes of a file that a service has decided to send.
 
-    As an attachment it has a name to be saved under. What is one-time must not be kept by anyone on the way.
-    Raises NotThere for bytes that are missing.
+    As an attachment it has a name to be saved under; else browsers may show it, unless it could hold scripts. What is
+    one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing.
     """
+    kind = download.content_type or content_type(download.name)
     headers = Headers(
         {
-            "Content-Type": download.content_type or content_type(download.name),
+            "Content-Type": kind,
             # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -80,6 +82,8 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
     )
     if attachment:
         headers["Content-Disposition"] = content_disposition(download.name)
+    elif kind.startswith(_ACTIVE):
+        headers["Content-Disposition"] = "attachment"
     if digest := repr_digest(download.digest):
         headers["Repr-Digest"] = digest
     if download.ticket:
