@@ -18,13 +18,15 @@ stack: .venv/dev .venv/packages-stack ## serve on PORT with nginx, uWSGI, Postgr
 	@$(BIN)/python deploy/stack.py
 
 test: lint .venv/packages-test ## lint, type-check and test everything
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadscope
 
-lint: .venv/dev ## ruff, mypy --strict, import directions
+lint: .venv/dev ## ruff, mypy --strict, import directions, licences and known vulnerabilities of what we depend on
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pip-licenses
+	$(BIN)/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.txt
 
 bench: .venv/dev .venv/packages-bench ## measure against others, into benchmarks/results; QUICK=1 takes minutes, not an hour
 	$(BIN)/python -m benchmarks.copying $(if $(QUICK),--quick)

@@ -1,7 +1,9 @@
 """Fixtures: the embedded app in this process for unit tests, the real service in both profiles for the rest."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import flask_migrate
@@ -26,11 +28,22 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         yield app
 
 
-@pytest.fixture(scope="session", params=["embedded", "production"])
-def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
+    """The real service in a profile, started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def start(profile: str) -> Service:
+            return stack.enter_context(running(profile, tmp_path_factory.mktemp(profile) / "data"))
+
+        yield start
+
+
+@pytest.fixture(params=["embedded", "production"])
+def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
     """The real service, once per profile for all tests that leave it as they find it."""
-    with running(request.param, tmp_path_factory.mktemp(request.param) / "data") as service:
-        yield service
+    return services(request.param)
 
 
 @pytest.fixture(scope="session")

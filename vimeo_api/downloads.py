@@ -38,6 +38,8 @@ def open_download(
     `grant` is the one that the client shows to go on with a download of its own. Without a body (HEAD) nothing
     is taken. Raises, in this order: NotThere, Gone, WrongPassword, Leased.
     """
+    if policy.one_time and with_body and password is None and grant is None and (first := _first(policy, key)):
+        return first
     entry = _present(policy, key, grant)
     if not passwords.matches(entry.password_hash, password):
         raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
@@ -54,6 +56,25 @@ def open_download(
         entry.digest,
         entry.expires_at,
         ticket,
+    )
+
+
+def _first(policy: Policy, key: str) -> Download | None:
+    grant = identifiers.random_hex()
+    seconds = settings.lease_seconds + lifecycle.SMALL / settings.lease_min_rate
+    leased = lifecycle.lease_first(policy.surface, key, grant, seconds=seconds)
+    if leased is None:
+        return None
+    return Download(
+        policy.surface,
+        leased.blob,
+        leased.landed,
+        leased.name,
+        leased.size,
+        leased.content_type,
+        leased.digest,
+        leased.expires_at,
+        Ticket(leased.id, grant, leased.answers),
     )
 
 

@@ -51,6 +51,35 @@ def test_the_sweep_ends_lapsed_leases_only(file: int) -> None:
     assert entry().status == Status.AVAILABLE
 
 
+def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
+    leased = lifecycle.lease_first("vimeo", "k", A, seconds=60)
+    assert leased is not None
+    assert (leased.id, leased.blob, leased.size, leased.answers) == (file, "b", 10, 1)
+    assert (entry().status, entry().grant) == (Status.LEASED, A)
+    assert lifecycle.lease_first("vimeo", "k", B, seconds=60) is None
+    again = lifecycle.lease_first("vimeo", "k", A, seconds=60)  # whose first answer was lost
+    assert again is not None
+    assert again.answers == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"password_hash": "x"},
+        {"size": lifecycle.SMALL + 1},
+        {"answers": 1},  # somebody may have had it, and not all is read that nginx wrote down
+        {"expires_at": now()},
+        {"status": Status.GONE},
+        {"status": Status.FETCHING},
+        {"key": None},
+        {"surface": "streams"},
+    ],
+)
+def test_the_first_lease_is_for_nothing_else(file: int, values: dict[str, object]) -> None:
+    database.changed(update(File).where(File.id == file).values(values))
+    assert lifecycle.lease_first("vimeo", "k", A, seconds=60) is None
+
+
 def test_only_the_last_answer_of_the_holder_gives_back(file: int) -> None:
     lifecycle.lease(file, A, seconds=60)
     lifecycle.lease(file, A, seconds=60)

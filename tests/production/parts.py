@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.services import Service
+import requests
+
+from tests.services import Service, await_
 
 
 def supervisorctl(service: Service, *words: str) -> str:
@@ -35,6 +37,7 @@ def stopped(service: Service, part: str) -> Iterator[None]:
         yield
     finally:
         assert "started" in supervisorctl(service, "start", f"stack:{part}")
+        await_(lambda: requests.get(f"{service.url}/ping", timeout=60).ok)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from vimeo_api.web import connections, microcache
 
 GRANT_HEADER = "X-Download-Grant"
 SEND_CHUNK = 64 * 1024  # bytes
+SMALL = 32 * 1024  # bytes; nginx's output buffer, so that a file and its headers leave in one write
 
 # The system's own tables differ from host to host; these are Python's.
 _types = mimetypes.MimeTypes(filenames=())
@@ -100,6 +101,8 @@ def _by_nginx(download: Download, *, one_time: bool) -> Response:
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if download.ticket else "_any"
     place = storage.LANDING if download.landed else "store"
+    if times == "_any" and place == "store" and download.size <= SMALL:
+        place = "small"
     path = quote(storage.relative(download.surface, download.blob))
     response.headers["X-Accel-Redirect"] = f"/{times}/{place}/{path}"
     if download.ticket:

@@ -1,0 +1,54 @@
+"""How often a download asks the database: each time is a wait, and most of its CPU time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+
+from vimeo_api.core import catalog, passwords
+from vimeo_api.core.catalog import NewFile
+from vimeo_api.core.policy import STREAMS, VIMEO, Policy
+from vimeo_api.downloads import open_download
+from vimeo_api.extensions import db
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Collect the statements that are executed in the block."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("policy", "password", "words"),
+    [
+        (STREAMS, None, ["SELECT"]),
+        (VIMEO, None, ["UPDATE"]),
+        (VIMEO, "secret", ["SELECT", "UPDATE"]),
+    ],
+)
+def test_a_download_asks_no_more_often(policy: Policy, password: str | None, words: list[str]) -> None:
+    hashed = passwords.hashed(password) if password else None
+    catalog.add(NewFile(policy.surface, "k", blob="b", name="n", size=10, password_hash=hashed))
+    with counted() as statements:
+        open_download(policy, "k", password=password)
+    assert [statement.split()[0] for statement in statements] == words
+
+
+def test_a_head_takes_nothing(app: Flask) -> None:
+    catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
+    with app.app_context(), counted() as statements:
+        open_download(VIMEO, "k", with_body=False)
+    assert [statement.split()[0] for statement in statements] == ["SELECT"]
