@@ -18,6 +18,7 @@ INTERNAL = [
     "/_once/store/vimeo/aa/x",
     "/_any/store/streams/aa/x",
     "/_any/store/",
+    "/_any/small/",
     "/_any/landing/",
     "/_answers",
     "/_admit",
@@ -86,7 +87,13 @@ def test_bytes_of_a_one_time_file_do_not_leave_by_a_side_door(service: Service) 
     link = requests.put(service.vimeo, files={"file": ("f.txt", b"only once")}, timeout=60).json()["url"]
     (path,) = service.stored() - before
     below = path.relative_to(service.data / "store")
-    for place in (f"/_once/store/{below}", f"/_any/store/{below}", f"/store/{below}", f"/static/../store/{below}"):
+    for place in (
+        f"/_once/store/{below}",
+        f"/_any/store/{below}",
+        f"/_any/small/{below}",
+        f"/store/{below}",
+        f"/static/../store/{below}",
+    ):
         for target in variants(place):
             assert b"only once" not in ask(service, target).body, target
     assert requests.get(link, timeout=60).content == b"only once"

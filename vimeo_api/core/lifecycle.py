@@ -70,6 +70,7 @@ _FIRST_LEASE = (
         File.password_hash.is_(None),
         File.size <= SMALL,
         or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
+        File.status.in_(MOVES[Status.LEASED]),
         # Under its own grant again where the statement was repeated after a lost answer.
         or_(and_(File.status == Status.AVAILABLE, File.answers == 0), File.grant == bindparam("taker")),
     )
