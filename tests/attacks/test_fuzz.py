@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from hypothesis import Phase, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.attacks.wire import ask
@@ -29,10 +29,12 @@ Test = Callable[..., None]
 def seeded(test: Test) -> Test:
     """Run a test with the same examples every time; without shrinking, for each is a request."""
     phases = [Phase.explicit, Phase.generate]
-    return settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=phases)(test)
+    shared = [HealthCheck.function_scoped_fixture]  # the service, which is meant to outlive an example
+    made = settings(max_examples=EXAMPLES, derandomize=True, database=None, phases=phases)
+    return settings(made, deadline=None, suppress_health_check=shared)(test)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stream(service: Service) -> str:
     """A stream of ten bytes."""
     answer = requests.post(f"{service.url}/v1/streams", data=CONTENT, timeout=60)
