@@ -4,7 +4,7 @@ from flask import Flask
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.web import admission, cross_site, metrics, microcache, refusals, request_ids
+from vimeo_api.web import admission, cross_site, hosts, metrics, microcache, refusals, request_ids
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -24,6 +24,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     request_ids.init_app(app)
     admission.init_app(app)
     metrics.init_app(app, views.owner)
+    hosts.init_app(app)
     cross_site.init_app(app)
     refusals.init_app(app, views.subject_of)
     microcache.init_app(app, views.owner)

@@ -11,8 +11,9 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import flask_migrate
@@ -22,9 +23,12 @@ from celery.exceptions import SecurityWarning
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from vimeo_api import logs
+from vimeo_api import framing, logs
 from vimeo_api.config import Settings
 from vimeo_api.web import connections, request_ids
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"
@@ -58,30 +62,53 @@ def _serve_until_interrupted(server: BaseWSGIServer) -> None:
 
 
 class Handler(WSGIRequestHandler):
-    """Werkzeug's handler, with bounded buffers and patience, and a log line without the query."""
+    """Werkzeug's handler, strict about framing, with bounded buffers and patience, and a log line without the query."""
 
     timeout = 60  # seconds without a byte
+    error_content_type = "application/json"
+    error_message_format = '{"error":"%(message)s"}\n'
 
     def setup(self) -> None:
         """Prepare the connection."""
         super().setup()
         connections.narrow(self.connection)
 
+    def parse_request(self) -> bool:
+        """Read the head of a request; answer one that can be read in two ways by refusing it."""
+        self.environ: WSGIEnvironment = {}  # not that of the last request on the same connection
+        if not super().parse_request():
+            return False
+        status = framing.refusal(self.request_version, self.path, self.headers)
+        if status is None:
+            return True
+        self.send_error(status)
+        return False
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse a request without repeating any of it."""
+        del message, explain
+        super().send_error(code, HTTPStatus(code).phrase)
+        self.close_connection = True
+
+    def make_environ(self) -> "WSGIEnvironment":
+        """Describe the request to the app, with an id as nginx would make one and a body that ends where it should."""
+        environ = super().make_environ()
+        environ[request_ids.VARIABLE] = request_ids.new()
+        environ["PATH_INFO"] = environ["PATH_INFO"] or "/"  # `http://host` has none
+        if "Transfer-Encoding" in self.headers:
+            environ["wsgi.input"] = framing.Chunked(self.rfile)
+        return environ
+
     def handle_expect_100(self) -> bool:
         """Leave `100 Continue` to werkzeug, which sends it as well."""
         return True
 
-    def make_environ(self) -> dict[str, Any]:
-        """Return the request as WSGI has it, with an id as nginx would have made."""
-        return {**super().make_environ(), request_ids.VARIABLE: request_ids.new()}
-
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log method, path and status; a query may hold a password, as may the authority of an absolute URL."""
         del size
-        known = getattr(self, "environ", {})  # not of a request that cannot be understood
-        path = quote(known.get("PATH_INFO", ""), encoding="latin-1")
-        with logs.under(known.get(request_ids.VARIABLE, "")):
-            _access.info("%s %s %s", self.command, path, int(code))
+        path = quote(self.environ.get("PATH_INFO", ""), encoding="latin-1")
+        with logs.under(self.environ.get(request_ids.VARIABLE, "")):
+            _access.info("%s %s %s", self.command or "-", path, int(code))
 
     def log_error(self, *_: object) -> None:
         """Log that a request could not be understood, or did not come; the words would quote it, query and all."""

@@ -148,9 +148,11 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
     if not found.keys() >= set(keys) or any(entry.expired for entry in found.values()):
         raise NotThere
     entries = [found[key] for key in keys]
-    if policy.max_bytes is not None and sum(entry.size for entry in entries) > policy.max_bytes:
+    size = sum(entry.size for entry in entries)
+    if policy.max_bytes is not None and size > policy.max_bytes:
         raise TooLarge
-    with storage.stage() as staging:
+    # A question of a few bytes may make as many as the disk holds.
+    with admission.reserved(size), storage.stage() as staging:
         try:
             sources = [(storage.path(entry.surface, entry.blob, landed=entry.landed), entry.size) for entry in entries]
             joining.join(staging, sources)

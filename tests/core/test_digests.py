@@ -73,7 +73,7 @@ def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> Non
     assert entry("leased").digest == digest_of(b"content")
 
 
-@pytest.mark.parametrize("where", [(storage, "path"), (hashlib, "file_digest")], ids=["before", "while read"])
+@pytest.mark.parametrize("where", [(storage, "opened"), (hashlib, "file_digest")], ids=["before", "while read"])
 def test_a_file_removed_meanwhile_is_no_fault(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: tuple[object, str]
 ) -> None:

@@ -113,3 +113,10 @@ def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> N
     lifecycle.purged([file])
     assert entry().purged_at is not None
     assert entry().due_at is None
+
+
+def test_what_is_gone_is_not_leased_again_by_a_statement_that_is_repeated(file: int) -> None:
+    assert lifecycle.lease_first("vimeo", "k", A, seconds=60)
+    assert lifecycle.use_up(file, A, grace_seconds=60)
+    assert lifecycle.lease_first("vimeo", "k", A, seconds=60) is None
+    assert entry().status == Status.GONE

@@ -21,8 +21,10 @@ from vimeo_api.core.tallies import Counted
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)
-_TICKET = re.compile(r"(\d{1,18}):([0-9a-f]{32}):(\d{1,9})")
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/\d+")
+# Numbers as nginx and `str` write them, and that a column can hold.
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_TICKET = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{32}):(0|[1-9][0-9]{0,8})")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/[0-9]{1,18}")
 _RESERVATION = re.compile(r"reservation:([0-9a-f]{32})")  # of an upload that is over
 _OK, _PARTIAL = 200, 206
 ENDING_SECONDS = 1  # how long a request that meets a lease waits for a download that is about to end
@@ -59,13 +61,19 @@ class Sent:
     def from_journal(cls, line: Mapping[str, Any]) -> Self | None:
         """Return what a line of nginx's journal says, or None if it is about no answer with a body.
 
-        Raises KeyError, TypeError and ValueError for a line that nginx cannot have written.
+        Raises KeyError and ValueError for a line that nginx cannot have written.
         """
         ticket = Ticket.parse(str(line["ticket"]))
         if ticket is None or line["method"] != "GET":
             return None
-        span = _span(int(line["status"]), int(line["sent"]), str(line["range"]))
+        span = _span(_number(line["status"]), _number(line["sent"]), str(line["range"]))
         return cls(ticket, span, complete=line["completion"] == "OK")
+
+
+def _number(value: object) -> int:
+    if not (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError(value)
+    return int(value)
 
 
 def _span(status: int, sent: int, content_range: str) -> tuple[int, int] | None:
@@ -145,7 +153,7 @@ def _answers(lines: journal.Lines) -> Iterator[Sent]:
             continue
         try:
             sent = Sent.from_journal(line)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, ValueError):
             _log.warning("journal: a line lacks a number; passed over")
             continue
         if sent is not None:

@@ -76,7 +76,7 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
     found: dict[int, str] = {}
     for file in files:
         try:
-            with storage.path(file.surface, file.blob).open("rb", buffering=0) as content:
+            with storage.opened(file.surface, file.blob) as content:
                 found[file.id] = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
         except OSError as error:
             _put_off(file, error)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select
 
 from vimeo_api.core import database, generations
 from vimeo_api.core.catalog import Entry, now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.policy import POLICIES
 
 # to → from. `fetching` and `queues.take` keep to it with UPDATEs of their own.
@@ -70,6 +70,7 @@ _FIRST_LEASE = (
         File.password_hash.is_(None),
         File.size <= SMALL,
         or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
+        File.status.in_(MOVES[Status.LEASED]),
         # Under its own grant again where the statement was repeated after a lost answer.
         or_(and_(File.status == Status.AVAILABLE, File.answers == 0), File.grant == bindparam("taker")),
     )
@@ -241,6 +242,8 @@ def claim_purges(limit: int) -> Sequence[int]:
 
 def purged(file_ids: Sequence[int]) -> None:
     """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
+    over = select(File.id).where(File.id.in_(file_ids), File.status == Status.GONE)
+    database.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(over)))
     database.changed(delete(File).where(File.id.in_(file_ids), File.status == Status.GONE, File.key.is_(None)))
     database.changed(
         update(File)

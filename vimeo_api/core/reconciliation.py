@@ -128,10 +128,9 @@ def _overdue() -> Iterator[Finding]:
 def _damaged(sample: int) -> Iterator[Finding]:
     known = (File.status == Status.AVAILABLE, File.digest.is_not(None))
     for entry in catalog.entries(select(*COLUMNS).where(*known).order_by(func.random()).limit(sample)):
-        path = storage.path(entry.surface, entry.blob, landed=entry.landed)
         algorithm = (entry.digest or "").partition(":")[0]
         try:
-            with path.open("rb") as file:
+            with storage.opened(entry.surface, entry.blob, landed=entry.landed) as file:
                 digest = hashlib.file_digest(file, algorithm).hexdigest()
         except FileNotFoundError:
             continue  # told by `_missing`, or deleted meanwhile

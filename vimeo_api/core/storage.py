@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -189,6 +190,20 @@ def lands() -> bool:
 def path(surface: str, blob: str, *, landed: bool = False) -> Path:
     """Return where the bytes of a blob lie, in the store or in the landing."""
     return (settings.spool_dir / LANDING if landed else settings.store_dir) / relative(surface, blob)
+
+
+def opened(surface: str, blob: str, *, landed: bool = False) -> FileIO:
+    """Open the bytes of a blob to be read, unbuffered. A link that someone has put there counts as no file.
+
+    Raises FileNotFoundError.
+    """
+    try:
+        descriptor = os.open(path(surface, blob, landed=landed), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(errno.ENOENT, "A symbolic link lies in the store", blob) from error
+        raise
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def relative(surface: str, blob: str) -> str:

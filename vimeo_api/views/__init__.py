@@ -39,6 +39,12 @@ def init_app(app: Flask) -> None:
             response.headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
         return response
 
+    @app.after_request
+    def forbid_sniffing(response: Response) -> Response:
+        # Errors and listings repeat what strangers wrote.
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
         return _worded(problems.from_exception(error))

@@ -11,10 +11,10 @@
     DELETE    /v1/queues/<queue>/streams/<id>?receipt=    confirms; a receipt that lapses puts the stream back
     GET       /ping
 
-Departures from its document: bytes leave with a `Content-Security-Policy` that keeps browsers from running them, and
-with `Cache-Control: no-cache`, and with `Repr-Digest` once that is known. The path in the error of DELETE names the
-folder as `--path` does, not where it lies. Queues and joining, which the original only announced, are ours. A taken
-stream can still be read and deleted by its id.
+Departures from its document: bytes leave with a `Content-Security-Policy` that keeps browsers from running them, as an
+attachment if they are HTML or XML, with `Cache-Control: no-cache`, and with `Repr-Digest` once that is known. The path
+in the error of DELETE names the folder as `--path` does, not where it lies. Queues and joining, which the original
+only announced, are ours. A taken stream can still be read and deleted by its id.
 """
 
 import json

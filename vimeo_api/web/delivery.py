@@ -33,6 +33,7 @@ SMALL = 32 * 1024  # bytes; nginx's output buffer, so that a file and its header
 
 # The system's own tables differ from host to host; these are Python's.
 _types = mimetypes.MimeTypes(filenames=())
+_ACTIVE = ("text/html", "text/xml")  # of the types that `sniffing` knows, those that may hold scripts
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
@@ -67,12 +68,13 @@ def repr_digest(digest: str | None) -> str | None:
 def send(download: Download, *, attachment: bool = True, one_time: bool = False) -> Response:
     """Answer the current request with the bytes of a file that a service has decided to send.
 
-    As an attachment it has a name to be saved under. What is one-time must not be kept by anyone on the way.
-    Raises NotThere for bytes that are missing.
+    As an attachment it has a name to be saved under; else browsers may show it, unless it could hold scripts. What is
+    one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing.
     """
+    kind = download.content_type or content_type(download.name)
     headers = Headers(
         {
-            "Content-Type": download.content_type or content_type(download.name),
+            "Content-Type": kind,
             # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -81,6 +83,8 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
     )
     if attachment:
         headers["Content-Disposition"] = content_disposition(download.name)
+    elif kind.startswith(_ACTIVE):
+        headers["Content-Disposition"] = "attachment"
     if digest := repr_digest(download.digest):
         headers["Repr-Digest"] = digest
     if download.ticket:
@@ -122,14 +126,16 @@ def _by_python(download: Download) -> Response:
     response = Response()
     # nginx's own ETag, so that a client sees no difference: mtime and size in hexadecimal.
     response.set_etag(f"{int(status.st_mtime):x}-{status.st_size:x}")
-    response.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+    modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+    response.last_modified = modified
     response.content_length = status.st_size
     body = FileBody(file, Reporter(download.ticket))
     try:
+        _check_unmodified(modified)
         # A POST that asks for a file is answered like a GET, ranges and conditions included, as nginx does.
         asked = request.environ | {"REQUEST_METHOD": "GET"} if request.method == "POST" else request.environ
         response.make_conditional(asked, accept_ranges=_one_range(), complete_length=status.st_size)
-    except HTTPException:  # 416
+    except HTTPException:  # 412, 416
         body.close()
         raise
     if response.status_code == HTTPStatus.PRECONDITION_FAILED:
@@ -143,6 +149,13 @@ def _by_python(download: Download) -> Response:
     return response
 
 
+def _check_unmodified(modified: datetime) -> None:
+    """Do what werkzeug leaves out. Raises PreconditionFailed (RFC 9110, 13.1.4)."""
+    limit = request.if_unmodified_since
+    if limit is not None and "If-Match" not in request.headers and modified > limit:
+        raise PreconditionFailed
+
+
 def _one_range() -> bool:
     # Several ranges at once and units other than bytes are answered by the whole file, here and by nginx
     # (max_ranges 1): RFC 9110, 14.2.
@@ -152,7 +165,7 @@ def _one_range() -> bool:
 
 def _opened(download: Download) -> BinaryIO:
     try:
-        return storage.path(download.surface, download.blob, landed=download.landed).open("rb", buffering=0)
+        return storage.opened(download.surface, download.blob, landed=download.landed)
     except FileNotFoundError:
         raise NotThere from None
 

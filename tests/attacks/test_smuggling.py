@@ -1,0 +1,98 @@
+"""Request smuggling: heads that two readers could read in two ways, and bodies that lie about their length."""
+
+import pytest
+
+from tests.attacks.wire import answers, ask, raw
+from tests.services import Service
+
+pytestmark = pytest.mark.usefixtures("unharmed")
+
+STREAMS = "/v1/streams"
+CHUNKED = b"3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Content-Length: 3", "Content-Length: 5"),
+        ("Content-Length: 3", "Content-Length: 3"),
+        ("Content-Length: 3, 3",),
+        ("Content-Length: 3", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "Content-Length: 3"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
+        ("Transfer-Encoding : chunked",),
+        ("X: y", " Transfer-Encoding: chunked"),
+        ("X: a\0b", "Content-Length: 3"),
+    ],
+)
+def test_a_request_of_two_lengths_is_refused(service: Service, fields: tuple[str, ...]) -> None:
+    assert ask(service, STREAMS, *fields, method="POST", body=CHUNKED, end=True).status == 400
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", "+3", "3_0", "0x3", "3.0", "", "9" * 23, "\N{SUPERSCRIPT THREE}"])
+def test_a_length_that_is_no_number_is_not_taken_for_none(service: Service, length: str) -> None:
+    assert ask(service, STREAMS, f"Content-Length: {length}", method="POST", body=b"abc").status == 400
+
+
+@pytest.mark.parametrize("coding", ["xchunked", "identity", "gzip, chunked", "chunked, identity", "\x0bchunked"])
+def test_a_coding_that_is_not_chunked_is_refused(service: Service, coding: str) -> None:
+    answer = ask(service, STREAMS, f"Transfer-Encoding: {coding}", method="POST", body=CHUNKED)
+    assert answer.status in {400, 501}
+
+
+def test_chunks_are_not_for_http_1_0(service: Service) -> None:
+    answer = ask(service, STREAMS, "Transfer-Encoding: chunked", method="POST", body=CHUNKED, version="HTTP/1.0")
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"fffffffffffffffff\r\nabc",  # more than any machine can count
+        b"ffffffff\r\nabc",  # of which werkzeug makes 4 GiB out of nothing
+        b"-3\r\nabc\r\n0\r\n\r\n",
+        b"+3\r\nabc\r\n0\r\n\r\n",
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"3_3\r\nabc\r\n0\r\n\r\n",
+        b"\r\nabc\r\n0\r\n\r\n",
+        b"2\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"3\r\nabc",
+    ],
+)
+def test_a_chunked_body_that_lies_or_breaks_off_is_thrown_away(service: Service, body: bytes) -> None:
+    stored = service.stored()
+    head = f"POST {STREAMS} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    # nginx hangs up on a body that breaks off.
+    assert [answer.status for answer in answers(raw(service, head.encode() + body, end=True))] in ([400], [])
+    assert service.stored() <= stored
+
+
+def test_a_chunk_may_have_extensions_and_trailers(service: Service) -> None:
+    body = b'3;name="a"\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n'
+    answer = ask(service, STREAMS, "Transfer-Encoding: chunked", method="POST", body=body)
+    assert answer.status == 201
+
+
+def test_a_request_hidden_in_a_body_is_not_answered(service: Service) -> None:
+    hidden = b"DELETE /v1/streams/x HTTP/1.1\r\nHost: a\r\n\r\n"
+    sent = b"POST /v1/streams HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(hidden)
+    found = answers(raw(service, sent + hidden))
+    assert [answer.status for answer in found] == [201]
+
+
+@pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/9.9", "HTTP/1.1.1", "HTCPCP/1.0"])
+def test_a_version_that_nobody_speaks_is_refused(service: Service, version: str) -> None:
+    data = raw(service, f"GET /ping {version}\r\nHost: a\r\n\r\n".encode())
+    assert b"pong" not in data
+
+
+def test_noise_is_no_request(service: Service) -> None:
+    for noise in (
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"\xff" * 300 + b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET  /ping\0 X\r\n\r\n",
+    ):
+        assert b"pong" not in raw(service, noise, end=True)

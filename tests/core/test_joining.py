@@ -1,0 +1,25 @@
+"""Joining is refused before a byte is written, where there is no room for the whole."""
+
+import os
+
+import pytest
+from flask import Flask
+
+from vimeo_api import services
+from vimeo_api.core import joining, policy, storage
+from vimeo_api.core.errors import StorageFull
+from vimeo_api.extensions import settings
+
+MIB = 1024**2
+
+
+def test_a_question_of_a_few_bytes_does_not_fill_the_disk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with storage.stage() as staging:
+        staging.write(bytes(MIB))
+        key = services.upload(policy.STREAMS, staging)
+    facts = os.statvfs(settings.spool_dir)
+    keep = facts.f_bavail * facts.f_frsize - 5000 * MIB
+    monkeypatch.setitem(app.config, "SETTINGS", app.config["SETTINGS"].model_copy(update={"keep_free": keep}))
+    monkeypatch.setattr(joining, "join", lambda *_: pytest.fail("written"))
+    with pytest.raises(StorageFull):
+        services.join(policy.STREAMS, [key] * 9000)
