@@ -15,7 +15,7 @@ def main() -> int:
     words = parser.parse_args()
     outcomes = []
     for apart in (False, True):
-        outcome = runs.kill(f"{words.seed}-{int(apart)}", words.kills // 2, apart=apart)
+        outcome = runs.kill(f"{words.seed}-{int(apart)}", words.kills // 2, apart=apart, say=lambda line: print(line, flush=True))
         print(outcome.figures(), flush=True)
         outcomes.append(outcome)
     return int(any(outcome.broken for outcome in outcomes))

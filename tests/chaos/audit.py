@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
@@ -28,7 +28,7 @@ class Audit:
 
     def __init__(self, service: Service, ledger: Ledger) -> None:
         """Prepare."""
-        self.reconciled = 0
+        self.reconciled: Counter[str] = Counter()
         self.read = 0
         self.used_up = 0
         self._service = service
@@ -50,7 +50,10 @@ class Audit:
             self.read = len(looks)
             self._queue()
             self._settle()
-            self.reconciled = inside.reconcile()
+            self.reconciled, remaining = inside.reconcile()
+            for finding in remaining:
+                note = self._ledger.leak if finding.kind == "overdue" else self._ledger.lose
+                note(f"reconciliation: {finding.kind} {finding.about}")
             for sentence in (*inside.damage(), *inside.rows_without_bytes(self._ledger.digests)):
                 self._ledger.lose(sentence)
             for sentence in inside.leftovers():

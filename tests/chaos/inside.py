@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 from sqlalchemy import func, or_, select, text, update
 
@@ -19,6 +20,7 @@ from vimeo_api.core import database, placing, reconciliation, storage
 from vimeo_api.core.catalog import now
 from vimeo_api.core.deliveries import Sent
 from vimeo_api.core.models import DeliveredRange, File, Status
+from vimeo_api.core.reconciliation import Finding
 from vimeo_api.extensions import db, settings
 
 PIECE = 1024**2
@@ -64,10 +66,17 @@ def _count(statement: database.Query) -> int:
     return int(row[0]) if row else 0
 
 
-def reconcile() -> int:
-    """Reconcile as if a day had passed since the last write; return how many files were left behind."""
-    with patch.object(reconciliation, "OLD_SECONDS", -1):
-        return reconciliation.reconcile()
+def reconcile() -> tuple[Counter[str], list[Finding]]:
+    """Reconcile as if a day had passed since the last write; return what was mended, by kind, and what cannot be."""
+    mended: Counter[str] = Counter()
+    remaining = []
+    for finding in reconciliation.findings(age=-1, sample=sys.maxsize):
+        if finding.mend is None:
+            remaining.append(finding)
+        else:
+            finding.mend()
+            mended[finding.kind] += 1
+    return mended, remaining
 
 
 def damage() -> Iterator[str]:

@@ -141,7 +141,8 @@ def audit(service: Service, outcome: Outcome) -> None:
     """Audit a service and note the figures."""
     done = Audit(service, outcome.ledger)
     done.run()
-    outcome.audited = f"audit: {done.read} files asked for, {done.used_up} used up, {done.reconciled} reconciled"
+    reconciled = ", ".join(f"{number} {kind}" for kind, number in done.reconciled.items()) or "nothing"
+    outcome.audited = f"audit: {done.read} files asked for, {done.used_up} used up, reconciled: {reconciled}"
 
 
 @contextmanager
