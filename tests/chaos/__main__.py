@@ -3,22 +3,44 @@
 import argparse
 import secrets
 import sys
+from collections.abc import Iterator
 
 from tests.chaos import runs
+from tests.chaos.disk import NoDisk
+from tests.chaos.runs import Outcome
+
+LAYOUTS = {"one": False, "two": True}
+PROFILES = ("embedded", "production")
 
 
 def main() -> int:
-    """Run as the command line asks; return 1 if anything was lost or leaked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="kills in all, half of them on each layout of the disk")
+    """Run as the command line asks; return 1 if anything was lost, leaked or handed out twice."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="in all, shared among the layouts")
+    parser.add_argument("--cuts", type=int, default=4, help="of the power, shared among the profiles; needs root")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="decides what is done, though not when it hits")
-    words = parser.parse_args()
-    outcomes = []
-    for apart in (False, True):
-        outcome = runs.kill(f"{words.seed}-{int(apart)}", words.kills // 2, apart=apart, say=lambda line: print(line, flush=True))
+    parser.add_argument("--filesystems", choices=[*LAYOUTS, "both"], default="both", help="of spool and store")
+    broken = False
+    for outcome in _outcomes(parser.parse_args()):
         print(outcome.figures(), flush=True)
-        outcomes.append(outcome)
-    return int(any(outcome.broken for outcome in outcomes))
+        broken = broken or bool(outcome.broken)
+    return int(broken)
+
+
+def _outcomes(words: argparse.Namespace) -> Iterator[Outcome]:
+    layouts = [words.filesystems] if words.filesystems in LAYOUTS else list(LAYOUTS)
+    for name in layouts if words.kills else []:
+        kills = -(-words.kills // len(layouts))
+        yield runs.kill(f"{words.seed}-{name}", kills, apart=LAYOUTS[name], say=_say)
+    try:
+        for profile in PROFILES if words.cuts else []:
+            yield runs.cut(f"{words.seed}-{profile}", -(-words.cuts // len(PROFILES)), profile)
+    except NoDisk as error:
+        print(error, flush=True)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,9 @@ class Audit:
     def _once(self, file: OneTime, deliveries: list[Delivery]) -> None:
         size = file.content.size
         confirmed = {delivery.grant for delivery in deliveries if delivery.span == (0, size)}
-        for sentence in (*_twice(file, confirmed), *_at_once(file), *_unread(file, confirmed)):
+        for sentence in (*_twice(file, confirmed), *_at_once(file)):
+            self._ledger.double(f"once {file.path}: {sentence}")
+        for sentence in _unread(file, confirmed):
             self._ledger.lose(f"once {file.path}: {sentence}")
         perhaps = any(_covered(deliveries, delivery.grant, size) for delivery in deliveries)
         if self._service.profile == "embedded":  # no journal: whoever got to the end may have used it up

@@ -109,6 +109,7 @@ class Ledger:
         self.queued: dict[str, Queued] = {}
         self.digests: set[str] = set()  # of all that was ever sent
         self.lost: list[str] = []
+        self.doubled: list[str] = []
         self.leaked: list[str] = []
         self.operations: Counter[tuple[str, Fate]] = Counter()
         self.statuses: Counter[tuple[str, int]] = Counter()
@@ -143,6 +144,11 @@ class Ledger:
         """Note that a promise was broken."""
         with self._lock:
             self.lost.append(sentence)
+
+    def double(self, sentence: str) -> None:
+        """Note that somebody was handed what another had, or has already."""
+        with self._lock:
+            self.doubled.append(sentence)
 
     def leak(self, sentence: str) -> None:
         """Note that something was left behind."""

@@ -116,6 +116,7 @@ class Streams(Files):
     """Raw streams, and streams joined of others."""
 
     name = "streams"
+    sizes = (*SIZES, *SIZES, 9 * MIB)  # one that nginx announces before its first byte
 
     def step(self) -> Fate:
         """Join now and then."""

@@ -66,7 +66,7 @@ class Consumer(Role):
             self.ledger.lose(f"queued {item.path}: taken although it was confirmed")
         for other, seconds in list(queued.takes):
             if other.heard_at < reply.sent_at and reply.heard_at < other.sent_at + seconds:
-                self.ledger.lose(f"queued {item.path}: taken by two at once")
+                self.ledger.double(f"queued {item.path}: taken by two at once")
 
     def _confirm(self, queued: Queued, taken: dict[str, str], take: Reply) -> Fate:
         item = queued.item

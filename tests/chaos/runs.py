@@ -7,6 +7,7 @@ import random
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,8 +43,8 @@ class Outcome:
     @property
     def broken(self) -> list[str]:
         """All promises that were broken."""
-        lost, leaked = self.ledger.lost, self.ledger.leaked
-        return [*(f"lost: {sentence}" for sentence in lost), *(f"leaked: {sentence}" for sentence in leaked)]
+        kinds = {"lost": self.ledger.lost, "leaked": self.ledger.leaked, "doubled": self.ledger.doubled}
+        return [f"{kind}: {sentence}" for kind, sentences in kinds.items() for sentence in sentences]
 
     def figures(self) -> str:
         """Return the figures, a few lines."""
@@ -53,13 +54,18 @@ class Outcome:
             unknown, unsent = operations[what, Fate.UNKNOWN], operations[what, Fate.UNSENT]
             words.append(f"{what} {operations[what, Fate.DONE] + operations[what, Fate.REFUSED]}+{unknown}+{unsent}")
         kills = ", ".join(f"{kind} {number}" for kind, number in sorted(self.killed.items()))
+        faults: Counter[int] = Counter()
+        for (_, status), number in self.ledger.statuses.items():
+            faults[status] += number if status >= 500 else 0  # noqa: PLR2004
         return "\n".join(
             [
                 f"{self.name}: {sum(self.killed.values())} kills in {self.seconds:.0f} s, seed {self.ledger.seed}",
                 f"  kills: {kills}",
                 f"  operations (answered + outcome unknown + not sent): {', '.join(words)}",
+                f"  in all {self.ledger.operations.total()} operations; answered "
+                + ", ".join(f"{status}: {number}" for status, number in sorted(faults.items()) if number),
                 f"  {self.audited}",
-                f"  lost {len(self.ledger.lost)}, leaked {len(self.ledger.leaked)}",
+                f"  lost {len(self.ledger.lost)}, leaked {len(self.ledger.leaked)}, doubled {len(self.ledger.doubled)}",
                 *(f"  {sentence}" for sentence in self.broken[:50]),
             ]
         )
