@@ -157,8 +157,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
         raise TooLarge
     with storage.stage() as staging:
         try:
-            sources = [(storage.path(entry.surface, entry.blob, landed=entry.landed), entry.size) for entry in entries]
-            joining.join(staging, sources)
+            joining.join(staging, entries)
         except FileNotFoundError:
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"

@@ -56,7 +56,7 @@ class Outcome:
         kills = ", ".join(f"{kind} {number}" for kind, number in sorted(self.killed.items()))
         faults: Counter[int] = Counter()
         for (_, status), number in self.ledger.statuses.items():
-            faults[status] += number if status >= 500 else 0  # noqa: PLR2004
+            faults[status] += number if status >= 500 else 0
         return "\n".join(
             [
                 f"{self.name}: {sum(self.killed.values())} kills in {self.seconds:.0f} s, seed {self.ledger.seed}",

@@ -1,10 +1,11 @@
 """Every move between the states: who wins, who is too late, what is due."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import Executable, Update, update
 
 from vimeo_api.core import catalog, database, lifecycle
 from vimeo_api.core.catalog import Entry, NewFile, now
@@ -84,3 +85,28 @@ def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> N
     lifecycle.purged([file])
     assert entry().purged_at is not None
     assert entry().due_at is None
+
+
+def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> None:
+    """Let the next statement of a kind be done and its answer be lost, so that it is done again."""
+    execute = database._execute  # noqa: SLF001 -- where a lost connection shows
+
+    def do_twice(statement: Executable, *words: Any) -> Any:
+        if isinstance(statement, kind):
+            monkeypatch.setattr(database, "_execute", execute)
+            execute(statement, *words)
+        return execute(statement, *words)
+
+    monkeypatch.setattr(database, "_execute", do_twice)
+
+
+@pytest.mark.parametrize("receipt", [None, A])
+def test_a_removal_whose_answer_got_lost_is_a_removal(
+    file: int, monkeypatch: pytest.MonkeyPatch, receipt: str | None
+) -> None:
+    lifecycle.lease(file, A, seconds=60)
+    found = entry()
+    lose_the_answer(monkeypatch, Update)
+    assert lifecycle.remove(found, receipt=receipt)
+    assert not lifecycle.remove(found)
+    assert not lifecycle.remove(found, receipt=B)

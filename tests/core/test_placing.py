@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import flask_migrate
 import pytest
@@ -191,3 +192,42 @@ def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
     assert not orphan.exists()
     assert placing.drafts() == []
     assert lies(kept) == (True, True)
+
+
+def test_content_stored_again_by_somebody_who_was_killed_is_reconciled(apart: Flask) -> None:
+    entry = stored()
+    placing.run(entry.id)
+    make_due()
+    placing.run(entry.id)
+    landing = storage.path("store", entry.blob, landed=True)
+    storage.make_folder(landing.parent)
+    landing.write_bytes(CONTENT)  # linked, and no row yet
+    assert mend(findings()) == (0, 0)  # an upload may be at it
+    assert mend(findings(age=-1)) == (1, 0)
+    assert (lies(entry), again(entry).status) == ((False, True), "available")
+
+
+def test_a_landing_that_is_served_or_to_be_cleared_is_no_orphan(apart: Flask) -> None:
+    served, switched = uploaded(), uploaded()
+    placing.run(switched.id)
+    assert mend(findings(age=-1)) == (0, 0)
+    assert (lies(served), lies(switched)) == ((True, False), (True, True))
+
+
+def test_a_join_finds_a_stream_whose_landing_is_cleared_meanwhile(
+    apart: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = uploaded(), uploaded()
+    copy = Writer.copy
+
+    def copy_and_place(writer: Writer, *words: Any, **more: Any) -> None:
+        copy(writer, *words, **more)
+        monkeypatch.setattr(Writer, "copy", copy)
+        placing.run(second.id)
+        make_due()
+        placing.run(second.id)
+
+    monkeypatch.setattr(Writer, "copy", copy_and_place)
+    joined = found("streams", services.join(STREAMS, [first.key, second.key]))
+    assert storage.path("streams", joined.blob, landed=True).read_bytes() == 2 * CONTENT
+    assert lies(second) == (False, True)

@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from vimeo_api.core import admission, database, journal, lifecycle
-from vimeo_api.core.models import DeliveredRange, File
+from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)
@@ -129,7 +129,8 @@ def handle_all(several: Sequence[Sent]) -> None:
         elif ticket.file_id not in used:
             lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
     if used:
-        _forget_ranges(lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds))
+        lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds)
+        forget_ranges(list(used))  # a crash before this leaves them until the purge
 
 
 def _handle_lines(lines: journal.Lines) -> None:
@@ -182,8 +183,11 @@ def _covered(spans: list[tuple[int, int]], size: int) -> bool:
 
 
 def _sizes(file_ids: Collection[int]) -> dict[int, int]:
-    return {row.id: row.size for row in database.rows(select(File.id, File.size).where(File.id.in_(file_ids)))}
+    """Return the sizes of those of the files that are not used up yet; of the others nothing follows."""
+    open_ones = select(File.id, File.size).where(File.id.in_(file_ids), File.status != Status.GONE)
+    return {row.id: row.size for row in database.rows(open_ones)}
 
 
-def _forget_ranges(file_ids: Sequence[int]) -> None:
+def forget_ranges(file_ids: Sequence[int]) -> None:
+    """Forget what was sent of files that are used up, for nothing can follow from it any more."""
     database.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(file_ids)))

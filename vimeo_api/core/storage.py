@@ -176,8 +176,10 @@ def publish(staging: Staging, surface: str, blob: str) -> bool:
     target = path(surface, blob, landed=landed)
     with full_disk_is_said():
         make_folder(target.parent)
-        target.hardlink_to(staging.path)
-        fsync_folder(target.parent)
+        try:
+            target.hardlink_to(staging.path)
+        finally:
+            fsync_folder(target.parent)  # a name that is there already, too: whoever linked it may have been killed
     return landed
 
 
@@ -189,6 +191,15 @@ def lands() -> bool:
 def path(surface: str, blob: str, *, landed: bool = False) -> Path:
     """Return where the bytes of a blob lie, in the store or in the landing."""
     return (settings.spool_dir / LANDING if landed else settings.store_dir) / relative(surface, blob)
+
+
+def open_blob(surface: str, blob: str, *, landed: bool) -> int:
+    """Open the bytes of a blob for reading, and return the descriptor. Raises FileNotFoundError."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    if landed:
+        with suppress(FileNotFoundError):  # the landing was cleared since its row was read, so it is in the store
+            return os.open(path(surface, blob, landed=True), flags)
+    return os.open(path(surface, blob), flags)
 
 
 def relative(surface: str, blob: str) -> str:

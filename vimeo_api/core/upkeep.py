@@ -31,4 +31,5 @@ def purge(file_ids: Sequence[int]) -> None:
                 placing.clear(row.surface, row.blob)
             else:
                 storage.remove(row.surface, row.blob)
+    deliveries.forget_ranges([row.id for row in rows])
     lifecycle.purged([row.id for row in rows])
