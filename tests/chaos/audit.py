@@ -10,7 +10,7 @@ from itertools import permutations
 from tests.chaos import inside
 from tests.chaos.inside import Delivery
 from tests.chaos.killer import RECOVERY_SECONDS
-from tests.chaos.ledger import Attempt, Item, Ledger, OneTime, State
+from tests.chaos.ledger import Attempt, Item, Ledger, OneTime, State, attempt
 from tests.chaos.onetime import UNREAD, password_header
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask
@@ -112,6 +112,8 @@ class Audit:
         must = {410} if confirmed or file.told_gone else {200, 410} if perhaps else {200}
         reply = ask(self._service.port, "GET", file.path, headers=password_header(file))
         self.used_up += reply.status == 410
+        if reply.status == 200:  # so that an audit after this one knows who has used it up
+            file.attempts.append(attempt(reply, start=0))
         if reply.status not in must or (reply.status == 200 and reply.body != file.content.make()):
             told = f"{reply.status}, {len(reply.body)} of {size} bytes"
             self._ledger.lose(f"once {file.path}: answered {told} at the end; it must be {must}")

@@ -9,7 +9,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tests.chaos.wire import Fate, Reply
@@ -72,6 +72,13 @@ class Attempt:
     def reaches(self, size: int) -> bool:
         """Return whether the client has the file's last byte."""
         return self.reply.complete and self.start + self.received == size
+
+
+def attempt(reply: Reply, *, start: int) -> Attempt:
+    """Return what is to be remembered of an answer with bytes of a one-time file, from `start` if it is a range."""
+    begin = start if reply.status == 206 else 0
+    grant = reply.headers.get("x-download-grant", "")
+    return Attempt(grant, begin, len(reply.body), replace(reply, body=b""))
 
 
 @dataclass

@@ -6,14 +6,13 @@ was cut, or what nginx was killed over before it could write it down, uses nothi
 the time of its lease, no other is sent a byte.
 """
 
-import dataclasses
 import json
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from tests.chaos.ledger import Attempt, OneTime
+from tests.chaos.ledger import Attempt, OneTime, attempt
 from tests.chaos.load import KIB, MIB, Role
 from tests.chaos.wire import Fate, Reply, ask, form
 
@@ -59,12 +58,12 @@ class OneTimes(Role):
             stop_after = rng.randrange(1, len(data) - UNREAD)
         if file.password is not None and rng.random() < 0.3:
             self._without_password(file)
-        attempt = self.download(file, data, stop_after=stop_after)
+        last = self.download(file, data, stop_after=stop_after)
         for _ in range(3):
-            if attempt is None or attempt.start + attempt.received == len(data) or rng.random() < 0.3:
+            if last is None or last.start + last.received == len(data) or rng.random() < 0.3:
                 return
-            start = attempt.start + attempt.received if rng.random() < 0.5 else 0
-            attempt = self.download(file, data, grant=attempt.grant, start=start)
+            start = last.start + last.received if rng.random() < 0.5 else 0
+            last = self.download(file, data, grant=last.grant, start=start)
 
     def download(
         self, file: OneTime, data: bytes, *, grant: str | None = None, start: int = 0, stop_after: int | None = None
@@ -84,13 +83,11 @@ class OneTimes(Role):
         if reply.status == 410:
             file.told_gone = True
         if reply.status in (200, 206):
-            begin = start if reply.status == 206 else 0
-            if reply.body != data[begin : begin + len(reply.body)]:
+            noted = attempt(reply, start=start)
+            if reply.body != data[noted.start : noted.start + noted.received]:
                 self.ledger.lose(f"once {file.path}: other bytes than were sent")
-            grant = reply.headers.get("x-download-grant", "")
-            attempt = Attempt(grant, begin, len(reply.body), dataclasses.replace(reply, body=b""))
-            file.attempts.append(attempt)
-            return attempt
+            file.attempts.append(noted)
+            return noted
         if reply.status in (401, 404) or (reply.fate is Fate.REFUSED and reply.status not in (410, 423)):
             self.ledger.lose(f"once {file.path}: answered {reply.status} although it is there")
         return None
