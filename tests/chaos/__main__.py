@@ -1,6 +1,7 @@
 """Kill, cut the power, audit: `make chaos KILLS=200`."""
 
 import argparse
+import math
 import secrets
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from tests.chaos import runs
 from tests.chaos.disk import NoDisk
 from tests.chaos.runs import Outcome
 
-LAYOUTS = {"one": False, "two": True}
-PROFILES = ("embedded", "production")
+LAYOUTS = {"one": [False], "two": [True], "both": [False, True]}
+PROFILES = {"embedded": ["embedded"], "production": ["production"], "both": ["embedded", "production"]}
 
 
 def main() -> int:
@@ -19,7 +20,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="in all, shared among the layouts")
     parser.add_argument("--cuts", type=int, default=4, help="of the power, shared among the profiles; needs root")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="decides what is done, though not when it hits")
-    parser.add_argument("--filesystems", choices=[*LAYOUTS, "both"], default="both", help="of spool and store")
+    parser.add_argument("--filesystems", choices=LAYOUTS, default="both", help="of spool and store, under kills")
+    parser.add_argument("--profile", choices=PROFILES, default="both", help="whose power is cut")
     broken = False
     for outcome in _outcomes(parser.parse_args()):
         print(outcome.figures(), flush=True)
@@ -28,13 +30,12 @@ def main() -> int:
 
 
 def _outcomes(words: argparse.Namespace) -> Iterator[Outcome]:
-    layouts = [words.filesystems] if words.filesystems in LAYOUTS else list(LAYOUTS)
-    for name in layouts if words.kills else []:
-        kills = -(-words.kills // len(layouts))
-        yield runs.kill(f"{words.seed}-{name}", kills, apart=LAYOUTS[name], say=_say)
+    layouts, profiles = LAYOUTS[words.filesystems], PROFILES[words.profile]
+    for apart in layouts if words.kills else []:
+        yield runs.kill(f"{words.seed}-{int(apart)}", math.ceil(words.kills / len(layouts)), apart=apart, say=_say)
     try:
-        for profile in PROFILES if words.cuts else []:
-            yield runs.cut(f"{words.seed}-{profile}", -(-words.cuts // len(PROFILES)), profile)
+        for profile in profiles if words.cuts else []:
+            yield runs.cut(f"{words.seed}-{profile}", math.ceil(words.cuts / len(profiles)), profile)
     except NoDisk as error:
         print(error, flush=True)
 

@@ -63,6 +63,8 @@ def disk(folder: Path) -> Iterator[Disk]:
         raise NoDisk("A power cut needs root, for it mounts a filesystem; `sudo make chaos` shows it.")
     given = Disk(folder / "disk.img", folder / "disk")
     given.format()
+    given.mount()  # to see whether we may
+    given.unmount()
     try:
         yield given
     finally:
@@ -71,6 +73,9 @@ def disk(folder: Path) -> Iterator[Disk]:
 
 
 def _call(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise NoDisk(f"{command[0]} is not there, so there is no power to be cut.") from None
     if done.returncode:
         raise NoDisk(f"{command[0]} failed, so there is no power to be cut: {done.stderr.strip()}")

@@ -116,9 +116,10 @@ def leftovers() -> Iterator[str]:
             select(File.surface, File.blob, File.landed).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))
         )
     }
-    for path in {*_files(settings.store_dir), *_files(landing)} - needed:
+    drafts = placing.drafts()
+    for path in {*_files(settings.store_dir), *_files(landing)} - {*needed, *drafts}:
         yield f"bytes without a row: {path}"
-    for draft in placing.drafts():
+    for draft in drafts:
         yield f"a draft: {draft}"
     used_up = select(File.key).join(DeliveredRange, DeliveredRange.file_id == File.id)
     for row in database.rows(used_up.where(File.status == Status.GONE).distinct()):

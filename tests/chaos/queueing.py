@@ -50,7 +50,7 @@ class Consumer(Role):
         queued = self.ledger.queued.get(taken["id"])
         if queued is None:
             return Fate.DONE  # its producer has not heard of it yet, and perhaps never will
-        self._check(queued, reply)
+        self.check_take(queued, reply)
         queued.takes.append((reply, HIDDEN))
         read = ask(self.port, "GET", queued.item.path)
         self.ledger.count("read queued", read)
@@ -60,7 +60,8 @@ class Consumer(Role):
             return Fate.DONE  # a consumer that dies: the stream comes back
         return self._confirm(queued, taken, reply)
 
-    def _check(self, queued: Queued, reply: Reply) -> None:
+    def check_take(self, queued: Queued, reply: Reply) -> None:
+        """Hold an answer that says one has taken a stream against what others were told."""
         item = queued.item
         if item.gone_at is not None and item.gone_at < reply.sent_at:
             self.ledger.lose(f"queued {item.path}: taken although it was confirmed")
