@@ -47,6 +47,9 @@ class Audit:
             self.read = len(looks)
             self._queue()
             self._settle()
+            for digest, path in inside.orphans():
+                if digest in self._ledger.answered:  # so its upload had ended well, and a purge should have had it
+                    self._ledger.leak(f"bytes of a file that was deleted: {path}")
             self.reconciled, remaining = inside.reconcile()
             for finding in remaining:
                 note = self._ledger.leak if finding.kind == "overdue" else self._ledger.lose

@@ -66,6 +66,14 @@ def _count(statement: database.Query) -> int:
     return int(row[0]) if row else 0
 
 
+def orphans() -> Iterator[tuple[str, str]]:
+    """Yield digest and path of bytes in store and landing for which there is no row."""
+    known = {(row.surface, row.blob) for row in database.rows(select(File.surface, File.blob))}
+    for path in (*_files(settings.store_dir), *_files(settings.spool_dir / storage.LANDING)):
+        if path not in placing.drafts() and (path.parents[1].name, path.name) not in known:
+            yield _digest(path), str(path)
+
+
 def reconcile() -> tuple[Counter[str], list[Finding]]:
     """Reconcile as if a day had passed since the last write; return what was mended, by kind, and what cannot be."""
     mended: Counter[str] = Counter()

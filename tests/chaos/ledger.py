@@ -35,6 +35,11 @@ class Content:
         """Return the bytes."""
         return random.Random(self.seed).randbytes(self.size)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes."""
+        return hashlib.sha256(self.make()).hexdigest()
+
 
 @dataclass
 class Item:
@@ -115,6 +120,7 @@ class Ledger:
         self.once: list[OneTime] = []
         self.queued: dict[str, Queued] = {}
         self.digests: set[str] = set()  # of all that was ever sent
+        self.answered: set[str] = set()  # of those, what was sent but once, and stored as the client was told
         self.lost: list[str] = []
         self.doubled: list[str] = []
         self.leaked: list[str] = []

@@ -65,6 +65,7 @@ class Files(Role):
 
     sizes: Sequence[int] = SIZES
     eager = 0.5  # how much of its time it uploads
+    unique = True  # no content is sent twice
 
     def step(self) -> Fate:
         """Upload, read or delete."""
@@ -83,6 +84,8 @@ class Files(Role):
         fate = self.ledger.count(f"upload {self.name}", reply)
         if fate is Fate.REFUSED:
             self.ledger.lose(f"{self.name}: an upload was answered {reply.status}")
+        if fate is Fate.DONE and self.unique:
+            self.ledger.answered.add(hashlib.sha256(data).hexdigest())
         if path is not None and fate in (Fate.DONE, Fate.UNKNOWN):
             state = State.THERE if fate is Fate.DONE else State.UNKNOWN
             self.keep(Item(self.name, path, hashlib.sha256(data).hexdigest(), state))
@@ -120,7 +123,7 @@ class Streams(Files):
 
     def step(self) -> Fate:
         """Join now and then."""
-        return self.join() if len(self.mine) > 3 and self.rng.random() < 0.15 else super().step()
+        return self.join() if len(self.mine) > 3 and self.rng.random() < 0.25 else super().step()
 
     def upload(self, data: bytes) -> tuple[Reply, str | None]:
         """Post a stream."""
@@ -149,6 +152,7 @@ class Store(Files):
     """Files by the hash of their content, the same content again included."""
 
     name = "store"
+    unique = False
 
     def __init__(self, port: int, ledger: Ledger, number: int = 0) -> None:
         """Begin with nothing deleted."""

@@ -44,6 +44,7 @@ class OneTimes(Role):
             return fate
         file = OneTime(urlsplit(json.loads(reply.body)["url"]).path, content, password)
         self.ledger.once.append(file)
+        self.ledger.answered.add(content.digest)
         if self.rng.random() < 0.15:
             return fate  # nobody wants it, so it must be there in the end
         rngs = [random.Random(self.rng.random()) for _ in range(self.rng.randint(1, RIVALS))]

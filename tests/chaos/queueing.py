@@ -32,6 +32,7 @@ class Producer(Role):
         if path is not None:
             item = Item("queued", path, hashlib.sha256(data).hexdigest())
             self.ledger.items.append(item)
+            self.ledger.answered.add(item.digest)
             self.ledger.queued[path.rsplit("/", 1)[1]] = Queued(item)
         return fate
 

@@ -95,6 +95,9 @@ def test_a_service_in_order_has_nothing_to_fear(service: Service, ledger: Ledger
     OneTimes(service.port, ledger).download(used, used.content.make())
     assert broken(service, ledger) == ""
     assert broken(service, ledger) == ""  # and an audit changes nothing of that
+    done = Audit(service, ledger)
+    done.run()
+    assert not done.reconciled
 
 
 def test_it_sees_bytes_that_are_gone(service: Service, ledger: Ledger) -> None:
@@ -165,6 +168,17 @@ def test_it_sees_a_queue_that_forgets_and_one_that_does_not(service: Service, le
     found = broken(service, ledger)
     assert f"queued {forgotten.path[-36:]}: is not in the queue" in found
     assert f"queued {kept.path[-36:]}: is in the queue although it was confirmed" in found
+
+
+def test_it_sees_a_purge_that_removes_nothing(service: Service, ledger: Ledger) -> None:
+    item = streamed(service, ledger)
+    ledger.answered.add(item.digest)
+    with inside.inside(service):
+        path = bytes_of(item)
+        item.end(ask(service.port, "DELETE", item.path).ended_at)
+        storage.make_folder(path.parent)
+        path.write_bytes(b"content")
+    assert broken(service, ledger) == f"leaked: bytes of a file that was deleted: {path}"
 
 
 def test_it_sees_what_reconciliation_overlooks(

@@ -122,6 +122,22 @@ def test_a_file_deleted_while_it_is_copied_leaves_nothing(apart: Flask, monkeypa
     assert lies(entry) == (False, False)
 
 
+def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
+    apart: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, copied = uploaded(), placing._copied  # noqa: SLF001 -- the moment before the name
+
+    def copied_and_lost(entry: Entry, target: int) -> str:
+        digest = copied(entry, target)
+        services.remove(STREAMS, entry.key)
+        return digest
+
+    monkeypatch.setattr(placing, "_copied", copied_and_lost)
+    monkeypatch.setattr(storage, "remove", lambda *_: None)  # as if the placer were killed before it
+    placing.run(entry.id)
+    assert not storage.path("streams", entry.blob).exists()
+
+
 def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = uploaded()
 
