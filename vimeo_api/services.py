@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from vimeo_api.core import (
     admission,
     catalog,
+    database,
     identifiers,
     joining,
     lifecycle,
@@ -86,6 +87,7 @@ def upload(
         expires_at=policy.expiry(expires_in),
     )
     staging.sync()
+    database.check_reachable()
     with storage.locked(file.surface, file.blob):
         landed = storage.publish(staging, file.surface, file.blob)
         try:
@@ -109,6 +111,7 @@ def upload_content(policy: Policy, staging: Staging) -> str:
     digest, expires_at = f"{algorithm}:{key}", policy.expiry(None)
     file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at)
     staging.sync()
+    database.check_reachable()
     # Under the lock nobody removes the bytes between our finding them there and our row.
     with storage.locked(file.surface, file.blob):
         with suppress(FileExistsError):
