@@ -17,7 +17,7 @@ from tests.services import Service, await_
 
 READERS = 4
 SETTLING_SECONDS = 900  # what was called for and got lost is called for again after a minute
-LOOK_SECONDS = 20  # between two leaps in time
+LOOK_SECONDS = 4  # between two leaps in time; a few sweeps
 
 
 class Audit:

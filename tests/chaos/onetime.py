@@ -16,7 +16,8 @@ from tests.chaos.ledger import Attempt, OneTime, attempt
 from tests.chaos.load import KIB, MIB, Role
 from tests.chaos.wire import Fate, Reply, ask, form
 
-SIZES = (200, 20 * KIB, 200 * KIB, 2 * MIB, 4 * MIB)
+SIZES = (200, 20 * KIB, 200 * KIB, 2 * MIB, 4 * MIB, 4 * MIB)
+SLOW = 0.3  # seconds that some readers linger, so that others meet their lease
 UNREAD = MIB  # bytes; more than all buffers on the way hold, so what is cut so long before the end cannot count as sent
 RIVALS = 3
 
@@ -55,11 +56,12 @@ class OneTimes(Role):
     def _download(self, file: OneTime, data: bytes, rng: random.Random) -> None:
         """Download as one client would: to the end, or not, and perhaps go on."""
         stop_after = None
-        if len(data) > UNREAD and rng.random() < 0.4:
+        if len(data) > UNREAD and rng.random() < 0.6:
             stop_after = rng.randrange(1, len(data) - UNREAD)
         if file.password is not None and rng.random() < 0.3:
             self._without_password(file)
-        last = self.download(file, data, stop_after=stop_after)
+        linger = SLOW if rng.random() < 0.5 else 0
+        last = self.download(file, data, stop_after=stop_after, linger=linger)
         for _ in range(3):
             if last is None or last.start + last.received == len(data) or rng.random() < 0.3:
                 return
@@ -67,7 +69,14 @@ class OneTimes(Role):
             last = self.download(file, data, grant=last.grant, start=start)
 
     def download(
-        self, file: OneTime, data: bytes, *, grant: str | None = None, start: int = 0, stop_after: int | None = None
+        self,
+        file: OneTime,
+        data: bytes,
+        *,
+        grant: str | None = None,
+        start: int = 0,
+        stop_after: int | None = None,
+        linger: float = 0,
     ) -> Attempt | None:
         """Ask for a file, and write down what came; None if nothing did."""
         headers = password_header(file)
@@ -75,7 +84,7 @@ class OneTimes(Role):
             headers["X-Download-Grant"] = grant
         if start:
             headers["Range"] = f"bytes={start}-"
-        reply = ask(self.port, "GET", file.path, headers=headers, stop_after=stop_after)
+        reply = ask(self.port, "GET", file.path, headers=headers, stop_after=stop_after, linger=linger)
         cut = stop_after is not None and reply.status == 200
         self.ledger.count("cut download" if cut else "resume" if grant else "download", reply)
         return self._noted(file, data, reply, start)

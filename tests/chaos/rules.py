@@ -1,7 +1,7 @@
 """What must be true of a one-time file, by what its clients saw and what the journal says; `audit` asks."""
 
 from collections.abc import Iterator, Sequence
-from itertools import permutations
+from itertools import combinations, permutations
 
 from tests.chaos.inside import Delivery
 from tests.chaos.ledger import Attempt, OneTime
@@ -15,8 +15,10 @@ GONE, THERE = {410}, {200}
 
 def doubled(file: OneTime, deliveries: Sequence[Delivery]) -> Iterator[str]:
     """Yield where it was handed out to one although another had it, or was about to."""
-    yield from _sent_again(file, confirmed(file, deliveries))
+    grants = confirmed(file, deliveries)
+    yield from _sent_again(file, grants)
     yield from _at_once(file)
+    yield from _had_by_two(file, grants)
 
 
 def wronged(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> Iterator[str]:
@@ -57,12 +59,21 @@ def _sent_again(file: OneTime, grants: set[str]) -> Iterator[str]:
 
 def _at_once(file: OneTime) -> Iterator[str]:
     """Yield where somebody was sent the file while another was downloading it within its lease."""
-    lease = LEASE_SECONDS + file.content.size / LEASE_RATE
     for one, other in permutations(file.attempts, 2):
-        held_until = min(one.reply.sent_at + lease, one.reply.ended_at)
-        overlaps = one.reply.heard_at < other.reply.sent_at and other.reply.heard_at < held_until
-        if overlaps and one.grant != other.grant:
+        held_until = min(one.reply.sent_at + _lease(file), one.reply.ended_at)
+        if one.grant != other.grant and one.reply.heard_at <= other.reply.heard_at < held_until:
             yield "sent to two at once"
+
+
+def _had_by_two(file: OneTime, grants: set[str]) -> Iterator[str]:
+    """Yield where nginx sent all of it to two, although the lease of the first had not lapsed."""
+    for one, other in combinations((attempt for grant in grants for attempt in _under(file, grant)), 2):
+        if one.grant != other.grant and abs(one.reply.sent_at - other.reply.sent_at) < _lease(file):
+            yield "had by two"
+
+
+def _lease(file: OneTime) -> float:
+    return LEASE_SECONDS + file.content.size / LEASE_RATE
 
 
 def _under(file: OneTime, grant: str) -> list[Attempt]:

@@ -37,7 +37,12 @@ def file(*attempts: Attempt, told_gone: bool = False) -> OneTime:
         (file(got(A), got(B, at=2)), [sent(A)], ["sent again 1.000 s after it was used up"]),
         (file(got(A), got(B, at=2)), [sent(A, 0, SIZE - 1)], []),  # given back in between
         (file(got(A, until=5), got(B, at=2, until=6)), [], ["sent to two at once"]),
+        (file(got(A, until=5), got(B, at=0.05, until=0.2)), [], ["sent to two at once"]),
+        (file(got(A, 9, until=1), got(B, at=1.1)), [], []),
         (file(got(A, until=60), got(B, at=20, until=30)), [], []),  # the lease had lapsed
+        (file(got(A, until=0.1), got(B, until=0.1)), [sent(A), sent(B)], ["had by two"]),
+        (file(got(A, until=0.1), got(B, until=0.1)), [sent(A), sent(B, 0, 9)], []),
+        (file(got(A, until=60), got(B, at=20, until=60)), [sent(A), sent(B)], []),
     ],
 )
 def test_a_file_that_is_handed_out_twice(one: OneTime, deliveries: list[Delivery], sentences: list[str]) -> None:

@@ -64,8 +64,12 @@ def ask(
     headers: Mapping[str, str] | None = None,
     *,
     stop_after: int | None = None,
+    linger: float = 0,
 ) -> Reply:
-    """Send a request to a port of this host; hang up after so many bytes of the answer's body, if told to."""
+    """Send a request to a port of this host; hang up after so many bytes of the answer's body, if told to.
+
+    A slow reader lingers for so many seconds between headers and body.
+    """
     connection = _Connection("127.0.0.1", port)
     sent_at = time.monotonic()
     try:
@@ -80,6 +84,7 @@ def ask(
         connection.close()
         return Reply(0, reached=True, complete=False, sent_at=sent_at, heard_at=sent_at, ended_at=time.monotonic())
     heard_at = time.monotonic()
+    time.sleep(linger)
     got, complete = _read(response, stop_after)
     connection.close()
     known = {name.lower(): value for name, value in response.getheaders()}
