@@ -64,7 +64,9 @@ class Audit:
         return ask(self._service.port, "POST", "/v1/streams", b"x").status == 201
 
     def _settle(self) -> None:
-        """Let time pass until nothing is due any more."""
+        """Let time pass until nothing is due any more; what was taken is free again by that."""
+        for queued in self._ledger.queued.values():
+            queued.takes.clear()
         deadline = time.monotonic() + SETTLING_SECONDS
         while inside.unsettled() and time.monotonic() < deadline:
             inside.let_time_pass()
