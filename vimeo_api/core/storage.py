@@ -226,20 +226,17 @@ def remove_from(target: Path) -> None:
 
 @cache
 def _lands(spool: Path, store: Path) -> bool:
-    # By trying: two mounts of one device have the same number and yet refuse the link, link(2).
-    probe, other = (folder / f".probe-{identifiers.random_hex()}" for folder in (spool, store))
-    probe.touch(mode=0o600)
-    try:
-        other.hardlink_to(probe)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
+    # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that is
+    # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM.
+    if spool.stat().st_dev != store.stat().st_dev:
         return True
-    else:
-        return False
-    finally:
-        probe.unlink()
-        other.unlink(missing_ok=True)
+    try:
+        (store / f".probe-{identifiers.random_hex()}").hardlink_to(spool)
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EPERM}:
+            raise
+        return error.errno == errno.EXDEV
+    raise OSError(errno.EISDIR, "A folder was linked", str(spool))
 
 
 def make_folder(folder: Path) -> None:
