@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 
-from vimeo_api.core import database, generations
+from vimeo_api.core import database, generations, identifiers
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.policy import POLICIES
@@ -186,10 +186,18 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
     A receipt must still be the one of whoever has taken the stream last.
     """
     conditions = [] if receipt is None else [File.grant == receipt]
-    removed = advance(entry.id, Status.GONE, *conditions, key=None, queue=None, due_at=now(), attempts=0) is not None
+    mark = receipt or identifiers.random_hex()
+    values = {"key": None, "queue": None, "grant": mark, "due_at": now(), "attempts": 0}
+    removed = advance(entry.id, Status.GONE, *conditions, **values) is not None or _removed_under(entry.id, mark)
     if removed:
         generations.renew(entry.surface, entry.key)
     return removed
+
+
+def _removed_under(file_id: int, mark: str) -> bool:
+    """Return whether a file was removed under our mark, by a statement whose answer got lost."""
+    ours = (File.id == file_id, File.status == Status.GONE, File.grant == mark, File.key.is_(None))
+    return database.row(select(File.id).where(*ours)) is not None
 
 
 def expire(*conditions: ColumnElement[bool]) -> int:
