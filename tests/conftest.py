@@ -42,7 +42,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield start
 
 
-@pytest.fixture(params=["embedded", "production"])
+@pytest.fixture(scope="session", params=["embedded", "production"])
 def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
     """The real service, once per profile for all tests that leave it as they find it."""
     return services(request.param)

@@ -73,9 +73,13 @@ class Handler(WSGIRequestHandler):
         super().setup()
         connections.narrow(self.connection)
 
+    def handle_one_request(self) -> None:
+        """Handle a request; until it is understood, the log must not take it for the last on the connection."""
+        self.environ: WSGIEnvironment = {}
+        super().handle_one_request()
+
     def parse_request(self) -> bool:
         """Read the head of a request; answer one that can be read in two ways by refusing it."""
-        self.environ: WSGIEnvironment = {}  # not that of the last request on the same connection
         if not super().parse_request():
             return False
         status = framing.refusal(self.request_version, self.path, self.headers)

@@ -73,7 +73,7 @@ class Life(RuleBasedStateMachine):
     def lease_at_once(self, grant: str) -> None:
         """The short way of a first download."""
         free = self.status == Status.AVAILABLE and not self.answers
-        again = self.status in MOVES[Status.LEASED] and self.grant == grant  # a statement may be repeated
+        again = self.status == Status.LEASED and self.grant == grant  # a statement may be repeated
         row = lifecycle.lease_first("vimeo", self.key, grant, seconds=60)
         assert (row is not None) == ((free or again) and self.keyed)
         if row is not None:
@@ -147,6 +147,7 @@ class Life(RuleBasedStateMachine):
         assert lifecycle.remove(entry) == removed
         if removed:
             self.status, self.keyed, self.lapsed = Status.GONE, False, True
+            self.grant = row.grant if (row := self.row()) else None  # the mark of this very removal
 
     @rule()
     def time_is_over(self) -> None:

@@ -142,7 +142,10 @@ def test_nginx_the_service_and_the_worker_log_a_request_under_one_id(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     data = tmp_path_factory.mktemp("logs") / "data"
-    with serving() as origin, running("production", data, FETCH_URLS="1", FETCH_ALLOW_PRIVATE="1") as service:
+    with (
+        serving() as origin,
+        running("production", data, FETCH_URLS="1", FETCH_ALLOW_PRIVATE="1", FETCH_WAIT_SECONDS="60") as service,
+    ):
         url = origin.serve("/report", Page(content=b"x", statuses=[404]))
         asked = requests.post(f"{service.url}/uploadFile", json={"file": url}, timeout=60)
         assert asked.status_code == 502

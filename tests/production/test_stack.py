@@ -140,7 +140,7 @@ def test_enqueueing_never_holds_a_request_up(stack: Service, how: object, *, tak
     # A promise of the interface, not a measure of speed: so much a request may wait, and only the first one. The best
     # of three, for a machine that is busy with something else holds everybody up.
     if not taken:
-        assert min(float(words[1]) for words in runs) < 0.2
+        assert min(float(words[1]) for words in runs) < 1
         assert min(float(words[3]) for words in runs) < 0.01
 
 

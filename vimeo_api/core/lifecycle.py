@@ -185,6 +185,8 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
 
     A receipt must still be the one of whoever has taken the stream last.
     """
+    if receipt is not None and receipt != entry.grant:
+        return False
     conditions = [] if receipt is None else [File.grant == receipt]
     mark = receipt or identifiers.random_hex()
     values = {"key": None, "queue": None, "grant": mark, "due_at": now(), "attempts": 0}

@@ -240,11 +240,12 @@ def remove_from(target: Path) -> None:
 @cache
 def _lands(spool: Path, store: Path) -> bool:
     # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that is
-    # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM.
+    # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM. That call
+    # follows no symbolic link.
     if spool.stat().st_dev != store.stat().st_dev:
         return True
     try:
-        (store / f".probe-{identifiers.random_hex()}").hardlink_to(spool)
+        (store / f".probe-{identifiers.random_hex()}").hardlink_to(spool.resolve())
     except OSError as error:
         if error.errno not in {errno.EXDEV, errno.EPERM}:
             raise
