@@ -1,0 +1,44 @@
+"""Which profile it is, and where it keeps what it writes, listens, and finds the services beside it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ByteSize, Field
+from pydantic_settings import BaseSettings
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+
+
+class Places(BaseSettings):
+    """The profile, folders, addresses and the keys to them."""
+
+    profile: Literal["embedded", "production"] = Field(
+        "embedded", description="`embedded` needs no service; `production` stands behind nginx."
+    )
+    data_dir: AbsolutePath = Field(Path("data"), description="Folder for everything that is written.")
+    store_dir: AbsolutePath = Field(
+        default_factory=lambda data: data["data_dir"] / "store",
+        description="Folder of the published files. Default: `DATA_DIR/store`.",
+    )
+    spool_dir: AbsolutePath = Field(
+        default_factory=lambda data: data["data_dir"] / "incoming",
+        description="Folder of bytes still being received. On another filesystem than `STORE_DIR`, files are served "
+        "from here until a worker has copied them. Default: `DATA_DIR/incoming`.",
+    )
+    bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that `runserver` listens on; 0 picks a free one.")
+    secret_key: str = Field(
+        default="",
+        repr=False,
+        description="At least 32 characters that nobody knows; keys the cache. Embedded: made and kept on first start.",
+    )
+    database_url: str = Field("", repr=False, description="SQLAlchemy address of the database.")
+    broker_url: str = Field("", repr=False, description="Celery's broker.")
+    cache_url: str = Field(
+        "", repr=False, description="Redis that keeps 4XX answers. Embedded: files in `DATA_DIR/cache`."
+    )
+    journal: Path | None = Field(None, description="nginx's delivery journal. Embedded: none, downloads end in Python.")
+    keep_free: ByteSize = Field(
+        ByteSize(64 * 1024**2),
+        description="Bytes of the spool's filesystem that uploads leave free, for database, journal and logs.",
+    )
