@@ -1,10 +1,11 @@
-"""The factory: settings → extensions → refusals → surfaces."""
+"""The factory: settings → extensions → access and limits → refusals → surfaces."""
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.web import admission, microcache, refusals
+from vimeo_api.web import access, admission, cors, limits, microcache, refusals
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -20,8 +21,14 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     extensions.init_database(app, values)
     extensions.init_cache(app, values)
+    extensions.init_limiter(app, values)
     extensions.init_celery(app, values)
+    if values.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=values.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
+    cors.init_app(app)
     admission.init_app(app)
+    access.init_app(app)
+    limits.init_app(app, views.owner)
     refusals.init_app(app, views.subject_of)
     microcache.init_app(app, views.owner)
     views.init_app(app)

@@ -21,4 +21,5 @@ class Surface:
     blueprint: Blueprint
     render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
     makes_keys: bool = False  # at random, so that what is not there will not be there in a moment either
+    shows_password: Callable[[Request], bool] = lambda _request: False  # of a file, whatever it is worth
     key_of: Callable[[Request], str] = _key_of_route  # the key of the file that a request is about, or ""
