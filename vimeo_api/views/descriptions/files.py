@@ -21,6 +21,13 @@ CONDITIONS = (
 # What a request with conditions may meet besides; each surface words it.
 CONDITION_ERRORS = frozenset({412, 416})
 
+# Where the operator requires tokens or sets limits.
+NO_TOKEN = "The operator requires an API token; there is none, or it is unknown, revoked or expired."  # noqa: S105 -- a sentence
+NO_SCOPE = "The API token does not allow this, or its quota has no room for the file."
+TOO_OFTEN = "Too many uploads or wrong passwords in a while."
+BEARER = {"WWW-Authenticate": '`Bearer realm="vimeo_api"`'}
+RETRY = {"Retry-After": "Seconds after which to ask again."}
+
 REFUSED_CONDITION = "`If-Match` names another version."
 REFUSED_RANGE = "The range begins after the last byte; `Content-Range` tells the size."
 RANGE_HEADERS = {"Content-Range": "`bytes */18`: the size of the file."}

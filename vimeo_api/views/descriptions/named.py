@@ -18,7 +18,6 @@ from vimeo_api.web.openapi import (
     Section,
 )
 
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 _PAGE = {HTML: Body(STRING, "<!doctype html>\n<title>Files</title>\n…")}
 _ACCEPT = Parameter(
     "Accept",
@@ -56,6 +55,8 @@ SECTION = Section(
     "`/download`.",
     errors={
         400: _error("The request cannot be understood.", "Bad Request"),
+        401: _error(files.NO_TOKEN, "This needs an API token, as `Authorization: Bearer …`.", files.BEARER),
+        403: _error(files.NO_SCOPE, "This API token does not allow named:write."),
         404: _error("There is no such file or path.", "Not Found"),
         405: _error(
             "The path is there, the method is not.",
@@ -67,7 +68,8 @@ SECTION = Section(
         413: _error("The file is larger than the limit, if there is one.", "The file is larger than 16.0 MiB."),
         414: _error("The address is too long.", "Request-URI Too Long"),
         416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        429: _error(files.TOO_OFTEN, "Too many attempts; try again later.", files.RETRY),
+        503: _error("The service or its database is away for a moment.", "Service Unavailable", files.RETRY),
         507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
     everywhere=frozenset({400, 405, 414, 503}),

@@ -6,7 +6,6 @@ from vimeo_api.web.openapi import ANY, BINARY, BYTES, FORM, HTML, TEXT, Answer, 
 _DIGEST = "4c694ad7a5ea27610e73d5dca732d67b51100682543877a8a882584667371a9d"
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{32,128}$"}
 _ALIAS = "`hash` is another name of this parameter."
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 
 
 def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
@@ -20,6 +19,8 @@ SECTION = Section(
     "chose another algorithm. Errors are a line of text.",
     errors={
         400: _error("The request cannot be understood; the line says why.", "Bad Request"),
+        401: _error(files.NO_TOKEN, "This needs an API token, as `Authorization: Bearer …`.", files.BEARER),
+        403: _error(files.NO_SCOPE, "This API token does not allow store:write."),
         404: _error("There is no such content.", "Not Found"),
         405: _error(
             "The path has no such method.",
@@ -30,7 +31,8 @@ SECTION = Section(
         413: _error("The file is larger than the limit; there is none by default.", "Request Entity Too Large"),
         414: _error("The address is too long.", "Request-URI Too Long"),
         416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        429: _error(files.TOO_OFTEN, "Too many attempts; try again later.", files.RETRY),
+        503: _error("The service or its database is away for a moment.", "Service Unavailable", files.RETRY),
         507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
     everywhere=frozenset({400, 405, 414, 503}),

@@ -19,7 +19,6 @@ from vimeo_api.web.openapi import (
 ID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
 NEXT_ID = "55763224-c834-4c11-8966-1511512b4b4e"
 UUID: Schema = {"type": "string", "format": "uuid"}
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 
 _KEY = Parameter("key", "The id of a stream.", ID, UUID)
 
@@ -51,6 +50,8 @@ SECTION = Section(
     "deleted. Streams may stand in queues, in the order of their creation, and be joined. Errors are a line of text.",
     errors={
         400: error("The request cannot be understood; the line says why.", "Bad Request"),
+        401: error(files.NO_TOKEN, "This needs an API token, as `Authorization: Bearer …`.", files.BEARER),
+        403: error(files.NO_SCOPE, "This API token does not allow streams:write."),
         404: error("There is no such stream or path.", "404 page not found"),
         405: error(
             "The path is there, the method is not.",
@@ -62,7 +63,8 @@ SECTION = Section(
         413: error("The stream is larger than the limit; there is none by default.", "Request Entity Too Large"),
         414: error("The address is too long.", "Request-URI Too Long"),
         416: error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
-        503: error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        429: error(files.TOO_OFTEN, "Too many attempts; try again later.", files.RETRY),
+        503: error("The service or its database is away for a moment.", "Service Unavailable", files.RETRY),
         507: error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
     everywhere=frozenset({400, 405, 414, 503}),

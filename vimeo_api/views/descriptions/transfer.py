@@ -26,7 +26,6 @@ _QUESTION = Body(
     {"title": "Question", "type": "object", "properties": {"file_id": _SEALED}, "required": ["file_id"]},
     {"file_id": _FILE_ID},
 )
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 _STATE: Schema = {
     "type": "object",
     "properties": {
@@ -59,6 +58,7 @@ SECTION = Section(
     "file any number of times. Errors are JSON with a sentence.",
     errors={
         400: _error("The request cannot be understood; the sentence says why.", "Bad Request"),
+        401: _error(files.NO_TOKEN, "This needs an API token, as `Authorization: Bearer …`.", files.BEARER),
         404: _error("The id is unknown or was tampered with.", "There is no file with this id."),
         405: _error(
             "The path is there, the method is not.",
@@ -69,16 +69,20 @@ SECTION = Section(
         413: _error("The body is larger than the limit; files have none by default.", "Request Entity Too Large"),
         414: _error("The address is too long.", "Request-URI Too Long"),
         416: _error(files.REFUSED_RANGE, "The server cannot provide the requested range.", files.RANGE_HEADERS),
-        403: _error("The URL, or the address behind it, is not open to clients.", "URL uploads are turned off."),
+        403: _error(
+            f"The URL, or the address behind it, is not open to clients. {files.NO_SCOPE}",
+            "URL uploads are turned off.",
+        ),
         410: _error("The fetch of this file was cancelled.", "Cancelled."),
         425: Answer(
             "The file is still being fetched; how far it is stands beside the error.",
             {JSON: Body({**_STATE, "required": ["error"]}, {"error": "The file is still being fetched."})},
-            _RETRY,
+            files.RETRY,
         ),
         502: _error("The origin of the URL is at fault.", "example.org answers 404 (Not Found)."),
         504: _error("The origin of the URL is too slow.", "The fetch takes longer than 21600 seconds."),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        429: _error(files.TOO_OFTEN, "Too many attempts; try again later.", files.RETRY),
+        503: _error("The service or its database is away for a moment.", "Service Unavailable", files.RETRY),
         507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
     everywhere=frozenset({400, 405, 414, 503}),

@@ -4,7 +4,6 @@ from vimeo_api.views.descriptions import files
 from vimeo_api.web.openapi import BINARY, FORM, JSON, STRING, Answer, Body, Operation, Parameter, Section
 
 _HASH = "d1c5b168e5782c80fe36f601a9df3b47"
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
 _BASIC = {"WWW-Authenticate": '`Basic realm="file", charset="UTF-8"`'}
 
 
@@ -27,6 +26,7 @@ SECTION = Section(
     errors={
         400: _error("The request cannot be understood.", "Bad Request"),
         401: _error("The file is protected; the password is missing or wrong.", "Unauthorized", _BASIC),
+        403: _error(files.NO_SCOPE, "Forbidden"),
         404: _error("There is and was no such file, or no such path.", "Not Found"),
         405: _error("The path is there, the method is not.", "Method not Allowed", {"Allow": "The methods it has."}),
         410: _error("The file has been downloaded.", "Gone"),
@@ -34,8 +34,9 @@ SECTION = Section(
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
         414: _error("The address is too long.", "Request-URI Too Long"),
         416: _error(files.REFUSED_RANGE, "Requested Range Not Satisfiable", files.RANGE_HEADERS),
-        423: _error("Somebody else is downloading the file just now.", "Locked", _RETRY),
-        503: _error("The service or its database is away for a moment.", "Service Unavailable", _RETRY),
+        423: _error("Somebody else is downloading the file just now.", "Locked", files.RETRY),
+        429: _error(files.TOO_OFTEN, "Too Many Requests", files.RETRY),
+        503: _error("The service or its database is away for a moment.", "Service Unavailable", files.RETRY),
         507: _error("The disk is full; nothing was stored.", "Insufficient Storage"),
     },
     everywhere=frozenset({400, 405, 414, 503}),
@@ -95,6 +96,7 @@ UPLOAD = Operation(
             },
         ),
         400: _error("There is no file in the body, the body is broken, or the password is too long.", "Bad Request"),
+        401: _error(files.NO_TOKEN, "Unauthorized", files.BEARER),
     },
     errors=frozenset({413, 507}),
 )
@@ -126,6 +128,6 @@ DOWNLOAD = Operation(
             "Cache-Control": "`private, no-store`",
         },
     ),
-    errors=files.CONDITION_ERRORS | {401, 404, 410, 423},
+    errors=files.CONDITION_ERRORS | {401, 404, 410, 423, 429},
     secured=True,
 )
