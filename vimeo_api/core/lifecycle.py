@@ -248,5 +248,5 @@ def purged(file_ids: Sequence[int]) -> None:
     database.changed(
         update(File)
         .where(File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None))
-        .values(purged_at=now(), due_at=None, place_due_at=None)
+        .values(purged_at=now(), due_at=None, place_due_at=None, token_id=None)
     )
