@@ -46,6 +46,13 @@ def token_id() -> int | None:
     return holder.id if holder else None
 
 
+def bearer(authorization: str | None = None) -> str | None:
+    """Return the token that an `Authorization` header shows, by default the current request's; None for another kind."""
+    words = request.headers.get("Authorization", "") if authorization is None else authorization
+    kind, _, secret = words.strip().partition(" ")
+    return secret.strip() or None if kind.lower() == "bearer" else None
+
+
 def init_app(app: Flask) -> None:
     """Wire the hook, where tokens are required."""
     if not app.config["SETTINGS"].require_tokens:
@@ -87,10 +94,10 @@ def _scope(endpoint: str) -> str | None:
 
 
 def _checked(scope: str | None, authorization: str, length: int) -> Holder:
-    kind, _, secret = authorization.strip().partition(" ")
-    if kind.lower() != "bearer" or not secret:
+    secret = bearer(authorization)
+    if secret is None:
         raise TokenNeeded("This needs an API token, as `Authorization: Bearer …`.", shown=False)
-    holder = tokens.holder(secret.strip())
+    holder = tokens.holder(secret)
     if holder is None:
         raise TokenNeeded("The API token is unknown, revoked or expired.", shown=True)
     if scope is not None and not holder.allows(*scope.split(":")):

@@ -6,21 +6,22 @@ cookies are asked for, so none are allowed. Source: the Fetch Standard, https://
 
 from flask import Flask, Response, request
 
+from vimeo_api.extensions import settings
+
 ASKED = "Authorization, Content-Type, Prefer, Range, X-Download-Grant, X-File-Password"
-SHOWN = "Content-Disposition, Location, Repr-Digest, Retry-After, WWW-Authenticate, X-Download-Grant"
+SHOWN = "Content-Disposition, Location, Repr-Digest, Retry-After, WWW-Authenticate, X-Download-Grant, X-Request-Id"
 PREFLIGHT_SECONDS = "600"
 
 
 def init_app(app: Flask) -> None:
     """Wire the hook, where origins are named."""
-    origins = frozenset(filter(None, app.config["SETTINGS"].cors_origins.split(",")))
-    if not origins:
+    if not _origins(app.config["SETTINGS"].cors_origins):
         return
 
     @app.after_request
     def allow_origin(response: Response) -> Response:
         response.vary.add("Origin")
-        if request.headers.get("Origin") in origins:
+        if is_allowed(request.headers.get("Origin")):
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
             response.headers["Access-Control-Expose-Headers"] = SHOWN
             if request.method == "OPTIONS":
@@ -28,3 +29,12 @@ def init_app(app: Flask) -> None:
                 response.headers["Access-Control-Allow-Headers"] = ASKED
                 response.headers["Access-Control-Max-Age"] = PREFLIGHT_SECONDS
         return response
+
+
+def is_allowed(origin: str | None) -> bool:
+    """Return whether the settings name an origin."""
+    return origin is not None and origin in _origins(settings.cors_origins)
+
+
+def _origins(words: str) -> frozenset[str]:
+    return frozenset(filter(None, words.split(",")))
