@@ -47,7 +47,7 @@ def token_id() -> int | None:
 
 
 def bearer(authorization: str | None = None) -> str | None:
-    """Return the token that an `Authorization` header shows, by default the current request's; None for another kind."""
+    """Return the token that an `Authorization` header shows, by default the request's; None for another kind."""
     words = request.headers.get("Authorization", "") if authorization is None else authorization
     kind, _, secret = words.strip().partition(" ")
     return secret.strip() or None if kind.lower() == "bearer" else None
