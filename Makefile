@@ -6,7 +6,7 @@ export PORT DATA_DIR
 
 BIN := .venv/bin
 
-.PHONY: help run stack test lint bench lock clean
+.PHONY: help run stack test lint chaos bench lock clean
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,6 +19,11 @@ stack: .venv/dev .venv/packages-stack ## serve on PORT with nginx, uWSGI, Postgr
 
 test: lint .venv/packages-test ## lint, type-check and test everything
 	$(BIN)/pytest -n 2 --dist loadscope
+
+# In a mount namespace of its own where it may have one, so that no disk is left behind however it ends.
+chaos: .venv/dev .venv/packages-stack ## kill parts and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED=
+	$$(unshare --mount true 2>/dev/null && echo unshare --mount) $(BIN)/python -m tests.chaos \
+		--kills $(or $(KILLS),200) --cuts $(or $(CUTS),4) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev ## ruff, mypy --strict, import directions, licences and known vulnerabilities of what we depend on
 	$(BIN)/ruff format --check .

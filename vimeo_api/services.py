@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from vimeo_api.core import (
     admission,
     catalog,
+    database,
     identifiers,
     joining,
     lifecycle,
@@ -84,6 +85,7 @@ def upload(
         token_id=token_id,
     )
     staging.sync()
+    database.check_reachable()
     with storage.locked(file.surface, file.blob):
         landed = storage.publish(staging, file.surface, file.blob)
         try:
@@ -107,6 +109,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     digest, expires_at = f"{algorithm}:{key}", policy.expiry(None)
     file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at, token_id=token_id)
     staging.sync()
+    database.check_reachable()
     # Under the lock nobody removes the bytes between our finding them there and our row.
     with storage.locked(file.surface, file.blob):
         with suppress(FileExistsError):
@@ -161,8 +164,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
     # A question of a few bytes may make as many as the disk holds.
     with admission.reserved(size), storage.stage() as staging:
         try:
-            sources = [(storage.path(entry.surface, entry.blob, landed=entry.landed), entry.size) for entry in entries]
-            joining.join(staging, sources)
+            joining.join(staging, entries)
         except FileNotFoundError:
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from vimeo_api import config
-from vimeo_api.core import catalog, database, deliveries, journal, lifecycle
+from vimeo_api.core import catalog, database, deliveries, journal, lifecycle, upkeep
 from vimeo_api.core.catalog import NewFile
 from vimeo_api.core.deliveries import Ticket
-from vimeo_api.core.models import JournalFile, Status
+from vimeo_api.core.models import DeliveredRange, JournalFile, Status
 
 A = "a" * 32
 Write = Callable[..., None]
@@ -89,6 +89,24 @@ def test_ranges_under_one_grant_add_up(log: Path, ticket: Ticket) -> None:
     write(log, ticket, status="206", range="bytes 4-4/10", sent="1")
     catch_up_twice()
     assert status() == Status.GONE
+
+
+def ranges() -> int:
+    return len(database.rows(select(DeliveredRange)))
+
+
+def test_no_range_outlives_its_file(log: Path, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(log, ticket, status="206", range="bytes 0-6/10", sent="7")
+    write(log, ticket, status="206", range="bytes 5-9/10", sent="5")
+    with monkeypatch.context() as patch:
+        patch.setattr(deliveries, "_forget_ranges", lambda _files: None)  # killed in between
+        deliveries.catch_up()
+    assert (status(), ranges()) == (Status.GONE, 2)
+    write(log, Ticket(ticket.file_id, A, 0), status="206", range="bytes 2-9/10", sent="8")  # resumed in time
+    deliveries.catch_up()
+    assert ranges() == 2
+    upkeep.purge([ticket.file_id])
+    assert ranges() == 0
 
 
 def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> None:

@@ -183,6 +183,21 @@ def test_a_worker_that_is_frozen_does_not_keep_a_fetch_for_ever(fetch: Entry) ->
     assert spool() == []
 
 
+def test_a_message_that_comes_often_is_one_attempt_at_most(fetch: Entry) -> None:
+    with PartialFile("transfer", BLOB) as held:
+        held.sign("one")
+        for _ in range(2 * MAX_ATTEMPTS):
+            fetching.run(fetch.id)
+    assert (entry().status, entry().attempts) == (Status.FETCHING, 1)
+    for called in (2, 3):
+        set_row(due_at=now() - timedelta(seconds=1))
+        assert fetching.revive(1) == [fetch.id]
+        with PartialFile("transfer", BLOB):
+            fetching.run(fetch.id)
+            fetching.run(fetch.id)
+        assert entry().attempts == called
+
+
 def test_a_message_that_comes_twice_does_not_take_the_claim_from_who_begins(
     fetch: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

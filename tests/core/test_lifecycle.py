@@ -1,10 +1,11 @@
 """Every move between the states: who wins, who is too late, what is due."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import Executable, Update, update
 
 from vimeo_api.core import catalog, database, lifecycle
 from vimeo_api.core.catalog import Entry, NewFile, now
@@ -120,3 +121,28 @@ def test_what_is_gone_is_not_leased_again_by_a_statement_that_is_repeated(file: 
     assert lifecycle.use_up(file, A, grace_seconds=60)
     assert lifecycle.lease_first("vimeo", "k", A, seconds=60) is None
     assert entry().status == Status.GONE
+
+
+def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> None:
+    """Let the next statement of a kind be done and its answer be lost, so that it is done again."""
+    execute = database._execute  # noqa: SLF001 -- where a lost connection shows
+
+    def do_twice(statement: Executable, *words: Any) -> Any:
+        if isinstance(statement, kind):
+            monkeypatch.setattr(database, "_execute", execute)
+            execute(statement, *words)
+        return execute(statement, *words)
+
+    monkeypatch.setattr(database, "_execute", do_twice)
+
+
+@pytest.mark.parametrize("receipt", [None, A])
+def test_a_removal_whose_answer_got_lost_is_a_removal(
+    file: int, monkeypatch: pytest.MonkeyPatch, receipt: str | None
+) -> None:
+    lifecycle.lease(file, A, seconds=60)
+    found = entry()
+    lose_the_answer(monkeypatch, Update)
+    assert lifecycle.remove(found, receipt=receipt)
+    assert not lifecycle.remove(found)
+    assert not lifecycle.remove(found, receipt=B)

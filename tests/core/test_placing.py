@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import flask_migrate
 import pytest
@@ -121,6 +122,22 @@ def test_a_file_deleted_while_it_is_copied_leaves_nothing(apart: Flask, monkeypa
     assert lies(entry) == (False, False)
 
 
+def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
+    apart: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, copied = uploaded(), placing._copied  # noqa: SLF001 -- the moment before the name
+
+    def copied_and_lost(entry: Entry, target: int) -> str:
+        digest = copied(entry, target)
+        services.remove(STREAMS, entry.key)
+        return digest
+
+    monkeypatch.setattr(placing, "_copied", copied_and_lost)
+    monkeypatch.setattr(storage, "remove", lambda *_: None)  # as if the placer were killed before it
+    placing.run(entry.id)
+    assert not storage.path("streams", entry.blob).exists()
+
+
 def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = uploaded()
 
@@ -191,3 +208,42 @@ def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
     assert not orphan.exists()
     assert placing.drafts() == []
     assert lies(kept) == (True, True)
+
+
+def test_content_stored_again_by_somebody_who_was_killed_is_reconciled(apart: Flask) -> None:
+    entry = stored()
+    placing.run(entry.id)
+    make_due()
+    placing.run(entry.id)
+    landing = storage.path("store", entry.blob, landed=True)
+    storage.make_folder(landing.parent)
+    landing.write_bytes(CONTENT)  # linked, and no row yet
+    assert mend(findings()) == (0, 0)  # an upload may be at it
+    assert mend(findings(age=-1)) == (1, 0)
+    assert (lies(entry), again(entry).status) == ((False, True), "available")
+
+
+def test_a_landing_that_is_served_or_to_be_cleared_is_no_orphan(apart: Flask) -> None:
+    served, switched = uploaded(), uploaded()
+    placing.run(switched.id)
+    assert mend(findings(age=-1)) == (0, 0)
+    assert (lies(served), lies(switched)) == ((True, False), (True, True))
+
+
+def test_a_join_finds_a_stream_whose_landing_is_cleared_meanwhile(
+    apart: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = uploaded(), uploaded()
+    copy = Writer.copy
+
+    def copy_and_place(writer: Writer, *words: Any, **more: Any) -> None:
+        copy(writer, *words, **more)
+        monkeypatch.setattr(Writer, "copy", copy)
+        placing.run(second.id)
+        make_due()
+        placing.run(second.id)
+
+    monkeypatch.setattr(Writer, "copy", copy_and_place)
+    joined = found("streams", services.join(STREAMS, [first.key, second.key]))
+    assert storage.path("streams", joined.blob, landed=True).read_bytes() == 2 * CONTENT
+    assert lies(second) == (False, True)

@@ -45,6 +45,23 @@ def test_it_refuses_to_overwrite(app: Flask) -> None:
     assert storage.path("vimeo", "blob").read_bytes() == b"one"
 
 
+def test_no_kill_leaves_a_probe_behind(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    assert not storage.lands()
+    assert [*settings.store_dir.iterdir(), *settings.spool_dir.iterdir()] == []
+
+
+def test_a_name_that_is_there_already_is_made_durable_all_the_same(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with storage.stage() as staging:
+        storage.publish(staging, "store", "blob")  # by somebody who was killed before the name was durable, perhaps
+    synced: list[Path] = []
+    monkeypatch.setattr(storage, "fsync_folder", synced.append)
+    with storage.stage() as staging, pytest.raises(FileExistsError):
+        storage.publish(staging, "store", "blob")
+    assert synced == [settings.store_dir / "store" / "bl"]
+
+
 def test_removing_what_is_not_there_is_done(app: Flask) -> None:
     storage.remove("vimeo", "blob")
     with storage.stage() as staging:

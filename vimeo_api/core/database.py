@@ -29,6 +29,15 @@ def changed(statement: Executable) -> int:
     return _execute(statement, lambda result: result.rowcount)
 
 
+def check_reachable() -> None:
+    """Raise what a statement would if the database cannot be reached, as far as that shows without asking it.
+
+    So no bytes are published that could not be written down: an outage would fill the disk with them. A connection of
+    the pool that has been closed meanwhile looks well, and shows by the statement.
+    """
+    db.engine.connect().close()
+
+
 def _execute(
     statement: Executable, take: Callable[[AnyResult], Answer], values: Mapping[str, Any] | None = None
 ) -> Answer:

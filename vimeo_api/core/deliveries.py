@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from vimeo_api.core import admission, database, journal, lifecycle, tallies
-from vimeo_api.core.models import DeliveredRange, File
+from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.tallies import Counted
 from vimeo_api.extensions import settings
 
@@ -136,10 +136,11 @@ def handle(*answers: Sent) -> None:
             used.setdefault(ticket.file_id, ticket.grant)
         elif ticket.file_id not in used:
             back += lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
-    confirmed = lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds) if used else []
-    if confirmed:
-        _forget_ranges(confirmed)
-    tallies.add(Counter({Counted.CONFIRMED: len(confirmed), Counted.GIVEN_BACK: back}))
+    confirmed = 0
+    if used:
+        confirmed = len(lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds))
+        _forget_ranges(list(used))  # a crash before this leaves them until the purge
+    tallies.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
 
 
 def _handle_lines(lines: journal.Lines) -> None:
@@ -192,8 +193,11 @@ def _covered(spans: list[tuple[int, int]], size: int) -> bool:
 
 
 def _sizes(file_ids: Collection[int]) -> dict[int, int]:
-    return {row.id: row.size for row in database.rows(select(File.id, File.size).where(File.id.in_(file_ids)))}
+    """Return the sizes of those of the files that are not used up yet; of the others nothing follows."""
+    open_ones = select(File.id, File.size).where(File.id.in_(file_ids), File.status != Status.GONE)
+    return {row.id: row.size for row in database.rows(open_ones)}
 
 
 def _forget_ranges(file_ids: Sequence[int]) -> None:
+    """Forget what was sent of files that are used up, for nothing can follow from it any more."""
     database.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(file_ids)))

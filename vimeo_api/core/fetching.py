@@ -14,7 +14,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from vimeo_api.core import database, fetcher, identifiers, leftovers, storage, tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
@@ -146,12 +146,15 @@ def _work(entry: Entry, token: str, partial: PartialFile) -> None:
 def _wait_for_holder(file_id: int, token: str) -> None:
     """Have a fetch asked for again whose file somebody holds who has no claim: not yet, or no longer.
 
-    A worker that is frozen for good does not keep the fetch waiting for ever.
+    A worker that is frozen for good does not keep the fetch waiting for ever: each time that it is asked for counts as
+    an attempt, however often the message comes.
     """
+    soon = now() + timedelta(seconds=CLAIM_SECONDS)
+    unclaimed = or_(and_(File.grant.is_(None), File.due_at > soon), File.due_at <= now())
     row = database.row(
         update(File)
-        .where(File.id == file_id, File.status == Status.FETCHING, or_(File.grant.is_(None), File.due_at <= now()))
-        .values(grant=None, due_at=now() + timedelta(seconds=CLAIM_SECONDS), attempts=File.attempts + 1)
+        .where(File.id == file_id, File.status == Status.FETCHING, unclaimed)
+        .values(grant=None, due_at=soon, attempts=File.attempts + 1)
         .returning(File.attempts)
     )
     if row is not None and row.attempts > MAX_ATTEMPTS and _claim(file_id, token):

@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 
-from vimeo_api.core import database, generations
+from vimeo_api.core import database, generations, identifiers
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.policy import POLICIES
 
-# to → from. `fetching` and `queues.take` keep to it with UPDATEs of their own.
+# to → from. `fetching`, `queues.take` and the statements of a lease keep to it with UPDATEs of their own.
 MOVES: dict[Status, frozenset[Status]] = {
     Status.LEASED: frozenset({Status.AVAILABLE, Status.LEASED}),
     Status.FETCHING: frozenset(),  # every fetch begins as a row of its own
@@ -38,16 +38,17 @@ RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
 _RETURNED = (File.surface, File.key, File.answers, File.password_hash)
 
-# Every one-time download begins with it, so it is built but once.
+# Every one-time download begins with it, so it is built but once, and without IN, which is spelt out each time.
 _LEASE = (
     update(File)
     .where(
         File.id == bindparam("file"),
-        File.status.in_(MOVES[Status.LEASED]),
         or_(
             File.status == Status.AVAILABLE,
-            File.due_at <= bindparam("moment"),
-            File.grant == bindparam("taker"),
+            and_(
+                File.status == Status.LEASED,
+                or_(File.due_at <= bindparam("moment"), File.grant == bindparam("taker")),
+            ),
         ),
     )
     .values(
@@ -70,9 +71,11 @@ _FIRST_LEASE = (
         File.password_hash.is_(None),
         File.size <= SMALL,
         or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
-        File.status.in_(MOVES[Status.LEASED]),
-        # Under its own grant again where the statement was repeated after a lost answer.
-        or_(and_(File.status == Status.AVAILABLE, File.answers == 0), File.grant == bindparam("taker")),
+        or_(
+            and_(File.status == Status.AVAILABLE, File.answers == 0),
+            # Where the statement was repeated after a lost answer.
+            and_(File.status == Status.LEASED, File.grant == bindparam("taker")),
+        ),
     )
     .values(
         status=Status.LEASED,
@@ -183,10 +186,18 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
     A receipt must still be the one of whoever has taken the stream last.
     """
     conditions = [] if receipt is None else [File.grant == receipt]
-    removed = advance(entry.id, Status.GONE, *conditions, key=None, queue=None, due_at=now(), attempts=0) is not None
+    mark = receipt or identifiers.random_hex()
+    values = {"key": None, "queue": None, "grant": mark, "due_at": now(), "attempts": 0}
+    removed = advance(entry.id, Status.GONE, *conditions, **values) is not None or _removed_under(entry.id, mark)
     if removed:
         generations.renew(entry.surface, entry.key)
     return removed
+
+
+def _removed_under(file_id: int, mark: str) -> bool:
+    """Return whether a file was removed under our mark, by a statement whose answer got lost."""
+    ours = (File.id == file_id, File.status == Status.GONE, File.grant == mark, File.key.is_(None))
+    return database.row(select(File.id).where(*ours)) is not None
 
 
 def expire(*conditions: ColumnElement[bool]) -> int:

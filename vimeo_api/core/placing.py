@@ -83,10 +83,12 @@ def _place(entry: Entry, path: Path, descriptor: int) -> None:
     with storage.full_disk_is_said():
         storage.make_folder(target.parent)
     with storage.locked(entry.surface, entry.blob):
+        if not catalog.live_blobs(entry.surface, [entry.blob]):
+            return  # deleted, and purged perhaps: nobody would remove the copy if we were killed here
         path.replace(target)  # over one that somebody left there, if so; the bytes are the same
         storage.fsync_folder(target.parent)
         if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
-            storage.remove(entry.surface, entry.blob)  # the file was deleted meanwhile
+            storage.remove(entry.surface, entry.blob)  # deleted meanwhile; its purge waits for our lock
 
 
 @contextmanager

@@ -16,6 +16,7 @@ class Policy:
     surface: str  # the surface's name: the first column of every key, and its folder in the store
     new_key: Callable[[str], str] = identifiers.any_hex  # how clients name a new file, given its name
     one_time: bool = False  # the first complete download uses a file up
+    by_content: bool = False  # equal content is one blob, whatever number of files has it
     checks_extension: bool = False  # takes only names with an extension of the setting `<SURFACE>_EXTENSIONS`
 
     @property
@@ -43,7 +44,7 @@ class Policy:
 
 VIMEO = Policy("vimeo", one_time=True)
 STREAMS = Policy("streams", new_key=identifiers.any_uuid)
-STORE = Policy("store")
+STORE = Policy("store", by_content=True)
 NAMED = Policy("named", new_key=identifiers.own_name, checks_extension=True)
 TRANSFER = Policy("transfer", new_key=identifiers.any_number)
 POLICIES = (VIMEO, STREAMS, STORE, NAMED, TRANSFER)

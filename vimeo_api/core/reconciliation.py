@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, not_, or_, select
 
 from vimeo_api.core import catalog, database, placing, storage
 from vimeo_api.core.catalog import COLUMNS, Entry, now
@@ -87,16 +87,14 @@ def _folders(root: Path) -> list[Path]:
 def _orphans(folder: Path, age: float) -> Iterator[Finding]:
     surface, root = folder.parent.name, folder.parents[1].name
     blobs = [path.name for path in folder.glob("*") if _old(path, age)]  # none if it vanishes meanwhile
-    for blob in sorted(set(blobs) - _known(surface, blobs)):
+    for blob in sorted(set(blobs) - _needed(folder, blobs)):
         yield Finding("orphan", f"{root}/{storage.relative(surface, blob)}", _orphan_removal(folder / blob))
 
 
 def _orphan_removal(path: Path) -> Mend:
-    surface, blob = path.parents[1].name, path.name
-
     def remove() -> None:
-        with storage.locked(surface, blob):
-            if not _known(surface, [blob]):
+        with storage.locked(path.parents[1].name, path.name):
+            if not _needed(path.parent, [path.name]):
                 storage.remove_from(path)
 
     return remove
@@ -170,9 +168,14 @@ def _old(path: Path, age: float) -> bool:
         return False
 
 
-def _known(surface: str, blobs: Sequence[str]) -> set[str]:
-    wanted = select(File.blob).where(File.surface == surface, File.blob.in_(blobs), File.purged_at.is_(None))
-    return {row.blob for row in database.rows(wanted)}
+def _needed(folder: Path, blobs: Sequence[str]) -> set[str]:
+    """Return those of the blobs in a folder of store or landing for which there is a row, which needs them there."""
+    known = select(File.blob).where(File.surface == folder.parent.name, File.blob.in_(blobs), File.purged_at.is_(None))
+    if settings.spool_dir / storage.LANDING in folder.parents:
+        # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
+        placed = and_(File.status == Status.AVAILABLE, File.landed.is_(False), File.place_due_at.is_(None))
+        known = known.where(not_(placed))
+    return {row.blob for row in database.rows(known)}
 
 
 def _is_fetched(blob: str) -> bool:

@@ -178,8 +178,10 @@ def publish(staging: Staging, surface: str, blob: str) -> bool:
     target = path(surface, blob, landed=landed)
     with full_disk_is_said():
         make_folder(target.parent)
-        target.hardlink_to(staging.path)
-        fsync_folder(target.parent)
+        try:
+            target.hardlink_to(staging.path)
+        finally:
+            fsync_folder(target.parent)  # a name that is there already, too: whoever linked it may have been killed
     return landed
 
 
@@ -198,11 +200,18 @@ def opened(surface: str, blob: str, *, landed: bool = False) -> FileIO:
 
     Raises FileNotFoundError.
     """
+    if landed:
+        with suppress(FileNotFoundError):  # the landing was cleared since its row was read, so it is in the store
+            return _opened(path(surface, blob, landed=True))
+    return _opened(path(surface, blob))
+
+
+def _opened(target: Path) -> FileIO:
     try:
-        descriptor = os.open(path(surface, blob, landed=landed), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise FileNotFoundError(errno.ENOENT, "A symbolic link lies in the store", blob) from error
+            raise FileNotFoundError(errno.ENOENT, "A symbolic link lies in the store", target.name) from error
         raise
     return os.fdopen(descriptor, "rb", buffering=0)
 
@@ -231,20 +240,17 @@ def remove_from(target: Path) -> None:
 
 @cache
 def _lands(spool: Path, store: Path) -> bool:
-    # By trying: two mounts of one device have the same number and yet refuse the link, link(2).
-    probe, other = (folder / f".probe-{identifiers.random_hex()}" for folder in (spool, store))
-    probe.touch(mode=0o600)
-    try:
-        other.hardlink_to(probe)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
+    # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that is
+    # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM.
+    if spool.stat().st_dev != store.stat().st_dev:
         return True
-    else:
-        return False
-    finally:
-        probe.unlink()
-        other.unlink(missing_ok=True)
+    try:
+        (store / f".probe-{identifiers.random_hex()}").hardlink_to(spool)
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EPERM}:
+            raise
+        return error.errno == errno.EXDEV
+    raise OSError(errno.EISDIR, "A folder was linked", str(spool))
 
 
 def make_folder(folder: Path) -> None:

@@ -6,6 +6,10 @@ from sqlalchemy import select
 
 from vimeo_api.core import catalog, database, deliveries, lifecycle, placing, storage
 from vimeo_api.core.models import File, Status
+from vimeo_api.core.policy import POLICIES
+
+# Where several files may have one blob.
+_SHARED = frozenset(policy.surface for policy in POLICIES if policy.by_content)
 
 
 def settle_leases() -> int:
@@ -31,7 +35,7 @@ def purge(file_ids: Sequence[int]) -> None:
     rows = database.rows(gone)
     for row in rows:
         with storage.locked(row.surface, row.blob):
-            if catalog.live_blobs(row.surface, [row.blob]):
+            if row.surface in _SHARED and catalog.live_blobs(row.surface, [row.blob]):
                 placing.clear(row.surface, row.blob)
             else:
                 storage.remove(row.surface, row.blob)

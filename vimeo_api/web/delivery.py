@@ -145,7 +145,9 @@ def _by_python(download: Download) -> Response:
     if response.status_code in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         span = response.content_range
         body.limit(span.start or 0, span.stop or 0) if span else body.limit(0, status.st_size)
-    response.response = body
+        response.response = body
+    else:
+        body.close()  # 304: nothing is sent, and its client may be back before a lease were given back after it
     return response
 
 

@@ -20,7 +20,9 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        logs.begin(request.environ.setdefault(VARIABLE, new()))
+        if VARIABLE not in request.environ:
+            request.environ[VARIABLE] = new()
+        logs.begin(request.environ[VARIABLE])
 
     @app.after_request
     def tell(response: Response) -> Response:

@@ -1,0 +1,162 @@
+"""What only the service itself can see: its rows, its folders and its journal; and time, made to pass for it."""
+
+import hashlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, or_, select, text, update
+
+from tests.chaos.killer import parts
+from tests.services import Service
+from vimeo_api import config
+from vimeo_api.app import create_app
+from vimeo_api.core import database, placing, reconciliation, storage
+from vimeo_api.core.catalog import now
+from vimeo_api.core.deliveries import Sent
+from vimeo_api.core.models import DeliveredRange, File, Status
+from vimeo_api.core.reconciliation import Finding
+from vimeo_api.extensions import db, settings
+
+PIECE = 1024**2
+
+
+@contextmanager
+def inside(service: Service) -> Iterator[None]:
+    """Be an app of the running service, with its settings, for the length of the block."""
+    if service.profile == "production":
+        head = parts(service)["beat"][0].pid
+        entries = Path(f"/proc/{head}/environ").read_text().split("\0")
+        environ = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    else:
+        environ = {"DATA_DIR": str(service.data), "PROFILE": "embedded"}
+    with create_app(config.load(environ)).app_context():
+        try:
+            yield
+        finally:
+            db.engine.dispose()
+
+
+def let_time_pass() -> None:
+    """Make due what is due later, as if nobody had done anything for long; fetches at work keep their claim."""
+    idle = or_(File.status != Status.FETCHING, File.grant.is_(None))
+    database.changed(update(File).where(File.due_at > now(), idle).values(due_at=now()))
+    database.changed(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
+
+
+def unsettled() -> dict[str, int]:
+    """Return how many rows wait for something to be done, by what."""
+    conditions = {
+        "fetching": File.status == Status.FETCHING,
+        "leased": File.status == Status.LEASED,
+        "to be purged": (File.status == Status.GONE) & File.purged_at.is_(None),
+        "to be placed": File.place_due_at.is_not(None) | (File.landed & (File.status != Status.GONE)),
+    }
+    counts = {what: _count(select(func.count()).select_from(File).where(which)) for what, which in conditions.items()}
+    return {what: number for what, number in counts.items() if number}
+
+
+def _count(statement: database.Query) -> int:
+    row = database.row(statement)
+    return int(row[0]) if row else 0
+
+
+def orphans() -> Iterator[tuple[str, str]]:
+    """Yield digest and path of bytes in store and landing for which there is no row."""
+    known = {(row.surface, row.blob) for row in database.rows(select(File.surface, File.blob))}
+    for path in (*_files(settings.store_dir), *_files(settings.spool_dir / storage.LANDING)):
+        if path not in placing.drafts() and (path.parents[1].name, path.name) not in known:
+            yield _digest(path), str(path)
+
+
+def reconcile() -> tuple[Counter[str], list[Finding]]:
+    """Reconcile as if a day had passed since the last write; return what was mended, by kind, and what cannot be."""
+    mended: Counter[str] = Counter()
+    remaining = []
+    for finding in reconciliation.findings(age=-1, sample=sys.maxsize):
+        if finding.mend is None:
+            remaining.append(finding)
+        else:
+            finding.mend()
+            mended[finding.kind] += 1
+    return mended, remaining
+
+
+def damage() -> Iterator[str]:
+    """Yield what SQLite finds wrong with its file."""
+    if db.engine.dialect.name == "sqlite":
+        yield from (row[0] for row in database.rows(text("PRAGMA integrity_check")) if row[0] != "ok")
+
+
+def rows_without_bytes(digests: set[str]) -> Iterator[str]:
+    """Yield a sentence for each file whose bytes are missing, cut short, or none that anybody has sent."""
+    columns = (File.surface, File.key, File.blob, File.size, File.landed)
+    for row in database.rows(select(*columns).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))):
+        path = storage.path(row.surface, row.blob, landed=row.landed)
+        if not path.exists():
+            yield f"{row.surface} {row.key}: its row has no bytes"
+        elif path.stat().st_size != row.size:
+            yield f"{row.surface} {row.key}: {path.stat().st_size} bytes of {row.size}"
+        elif _digest(path) not in digests:
+            yield f"{row.surface} {row.key}: bytes that nobody has sent"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def leftovers() -> Iterator[str]:
+    """Yield a sentence for each file on disk that no row needs, and each row that should not be there any more."""
+    landing = settings.spool_dir / storage.LANDING
+    promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
+    for path in _files(settings.spool_dir):
+        if not {landing, promises} & {*path.parents}:
+            yield f"in the spool: {path.name}"
+    needed = {
+        storage.path(row.surface, row.blob, landed=row.landed)
+        for row in database.rows(
+            select(File.surface, File.blob, File.landed).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))
+        )
+    }
+    drafts = placing.drafts()
+    for path in {*_files(settings.store_dir), *_files(landing)} - {*needed, *drafts}:
+        yield f"bytes without a row: {path}"
+    for draft in drafts:
+        yield f"a draft: {draft}"
+    used_up = select(File.key).join(DeliveredRange, DeliveredRange.file_id == File.id)
+    for row in database.rows(used_up.where(File.status == Status.GONE).distinct()):
+        yield f"delivered ranges of {row.key}, which is gone"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for at, _, names in os.walk(folder):
+        yield from (Path(at) / name for name in names)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What nginx's journal says about an answer with bytes of a one-time file."""
+
+    key: str
+    grant: str
+    span: tuple[int, int]
+
+
+def journal() -> list[Delivery]:
+    """Return the answers that nginx says it has sent to their ends; the embedded profile has no journal."""
+    if settings.journal is None:
+        return []
+    keys = {row.id: row.key for row in database.rows(select(File.id, File.key).where(File.surface == "vimeo"))}
+    lines = [line for path in sorted(settings.journal.parent.iterdir()) for line in path.read_text().splitlines()]
+    sent = [found for line in lines if (found := Sent.from_journal(json.loads(line)))]
+    return [
+        Delivery(keys[entry.ticket.file_id], entry.ticket.grant, entry.span)
+        for entry in sent
+        if entry.complete and entry.span is not None and entry.ticket.file_id in keys
+    ]

@@ -1,0 +1,158 @@
+"""Kills parts of a running stack with SIGKILL, one kind after the other in random order, and waits until it serves."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.ledger import Ledger
+from tests.services import Service, await_
+
+RECOVERY_SECONDS = 240  # far more than any part takes to come back, even on a busy machine
+MARKS = {  # what stands in the command line of each part's first process
+    "redis-broker": "redis-broker",
+    "redis-cache": "redis-cache",
+    "postgres": "postgres -D",
+    "web": "uwsgi --ini",
+    "worker": "-Q delete,maintenance",
+    "fetcher": "-Q fetch",
+    "placer": "-Q place",
+    "beat": "vimeo_api.worker beat",
+    "nginx": "nginx",
+}
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process as /proc shows it."""
+
+    pid: int
+    parent: int
+    line: str
+
+
+def processes() -> list[Process]:
+    """Return all processes of this machine."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if stat[0] != "Z":
+            found.append(Process(int(entry.name), int(stat[1]), line))
+    return found
+
+
+def parts(service: Service) -> dict[str, list[Process]]:
+    """Return the processes of each part of a stack, the one that started the others first."""
+    children: dict[int, list[Process]] = {}
+    for process in processes():
+        children.setdefault(process.parent, []).append(process)
+    heads = [head for launched in children.get(service.process.pid, []) for head in children.get(launched.pid, [])]
+    return {_part_of(head): [head, *_below(head, children)] for head in heads}
+
+
+def _part_of(head: Process) -> str:
+    return next((part for part, mark in MARKS.items() if mark in head.line), head.line)
+
+
+def _below(head: Process, children: dict[int, list[Process]]) -> Iterator[Process]:
+    for child in children.get(head.pid, []):
+        yield child
+        yield from _below(child, children)
+
+
+Choice = Callable[[dict[str, list[Process]], random.Random], list[Process]]
+
+
+def _first(part: str) -> Choice:
+    return lambda found, _rng: found.get(part, [])[:1]
+
+
+def _all(part: str) -> Choice:
+    return lambda found, _rng: found.get(part, [])
+
+
+def _one_of(part: str, title: str) -> Choice:
+    def choose(found: dict[str, list[Process]], rng: random.Random) -> list[Process]:
+        there = [process for process in found.get(part, [])[1:] if title in process.line]
+        return [rng.choice(there)] if there else []
+
+    return choose
+
+
+KINDS: dict[str, Choice] = {
+    "web worker": _one_of("web", "uwsgi"),
+    "web": _all("web"),
+    "worker": _all("worker"),
+    "fetcher": _all("fetcher"),
+    "placer": _all("placer"),
+    "beat": _all("beat"),
+    "nginx worker": _one_of("nginx", "worker process"),
+    "nginx master": _first("nginx"),
+    "nginx": _all("nginx"),
+    "redis-broker": _all("redis-broker"),
+    "redis-cache": _all("redis-cache"),
+    "postgres": _first("postgres"),
+    "postgres backend": _one_of("postgres", " vimeo_api vimeo_api "),
+    "everything": lambda found, _rng: [process for part in found.values() for process in part],
+}
+
+
+class Killer:
+    """Kills, so often as it is told to, while a load runs."""
+
+    def __init__(self, service: Service, ledger: Ledger, say: Callable[[str], object]) -> None:
+        """Begin with a full deck of kinds; `say` is told what is killed."""
+        self._say = say
+        self.killed: Counter[str] = Counter()
+        self._service = service
+        self._ledger = ledger
+        self._rng = random.Random(f"{ledger.seed}/killer")
+        self._deck: list[str] = []
+
+    def run(self, kills: int) -> None:
+        """Kill so often; between most kills, wait until all parts are back and the load gets on."""
+        self.recovered("the start", 50)
+        while self.killed.total() < kills:
+            kind = self._next()
+            if not self._kill(kind):
+                continue  # nothing of that kind runs just now
+            self.killed[kind] += 1
+            self._say(f"kill {self.killed.total()}: {kind}, after {self._ledger.done} operations")
+            if self._rng.random() < 0.8:
+                self.recovered(kind, self._rng.randrange(60))
+
+    def recovered(self, what: str, operations: int) -> None:
+        """Wait until all parts are there and so many operations more have ended well."""
+        before = self._ledger.done
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        try:
+            await_(lambda: parts(self._service).keys() >= MARKS.keys(), RECOVERY_SECONDS)
+            await_(lambda: self._ledger.done >= before + operations, max(1, deadline - time.monotonic()))
+        except AssertionError:
+            there = {part: len(found) for part, found in parts(self._service).items()}
+            done = self._ledger.done - before
+            raise AssertionError(f"no recovery from {what}: {done} of {operations} operations, {there}") from None
+
+    def _next(self) -> str:
+        if not self._deck:
+            self._deck = list(KINDS)
+            self._rng.shuffle(self._deck)
+        return self._deck.pop()
+
+    def _kill(self, kind: str) -> bool:
+        killed = False
+        for process in KINDS[kind](parts(self._service), self._rng):
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            killed = True
+        return killed

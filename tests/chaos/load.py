@@ -1,0 +1,269 @@
+"""What clients do all the time: upload, read, delete and join. `fetches`, `onetime` and `queueing` have more roles.
+
+Each role is a thread with items of its own, so it knows what must be true of them.
+"""
+
+import hashlib
+import json
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
+
+from tests.chaos.ledger import Item, Ledger, State
+from tests.chaos.wire import Fate, Reply, ask, form, query
+
+KIB, MIB = 1024, 1024**2
+SIZES = (200, 4 * KIB, 64 * KIB, 64 * KIB, 300 * KIB, 3 * MIB)  # in memory or on disk at nginx, in one packet or many
+SMALL = (200, 4 * KIB, 40 * KIB)  # where nothing can be deleted
+LIVE = 24  # items of a role that it lets live at a time
+KEPT = 8  # every so many-th stays until the end
+PAUSE = 0.05  # seconds, while nobody is there to ask
+
+
+class Role:
+    """A client that goes on until it is stopped."""
+
+    name: ClassVar[str]
+
+    def __init__(self, port: int, ledger: Ledger, number: int = 0) -> None:
+        """Begin with nothing of its own; the number tells several of a kind apart."""
+        self.port = port
+        self.ledger = ledger
+        self.rng = random.Random(f"{ledger.seed}/{self.name}/{number}")
+        self.mine: list[Item] = []
+        self.made = 0
+
+    def run(self, stopped: threading.Event) -> None:
+        """Do one thing after the other."""
+        while not stopped.is_set():
+            if self.step() in (Fate.UNSENT, Fate.UNKNOWN):
+                stopped.wait(PAUSE)
+
+    def step(self) -> Fate:
+        """Do something; return how it ended."""
+        raise NotImplementedError
+
+    def keep(self, item: Item) -> Item:
+        """Take charge of a new item; some are left alone until the end."""
+        self.ledger.items.append(item)
+        self.made += 1
+        if self.made % KEPT:
+            self.mine.append(item)
+        return item
+
+    def read(self, item: Item) -> Fate:
+        """Get an item and check it."""
+        reply = ask(self.port, "GET", item.path)
+        self.ledger.check(item, reply, during="under load")
+        return self.ledger.count(f"read {item.kind}", reply)
+
+
+class Files(Role):
+    """Uploads, reads and deletes files of a surface."""
+
+    sizes: Sequence[int] = SIZES
+    eager = 0.5  # how much of its time it uploads
+    unique = True  # no content is sent twice
+
+    def step(self) -> Fate:
+        """Upload, read or delete."""
+        if not self.mine or (len(self.mine) < LIVE and self.rng.random() < self.eager):
+            return self.create()
+        item = self.rng.choice(self.mine)
+        if len(self.mine) < LIVE and self.rng.random() < 0.5:
+            return self.read(item)
+        self.mine.remove(item)
+        return self.delete(item)
+
+    def create(self) -> Fate:
+        """Upload a new file."""
+        data = self.fresh()
+        reply, path = self.upload(data)
+        fate = self.ledger.count(f"upload {self.name}", reply)
+        if fate is Fate.REFUSED:
+            self.ledger.lose(f"{self.name}: an upload was answered {reply.status}")
+        if fate is Fate.DONE and self.unique:
+            self.ledger.answered.add(hashlib.sha256(data).hexdigest())
+        if path is not None and fate in (Fate.DONE, Fate.UNKNOWN):
+            state = State.THERE if fate is Fate.DONE else State.UNKNOWN
+            self.keep(Item(self.name, path, hashlib.sha256(data).hexdigest(), state))
+        return fate
+
+    def fresh(self) -> bytes:
+        """Return what is to be uploaded next."""
+        return self.ledger.content(self.rng, self.sizes)[1]
+
+    def upload(self, data: bytes) -> tuple[Reply, str | None]:
+        """Upload bytes; return the answer and the path under which they are to be found, if it is known."""
+        raise NotImplementedError
+
+    def delete(self, item: Item) -> Fate:
+        """Delete an item, and look whether it is gone."""
+        reply = ask(self.port, "DELETE", item.path)
+        fate = self.ledger.count(f"delete {item.kind}", reply)
+        if fate is Fate.DONE:
+            item.end(reply.ended_at)
+            if item.state is State.GONE and self.rng.random() < 0.5:
+                return self.read(item)
+            return fate
+        if reply.status == 404 and item.state is State.THERE:
+            self.ledger.lose(f"{item.kind} {item.path}: 404 to its DELETE although it is there")
+        if fate is not Fate.UNSENT:
+            item.doubt()
+        return fate
+
+
+class Streams(Files):
+    """Raw streams, and streams joined of others."""
+
+    name = "streams"
+    sizes = (*SIZES, *SIZES, 9 * MIB)  # one that nginx announces before its first byte
+
+    def step(self) -> Fate:
+        """Join now and then."""
+        return self.join() if len(self.mine) > 3 and self.rng.random() < 0.25 else super().step()
+
+    def upload(self, data: bytes) -> tuple[Reply, str | None]:
+        """Post a stream."""
+        reply = ask(self.port, "POST", "/v1/streams", data)
+        return reply, created(reply)
+
+    def join(self) -> Fate:
+        """Join a few streams that are there."""
+        sources = self.rng.sample(self.mine, 3)
+        bodies = [ask(self.port, "GET", item.path) for item in sources]
+        if not all(reply.status == 200 and reply.complete for reply in bodies):
+            return Fate.UNKNOWN
+        digest = self.ledger.know(b"".join(reply.body for reply in bodies))
+        wanted = {"streams": [item.path.rsplit("/", 1)[1] for item in sources]}
+        reply = ask(self.port, "POST", "/v1/streams:join", json.dumps(wanted).encode())
+        fate = self.ledger.count("join", reply)
+        path = created(reply)
+        if fate is Fate.DONE and path is not None:
+            self.keep(Item("joined", path, digest))
+        elif fate is Fate.REFUSED and all(item.state is State.THERE for item in sources):
+            self.ledger.lose(f"join: answered {reply.status} although all its streams are there")
+        return fate
+
+
+class Store(Files):
+    """Files by the hash of their content, the same content again included."""
+
+    name = "store"
+    unique = False
+
+    def __init__(self, port: int, ledger: Ledger, number: int = 0) -> None:
+        """Begin with nothing deleted."""
+        super().__init__(port, ledger, number)
+        self._deleted: list[tuple[Item, bytes]] = []
+        self._made: dict[str, bytes] = {}
+        self._pending: set[str] = set()
+
+    def fresh(self) -> bytes:
+        """Return new content, or what was deleted and may be stored again."""
+        if self._deleted and self.rng.random() < 0.5:
+            former, data = self._deleted.pop()
+            former.state, former.gone_at = State.UNKNOWN, None  # whoever stores it again answers for it
+            return data
+        return super().fresh()
+
+    def upload(self, data: bytes) -> tuple[Reply, str | None]:
+        """Post content, raw or as a form."""
+        body, headers = form("a.bin", data) if self.rng.random() < 0.4 else (data, {"Content-Type": "text/plain"})
+        path = f"/?file_hash={hashlib.sha256(data).hexdigest()}"
+        reply = ask(self.port, "POST", "/", body, headers)
+        if reply.fate is Fate.DONE and self.rng.random() < 0.3:  # the same content once more
+            again = ask(self.port, "POST", "/", body, headers)
+            if self.ledger.count("upload store again", again) is Fate.UNKNOWN:
+                self._pending.add(path)
+        if len(data) <= SIZES[2]:
+            self._made[path] = data
+        return reply, path
+
+    def keep(self, item: Item) -> Item:
+        """Take charge of a new item, of which an upload that nobody heard of may still be under way."""
+        item.haunted = item.state is State.UNKNOWN or item.path in self._pending
+        return super().keep(item)
+
+    def delete(self, item: Item) -> Fate:
+        """Delete an item, and remember its content."""
+        fate = super().delete(item)
+        data = self._made.pop(item.path, None)
+        if data is not None and item.state is State.GONE:
+            self._deleted.append((item, data))
+        return fate
+
+
+class Named(Files):
+    """Files by names that the client chooses."""
+
+    name = "named"
+    sizes = SMALL
+    eager = 0.1
+
+    def upload(self, data: bytes) -> tuple[Reply, str | None]:
+        """Post a file under a new name, raw or as a form."""
+        name = f"{self.ledger.seed}-{self.rng.getrandbits(64):016x}.txt"
+        if self.rng.random() < 0.5:
+            reply = ask(self.port, "POST", f"/upload/{name}", data)
+        else:
+            reply = ask(self.port, "POST", "/upload", *form(name, data))
+        return reply, f"/download/{name}"
+
+    def delete(self, item: Item) -> Fate:
+        """Leave it alone: the surface deletes nothing."""
+        return self.read(item)
+
+
+class Transfer(Files):
+    """Files by sealed ids."""
+
+    name = "transfer"
+    sizes = SMALL
+    eager = 0.1
+
+    def upload(self, data: bytes) -> tuple[Reply, str | None]:
+        """Post a form."""
+        reply = ask(self.port, "POST", "/uploadFile", *form("ä name.bin", data))
+        return reply, sealed(reply)
+
+    def delete(self, item: Item) -> Fate:
+        """Leave it alone: the surface deletes nothing."""
+        return self.read(item)
+
+
+def created(reply: Reply) -> str | None:
+    """Return where the stream is that an answer tells of."""
+    return f"/v1/streams/{json.loads(reply.body)['id']}" if reply.fate is Fate.DONE else None
+
+
+def sealed(reply: Reply) -> str | None:
+    """Return where the file is whose sealed id an answer tells."""
+    return f"/downloadFile?{query(file_id=json.loads(reply.body)['file_id'])}" if reply.fate is Fate.DONE else None
+
+
+@contextmanager
+def working(roles: Sequence[Role]) -> Iterator[threading.Event]:
+    """Run roles, each in a thread of its own, until the block ends or sets the event."""
+    stopped, errors = threading.Event(), []
+
+    def run(role: Role) -> None:
+        try:
+            role.run(stopped)
+        except BaseException as error:  # noqa: BLE001 -- raised below, in the thread that waits
+            errors.append(error)
+            stopped.set()
+
+    threads = [threading.Thread(target=run, args=[role], name=role.name) for role in roles]
+    for thread in threads:
+        thread.start()
+    try:
+        yield stopped
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    if errors:
+        raise errors[0]

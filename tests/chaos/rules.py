@@ -1,0 +1,88 @@
+"""What must be true of a one-time file, by what its clients saw and what the journal says; `audit` asks."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, permutations
+
+from tests.chaos.inside import Delivery
+from tests.chaos.ledger import Attempt, OneTime
+from tests.chaos.onetime import UNREAD
+from tests.services import SETTINGS
+
+LEASE_SECONDS = float(SETTINGS["LEASE_SECONDS"])
+LEASE_RATE = 64 * 1024**2  # bytes per second, LEASE_MIN_RATE
+GONE, THERE = {410}, {200}
+
+
+def doubled(file: OneTime, deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """Yield where it was handed out to one although another had it, or was about to."""
+    grants = confirmed(file, deliveries)
+    yield from _sent_again(file, grants)
+    yield from _at_once(file)
+    yield from _had_by_two(file, grants)
+
+
+def wronged(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> Iterator[str]:
+    """Yield where it counts as used up although nobody has had it."""
+    for grant in confirmed(file, deliveries):
+        if max((one.received for one in _under(file, grant)), default=-1) < file.content.size - UNREAD:
+            yield "used up by somebody who has not had it"
+    if file.told_gone and not _perhaps_used_up(file, deliveries, journalled=journalled):
+        yield "somebody was told that it is gone, and nobody has had it"
+
+
+def answers(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> set[int]:
+    """Return the statuses that are right for who asks for it in the end."""
+    if confirmed(file, deliveries) or file.told_gone:
+        return GONE
+    return THERE | GONE if _perhaps_used_up(file, deliveries, journalled=journalled) else THERE
+
+
+def confirmed(file: OneTime, deliveries: Sequence[Delivery]) -> set[str]:
+    """Return the grants under which the journal says that all of it was sent at once."""
+    return {delivery.grant for delivery in deliveries if delivery.span == (0, file.content.size)}
+
+
+def _perhaps_used_up(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> bool:
+    size = file.content.size
+    if not journalled:  # whoever got to the end may have used it up
+        return any(attempt.start + attempt.received == size for attempt in file.attempts)
+    return any(_covered(deliveries, delivery.grant, size) for delivery in deliveries)
+
+
+def _sent_again(file: OneTime, grants: set[str]) -> Iterator[str]:
+    for grant in grants:
+        ends = [one.reply.ended_at for one in _under(file, grant) if one.reaches(file.content.size)]
+        for other in file.attempts:
+            if ends and other.grant != grant and other.reply.sent_at > max(ends):
+                yield f"sent again {other.reply.sent_at - max(ends):.3f} s after it was used up"
+
+
+def _at_once(file: OneTime) -> Iterator[str]:
+    """Yield where somebody was sent the file while another was downloading it within its lease."""
+    for one, other in permutations(file.attempts, 2):
+        held_until = min(one.reply.sent_at + _lease(file), one.reply.ended_at)
+        if one.grant != other.grant and one.reply.heard_at <= other.reply.heard_at < held_until:
+            yield "sent to two at once"
+
+
+def _had_by_two(file: OneTime, grants: set[str]) -> Iterator[str]:
+    """Yield where nginx sent all of it to two, although the lease of the first had not lapsed."""
+    for one, other in combinations((attempt for grant in grants for attempt in _under(file, grant)), 2):
+        if one.grant != other.grant and abs(one.reply.sent_at - other.reply.sent_at) < _lease(file):
+            yield "had by two"
+
+
+def _lease(file: OneTime) -> float:
+    return LEASE_SECONDS + file.content.size / LEASE_RATE
+
+
+def _under(file: OneTime, grant: str) -> list[Attempt]:
+    return [attempt for attempt in file.attempts if attempt.grant == grant and attempt.start == 0]
+
+
+def _covered(deliveries: Sequence[Delivery], grant: str, size: int) -> bool:
+    reached = 0
+    for start, stop in sorted(delivery.span for delivery in deliveries if delivery.grant == grant):
+        if start <= reached:
+            reached = max(reached, stop)
+    return reached >= size

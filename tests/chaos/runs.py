@@ -1,0 +1,158 @@
+"""The runs: a load on the real service, kills or a power cut, a restart, and the audit.
+
+`__main__` and the tests start them.
+"""
+
+import random
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos.audit import Audit
+from tests.chaos.disk import disk
+from tests.chaos.fetches import Fetches
+from tests.chaos.killer import Killer
+from tests.chaos.ledger import Ledger
+from tests.chaos.load import Named, Role, Store, Streams, Transfer, working
+from tests.chaos.onetime import OneTimes
+from tests.chaos.queueing import Consumer, Producer
+from tests.chaos.wire import Fate
+from tests.origin import Origin, serving
+from tests.services import Service, await_, other_filesystem, running
+
+STOP_SECONDS = 300
+LOAD_SECONDS = 300  # far more than a few operations take
+SETTINGS = {"FETCH_URLS": "1", "FETCH_ALLOW_PRIVATE": "1"}
+
+
+@dataclass
+class Outcome:
+    """What a run has shown."""
+
+    name: str
+    ledger: Ledger
+    seconds: float = 0
+    killed: dict[str, int] = field(default_factory=dict)
+    audited: str = ""
+
+    @property
+    def broken(self) -> list[str]:
+        """All promises that were broken."""
+        kinds = {"lost": self.ledger.lost, "leaked": self.ledger.leaked, "doubled": self.ledger.doubled}
+        return [f"{kind}: {sentence}" for kind, sentences in kinds.items() for sentence in sentences]
+
+    def figures(self) -> str:
+        """Return the figures, a few lines."""
+        operations = self.ledger.operations
+        words = []
+        for what in sorted({what for what, _ in operations}):
+            unknown, unsent = operations[what, Fate.UNKNOWN], operations[what, Fate.UNSENT]
+            words.append(f"{what} {operations[what, Fate.DONE] + operations[what, Fate.REFUSED]}+{unknown}+{unsent}")
+        kills = ", ".join(f"{kind} {number}" for kind, number in sorted(self.killed.items()))
+        faults: Counter[int] = Counter()
+        for (_, status), number in self.ledger.statuses.items():
+            faults[status] += number if status >= 500 else 0
+        return "\n".join(
+            [
+                f"{self.name}: {sum(self.killed.values())} kills in {self.seconds:.0f} s, seed {self.ledger.seed}",
+                f"  kills: {kills}",
+                f"  operations (answered + outcome unknown + not sent): {', '.join(words)}",
+                f"  in all {self.ledger.operations.total()} operations; answered "
+                + ", ".join(f"{status}: {number}" for status, number in sorted(faults.items()) if number),
+                f"  {self.audited}",
+                f"  lost {len(self.ledger.lost)}, leaked {len(self.ledger.leaked)}, doubled {len(self.ledger.doubled)}",
+                *(f"  {sentence}" for sentence in self.broken[:50]),
+            ]
+        )
+
+
+def roles(service: Service, ledger: Ledger, origin: Origin, turn: int = 0) -> list[Role]:
+    """Return the clients of a load; in each turn they do something else."""
+    port, first, second = service.port, 2 * turn, 2 * turn + 1
+    kinds = (Streams, Store, Named, Transfer, OneTimes, Producer, Consumer)
+    twice = (Streams, OneTimes, Consumer)
+    made: list[Role] = [kind(port, ledger, first) for kind in kinds]
+    made += [kind(port, ledger, second) for kind in twice]
+    return [*made, Fetches(port, ledger, origin, first)]
+
+
+def silent(_words: str) -> None:
+    """Say nothing."""
+
+
+def kill(seed: str, kills: int, *, apart: bool, say: Callable[[str], object] = silent) -> Outcome:
+    """Kill parts of a stack under load, restart it, and audit; with spool and store on different filesystems or one."""
+    outcome = Outcome("store on another filesystem" if apart else "one filesystem", Ledger(seed))
+    begun = time.monotonic()
+    with _folders(apart=apart) as (data, settings), serving() as origin:
+        with running("production", data, **settings) as service:
+            killer = Killer(service, outcome.ledger, say)
+            with working(roles(service, outcome.ledger, origin)):
+                killer.run(kills)
+            outcome.killed = dict(killer.killed)
+            stop(service)
+        with running("production", data, **settings) as service:
+            audit(service, outcome)
+            stop(service)
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def cut(seed: str, cuts: int, profile: str) -> Outcome:
+    """Cut the power of a service under load, so often; after each time audit it. Raises NoDisk.
+
+    All of the embedded service is on the disk; in production only spool and store are, while PostgreSQL stays up.
+    """
+    outcome = Outcome(f"power cuts, {profile}", Ledger(seed))
+    rng, begun = random.Random(seed), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name, disk(Path(name)) as given, serving() as origin:
+        data, settings = given.folder, SETTINGS
+        if profile == "production":
+            data = Path(name) / "data"
+            settings = SETTINGS | {"SPOOL_DIR": f"{given.folder}/incoming", "STORE_DIR": f"{given.folder}/store"}
+        for turn in range(cuts):
+            given.mount()
+            with running(profile, data, **settings) as service:
+                enough = outcome.ledger.done + rng.randrange(40, 120)
+                with working(roles(service, outcome.ledger, origin, turn)):
+                    await_(lambda least=enough: outcome.ledger.done >= least, LOAD_SECONDS)  # type: ignore[misc]
+                    given.cut()
+                    outcome.killed["power"] = turn + 1
+                if profile == "embedded":
+                    service.process.kill()
+                stop(service)
+            given.unmount()
+            given.mount()
+            with running(profile, data, **settings) as service:
+                audit(service, outcome)
+                stop(service)
+            given.unmount()
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def stop(service: Service) -> None:
+    """Stop a service, as patiently as a busy machine needs."""
+    if service.process.poll() is None:
+        service.process.send_signal(signal.SIGINT)
+    service.process.wait(STOP_SECONDS)
+
+
+def audit(service: Service, outcome: Outcome) -> None:
+    """Audit a service and note the figures."""
+    done = Audit(service, outcome.ledger)
+    done.run()
+    reconciled = ", ".join(f"{number} {kind}" for kind, number in done.reconciled.items()) or "nothing"
+    outcome.audited = f"audit: {done.read} files asked for, {done.used_up} used up, reconciled: {reconciled}"
+
+
+@contextmanager
+def _folders(*, apart: bool) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Give a new data folder, and the settings that go with it."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name, other_filesystem() as other:
+        yield Path(name) / "data", SETTINGS | ({"STORE_DIR": str(other / "store")} if apart else {})

@@ -1,0 +1,220 @@
+"""The audit is let loose on a service that is in order, and on one whose promises we break one by one."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from tests.chaos import audit, inside
+from tests.chaos.audit import Audit
+from tests.chaos.ledger import Content, Item, Ledger, OneTime, Queued, State
+from tests.chaos.load import created, sealed
+from tests.chaos.onetime import OneTimes
+from tests.chaos.queueing import QUEUE
+from tests.chaos.wire import ask, form
+from tests.services import Service, running
+from vimeo_api.core import catalog, database, lifecycle, placing, reconciliation, storage
+from vimeo_api.core.catalog import Entry, NewFile
+from vimeo_api.core.models import DeliveredRange, File, Status
+from vimeo_api.extensions import settings
+
+A = "a" * 32
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that these tests damage and mend."""
+    with running("embedded", tmp_path_factory.mktemp("audited") / "data") as service:
+        yield service
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger("seed")
+
+
+@pytest.fixture(autouse=True)
+def _empty(service: Service) -> Iterator[None]:
+    """Leave nothing to the next test."""
+    yield
+    with inside.inside(service):
+        database.changed(delete(DeliveredRange))
+        database.changed(delete(File))
+        for folder in (settings.store_dir, settings.spool_dir):
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    path.unlink()
+
+
+def streamed(service: Service, ledger: Ledger, content: bytes = b"content", folder: str = "/v1/streams") -> Item:
+    """Upload a stream, as a client that remembers what it was told."""
+    path = created(ask(service.port, "POST", folder, content))
+    assert path is not None
+    ledger.items.append(Item("streams", path, ledger.know(content)))
+    return ledger.items[-1]
+
+
+def once(service: Service, ledger: Ledger) -> OneTime:
+    """Upload a one-time file."""
+    content = Content("seed", 1000)
+    body, headers = form("report.xls", content.make())
+    ledger.know(content.make())
+    answer = ask(service.port, "PUT", "/vimeo/api/v1.0/file", body, headers)
+    ledger.once.append(OneTime(urlsplit(json.loads(answer.body)["url"]).path, content, None))
+    return ledger.once[-1]
+
+
+def entry(item: Item | OneTime, surface: str = "streams") -> Entry:
+    found = catalog.find(surface, item.path.rsplit("/", 1)[1])
+    assert found is not None
+    return found
+
+
+def bytes_of(item: Item) -> Path:
+    return storage.path("streams", entry(item).blob)
+
+
+def broken(service: Service, ledger: Ledger) -> str:
+    """Return what an audit finds, as text."""
+    Audit(service, ledger).run()
+    kinds = {"lost": ledger.lost, "leaked": ledger.leaked, "doubled": ledger.doubled}
+    return "\n".join(f"{kind}: {sentence}" for kind, sentences in kinds.items() for sentence in sentences)
+
+
+def test_a_service_in_order_has_nothing_to_fear(service: Service, ledger: Ledger) -> None:
+    streamed(service, ledger)
+    deleted = streamed(service, ledger, b"deleted")
+    deleted.end(ask(service.port, "DELETE", deleted.path).ended_at)
+    answer = ask(service.port, "POST", "/uploadFile", *form("a.txt", b"sealed"))
+    ledger.items.append(Item("transfer", sealed(answer) or "", ledger.know(b"sealed")))
+    once(service, ledger)
+    used = once(service, ledger)
+    OneTimes(service.port, ledger).download(used, used.content.make())
+    assert broken(service, ledger) == ""
+    assert broken(service, ledger) == ""  # and an audit changes nothing of that
+    done = Audit(service, ledger)
+    done.run()
+    assert not done.reconciled
+
+
+def test_it_sees_bytes_that_are_gone(service: Service, ledger: Ledger) -> None:
+    item = streamed(service, ledger)
+    with inside.inside(service):
+        bytes_of(item).unlink()
+    found = broken(service, ledger)
+    assert f"lost: streams {item.path} at the end: answered 404 although it is there" in found
+    assert "lost: reconciliation: missing" in found
+    assert "its row has no bytes" in found
+
+
+@pytest.mark.parametrize("content", [b"contenT", b"con"])
+def test_it_sees_bytes_that_are_others(service: Service, ledger: Ledger, content: bytes) -> None:
+    item = streamed(service, ledger)
+    with inside.inside(service):
+        bytes_of(item).write_bytes(content)
+    found = broken(service, ledger)
+    assert f"lost: streams {item.path} at the end: other bytes than were sent" in found
+    assert ("bytes that nobody has sent" if len(content) == 7 else "3 bytes of 7") in found
+
+
+def test_it_sees_a_row_that_is_gone(service: Service, ledger: Ledger) -> None:
+    item = streamed(service, ledger)
+    with inside.inside(service):
+        database.changed(delete(File))
+    assert f"lost: streams {item.path} at the end: answered 404 although it is there" in broken(service, ledger)
+
+
+def test_it_sees_what_was_deleted_come_back(service: Service, ledger: Ledger) -> None:
+    item = streamed(service, ledger)
+    with inside.inside(service):
+        row = entry(item)
+    item.end(ask(service.port, "DELETE", item.path).ended_at)
+    with inside.inside(service), storage.stage() as staging:
+        staging.write(b"content")
+        storage.publish(staging, "streams", row.blob)
+        catalog.add(NewFile("streams", row.key, row.blob, row.name, row.size))
+    assert broken(service, ledger) == f"lost: streams {item.path} at the end: sent although it is gone"
+
+
+def test_it_sees_a_confirmation_of_what_nobody_has_had(service: Service, ledger: Ledger) -> None:
+    file = once(service, ledger)
+    with inside.inside(service):
+        lifecycle.use_up(entry(file, "vimeo").id, A, grace_seconds=0)
+    assert f"lost: once {file.path}: answered 410, 17 of 1000 bytes at the end; right is {{200}}" in broken(
+        service, ledger
+    )
+
+
+def test_it_sees_what_was_used_up_given_out_again(service: Service, ledger: Ledger) -> None:
+    file, data = once(service, ledger), Content("seed", 1000).make()
+    client = OneTimes(service.port, ledger)
+    assert client.download(file, data)
+    assert client.download(file, data) is None
+    assert file.told_gone
+    with inside.inside(service):
+        database.changed(update(File).values(status=Status.AVAILABLE, due_at=None))
+    assert broken(service, ledger) == f"doubled: once {file.path}: sent at the end although it was used up"
+
+
+def test_it_sees_a_queue_that_forgets_and_one_that_does_not(service: Service, ledger: Ledger) -> None:
+    forgotten, kept = (streamed(service, ledger, name, f"{QUEUE}/streams") for name in (b"1", b"2"))
+    ledger.queued = {item.path.rsplit("/", 1)[1]: Queued(item) for item in (forgotten, kept)}
+    kept.state = State.GONE  # as if it had been confirmed
+    with inside.inside(service):
+        database.changed(update(File).where(File.id == entry(forgotten).id).values(queue=None))
+    found = broken(service, ledger)
+    assert f"queued {forgotten.path[-36:]}: is not in the queue" in found
+    assert f"queued {kept.path[-36:]}: is in the queue although it was confirmed" in found
+
+
+def test_it_sees_a_purge_that_removes_nothing(service: Service, ledger: Ledger) -> None:
+    item = streamed(service, ledger)
+    ledger.answered.add(item.digest)
+    with inside.inside(service):
+        path = bytes_of(item)
+        item.end(ask(service.port, "DELETE", item.path).ended_at)
+        storage.make_folder(path.parent)
+        path.write_bytes(b"content")
+    assert broken(service, ledger) == f"leaked: bytes of a file that was deleted: {path}"
+
+
+def test_it_sees_what_reconciliation_overlooks(
+    service: Service, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = streamed(service, ledger)
+    with inside.inside(service):
+        (settings.spool_dir / "left").write_bytes(b"x")
+        orphan = bytes_of(item).with_name("orphan")
+        orphan.write_bytes(b"x")
+        draft = settings.store_dir / placing.DRAFTS / "streams-draft"
+        draft.parent.mkdir(exist_ok=True)
+        draft.write_bytes(b"x")
+    with monkeypatch.context() as patch:
+        patch.setattr(reconciliation, "findings", lambda **_: iter(()))
+        found = broken(service, ledger)
+    told = ["in the spool: left", f"bytes without a row: {orphan}", f"a draft: {draft}"]
+    assert set(found.splitlines()) == {f"leaked: {sentence}" for sentence in told}
+    ledger.leaked.clear()
+    assert broken(service, ledger) == ""
+
+
+def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "SETTLING_SECONDS", 0)
+    with inside.inside(service):
+        later = catalog.now().replace(year=2999)
+        catalog.add(NewFile("transfer", "1", blob="ab", name="a", size=0, source_url="http://127.0.0.1:9/"))
+        database.changed(update(File).values(grant=A, due_at=later))
+    assert "leaked: 1 rows are stuck: fetching" in broken(service, ledger)
+
+
+def test_it_sees_ranges_that_outlive_their_file(service: Service, ledger: Ledger) -> None:
+    file, data = once(service, ledger), Content("seed", 1000).make()
+    OneTimes(service.port, ledger).download(file, data)
+    Audit(service, ledger).run()
+    with inside.inside(service):
+        values = {"file_id": entry(file, "vimeo").id, "grant": A, "start": 0, "stop": 5}
+        database.changed(insert(DeliveredRange).values(values))
+    assert broken(service, ledger) == f"leaked: delivered ranges of {file.key}, which is gone"
