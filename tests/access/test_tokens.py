@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 
 from tests.access.guarded import FORM, MIB, Guarded, answered, call
 from tests.services import Service, await_
+from vimeo_api import views
 from vimeo_api.core import tokens
+from vimeo_api.web import openapi
 
 KEY = "0" * 32
 UUID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
@@ -38,6 +41,24 @@ PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("POST", "/uploadFile", "transfer:write", {"json": {"file": "ftp://localhost/"}}),
     ("DELETE", "/uploadFile/1:x", "transfer:delete", {}),
 ]
+
+
+def test_the_list_is_complete_and_the_description_tells_of_it() -> None:
+    app = Flask("vimeo_api")
+    views.init_app(app)
+    operations = [
+        (method.upper(), path, api)
+        for path, methods in openapi.document(app)["paths"].items()
+        for method, api in methods.items()
+    ]
+    described = {(method, api["tags"][0], scope) for method, _, api in operations for scope in scopes(api)}
+    assert described == {(method, scope.split(":")[0], scope) for method, _, scope, _ in PROTECTED if method != "HEAD"}
+    changing = {(method, path) for method, path, api in operations if method != "GET" and not scopes(api)}
+    assert changing == {("POST", "/downloadFile")}  # whose id is the link
+
+
+def scopes(api: dict[str, Any]) -> list[str]:
+    return [scope for scheme in api.get("security", []) for scope in scheme.get("apiToken", [])]
 
 
 @pytest.mark.parametrize(("method", "path", "scope", "body"), PROTECTED)
