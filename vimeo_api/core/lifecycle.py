@@ -186,8 +186,10 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
     A receipt must still be the one of whoever has taken the stream last.
     """
     conditions = [] if receipt is None else [File.grant == receipt]
-    mark = receipt or identifiers.random_hex()
-    values = {"key": None, "queue": None, "grant": mark, "due_at": now(), "attempts": 0}
+    mark = identifiers.random_hex() if receipt is None else receipt
+    values: dict[str, Any] = {"key": None, "queue": None, "due_at": now(), "attempts": 0}
+    if receipt is None:  # a receipt that is right stands there already; another may be too long for the column
+        values["grant"] = mark
     removed = advance(entry.id, Status.GONE, *conditions, **values) is not None or _removed_under(entry.id, mark)
     if removed:
         generations.renew(entry.surface, entry.key)
