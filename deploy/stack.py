@@ -188,8 +188,9 @@ def _check_programs(path: str) -> None:
 
 
 def _write_configs(layout: Layout) -> None:
-    for folder in (layout.run, *(layout.run / name for name in ("redis-broker", "redis-cache", "nginx"))):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    _make_run_folder(layout.run)
+    for name in ("redis-broker", "redis-cache", "nginx"):
+        (layout.run / name).mkdir(mode=0o700, exist_ok=True)
     folders = [layout.data / name for name in ("log", "redis", "journal")]
     for folder in (*folders, layout.settings.store_dir, layout.settings.spool_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -197,6 +198,15 @@ def _write_configs(layout: Layout) -> None:
         target = layout.etc(place)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(layout.move((ROOT / "deploy" / source).read_text()))
+
+
+def _make_run_folder(folder: Path) -> None:
+    """Close the folder to others: its sockets believe whoever speaks to them. Raises StackError if it is not ours."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.chmod(0o700)  # one in /tmp may have been made by anybody
+    except PermissionError:
+        raise StackError(f"{folder} belongs to somebody else.") from None
 
 
 def _init_postgres(layout: Layout, environ: Mapping[str, str]) -> None:

@@ -95,6 +95,13 @@ def test_every_unit_is_handed_the_secrets_after_the_tables_are_made() -> None:
             assert any(line.startswith("After=vimeo_api-migrate.service ") for line in lines), unit.name
 
 
+def test_no_other_user_enters_a_folder_of_sockets() -> None:
+    units = [path.read_text().splitlines() for path in (ROOT / "deploy/systemd").rglob("*") if path.is_file()]
+    made = [lines for lines in units if any(line.startswith("RuntimeDirectory=") for line in lines)]
+    assert len(made) == 2
+    assert all({"RuntimeDirectoryMode=0700", "RuntimeDirectoryMode=0750"} & set(lines) for lines in made)
+
+
 def test_documents_name_files_that_exist() -> None:
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *Path(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):

@@ -1,10 +1,22 @@
 """The factory: settings → extensions → hooks around every request → surfaces."""
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.web import admission, cross_site, hosts, metrics, microcache, refusals, request_ids
+from vimeo_api.web import (
+    access,
+    admission,
+    cors,
+    cross_site,
+    hosts,
+    limits,
+    metrics,
+    microcache,
+    refusals,
+    request_ids,
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -20,12 +32,18 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     extensions.init_database(app, values)
     extensions.init_cache(app, values)
+    extensions.init_limiter(app, values)
     extensions.init_celery(app, values)
+    if values.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=values.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
     request_ids.init_app(app)
+    cors.init_app(app)
     admission.init_app(app)
     metrics.init_app(app, views.owner)
     hosts.init_app(app)
     cross_site.init_app(app)
+    access.init_app(app)
+    limits.init_app(app, views.owner)
     refusals.init_app(app, views.subject_of)
     microcache.init_app(app, views.owner)
     views.init_app(app)

@@ -10,6 +10,7 @@ from vimeo_api import config, development, logs
 from vimeo_api.app import create_app
 from vimeo_api.commands.copy import copy
 from vimeo_api.commands.fetch import fetch
+from vimeo_api.commands.token import token
 from vimeo_api.core import reconciliation
 
 
@@ -27,6 +28,7 @@ def _app(**overrides: object) -> Flask:
 cli = FlaskGroup(create_app=_app, add_default_commands=False, add_version_option=False, help=__doc__)
 cli.add_command(copy)
 cli.add_command(fetch)
+cli.add_command(token)
 
 
 @cli.command()

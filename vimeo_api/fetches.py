@@ -47,7 +47,9 @@ class Begun:
     name: str
 
 
-def begin(policy: Policy, url: str, *, sha256: str | None, expires_in: int | None = None) -> Begun:
+def begin(
+    policy: Policy, url: str, *, sha256: str | None, expires_in: int | None = None, token_id: int | None = None
+) -> Begun:
     """Write down that a URL is to be fetched, and tell a worker.
 
     Raises UrlRefused and AddressRefused for one that cannot be, Malformed for a digest that is none.
@@ -69,6 +71,7 @@ def begin(policy: Policy, url: str, *, sha256: str | None, expires_in: int | Non
             source_url=url,
             expected_sha256=sha256.lower() if sha256 else None,
             expires_at=policy.expiry(expires_in),
+            token_id=token_id,
         )
     )
     entry = _entry(policy, key)

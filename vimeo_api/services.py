@@ -16,10 +16,11 @@ from vimeo_api.core import (
     placing,
     sniffing,
     storage,
+    tokens,
     upkeep,
 )
 from vimeo_api.core.catalog import Entry, NewFile
-from vimeo_api.core.errors import Exists, Malformed, NotThere, TooLarge
+from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
 from vimeo_api.core.models import File
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
@@ -59,11 +60,12 @@ def upload(
     queue: str | None = None,
     digest: str | None = None,
     expires_in: int | None = None,
+    token_id: int | None = None,
 ) -> str:
     """Publish staged bytes under a new key and return the key, once bytes and row are durable.
 
     The file expires after so many seconds, or sooner if the surface says so.
-    Raises TooLarge, Malformed (name or password), Exists and StorageFull.
+    Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
     admission.check_room()
     _check_size(policy, staging)
@@ -80,6 +82,7 @@ def upload(
         digest=digest,
         password_hash=passwords.hashed(password) if password else None,
         expires_at=policy.expiry(expires_in),
+        token_id=token_id,
     )
     staging.sync()
     database.check_reachable()
@@ -87,24 +90,24 @@ def upload(
         landed = storage.publish(staging, file.surface, file.blob)
         try:
             _add(replace(file, landed=landed))
-        except Exists:
+        except (Exists, QuotaExceeded):
             storage.remove(file.surface, file.blob)
             raise
         # Any other error leaves it open whether the row is there, so the bytes stay until they are reconciled.
     return key
 
 
-def upload_content(policy: Policy, staging: Staging) -> str:
+def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
     """Publish staged bytes under their digest and return its hexadecimal digits; equal content is one file.
 
-    Raises TooLarge and StorageFull.
+    It counts for the quota of whoever stored it first. Raises TooLarge, QuotaExceeded and StorageFull.
     """
     admission.check_room()
     _check_size(policy, staging)
     algorithm = settings.store_algorithm
     key = staging.digest(algorithm)
     digest, expires_at = f"{algorithm}:{key}", policy.expiry(None)
-    file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at)
+    file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at, token_id=token_id)
     staging.sync()
     database.check_reachable()
     # Under the lock nobody removes the bytes between our finding them there and our row.
@@ -113,6 +116,10 @@ def upload_content(policy: Policy, staging: Staging) -> str:
             storage.publish(staging, file.surface, file.blob)
         try:
             _add(replace(file, landed=storage.lands()))
+        except QuotaExceeded:
+            if not catalog.live_blobs(file.surface, [file.blob]):
+                storage.remove(file.surface, file.blob)
+            raise
         except Exists:
             lifecycle.prolong(file.surface, file.key, expires_at)
             placing.clear(file.surface, file.blob)  # of the file that is there already, the bytes may be in the store
@@ -142,7 +149,7 @@ def names(policy: Policy) -> list[str]:
     return catalog.names(policy.surface)
 
 
-def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> str:
+def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token_id: int | None = None) -> str:
     """Make a new stream of the bytes of others, in the given order, and return its key.
 
     Raises NotThere for a stream that is not there, TooLarge and StorageFull.
@@ -161,17 +168,19 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
         except FileNotFoundError:
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"
-        return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue, digest=digest)
+        kind = sniffing.detect(staging.head)
+        return upload(policy, staging, content_type=kind, queue=queue, digest=digest, token_id=token_id)
 
 
 def _add(file: NewFile) -> None:
-    """Write a file down, if need be in the place of one that has expired. Raises Exists."""
-    try:
-        catalog.add(file)
-    except Exists:
-        if not lifecycle.expire(File.surface == file.surface, File.key == file.key):
-            raise
-        catalog.add(file)
+    """Write a file down, if need be in the place of one that has expired. Raises Exists and QuotaExceeded."""
+    with tokens.charged(file.token_id, file.size):
+        try:
+            catalog.add(file)
+        except Exists:
+            if not lifecycle.expire(File.surface == file.surface, File.key == file.key):
+                raise
+            catalog.add(file)
 
 
 def _check_size(policy: Policy, staging: Staging) -> None:

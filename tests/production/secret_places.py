@@ -1,11 +1,15 @@
 """Every place where a client can put a secret, or something that may be one, filled with marks to be looked for."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import requests
+from redis import Redis
 
 from tests.origin import Origin, Page
 from tests.services import Service
@@ -158,3 +162,30 @@ def tell_lines(service: Service, marks: Marks) -> None:
             client.shutdown(socket.SHUT_WR)
             while client.recv(65536):
                 pass
+
+
+def written(*places: Path) -> dict[str, bytes]:
+    """Return what the files below some folders hold."""
+    paths = [Path(at) / name for place in places for at, _, names in os.walk(place) for name in names]
+    texts = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # nginx forgets what it kept
+            texts[str(path)] = path.read_bytes() if path.is_file() else b""
+    return texts
+
+
+def everything_in(service: Service, name: str) -> bytes:
+    """Return all keys and values of a Redis as they are; DUMP would compress them."""
+    with Redis(unix_socket_path=str(service.data / "run" / name / "redis.sock")) as redis:
+        return b"\n".join(part for key in list(redis.scan_iter()) for part in (key, *_parts(redis, key)))
+
+
+def _parts(redis: Redis, key: Any) -> list[Any]:
+    kind = redis.type(key)
+    if kind == b"string":
+        return [redis.get(key) or b""]
+    if kind == b"hash":
+        return [part for item in redis.hgetall(key).items() for part in item]
+    if kind == b"list":
+        return list(redis.lrange(key, 0, -1))
+    return list(redis.smembers(key) if kind == b"set" else redis.zrange(key, 0, -1))

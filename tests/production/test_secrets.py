@@ -11,15 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
-from redis import Redis
 
 from tests.origin import Origin, serving
 from tests.production.parts import frozen, pid_of, stopped
-from tests.production.secret_places import Marks, tell_everything, tell_fetches, tell_requests
+from tests.production.secret_places import Marks, everything_in, tell_everything, tell_fetches, tell_requests, written
 from tests.services import ROOT, Service, await_, running
 
 REDIS = ("redis-broker", "redis-cache")
@@ -34,6 +32,7 @@ def disturbed(
     """The service after it has been told secrets everywhere, in peace and while it falls apart."""
     marks = Marks()
     settings = {"LOG_LEVEL": "DEBUG", "FETCH_URLS": "1", "FETCH_ALLOW_PRIVATE": "1", "FETCH_WAIT_SECONDS": "1"}
+    settings |= {"PASSWORD_LIMIT_ADDRESS": "off"}  # so that the right password is asked for as well
     data = tmp_path_factory.mktemp("secrets") / "data"
     with serving() as origin, running(request.param, data, **settings) as service:
         tell_everything(service, marks, origin)
@@ -113,16 +112,6 @@ DISTURBANCES: tuple[Callable[[Service, Marks, Origin], None], ...] = (
 )
 
 
-def written(*places: Path) -> dict[str, bytes]:
-    """Return what the files below some folders hold."""
-    paths = [Path(at) / name for place in places for at, _, names in os.walk(place) for name in names]
-    texts = {}
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):  # nginx forgets what it kept
-            texts[str(path)] = path.read_bytes() if path.is_file() else b""
-    return texts
-
-
 def test_no_secret_is_in_a_log(disturbed: tuple[Service, Marks]) -> None:
     service, marks = disturbed
     logs = {"output": service.data.with_name("data.out").read_bytes(), **written(service.data / "log")}
@@ -145,23 +134,6 @@ def test_no_secret_is_in_what_is_kept_for_speed(disturbed: tuple[Service, Marks]
         assert kept
         kept["broker"] = (service.data / "broker.db").read_bytes()
     assert marks.found(kept) == {}
-
-
-def everything_in(service: Service, name: str) -> bytes:
-    """Return all keys and values of a Redis as they are; DUMP would compress them."""
-    with Redis(unix_socket_path=str(service.data / "run" / name / "redis.sock")) as redis:
-        return b"\n".join(part for key in list(redis.scan_iter()) for part in (key, *_parts(redis, key)))
-
-
-def _parts(redis: Redis, key: Any) -> list[Any]:
-    kind = redis.type(key)
-    if kind == b"string":
-        return [redis.get(key) or b""]
-    if kind == b"hash":
-        return [part for item in redis.hgetall(key).items() for part in item]
-    if kind == b"list":
-        return list(redis.lrange(key, 0, -1))
-    return list(redis.smembers(key) if kind == b"set" else redis.zrange(key, 0, -1))
 
 
 @pytest.mark.parametrize("command", [["manage.py", "db", "upgrade"], ["-c", "import vimeo_api.wsgi"]])

@@ -239,3 +239,9 @@ def test_memory_does_not_grow_with_the_file(profile: str, tmp_path: Path) -> Non
         assert done.returncode == 0
         assert (tmp_path / "again").stat().st_size == size
         assert peak_kib(pids) - before < 32 * 1024
+
+
+def test_no_other_user_reaches_its_sockets(stack: Service) -> None:
+    sockets = [path for path in (stack.data / "run").rglob("*") if path.is_socket()]
+    assert {"answers.sock", "uwsgi.sock", "redis.sock"} <= {path.name for path in sockets}
+    assert (stack.data / "run").stat().st_mode & 0o077 == 0  # so nobody else passes, whatever is written below

@@ -9,7 +9,7 @@ import pytest
 import requests
 import schemathesis
 from flask import Flask
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.specs.openapi.checks import (
@@ -110,7 +110,12 @@ def test_it_is_served_for_programs_and_for_people(service: Service) -> None:
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the service, which is meant to outlive an example
+)
 def test_it_tells_the_truth(case: schemathesis.Case[Any], service: Service) -> None:
     # All that schemathesis checks: no 5XX; status, type, schema and headers as described; invalid requests refused and
     # valid ones accepted; 405 with Allow for other methods.

@@ -59,7 +59,9 @@ class Places(BaseSettings):
     database_url: Address = Field("", repr=False, description="SQLAlchemy address of the database.")
     broker_url: Address = Field("", repr=False, description="Celery's broker.")
     cache_url: Address = Field(
-        "", repr=False, description="Redis that keeps 4XX answers. Embedded: files in `DATA_DIR/cache`."
+        "",
+        repr=False,
+        description="Redis that keeps 4XX answers and counts for the limits. Embedded: files in `DATA_DIR/cache`.",
     )
     journal: Path | None = Field(None, description="nginx's delivery journal. Embedded: none, downloads end in Python.")
     keep_free: ByteSize = Field(

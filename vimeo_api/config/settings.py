@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from vimeo_api.config.access import Access
 from vimeo_api.config.deliveries import Deliveries
 from vimeo_api.config.fetching import Fetching
 from vimeo_api.config.places import Address, Places
@@ -15,7 +16,7 @@ from vimeo_api.config.surfaces import Surfaces
 from vimeo_api.config.watching import Watching
 
 
-class Settings(Watching, Deliveries, Fetching, Surfaces, Places):
+class Settings(Access, Watching, Deliveries, Fetching, Surfaces, Places):
     """What both profiles know. Each field is an environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)

@@ -28,6 +28,7 @@ class NewFile:
     source_url: str | None = None  # the bytes are still to be fetched from there
     expected_sha256: str | None = None
     expires_at: datetime | None = None
+    token_id: int | None = None  # with which it was uploaded
     landed: bool = False  # its bytes lie in the landing, and are to be placed
 
 
@@ -62,6 +63,7 @@ class Entry:
     total: int | None
     failure: str | None
     error: str | None
+    token_id: int | None
 
     @property
     def expired(self) -> bool:

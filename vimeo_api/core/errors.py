@@ -55,6 +55,45 @@ class WrongPassword(PipelineError):
         self.lasting = lasting
 
 
+class TokenNeeded(PipelineError):
+    """No API token was shown where one is needed, or one that is unknown, revoked or expired."""
+
+    lasting = False
+
+    def __init__(self, sentence: str, *, shown: bool) -> None:
+        """Note whether a token was shown at all."""
+        super().__init__(sentence)
+        self.shown = shown
+
+
+class NotAllowed(PipelineError):
+    """The API token does not allow this; `scope` would."""
+
+    lasting = False
+
+    def __init__(self, scope: str) -> None:
+        """Name the scope that is missing."""
+        super().__init__(f"This API token does not allow {scope}.")
+        self.scope = scope
+
+
+class QuotaExceeded(PipelineError):
+    """The bytes do not fit into the quota of the API token."""
+
+    lasting = False
+
+
+class TooMany(PipelineError):
+    """The client has done this too often."""
+
+    lasting = False
+
+    def __init__(self, sentence: str, retry_after: int) -> None:
+        """Remember after how many seconds a retry makes sense."""
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
 class Leased(PipelineError):
     """Somebody else is downloading this one-time file just now."""
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import database, fetcher, identifiers, leftovers, storage
+from vimeo_api.core import database, fetcher, identifiers, leftovers, storage, tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.catalog import COLUMNS, Entry, now
-from vimeo_api.core.errors import DigestMismatch, PipelineError, StorageFull, TooLarge
+from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.models import Failure, File, Status
 from vimeo_api.core.origins import Limits
 from vimeo_api.core.partial import Busy, PartialFile
@@ -39,6 +39,7 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
     (OriginTooSlow, Failure.SLOW),
     (OriginError, Failure.ORIGIN),
     (TooLarge, Failure.TOO_LARGE),
+    (QuotaExceeded, Failure.TOO_LARGE),
     (StorageFull, Failure.FULL),
     (DigestMismatch, Failure.MISMATCH),
     (fetcher.Cancelled, Failure.CANCELLED),
@@ -166,7 +167,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         entry.source_url or "",
         partial,
         limits=Limits(
-            max_bytes=settings.transfer_max_bytes,
+            max_bytes=_most(entry),
             total=settings.fetch_seconds,
             idle=settings.fetch_idle_seconds,
         ),
@@ -185,8 +186,20 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
             claim.extend(CLAIM_SECONDS)  # or else another host may have published these bytes already
             storage.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
             landed = storage.publish(staging, entry.surface, entry.blob)
-            if not _finish(entry.id, token, name=fetched.name, size=staging.size, landed=landed):
+            try:
+                with tokens.charged(entry.token_id, staging.size):
+                    kept = _finish(entry.id, token, name=fetched.name, size=staging.size, landed=landed)
+            except QuotaExceeded:
                 storage.remove(entry.surface, entry.blob)
+                raise
+            if not kept:
+                storage.remove(entry.surface, entry.blob)
+
+
+def _most(entry: Entry) -> int | None:
+    """Return how many bytes the file may have: by the setting, and by the quota of whoever wants it."""
+    limits = (settings.transfer_max_bytes, tokens.left(entry.token_id))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 class _Claim:

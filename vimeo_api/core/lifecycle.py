@@ -188,8 +188,10 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
     if receipt is not None and receipt != entry.grant:
         return False
     conditions = [] if receipt is None else [File.grant == receipt]
-    mark = receipt or identifiers.random_hex()
-    values = {"key": None, "queue": None, "grant": mark, "due_at": now(), "attempts": 0}
+    mark = identifiers.random_hex() if receipt is None else receipt
+    values: dict[str, Any] = {"key": None, "queue": None, "due_at": now(), "attempts": 0}
+    if receipt is None:  # a receipt that is right stands there already; another may be too long for the column
+        values["grant"] = mark
     removed = advance(entry.id, Status.GONE, *conditions, **values) is not None or _removed_under(entry.id, mark)
     if removed:
         generations.renew(entry.surface, entry.key)
@@ -261,5 +263,5 @@ def purged(file_ids: Sequence[int]) -> None:
     database.changed(
         update(File)
         .where(File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None))
-        .values(purged_at=now(), due_at=None, place_due_at=None)
+        .values(purged_at=now(), due_at=None, place_due_at=None, token_id=None)
     )

@@ -12,6 +12,7 @@ answer    one response with bytes under a grant; `answers` counts them, so that 
 journal   what nginx writes down about every answer: the evidence for confirming or giving back.
 fetch     a worker's getting the bytes of a URL; its claim is a grant that it renews while it works.
 landing   where the bytes of a new file lie while the store is another filesystem; placing copies them over.
+token     what a client shows to be let in where tokens are required; files remember with which they were stored.
 purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
 census    how many files there are of each kind, counted by a worker now and then.
 tally     how often something has happened, and when last, counted by all processes together.
@@ -108,6 +109,13 @@ class File(Base):
             postgresql_where=text("expires_at IS NOT NULL"),
             sqlite_where=text("expires_at IS NOT NULL"),
         ),
+        Index(
+            "ix_files_token",
+            "token_id",
+            "size",
+            postgresql_where=text("token_id IS NOT NULL"),
+            sqlite_where=text("token_id IS NOT NULL"),
+        ),
         Index("ix_files_undigested", "id", postgresql_where=text(UNDIGESTED), sqlite_where=text(UNDIGESTED)),
         {"sqlite_autoincrement": True},
     )
@@ -123,6 +131,8 @@ class File(Base):
     queue: Mapped[str | None] = mapped_column(String(128))
     password_hash: Mapped[str | None] = mapped_column(String(128))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Whose quota the bytes count for, until they are purged. Tokens are never deleted, so no foreign key is checked.
+    token_id: Mapped[int | None] = mapped_column(BigInteger)
 
     status: Mapped[str] = mapped_column(String(16))
     # What must happen next is given by `status`, and when by `due_at`: a lease ends, the bytes are purged, or a digest
@@ -146,6 +156,21 @@ class File(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # gone from then on, whatever `status` says yet
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Token(Base):
+    """What lets its holder do some things, where tokens are required."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256, hexadecimal
+    scopes: Mapped[str] = mapped_column(Text)  # such as `streams:write *:delete`
+    quota: Mapped[int | None] = mapped_column(BigInteger)  # bytes
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class DeliveredRange(Base):

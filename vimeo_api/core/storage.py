@@ -4,7 +4,8 @@
     STORE_DIR/<surface>/<ab>/<blob>            published: complete, fsynced, never written again
     SPOOL_DIR/landing/<surface>/<ab>/<blob>    published all the same, where the store is another filesystem, until
                                                `placing` has copied it there
-    DATA_DIR/locks/<surface>-<ab>              held while a blob of that folder is published or removed
+    DATA_DIR/locks/<surface>-<ab>              held while a blob of that folder is published or removed; those that
+                                               begin with `token-` while a file is charged to a quota
 
 Order on the way in: write → fsync → link → fsync of the directory → row. A crash before the row leaves bytes
 without a row, never a row without bytes. Order on the way out: row → unlink → row again (purged).

@@ -22,7 +22,8 @@ from vimeo_api.core import policy
 from vimeo_api.core.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import named as described_as
-from vimeo_api.web import delivery, pages, receive
+from vimeo_api.web import access, delivery, pages, receive
+from vimeo_api.web.access import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -51,6 +52,7 @@ surface = Surface("named", frozenset({"upload", "download"}), blueprint, render)
 
 @blueprint.get("/upload")
 @described(described_as.PAGE)
+@needs("list")
 def page() -> Response:
     """Show the files, the newest first, and the form."""
     query = request.args.get("q", "").strip()
@@ -71,21 +73,23 @@ def page() -> Response:
 
 @blueprint.post("/upload")
 @described(described_as.UPLOAD_FORM)
+@needs("write")
 def upload_form() -> AnyResponse:
     """Store the file of a form."""
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        services.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in)
+        services.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in, token_id=access.token_id())
     return redirect(url_for("named.listing"))
 
 
 @blueprint.post("/upload/<key>")
 @described(described_as.UPLOAD_RAW)
+@needs("write")
 def upload_raw(key: str) -> tuple[Response, int]:
     """Store the raw body under a name."""
     name, expires_in = services.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
-        services.upload(POLICY, staging, name=name, expires_in=expires_in)
+        services.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=access.token_id())
     said = f"{name} uploaded"
     answer = (
         jsonify(status=said) if _wants_json(default=False) else Response(said, content_type="text/plain; charset=utf-8")
@@ -95,6 +99,7 @@ def upload_raw(key: str) -> tuple[Response, int]:
 
 @blueprint.get("/download")
 @described(described_as.LISTING)
+@needs("list")
 def listing() -> AnyResponse:
     """List the names and addresses of all files."""
     if request.accept_mimetypes["text/html"] > request.accept_mimetypes["application/json"]:

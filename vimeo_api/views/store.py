@@ -15,7 +15,8 @@ from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
 from vimeo_api.views.descriptions import store as described_as
-from vimeo_api.web import delivery, receive
+from vimeo_api.web import access, delivery, receive
+from vimeo_api.web.access import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -41,16 +42,17 @@ surface = Surface("store", frozenset({""}), blueprint, render, key_of=lambda req
 
 @blueprint.post("/")
 @described(described_as.UPLOAD)
+@needs("write")
 def upload() -> Response:
     """Store content and answer its digest."""
     if receive.is_form():
         with receive.form(POLICY.max_bytes, prefer="file") as form:
-            digest = services.upload_content(POLICY, form.staging)
+            digest = services.upload_content(POLICY, form.staging, token_id=access.token_id())
     else:
         with receive.raw(POLICY.max_bytes) as staging:
             if staging.size == 0:
                 raise Malformed("The body is empty.")
-            digest = services.upload_content(POLICY, staging)
+            digest = services.upload_content(POLICY, staging, token_id=access.token_id())
     return Response(digest, content_type="text/plain; charset=utf-8")
 
 
@@ -66,6 +68,7 @@ def download() -> AnyResponse:
 
 @blueprint.delete("/")
 @described(described_as.DELETE)
+@needs("delete")
 def delete() -> Response:
     """Delete content by its hash."""
     digest = asked_hash(request)

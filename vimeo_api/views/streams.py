@@ -30,7 +30,8 @@ from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import queues
 from vimeo_api.views.descriptions import streams as described_as
-from vimeo_api.web import delivery, receive
+from vimeo_api.web import access, delivery, receive
+from vimeo_api.web.access import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -72,6 +73,7 @@ def ping() -> Response:
 
 @blueprint.route("/v1/streams", methods=["POST", "PUT"])
 @described(described_as.CREATE)
+@needs("write")
 def create() -> Response:
     """Store a stream; its id is answered once the bytes are durable."""
     return _created(_stored(queue=None))
@@ -86,6 +88,7 @@ def read(key: str) -> Response:
 
 @blueprint.delete("/v1/streams/<key>")
 @described(described_as.DELETE)
+@needs("delete")
 def delete(key: str) -> Response:
     """Delete a stream."""
     try:
@@ -97,6 +100,7 @@ def delete(key: str) -> Response:
 
 @blueprint.post("/v1/streams:join")
 @described(described_as.JOIN)
+@needs("write")
 def join() -> Response:
     """Make a new stream of the bytes of others, in the given order."""
     wanted = receive.json_object(MAX_JOIN_BYTES)
@@ -108,11 +112,13 @@ def join() -> Response:
         raise Malformed(f"At most {MAX_JOINED} streams can be joined at once.")
     if queue is not None and not isinstance(queue, str):
         raise Malformed("The queue must be a name.")
-    return _created(services.join(POLICY, keys, queue=_checked(queue) if queue is not None else None))
+    queue = _checked(queue) if queue is not None else None
+    return _created(services.join(POLICY, keys, queue=queue, token_id=access.token_id()))
 
 
 @blueprint.post("/v1/queues/<queue>/streams")
 @described(queues.ENQUEUE)
+@needs("write")
 def enqueue(queue: str) -> Response:
     """Store a stream at the end of a queue."""
     return _created(_stored(queue=_checked(queue)))
@@ -120,6 +126,7 @@ def enqueue(queue: str) -> Response:
 
 @blueprint.get("/v1/queues/<queue>/streams")
 @described(queues.LISTING)
+@needs("list")
 def listing(queue: str) -> Response:
     """List the streams of a queue in the order of their creation; `next` leads to the following page."""
     limit = _number("limit", default=100, most=MAX_LISTED)
@@ -130,6 +137,7 @@ def listing(queue: str) -> Response:
 
 @blueprint.get("/v1/queues/<queue>/first")
 @described(queues.FIRST)
+@needs("list")
 def first(queue: str) -> Response:
     """Describe the first stream of a queue."""
     return _json(_described(queueing.first(POLICY, _checked(queue))))
@@ -137,6 +145,7 @@ def first(queue: str) -> Response:
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/next")
 @described(queues.NEXT)
+@needs("list")
 def following(queue: str, key: str) -> Response:
     """Describe the stream after a given one."""
     return _json(_described(queueing.following(POLICY, _checked(queue), key)))
@@ -144,6 +153,7 @@ def following(queue: str, key: str) -> Response:
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/previous")
 @described(queues.PREVIOUS)
+@needs("list")
 def previous(queue: str, key: str) -> Response:
     """Describe the stream before a given one."""
     return _json(_described(queueing.preceding(POLICY, _checked(queue), key)))
@@ -151,6 +161,7 @@ def previous(queue: str, key: str) -> Response:
 
 @blueprint.post("/v1/queues/<queue>/take")
 @described(queues.TAKE)
+@needs("take")
 def take(queue: str) -> Response:
     """Hide the first stream that nobody has taken for a while, and give the taker a receipt for it."""
     seconds = _number("seconds", default=30, most=MAX_HIDDEN_SECONDS)
@@ -160,6 +171,7 @@ def take(queue: str) -> Response:
 
 @blueprint.delete("/v1/queues/<queue>/streams/<key>")
 @described(queues.CONFIRM)
+@needs("take")
 def confirm(queue: str, key: str) -> Response:
     """Delete a stream that one has taken; the receipt must still be the last one."""
     receipt = request.args.get("receipt")
@@ -175,7 +187,9 @@ def confirm(queue: str, key: str) -> Response:
 def _stored(*, queue: str | None) -> str:
     with receive.raw(POLICY.max_bytes) as staging:
         kind, expires_in = sniffing.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
-        return services.upload(POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in)
+        return services.upload(
+            POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=access.token_id()
+        )
 
 
 def _created(key: str) -> Response:

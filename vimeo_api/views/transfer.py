@@ -21,7 +21,8 @@ from vimeo_api import downloads, fetches, services
 from vimeo_api.core import policy, sealing
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.views.descriptions import transfer as described_as
-from vimeo_api.web import delivery, receive
+from vimeo_api.web import access, delivery, limits, receive
+from vimeo_api.web.access import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -42,6 +43,7 @@ surface = Surface("transfer", frozenset({"uploadFile", "downloadFile"}), bluepri
 
 @blueprint.post("/uploadFile")
 @described(described_as.UPLOAD)
+@needs("write")
 def upload() -> Response:
     """Store a file and answer its sealed id."""
     if request.mimetype == "application/json":
@@ -49,7 +51,7 @@ def upload() -> Response:
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         name = services.check_name(POLICY, form.filename)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        number = services.upload(POLICY, form.staging, name=name, expires_in=expires_in)
+        number = services.upload(POLICY, form.staging, name=name, expires_in=expires_in, token_id=access.token_id())
     return jsonify(file_id=sealing.seal(number, name))
 
 
@@ -69,6 +71,7 @@ def status(file_id: str) -> Response:
 
 @blueprint.delete("/uploadFile/<file_id>")
 @described(described_as.CANCEL)
+@needs("delete")
 def cancel(file_id: str) -> Response:
     """Stop the fetch of a URL."""
     return jsonify(file_id=file_id, **fetches.cancel(POLICY, _number(file_id)))
@@ -80,7 +83,9 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     if sha256 is not None and not isinstance(sha256, str):
         raise Malformed("sha256 must be a text.")
     expires_in = receive.expires_in(wanted.get("expires_in"))
-    begun = fetches.begin(POLICY, _text(wanted, "file"), sha256=sha256, expires_in=expires_in)
+    url = _text(wanted, "file")
+    limits.allow_fetch()
+    begun = fetches.begin(POLICY, url, sha256=sha256, expires_in=expires_in, token_id=access.token_id())
     file_id = sealing.seal(begun.key, begun.name)
     patient = "respond-async" not in request.headers.get("Prefer", "")
     if patient and fetches.wait(POLICY, begun.key):

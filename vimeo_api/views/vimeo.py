@@ -11,12 +11,13 @@ A client that shows the `X-Download-Grant` it was given may resume its own downl
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Request, Response, jsonify, request, url_for
 
 from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.views.descriptions import vimeo as described_as
-from vimeo_api.web import delivery, receive
+from vimeo_api.web import access, delivery, receive
+from vimeo_api.web.access import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -40,11 +41,28 @@ def render(problem: Problem) -> Response:
     return response
 
 
-surface = Surface("vimeo", frozenset({"vimeo"}), blueprint, render, makes_keys=True)
+def _password(request: Request) -> str | None:
+    """Return the password a client sends: as a header, by Basic with any user name, or in the query."""
+    if header := request.headers.get("X-File-Password"):
+        return header.encode("latin-1").decode("utf-8", "replace")  # WSGI hands headers on as Latin-1
+    if request.authorization and request.authorization.password:
+        return request.authorization.password
+    return request.args.get("password")
+
+
+surface = Surface(
+    "vimeo",
+    frozenset({"vimeo"}),
+    blueprint,
+    render,
+    makes_keys=True,
+    shows_password=lambda request: _password(request) is not None,
+)
 
 
 @blueprint.put("/file")
 @described(described_as.UPLOAD)
+@needs("write")
 def upload() -> tuple[Response, int]:
     """Store a file and answer its link."""
     with receive.form(POLICY.max_bytes) as form:
@@ -54,6 +72,7 @@ def upload() -> tuple[Response, int]:
             name=form.filename,
             password=form.fields.get("password"),
             expires_in=receive.expires_in(form.fields.get("expires_in")),
+            token_id=access.token_id(),
         )
     link = url_for("vimeo.download", key=key, _external=True)
     return jsonify(status="File Uploaded Successfully", url=link), HTTPStatus.CREATED
@@ -67,18 +86,9 @@ def download(key: str) -> Response:
         downloads.open_download(
             POLICY,
             key,
-            password=_password(),
+            password=_password(request),
             grant=request.headers.get(delivery.GRANT_HEADER),
             with_body=request.method == "GET",
         ),
         one_time=True,
     )
-
-
-def _password() -> str | None:
-    """Return the password a client sends: as a header, by Basic with any user name, or in the query."""
-    if header := request.headers.get("X-File-Password"):
-        return header.encode("latin-1").decode("utf-8", "replace")  # WSGI hands headers on as Latin-1
-    if request.authorization and request.authorization.password:
-        return request.authorization.password
-    return request.args.get("password")

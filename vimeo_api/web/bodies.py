@@ -38,6 +38,12 @@ def opened(max_bytes: int | None) -> Iterator[Read]:
         yield _bounded(read, limit)
 
 
+def pass_over() -> None:
+    """Let the client see that its body is refused unread: where it streams in, what still comes is read and dropped."""
+    if not settings.behind_nginx:
+        _linger()
+
+
 def spooled_file() -> Path | None:
     """Return the file into which nginx has spooled the body of the current request; None for an empty body.
 

@@ -1,12 +1,16 @@
 """Requests that a page of another site makes in its reader's name: those that change something are refused.
 
 The service sets no cookies, so there is nothing to forge but the place: a browser reaches a service on its own host or
-network that the page's author does not. A program says nothing of where it comes from, and passes.
+network that the page's author does not. A program says nothing of where it comes from, and passes. So do pages whose
+origin CORS_ORIGINS names, and whoever shows a Bearer token: a browser adds none by itself, and lets a foreign page do
+so only where `cors` has allowed it.
 Source: the Fetch Metadata Request Headers (Sec-Fetch-Site), RFC 6454 (Origin), and Go's net/http.CrossOriginProtection.
 """
 
 from flask import Flask, request
 from werkzeug.exceptions import Forbidden
+
+from vimeo_api.web import access, cors
 
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN = frozenset({"same-origin", "none"})  # none: the user's own doing, such as a bookmark
@@ -17,11 +21,13 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def refuse_foreign_pages() -> None:
-        if request.method not in _HARMLESS and _foreign():
+        if request.method not in _HARMLESS and _foreign() and access.bearer() is None:
             raise Forbidden("A page of another site asked for it.")
 
 
 def _foreign() -> bool:
+    if cors.is_allowed(request.headers.get("Origin")):
+        return False
     # Browsers send Sec-Fetch-Site over https and to this very host, and Origin always.
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

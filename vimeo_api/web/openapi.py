@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar
 from flask import Flask
 from werkzeug.routing import Rule
 
+from vimeo_api.web import access
+
 VERSION = "0.1.0"
 UNLISTED = frozenset({"HEAD", "OPTIONS"})  # answered wherever GET is, and everywhere
 
@@ -30,6 +32,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 STRING: Schema = {"type": "string"}
 BINARY: Schema = {"type": "string", "format": "binary"}
+
+# What any view that is no link may ask for; the names beside it in an operation are the scopes that it needs.
+TOKEN_SCHEME = "apiToken"  # noqa: S105 -- a name
+TOKEN: Schema = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API token, where the operator requires them; links need none.",
+}
+TOKEN_ERRORS = frozenset({401, 403})
 
 
 def closed(title: str, **properties: Schema) -> Schema:
@@ -143,25 +154,28 @@ class Operation:
     body_required: bool = True
     secured: bool = False  # takes what the section's `security` lists, though it may do without
 
-    def listed(self, rule: Rule, operation_id: str, summary: str) -> Json:
-        """Return the Operation Object."""
+    def listed(self, rule: Rule, operation_id: str, summary: str, verb: str | None) -> Json:
+        """Return the Operation Object; `verb` is what a token must allow."""
         listed: Json = {
             "tags": [self.section.name],
             "operationId": operation_id,
             "summary": summary,
             "description": self.description,
             "parameters": [parameter.listed(rule) for parameter in self.parameters],
-            "responses": dict(sorted(self._responses())),
+            "responses": dict(sorted(self._responses(verb))),
             "x-codeSamples": [{"lang": "sh", "source": self.curl}],
         }
         if self.body:
             listed["requestBody"] = {"required": self.body_required, "content": _content(self.body)}
         if self.secured:
             listed["security"] = [{}, *({name: []} for name in self.section.security)]
+        if verb is not None:
+            listed["security"] = [{}, {TOKEN_SCHEME: [f"{self.section.name}:{verb}"]}]
         return listed
 
-    def _responses(self) -> Iterator[tuple[str, Json]]:
-        for status in (self.errors | self.section.everywhere) - set(self.answers):
+    def _responses(self, verb: str | None) -> Iterator[tuple[str, Json]]:
+        refusals = (TOKEN_ERRORS if verb else frozenset()) | ({429} if verb == "write" else frozenset())
+        for status in (self.errors | self.section.everywhere | refusals) - set(self.answers):
             yield str(status), {"$ref": f"#/components/responses/{_component(self.section, status)}"}
         for status, answer in self.answers.items():
             yield str(status), answer.listed()
@@ -184,10 +198,10 @@ def document(app: Flask) -> Json:
     """Return the OpenAPI document of all routes. Raises LookupError for one that is not described."""
     paths: dict[str, Json] = {}
     sections: dict[str, Section] = {}
-    for rule, method, operation, summary in _routes(app):
+    for rule, method, operation, summary, verb in _routes(app):
         methods = (rule.methods or set()) - UNLISTED
         operation_id = rule.endpoint.replace(".", "_") + (f"_{method}" if len(methods) > 1 else "")
-        paths.setdefault(_path(rule), {})[method] = operation.listed(rule, operation_id, summary)
+        paths.setdefault(_path(rule), {})[method] = operation.listed(rule, operation_id, summary, verb)
         sections[operation.section.name] = operation.section
     return {
         "openapi": "3.1.1",
@@ -211,14 +225,15 @@ def document(app: Flask) -> Json:
                 for status, answer in sorted(section.errors.items())
             },
             "securitySchemes": {
-                name: dict(scheme) for section in sections.values() for name, scheme in section.security.items()
+                TOKEN_SCHEME: dict(TOKEN),
+                **{name: dict(scheme) for section in sections.values() for name, scheme in section.security.items()},
             },
         },
     }
 
 
-def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, str]]:
-    """Yield route, method in lower case, operation and summary of everything but the static files."""
+def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, str, str | None]]:
+    """Yield route, method in lower case, operation, summary and verb of everything but the static files."""
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static":
             continue
@@ -228,7 +243,7 @@ def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, str]]:
         operation, by_method = _described[view]
         summary = (getdoc(view) or "").partition("\n")[0].removesuffix(".")
         for method in sorted((rule.methods or set()) - UNLISTED):
-            yield rule, method.lower(), by_method.get(method.lower(), operation), summary
+            yield rule, method.lower(), by_method.get(method.lower(), operation), summary, access.verb_of(view)
 
 
 def _path(rule: Rule) -> str:

@@ -14,9 +14,16 @@ from vimeo_api.core.models import Failure
 
 _log = logging.getLogger(__name__)
 
+# The database is down or restarting; its message may quote parameters, so it stays in here.
+DATABASE_AWAY = (DBAPIError, PoolTimeout)
+
 STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.Malformed: HTTPStatus.BAD_REQUEST,
     errors.WrongPassword: HTTPStatus.UNAUTHORIZED,
+    errors.TokenNeeded: HTTPStatus.UNAUTHORIZED,
+    errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotThere: HTTPStatus.NOT_FOUND,
     errors.Gone: HTTPStatus.GONE,
     errors.Exists: HTTPStatus.CONFLICT,
@@ -27,11 +34,11 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.StillFetching: HTTPStatus.TOO_EARLY,
     addresses.AddressRefused: HTTPStatus.FORBIDDEN,
     addresses.UrlRefused: HTTPStatus.BAD_REQUEST,
-    # The database is down or restarting; its message may quote parameters, so it stays in here.
-    DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
-    PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
+    **dict.fromkeys(DATABASE_AWAY, HTTPStatus.SERVICE_UNAVAILABLE),
 }
 
+
+CHALLENGE = 'Bearer realm="vimeo_api"'
 
 # What a fetch that failed means to whoever asks for its file.
 FAILURES: dict[str, HTTPStatus] = {
@@ -78,8 +85,8 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         _log.warning("unavailable: %s", type(error).__name__)
         return Problem(status, "", {"Retry-After": "2"})
-    headers, details = {}, {}
-    if isinstance(error, errors.Leased):
+    headers, details = _challenge(error), {}
+    if isinstance(error, errors.Leased | errors.TooMany):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.StillFetching):
         headers["Retry-After"] = "1"
@@ -87,6 +94,15 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if isinstance(error, errors.PipelineError) and not error.lasting:
         headers["Cache-Control"] = "no-store"
     return Problem(status, str(error), headers, details)
+
+
+def _challenge(error: Exception) -> dict[str, str]:
+    """Return what tells a client about the API token that it needs (RFC 6750, section 3)."""
+    if isinstance(error, errors.TokenNeeded):
+        return {"WWW-Authenticate": CHALLENGE + (', error="invalid_token"' if error.shown else "")}
+    if isinstance(error, errors.NotAllowed):
+        return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'}
+    return {}
 
 
 def _from_http(error: HTTPException) -> Problem:

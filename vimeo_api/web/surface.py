@@ -22,4 +22,5 @@ class Surface:
     render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
     makes_keys: bool = False  # at random, so that what is not there will not be there in a moment either
     remembers: bool = True  # its refusals, which then depend on nothing that their key in the cache does not hold
+    shows_password: Callable[[Request], bool] = lambda _request: False  # of a file, whatever it is worth
     key_of: Callable[[Request], str] = _key_of_route  # the key of the file that a request is about, or ""

@@ -8,6 +8,10 @@ EVERYWHERE = frozenset({400, 405, 414, 503})  # what any operation may answer
 ALLOW = {"Allow": "The methods it has."}
 RETRY = {"Retry-After": "Seconds after which to ask again."}
 BEYOND = "The range begins after the last byte; `Content-Range` tells the size."
+NO_TOKEN = "The operator requires an API token; there is none, or it is unknown, revoked or expired."  # noqa: S105 -- a sentence
+NO_SCOPE = "The API token does not allow this or its quota has no room, or a page of another site asks."
+TOO_OFTEN = "Too many uploads or wrong passwords in a while."
+BEARER = {"WWW-Authenticate": '`Bearer realm="vimeo_api"`'}
 RANGE = {"Content-Range": "`bytes */18`: the size of the file."}
 
 
@@ -19,10 +23,13 @@ def in_json(description: str, text: str, headers: dict[str, str] | None = None) 
 def common(error: Callable[..., Answer]) -> dict[int, Answer]:
     """Return the errors that all surfaces answer for the same reasons; `error` shapes them as `in_json` does."""
     return {
+        401: error(NO_TOKEN, "This needs an API token, as `Authorization: Bearer …`.", BEARER),
+        403: error(NO_SCOPE, "The quota of this token has 0 bytes left."),
         405: error("The path is there, the method is not.", "The method is not allowed for the requested URL.", ALLOW),
         412: error("`If-Match` names another version.", "Precondition Failed"),
         414: error("The address is too long.", "Request-URI Too Long"),
         416: error(BEYOND, "The server cannot provide the requested range.", RANGE),
+        429: error(TOO_OFTEN, "Too many attempts; try again later.", RETRY),
         503: error("The service or its database is away for a moment.", "Service Unavailable", RETRY),
         507: error("The disk is full; nothing was stored.", "Insufficient Storage"),
     }

@@ -48,7 +48,10 @@ SECTION = Section(
     errors={
         **errors.common(_error),
         400: _error("The request cannot be understood; the sentence says why.", "Bad Request"),
-        403: _error("The URL, or the address behind it, is not open to clients.", "URL uploads are turned off."),
+        403: _error(
+            f"The URL, or the address behind it, is not open to clients. {errors.NO_SCOPE}",
+            "URL uploads are turned off.",
+        ),
         404: _error("The id is unknown or was tampered with.", "There is no file with this id."),
         410: _error("The fetch of this file was cancelled.", "Cancelled."),
         413: _error("The body is larger than the limit; files have none by default.", "Request Entity Too Large"),

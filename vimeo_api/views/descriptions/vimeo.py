@@ -16,12 +16,14 @@ SECTION = Section(
         **errors.common(_error),
         400: _error("The request cannot be understood.", "Bad Request"),
         401: _error("The file is protected; the password is missing or wrong.", "Unauthorized", _BASIC),
+        403: _error(errors.NO_SCOPE, "Forbidden"),
         404: _error("There is and was no such file, or no such path.", "Not Found"),
         405: _error("The path is there, the method is not.", "Method not Allowed", errors.ALLOW),
         410: _error("The file has been downloaded.", "Gone"),
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
         416: _error(errors.BEYOND, "Requested Range Not Satisfiable", errors.RANGE),
         423: _error("Somebody else is downloading the file just now.", "Locked", errors.RETRY),
+        429: _error(errors.TOO_OFTEN, "Too Many Requests", errors.RETRY),
     },
     everywhere=errors.EVERYWHERE,
     security={
@@ -61,6 +63,7 @@ UPLOAD = Operation(
             },
         ),
         400: _error("There is no file in the body, the body is broken, or the password is too long.", "Bad Request"),
+        401: _error(errors.NO_TOKEN, "Unauthorized", errors.BEARER),
     },
     errors=frozenset({413, 507}),
 )
@@ -92,6 +95,6 @@ DOWNLOAD = Operation(
             "Cache-Control": "`private, no-store`",
         },
     ),
-    errors=files.CONDITION_ERRORS | {401, 404, 410, 423},
+    errors=files.CONDITION_ERRORS | {401, 404, 410, 423, 429},
     secured=True,
 )

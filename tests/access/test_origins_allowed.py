@@ -1,0 +1,45 @@
+"""Which pages of other sites may ask, with real requests to both profiles."""
+
+import requests
+
+from tests.access.guarded import FORM, ORIGIN, Guarded, call
+from tests.services import Service
+
+
+def test_pages_of_named_origins_may_ask(guarded: Guarded, anything: dict[str, str]) -> None:
+    url = f"{guarded.url}/v1/streams"
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    preflight = call("OPTIONS", url, headers=asked)
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+    key = call("POST", url, data=b"abc", headers=anything | {"Origin": ORIGIN}).json()["id"]
+    once = requests.put(guarded.service.vimeo, headers=anything, timeout=60, **FORM).json()["url"]
+    for link in (*[f"{url}/{key}"] * 4, once):
+        for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example", None), (None, None)):
+            answer = call("HEAD", link, headers={"Origin": origin} if origin else {})
+            assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (200, allowed)
+            assert "Origin" in answer.headers["Vary"]
+    assert "Access-Control-Allow-Origin" not in call("POST", url, headers={"Origin": "https://evil.example"}).headers
+
+
+def test_other_sites_may_not_ask_by_default(service: Service) -> None:
+    answer = call("GET", f"{service.url}/ping", headers={"Origin": ORIGIN})
+    assert not {"Access-Control-Allow-Origin", "Vary"} & set(answer.headers)
+
+
+def test_pages_of_named_origins_may_change_things_and_others_may_not(guarded: Guarded) -> None:
+    url = f"{guarded.url}/v1/streams"
+    token = guarded.token("pages", "streams:write", "streams:take")
+    page = {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"}
+    assert call("POST", url, data=b"x", headers=page).status_code == 401  # let through to the question for a token
+    assert call("POST", url, data=b"x", headers=page | token).status_code == 201
+    evil = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    assert call("POST", url, data=b"x", headers=evil).status_code == 403
+    # No browser sends a token for a page whose preflight was not answered so.
+    preflight = call("OPTIONS", url, headers=evil | {"Access-Control-Request-Headers": "authorization"})
+    assert not [name for name in preflight.headers if name.startswith("Access-Control-")]
+    assert call("POST", url, data=b"x", headers=evil | token).status_code == 201
+    assert call("POST", f"{guarded.url}/downloadFile", json={"file_id": "1:x"}, headers=page).status_code == 404
+    assert call("POST", f"{guarded.url}/downloadFile", json={"file_id": "1:x"}, headers=evil).status_code == 403

@@ -1,0 +1,190 @@
+"""Tokens and quotas, with real requests to both profiles."""
+
+from secrets import token_hex
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+
+from tests.access.guarded import FORM, MIB, Guarded, answered, call
+from tests.services import Service, await_
+from vimeo_api import views
+from vimeo_api.core import tokens
+from vimeo_api.web import openapi
+
+KEY = "0" * 32
+UUID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
+
+# Method, path, scope, what else is sent.
+PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("PUT", "/vimeo/api/v1.0/file", "vimeo:write", FORM),
+    ("POST", "/v1/streams", "streams:write", {"data": b"x"}),
+    ("PUT", "/v1/streams", "streams:write", {"data": b"x"}),
+    ("DELETE", f"/v1/streams/{UUID}", "streams:delete", {}),
+    ("POST", "/v1/streams:join", "streams:write", {"json": {"streams": [UUID]}}),
+    ("POST", "/v1/queues/q/streams", "streams:write", {"data": b"x"}),
+    ("GET", "/v1/queues/q/streams", "streams:list", {}),
+    ("GET", "/v1/queues/q/first", "streams:list", {}),
+    ("GET", f"/v1/queues/q/streams/{UUID}/next", "streams:list", {}),
+    ("GET", f"/v1/queues/q/streams/{UUID}/previous", "streams:list", {}),
+    ("POST", "/v1/queues/q/take", "streams:take", {}),
+    ("DELETE", f"/v1/queues/q/streams/{UUID}?receipt=x", "streams:take", {}),
+    ("POST", "/", "store:write", {"data": b"x"}),
+    ("DELETE", f"/?file_hash={KEY}", "store:delete", {}),
+    ("GET", "/upload", "named:list", {}),
+    ("HEAD", "/upload", "named:list", {}),
+    ("POST", "/upload", "named:write", FORM),
+    ("POST", "/upload/a.txt", "named:write", {"data": b"x"}),
+    ("GET", "/download", "named:list", {}),
+    ("POST", "/uploadFile", "transfer:write", FORM),
+    ("POST", "/uploadFile", "transfer:write", {"json": {"file": "ftp://localhost/"}}),
+    ("DELETE", "/uploadFile/1:x", "transfer:delete", {}),
+]
+
+
+def test_the_list_is_complete_and_the_description_tells_of_it() -> None:
+    app = Flask("vimeo_api")
+    views.init_app(app)
+    operations = [
+        (method.upper(), path, api)
+        for path, methods in openapi.document(app)["paths"].items()
+        for method, api in methods.items()
+    ]
+    described = {(method, api["tags"][0], scope) for method, _, api in operations for scope in scopes(api)}
+    assert described == {(method, scope.split(":")[0], scope) for method, _, scope, _ in PROTECTED if method != "HEAD"}
+    changing = {(method, path) for method, path, api in operations if method != "GET" and not scopes(api)}
+    assert changing == {("POST", "/downloadFile")}  # whose id is the link
+
+
+def scopes(api: dict[str, Any]) -> list[str]:
+    return [scope for scheme in api.get("security", []) for scope in scheme.get("apiToken", [])]
+
+
+@pytest.mark.parametrize(("method", "path", "scope", "body"), PROTECTED)
+def test_it_needs_a_token_of_the_right_scope(
+    guarded: Guarded, method: str, path: str, scope: str, body: dict[str, Any]
+) -> None:
+    url = guarded.url + path
+    bare = call(method, url, **body)
+    assert (bare.status_code, bare.headers["WWW-Authenticate"]) == (401, 'Bearer realm="vimeo_api"')
+    unknown = call(method, url, headers={"Authorization": f"Bearer va_{'x' * 43}"}, **body)
+    assert unknown.status_code == 401
+    assert unknown.headers["WWW-Authenticate"].endswith('error="invalid_token"')
+
+    surface, verb = scope.split(":")
+    others = {"write", "list", "take", "delete"} - {verb}
+    wrong = guarded.token(token_hex(8), *(f"*:{other}" for other in others))
+    refused = call(method, url, headers=wrong, **body)
+    assert (refused.status_code, scope in refused.headers["WWW-Authenticate"]) == (403, True)
+    right = guarded.token(token_hex(8), scope)
+    assert call(method, url, headers=right, **body).status_code not in {401, 429} or surface == "store"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "text"),
+    [
+        ("PUT", "/vimeo/api/v1.0/file", "application/json", '{"error":"Unauthorized"}\n'),
+        (
+            "POST",
+            "/v1/streams",
+            "text/plain; charset=utf-8",
+            "This needs an API token, as `Authorization: Bearer …`.\n",
+        ),
+        ("POST", "/", "text/plain; charset=utf-8", "This needs an API token, as `Authorization: Bearer …`."),
+        ("POST", "/uploadFile", "application/json", "This needs an API token"),
+        ("GET", "/upload", "text/html; charset=utf-8", "This needs an API token"),
+        ("GET", "/download", "application/json", "This needs an API token"),
+    ],
+)
+def test_it_refuses_in_the_dialect_of_the_surface(
+    guarded: Guarded, method: str, path: str, kind: str, text: str
+) -> None:
+    answer = call(method, guarded.url + path)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, kind)
+    assert text in answer.content.decode()
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_links_stay_open_to_whoever_holds_them(guarded: Guarded, anything: dict[str, str]) -> None:
+    url = guarded.url
+    stream = requests.post(f"{url}/v1/streams", data=b"abc", headers=anything, timeout=60).json()["id"]
+    requests.post(f"{url}/upload/links.txt", data=b"abc", headers=anything, timeout=60).raise_for_status()
+    sealed = requests.post(f"{url}/uploadFile", headers=anything, timeout=60, **FORM).json()["file_id"]
+    once = requests.put(guarded.service.vimeo, headers=anything, timeout=60, **FORM).json()["url"]
+    for link in (f"/v1/streams/{stream}", "/download/links.txt", f"/downloadFile?file_id={sealed}"):
+        assert call("GET", url + link).status_code == 200
+        assert call("GET", url + link, headers=anything).status_code == 200
+    assert call("POST", f"{url}/downloadFile", json={"file_id": sealed}).status_code == 200
+    assert call("GET", once, headers=anything).status_code == 200
+    for path in ("/ping", "/docs", "/openapi.json"):
+        assert call("GET", url + path).status_code == 200
+    assert call("OPTIONS", f"{url}/v1/streams").status_code == 200
+    assert call("PATCH", f"{url}/v1/streams").status_code == 405
+
+
+def test_what_a_token_was_answered_is_kept_for_nobody(guarded: Guarded, anything: dict[str, str]) -> None:
+    name = f"{token_hex(4)}.txt"
+    call("POST", f"{guarded.url}/upload/{name}", data=b"abc", headers=anything).raise_for_status()
+    for path in ("/download", "/upload", "/v1/queues/q/streams"):
+        for _ in range(4):
+            assert call("GET", guarded.url + path, headers=anything).status_code == 200
+            bare = call("GET", guarded.url + path)
+            assert (bare.status_code, name in bare.text) == (401, False)
+    call("DELETE", f"{guarded.url}/?file_hash={KEY}", headers=anything)
+    assert call("DELETE", f"{guarded.url}/?file_hash={KEY}").status_code == 401
+
+
+def test_a_revoked_token_is_worthless_at_once(guarded: Guarded) -> None:
+    token = guarded.token("brief", "streams:write")
+    url = f"{guarded.url}/v1/streams"
+    assert call("POST", url, data=b"x", headers=token).status_code == 201
+    with guarded.app.app_context():
+        tokens.revoke("brief")
+    assert call("POST", url, data=b"x", headers=token).status_code == 401
+
+
+def test_a_large_upload_without_a_token_is_refused_before_its_first_byte(guarded: Guarded) -> None:
+    head = f"POST /v1/streams HTTP/1.1\r\nHost: h\r\nContent-Length: {100 * MIB}\r\nExpect: 100-continue\r\n\r\n"
+    if guarded.service.profile == "production":
+        assert answered(guarded.service, head.encode()).startswith(b"HTTP/1.1 401 ")
+    body = bytes(20 * MIB)
+    answer = call("POST", f"{guarded.url}/v1/streams", data=body)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="vimeo_api"')
+    assert guarded.service.spooled() == set()
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/streams", "/upload/a.txt", "/v1/./streams", "/%76ideo/api/v1.0/file", "/nothing"]
+)
+def test_nothing_of_unknown_length_is_spooled_without_a_token(guarded: Guarded, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    first_line = answered(guarded.service, head.encode() + b"3\r\nabc\r\n0\r\n\r\n").split(b"\r\n")[0]
+    assert first_line.split()[1] in {b"401", b"404"}
+
+
+@pytest.mark.parametrize("path", ["/download", f"/v1/streams/{UUID}", "/downloadFile?file_id=x"])
+def test_no_body_of_a_get_fills_the_spool(guarded: Guarded, path: str) -> None:
+    if guarded.service.profile == "production":
+        head = f"GET {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {4 * MIB}\r\n\r\n"
+        assert answered(guarded.service, head.encode()).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_quota_bounds_what_is_stored_with_a_token(guarded: Guarded) -> None:
+    token = guarded.token("small", "streams:*", quota=MIB)
+    url = f"{guarded.url}/v1/streams"
+    key = call("POST", url, data=bytes(MIB), headers=token).json()["id"]
+    refused = call("POST", url, data=b"x", headers=token)
+    assert (refused.status_code, refused.text) == (403, "The quota of this token has 0 bytes left.\n")
+    large = call("POST", url, data=bytes(20 * MIB), headers=token)
+    assert large.status_code == 403
+    stored = guarded.service.stored()
+    assert call("DELETE", f"{url}/{key}", headers=token).status_code == 200
+    await_(lambda: guarded.service.stored() < stored)
+    await_(lambda: call("POST", url, data=bytes(MIB), headers=token).status_code == 201)
+    assert guarded.service.spooled() == set()
+
+
+def test_tokens_are_not_looked_at_by_default(service: Service) -> None:
+    answer = call("POST", f"{service.url}/v1/streams", data=b"x", headers={"Authorization": "Bearer nonsense"})
+    assert answer.status_code == 201

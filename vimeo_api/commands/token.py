@@ -1,0 +1,83 @@
+"""`manage.py token`: makes, lists and revokes API tokens, straight in the database."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import click
+from flask.cli import with_appcontext
+from sqlalchemy.exc import DBAPIError
+
+from vimeo_api.commands.sizes import Size
+from vimeo_api.core import tokens
+from vimeo_api.core.errors import PipelineError
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class _Life(click.ParamType[timedelta]):
+    """A length of time, said as 90d, 12h or 30m."""
+
+    name = "life"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        said = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(value))
+        if said is None:
+            self.fail(f"{value!r} is no length of time, as 90d, 12h or 30m.", param, ctx)
+        return timedelta(**{_UNITS[said[2]]: int(said[1])})
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke API tokens; REQUIRE_TOKENS=1 asks for them."""
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    metavar="SURFACE:VERB",
+    multiple=True,
+    required=True,
+    help=f"What it allows, several times if need be. Verbs: {', '.join(tokens.VERBS)}; * is any surface or verb.",
+)
+@click.option("--quota", type=Size("1023T"), help="Most bytes stored with it at a time, as 10G; no limit by default.")
+@click.option("--expires-in", "life", type=_Life(), help="As 90d, 12h or 30m; never by default.")
+@with_appcontext
+def create(name: str, scopes: tuple[str, ...], quota: int | None, life: timedelta | None) -> None:
+    """Make a token and print it; nobody can find it out later."""
+    with _sentences():
+        click.echo(tokens.create(name, scopes, quota=quota, life=life))
+
+
+@token.command("list")
+@with_appcontext
+def list_() -> None:
+    """List all tokens that were ever made: name, state, scopes, bytes stored and quota, expiry."""
+    with _sentences():
+        for found in tokens.listing():
+            quota = "no quota" if found.quota is None else f"of {found.quota}"
+            expiry = "" if found.expires_at is None else f"\texpires {found.expires_at:%Y-%m-%d %H:%M} UTC"
+            click.echo(f"{found.name}\t{found.state}\t{found.scopes}\t{found.used} bytes {quota}{expiry}")
+
+
+@token.command()
+@click.argument("name")
+@with_appcontext
+def revoke(name: str) -> None:
+    """Make a token worthless, from the very next request on."""
+    with _sentences():
+        tokens.revoke(name)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """End with a sentence where something is wrong."""
+    try:
+        yield
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+    except DBAPIError:
+        raise click.ClickException("The database cannot be read; `manage.py db upgrade` makes its tables.") from None

@@ -1,0 +1,153 @@
+"""API tokens: who may do what on which surface, and how many bytes may be stored with each.
+
+A token is 256 random bits, told once and kept as its SHA-256. A slow hash with a salt, as passwords need, protects what
+can be guessed; nobody guesses 256 bits, and a plain digest is found by an index in one read. Tokens are made and
+revoked by `manage.py token` and never deleted, so that their names stay true. Source: RFC 6750.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from vimeo_api.core import database, storage
+from vimeo_api.core.catalog import now
+from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded
+from vimeo_api.core.models import File, Token
+from vimeo_api.core.policy import POLICIES
+
+VERBS = ("write", "list", "take", "delete")
+PREFIX = "va_"  # so that a token is known for one where it turns up
+MAX_NAME = 64  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What a token that is shown allows its holder."""
+
+    id: int
+    name: str
+    scopes: frozenset[str]
+    quota: int | None  # bytes
+
+    def allows(self, surface: str, verb: str) -> bool:
+        """Return whether a scope covers this."""
+        return not self.scopes.isdisjoint({f"{surface}:{verb}", f"{surface}:*", f"*:{verb}", "*:*"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A token as its operator sees it, without its secret, which nobody knows."""
+
+    name: str
+    scopes: str
+    quota: int | None  # bytes
+    used: int  # bytes
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """`valid`, `revoked` or `expired`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now() else "valid"
+
+
+def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: timedelta | None = None) -> str:
+    """Make a token and return it; nobody can find it out later. Raises Malformed for name or scopes, and Exists."""
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise Malformed(f"The name of a token is 1 to {MAX_NAME} printable characters.")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    values = {
+        "name": name,
+        "digest": _digest(secret),
+        "scopes": " ".join(_checked(scopes)),
+        "quota": quota,
+        "created_at": now(),
+        "expires_at": None if life is None else now() + life,
+    }
+    try:
+        database.changed(insert(Token).values(values))
+    except IntegrityError:
+        raise Exists(f"There is a token {name!r} already; names are never used again.") from None
+    return secret
+
+
+def revoke(name: str) -> None:
+    """Make a token worthless from the very next request on; what was stored with it stays. Raises NotThere."""
+    if not database.changed(
+        update(Token).where(Token.name == name, Token.revoked_at.is_(None)).values(revoked_at=now())
+    ):
+        raise NotThere(f"There is no token {name!r} that could be revoked.")
+
+
+def listing() -> list[Listed]:
+    """Return all tokens that were ever made, in that order."""
+    columns = (Token.name, Token.scopes, Token.quota, _used(), Token.created_at, Token.expires_at, Token.revoked_at)
+    return [Listed(*row) for row in database.rows(select(*columns).order_by(Token.id))]
+
+
+def holder(secret: str) -> Holder | None:
+    """Return what a token allows, None for one that is unknown, revoked or expired."""
+    valid = (Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now()))
+    columns = (Token.id, Token.name, Token.scopes, Token.quota)
+    row = database.row(select(*columns).where(Token.digest == _digest(secret), *valid))
+    return Holder(row.id, row.name, frozenset(row.scopes.split()), row.quota) if row else None
+
+
+def left(token_id: int | None) -> int | None:
+    """Return how many more bytes may be stored with a token, None for any number. One without an id has no limit."""
+    if token_id is None:
+        return None
+    row = database.row(select(Token.quota, _used()).where(Token.id == token_id, Token.quota.is_not(None)))
+    return None if row is None else int(row[0]) - int(row[1])
+
+
+def check_quota(token_id: int | None, size: int) -> None:
+    """Raise QuotaExceeded unless so many bytes more may be stored with a token."""
+    room = left(token_id)
+    if room is not None and size > room:
+        raise QuotaExceeded(f"The quota of this token has {max(0, room)} bytes left.")
+
+
+@contextmanager
+def charged(token_id: int | None, size: int) -> Iterator[None]:
+    """Let one file at a time be written down that is stored with a token, if its quota allows. Raises QuotaExceeded.
+
+    Without the lock, uploads that end at the same moment would each find the same room.
+    """
+    if left(token_id) is None:
+        yield
+        return
+    with storage.locked("token", f"{token_id:02}"):
+        check_quota(token_id, size)
+        yield
+
+
+def _used() -> ColumnElement[int]:
+    """Return the bytes stored with a token that are still there, by index alone; a purge takes them from it."""
+    used = select(func.coalesce(func.sum(File.size), 0)).where(File.token_id == Token.id)
+    return used.correlate(Token).scalar_subquery()
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _checked(scopes: Sequence[str]) -> list[str]:
+    surfaces = {policy.surface for policy in POLICIES} | {"*"}
+    for scope in scopes:
+        surface, _, verb = scope.partition(":")
+        if surface not in surfaces or verb not in {*VERBS, "*"}:
+            words = f"one of {', '.join(sorted(surfaces))}, a colon, and one of {', '.join(VERBS)}, *"
+            raise Malformed(f"{scope!r} is no scope: {words}.")
+    if not scopes:
+        raise Malformed("A token without a scope allows nothing.")
+    return sorted(set(scopes))

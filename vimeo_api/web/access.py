@@ -1,0 +1,108 @@
+"""Who may do what: the API token that a request shows, checked before its body is read.
+
+A view states with `needs` which verb it is (`core.tokens.VERBS`); one that states none is a link, open to whoever holds
+it. Checked only where REQUIRE_TOKENS says so. For large uploads nginx asks before the first byte (`web.admission`).
+Sources: RFC 6750 (Bearer), RFC 9110 section 11.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from flask import Flask, current_app, g, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from vimeo_api.core import tokens
+from vimeo_api.core.errors import NotAllowed, PipelineError, TokenNeeded
+from vimeo_api.core.tokens import Holder
+from vimeo_api.extensions import settings
+from vimeo_api.web import bodies
+from vimeo_api.web.receive import MULTIPART_OVERHEAD
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_verbs: dict[Callable[..., Any], str] = {}
+
+
+def needs(verb: str) -> Callable[[View], View]:
+    """State which verb a view is, for whoever needs a token for it."""
+
+    def note(view: View) -> View:
+        _verbs[view] = verb
+        return view
+
+    return note
+
+
+def verb_of(view: Callable[..., Any] | None) -> str | None:
+    """Return the verb that a view is, None for a link."""
+    return None if view is None else _verbs.get(view)
+
+
+def token_id() -> int | None:
+    """Return the token with which the current request was let in, None where none is required."""
+    holder: Holder | None = g.get("holder")
+    return holder.id if holder else None
+
+
+def bearer(authorization: str | None = None) -> str | None:
+    """Return the token that an `Authorization` header shows, by default the request's; None for another kind."""
+    words = request.headers.get("Authorization", "") if authorization is None else authorization
+    kind, _, secret = words.strip().partition(" ")
+    return secret.strip() or None if kind.lower() == "bearer" else None
+
+
+def init_app(app: Flask) -> None:
+    """Wire the hook, where tokens are required."""
+    if not app.config["SETTINGS"].require_tokens:
+        return
+
+    @app.before_request
+    def check_token() -> None:
+        if request.url_rule is None or request.method == "OPTIONS":
+            return
+        scope = _scope(request.url_rule.endpoint)
+        if scope is None:
+            return
+        try:
+            g.holder = _checked(scope, request.headers.get("Authorization", ""), request.content_length or 0)
+        except PipelineError:
+            bodies.pass_over()
+            raise
+
+
+def check_announced(method: str, path: str, authorization: str, length: int) -> None:
+    """Check the token of an upload of which nginx has read the head alone; the path is as the client wrote it.
+
+    A path without a route needs a token too: what looks like none to us may become one when nginx has tidied it up.
+    Raises TokenNeeded, NotAllowed and QuotaExceeded.
+    """
+    if not settings.require_tokens:
+        return
+    try:
+        endpoint, _ = current_app.url_map.bind("").match(unquote(path), method)
+    except (HTTPException, RequestRedirect):
+        endpoint = ""
+    _checked(_scope(endpoint), authorization, length)
+
+
+def _scope(endpoint: str) -> str | None:
+    """Return the scope that a route needs, None for a link. Blueprints are called as their surfaces are."""
+    verb = verb_of(current_app.view_functions.get(endpoint))
+    return None if verb is None else f"{endpoint.partition('.')[0]}:{verb}"
+
+
+def _checked(scope: str | None, authorization: str, length: int) -> Holder:
+    secret = bearer(authorization)
+    if secret is None:
+        raise TokenNeeded("This needs an API token, as `Authorization: Bearer …`.", shown=False)
+    holder = tokens.holder(secret)
+    if holder is None:
+        raise TokenNeeded("The API token is unknown, revoked or expired.", shown=True)
+    if scope is not None and not holder.allows(*scope.split(":")):
+        raise NotAllowed(scope)
+    if holder.quota is not None:
+        # Before the body; of a form nobody knows yet how much of it is the file. `tokens.charged` is exact.
+        tokens.check_quota(holder.id, max(0, length - MULTIPART_OVERHEAD))
+    return holder

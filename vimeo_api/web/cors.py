@@ -1,0 +1,40 @@
+"""Which other sites' pages may ask from a browser: none, unless CORS_ORIGINS names them.
+
+Twenty lines instead of Flask-CORS, for the answer's own headers have to pass nginx anyway (deploy/nginx). No
+cookies are asked for, so none are allowed. Source: the Fetch Standard, https://fetch.spec.whatwg.org/#http-cors-protocol.
+"""
+
+from flask import Flask, Response, request
+
+from vimeo_api.extensions import settings
+
+ASKED = "Authorization, Content-Type, Prefer, Range, X-Download-Grant, X-File-Password"
+SHOWN = "Content-Disposition, Location, Repr-Digest, Retry-After, WWW-Authenticate, X-Download-Grant, X-Request-Id"
+PREFLIGHT_SECONDS = "600"
+
+
+def init_app(app: Flask) -> None:
+    """Wire the hook, where origins are named."""
+    if not _origins(app.config["SETTINGS"].cors_origins):
+        return
+
+    @app.after_request
+    def allow_origin(response: Response) -> Response:
+        response.vary.add("Origin")
+        if is_allowed(request.headers.get("Origin")):
+            response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+            response.headers["Access-Control-Expose-Headers"] = SHOWN
+            if request.method == "OPTIONS":
+                response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+                response.headers["Access-Control-Allow-Headers"] = ASKED
+                response.headers["Access-Control-Max-Age"] = PREFLIGHT_SECONDS
+        return response
+
+
+def is_allowed(origin: str | None) -> bool:
+    """Return whether the settings name an origin."""
+    return origin is not None and origin in _origins(settings.cors_origins)
+
+
+def _origins(words: str) -> frozenset[str]:
+    return frozenset(filter(None, words.split(",")))
