@@ -18,7 +18,13 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 GRACE_SECONDS = 3
-SETTINGS = {"GRACE_SECONDS": str(GRACE_SECONDS), "LEASE_SECONDS": "8", "LEASE_MIN_RATE": "64MiB", "FETCH_URLS": "0"}
+SETTINGS = {
+    "GRACE_SECONDS": str(GRACE_SECONDS),
+    "LEASE_SECONDS": "8",
+    "LEASE_MIN_RATE": "64MiB",
+    "FETCH_URLS": "0",
+    "PASSWORD_LIMIT_ADDRESS": "1000 per minute",  # all tests come from one
+}
 COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack.py"]}
 
 
