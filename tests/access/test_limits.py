@@ -11,6 +11,7 @@ from tests.access.guarded import FORM, PROTECTED, Guarded, call
 from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped
 from tests.services import Service, running
+from vimeo_api.config.access import Access
 
 
 def test_wrong_passwords_are_counted_by_address_and_right_ones_are_not(
@@ -78,13 +79,14 @@ def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(profile: s
         assert call("GET", call("PUT", service.vimeo, **FORM).json()["url"]).status_code == 200
 
 
-def test_guesses_are_limited_and_uploads_are_not_by_default(service: Service) -> None:
-    link = call("PUT", service.vimeo, **PROTECTED).json()["url"]
-    # Where clients share an address, as those of the tests do, all of them have these 20 a minute together.
-    statuses = [call("GET", link, auth=("user", f"wrong {number}")).status_code for number in range(21)]
-    assert set(statuses) == {401, 429}
-    assert statuses == sorted(statuses)
-    assert [call("POST", f"{service.url}/v1/streams", data=b"x").status_code for _ in range(40)] == [201] * 40
+def test_guesses_are_limited_and_uploads_are_not_by_default(tmp_path: Path) -> None:
+    default = Access.model_fields["password_limit_address"].default
+    with running("embedded", tmp_path / "data", PASSWORD_LIMIT_ADDRESS=default) as service:
+        link = call("PUT", service.vimeo, **PROTECTED).json()["url"]
+        statuses = [call("GET", link, auth=("user", f"wrong {number}")).status_code for number in range(21)]
+        assert set(statuses) == {401, 429}
+        assert statuses == sorted(statuses)
+        assert [call("POST", f"{service.url}/v1/streams", data=b"x").status_code for _ in range(40)] == [201] * 40
 
 
 Disturb = Callable[[Service, str], AbstractContextManager[None]]
