@@ -16,8 +16,10 @@ from tests.services import ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
 
-# A shell starts background jobs with SIGINT ignored, and programs inherit that; those that we start get the default.
+# A shell starts background jobs with SIGINT ignored, nohup with SIGHUP, and programs inherit that; those that we start
+# get the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
