@@ -14,12 +14,13 @@ import os
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from vimeo_api.core.storage import full_disk_is_said
 
 CHUNK = 1024**2  # bytes
 THREADS = len(os.sched_getaffinity(0))  # the cores that we may use
+_SIGNAL_SECONDS = 1.0
 
 
 class EndsEarly(OSError):
@@ -134,13 +135,22 @@ def _run(work: Callable[[], None], count: int, stopped: threading.Event) -> None
         for _ in threads:
             # Not `join`: when it is interrupted, Python 3.11 takes the thread for ended, as an executor loses the
             # one that is being started.
-            if (error := outcomes.get()) is not None:
+            if (error := _next(outcomes)) is not None:
                 raise error
     finally:
         stopped.set()
         for thread in threads:
             if thread.ident is not None:
                 thread.join()
+
+
+def _next(outcomes: SimpleQueue[BaseException | None]) -> BaseException | None:
+    while True:
+        try:
+            # Not for ever: a signal that arrives just before the wait would be seen only after it.
+            return outcomes.get(timeout=_SIGNAL_SECONDS)
+        except Empty:
+            continue
 
 
 def _fill(piece: memoryview, source: int, start: int) -> None:
