@@ -1,5 +1,6 @@
 """How often a download asks the database: each time is a wait, and most of its CPU time."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,17 +18,18 @@ from vimeo_api.extensions import db
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """Collect the statements that are executed in the block."""
+    """Collect the statements that the driver executes in the block, whoever hands them to it."""
     statements: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
+    def watch(connection: sqlite3.Connection, *_: Any) -> None:
+        connection.set_trace_callback(statements.append)
 
-    event.listen(db.engine, "before_cursor_execute", note)
+    event.listen(db.engine, "checkout", watch)
     try:
         yield statements
     finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+        event.remove(db.engine, "checkout", watch)
+        db.engine.dispose()
 
 
 @pytest.mark.usefixtures("app")

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from vimeo_api.core import database, generations
 from vimeo_api.core.errors import Exists
 from vimeo_api.core.models import File, Status
+from vimeo_api.core.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,7 @@ class Entry:
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
-# Every download begins with it, so it is built but once.
-_FIND = select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key"))
+_FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
 def add(file: NewFile) -> None:
@@ -103,7 +103,7 @@ def add(file: NewFile) -> None:
 
 def find(surface: str, key: str) -> Entry | None:
     """Return the file of that key, if the surface has it or its link should say that it is gone."""
-    row = database.row(_FIND, {"surface": surface, "key": key})
+    row = _FIND.row({"surface": surface, "key": key})
     return Entry(*row) if row else None
 
 

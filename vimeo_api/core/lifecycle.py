@@ -9,7 +9,7 @@ through, and whoever gets its row back is the winner.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 
@@ -17,6 +17,7 @@ from vimeo_api.core import database, generations, identifiers
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.policy import POLICIES
+from vimeo_api.core.prepared import Prepared
 
 # to → from. `fetching`, `queues.take` and the statements of a lease keep to it with UPDATEs of their own.
 MOVES: dict[Status, frozenset[Status]] = {
@@ -38,8 +39,8 @@ RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
 _RETURNED = (File.surface, File.key, File.answers, File.password_hash)
 
-# Every one-time download begins with it, so it is built but once, and without IN, which is spelt out each time.
-_LEASE = (
+# Without IN, which is spelt out each time.
+_LEASE = Prepared(
     update(File)
     .where(
         File.id == bindparam("file"),
@@ -62,8 +63,24 @@ _LEASE = (
 )
 
 SMALL = 64 * 1024  # bytes
+
+
+class FirstLease(NamedTuple):
+    """What a first download needs to know of its file."""
+
+    id: int
+    blob: str
+    landed: bool
+    name: str
+    size: int
+    content_type: str | None
+    digest: str | None
+    expires_at: datetime | None
+    answers: int
+
+
 # Most one-time downloads: the first one of a small file without a password, found and leased in one round trip.
-_FIRST_LEASE = (
+_FIRST_LEASE = Prepared(
     update(File)
     .where(
         File.surface == bindparam("in_surface"),
@@ -83,17 +100,7 @@ _FIRST_LEASE = (
         due_at=bindparam("until"),
         answers=File.answers + 1,
     )
-    .returning(
-        File.id,
-        File.blob,
-        File.landed,
-        File.name,
-        File.size,
-        File.content_type,
-        File.digest,
-        File.expires_at,
-        File.answers,
-    )
+    .returning(*(getattr(File, name) for name in FirstLease._fields))
 )
 
 
@@ -108,15 +115,15 @@ def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values
         .values(status=to, **values)
         .returning(*_RETURNED)
     )
-    return None if moved is None else _moved(moved, to)
+    return None if moved is None else _moved(*moved, to=to)
 
 
-def _moved(moved: database.AnyRow, to: Status) -> int:
+def _moved(surface: str, key: str | None, answers: int, password_hash: str | None, *, to: Status) -> int:
     """Make refusals stale that a move has made wrong, and return the file's number of answers."""
-    changes = to in _CHANGES_REFUSALS or (to in _CHANGES_401 and moved.password_hash is not None)
-    if changes and moved.key is not None:
-        generations.renew(moved.surface, moved.key)
-    return int(moved.answers)
+    changes = to in _CHANGES_REFUSALS or (to in _CHANGES_401 and password_hash is not None)
+    if changes and key is not None:
+        generations.renew(surface, key)
+    return answers
 
 
 def lease(file_id: int, grant: str, *, seconds: float) -> int | None:
@@ -126,20 +133,20 @@ def lease(file_id: int, grant: str, *, seconds: float) -> int | None:
     """
     moment = now()
     values = {"file": file_id, "taker": grant, "moment": moment, "until": moment + timedelta(seconds=seconds)}
-    moved = database.row(_LEASE, values)
-    return None if moved is None else _moved(moved, Status.LEASED)
+    moved = _LEASE.row(values)
+    return None if moved is None else _moved(*moved, to=Status.LEASED)
 
 
-def lease_first(surface: str, key: str, grant: str, *, seconds: float) -> database.AnyRow | None:
+def lease_first(surface: str, key: str, grant: str, *, seconds: float) -> FirstLease | None:
     """Take the lease of a small one-time file without a password that nobody has asked for before.
 
-    Returns its id, blob, landed, name, size, content_type, digest, expires_at and answers; or None for any other file,
-    which `catalog.find` and `lease` are for.
+    Returns None for any other file, which `catalog.find` and `lease` are for.
     """
     moment = now()
     until = moment + timedelta(seconds=seconds)
     values = {"in_surface": surface, "of_key": key, "taker": grant, "moment": moment, "until": until}
-    return database.row(_FIRST_LEASE, values)
+    leased = _FIRST_LEASE.row(values)
+    return None if leased is None else FirstLease(*leased)
 
 
 def give_back(file_id: int, grant: str, answer: int, *, even_resumed: bool) -> bool:

@@ -1,0 +1,65 @@
+"""Prepared statements do what the same statements do through SQLAlchemy."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from flask import Flask
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.exc import OperationalError
+
+from vimeo_api.core import catalog, database
+from vimeo_api.core.catalog import NewFile
+from vimeo_api.core.models import File
+from vimeo_api.core.prepared import Prepared
+from vimeo_api.extensions import db
+
+EVERYTHING = select(File.__table__).where(File.key == bindparam("key"))
+
+
+@pytest.fixture
+def key(app: Flask) -> str:
+    with app.app_context():
+        later = datetime.now(UTC) + timedelta(days=1)
+        catalog.add(NewFile("vimeo", "k", blob="b", name="näme", size=2**40, expires_at=later, landed=True))
+    return "k"
+
+
+def test_a_row_is_the_same_in_every_column(key: str) -> None:
+    expected = database.row(EVERYTHING, {"key": key})
+    assert expected is not None
+    assert Prepared(EVERYTHING).row({"key": key}) == tuple(expected)
+
+
+def test_values_go_in_as_their_types_have_them(key: str) -> None:
+    # SQLite knows no moments, and compares texts.
+    moment = datetime.now(UTC).astimezone(timezone(timedelta(hours=-23)))
+    statement = select(File.key).where(File.expires_at > bindparam("moment"))
+    assert Prepared(statement).row({"moment": moment}) == (key,)
+    assert Prepared(statement).row({"moment": moment + timedelta(days=1, minutes=1)}) is None
+
+
+def test_an_update_is_done_when_it_returns(key: str) -> None:
+    statement = update(File).where(File.key == bindparam("of")).values(answers=File.answers + 1).returning(File.answers)
+    taken = Prepared(statement)
+    assert [taken.row({"of": key}), taken.row({"of": key})] == [(1,), (2,)]
+    assert taken.row({"of": "another"}) is None
+    found = database.row(select(File.answers).where(File.key == key))
+    assert found is not None
+    assert found.answers == 2
+
+
+@pytest.mark.usefixtures("app")
+def test_an_error_is_told_as_sqlalchemy_tells_it() -> None:
+    with pytest.raises(OperationalError, match="no such function: missing"):
+        Prepared(select(func.missing(bindparam("secret")))).row({"secret": "hunter2"})
+
+
+def test_a_lost_connection_costs_a_repetition(key: str) -> None:
+    prepared = Prepared(EVERYTHING)
+    assert prepared.row({"key": key})
+    pooled = db.engine.raw_connection()
+    lost = pooled.dbapi_connection
+    pooled.close()
+    assert lost is not None
+    lost.close()  # and the pool learns nothing of it
+    assert prepared.row({"key": key})
