@@ -1,5 +1,8 @@
 """The factory: settings → extensions → hooks around every request → surfaces."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -19,13 +22,21 @@ from vimeo_api.web import (
 )
 
 
+class Pipeline(Flask):
+    """A Flask app whose views and hooks are all plain functions."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return it as it is; Flask would ask of each, in each request, whether it is a coroutine."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the app for the given settings, else for those of the environment.
 
     Raises config.ConfigError, with a sentence for each mistake, before anything is served.
     """
     values = config.check(settings or config.load())
-    app = Flask("vimeo_api")
+    app = Pipeline("vimeo_api")
     app.config["SETTINGS"] = values
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//` is another path, and unknown

@@ -17,7 +17,6 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, PreconditionFailed
 
 from vimeo_api.core import deliveries, storage
@@ -72,15 +71,13 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
     one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing.
     """
     kind = download.content_type or content_type(download.name)
-    headers = Headers(
-        {
-            "Content-Type": kind,
-            # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "sandbox; default-src 'none'",
-            "Cache-Control": "private, no-store" if one_time else "no-cache",
-        }
-    )
+    headers = {
+        "Content-Type": kind,
+        # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cache-Control": "private, no-store" if one_time else "no-cache",
+    }
     if attachment:
         headers["Content-Disposition"] = content_disposition(download.name)
     elif kind.startswith(_ACTIVE):
@@ -89,27 +86,29 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
         headers["Repr-Digest"] = digest
     if download.ticket:
         headers[GRANT_HEADER] = download.ticket.grant
-    response = _by_nginx(download, one_time=one_time) if settings.behind_nginx else _by_python(download)
+    if settings.behind_nginx:
+        return Response(headers=headers | _for_nginx(download, one_time=one_time))
+    response = _by_python(download)
     response.headers.update(headers)
     return response
 
 
-def _by_nginx(download: Download, *, one_time: bool) -> Response:
+def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
+    """Return the headers that tell nginx what to send."""
     if microcache.is_fresh() and not storage.path(download.surface, download.blob, landed=download.landed).exists():
         raise NotThere
-    response = Response()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if download.ticket else "_any"
     place = storage.LANDING if download.landed else "store"
     if times == "_any" and place == "store" and download.size <= SMALL:
         place = "small"
     path = quote(storage.relative(download.surface, download.blob))
-    response.headers["X-Accel-Redirect"] = f"/{times}/{place}/{path}"
+    headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}"}
     if download.ticket:
-        response.headers["X-Ticket"] = str(download.ticket)
+        headers["X-Ticket"] = str(download.ticket)
     if not one_time:
-        response.headers[microcache.HEADER] = str(_lifetime(download))
-    return response
+        headers[microcache.HEADER] = str(_lifetime(download))
+    return headers
 
 
 def _lifetime(download: Download) -> int:

@@ -7,6 +7,7 @@ Sources: RFC 9110 section 7.2 (Host), RFC 3986 section 3.2.2, RFC 1035 section 2
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from flask import Flask, request
 
@@ -34,6 +35,7 @@ def init_app(app: Flask) -> None:
             raise OddHost("The Host header names no host.")
 
 
+@lru_cache(maxsize=256)
 def is_host(text: str) -> bool:
     """Return whether a text is a host name or an address, with or without a port."""
     match = _AUTHORITY.fullmatch(text)

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from flask import Flask, Response, g, request
@@ -56,9 +57,15 @@ def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
             return response  # nginx asked whether there is room, before the client's own request
         surface = surface_of(request.path)
         name = surface.name if surface else "none"
-        REQUESTS.labels(name, response.status_code).inc()
-        SECONDS.labels(name).observe(time.perf_counter() - g.begun)
+        answered, seconds = _children(name, response.status_code)
+        answered.inc()
+        seconds.observe(time.perf_counter() - g.begun)
         return response
+
+
+@cache
+def _children(surface: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(surface, status), SECONDS.labels(surface)
 
 
 def exposed(accept: str) -> tuple[bytes, str]:

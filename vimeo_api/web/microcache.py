@@ -12,7 +12,6 @@ from http import HTTPStatus
 
 from flask import Flask, Response, request
 
-from vimeo_api.extensions import settings
 from vimeo_api.web.surface import Surface
 
 HEADER = "X-Accel-Expires"
@@ -23,11 +22,13 @@ KEPT = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatu
 
 
 def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
-    """Wire the hook; `surface_of` names the surface that owns a path."""
+    """Wire the hook, where there is an nginx; `surface_of` names the surface that owns a path."""
+    if not app.config["SETTINGS"].behind_nginx:
+        return
 
     @app.after_request
     def let_nginx_keep(response: Response) -> Response:
-        if settings.behind_nginx and response.status_code in KEPT and not response.cache_control.no_store:
+        if response.status_code in KEPT and not response.cache_control.no_store:
             surface = surface_of(request.path)
             if surface is not None and surface.makes_keys:
                 response.headers[HEADER] = str(REFUSAL_SECONDS)

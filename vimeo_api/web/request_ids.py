@@ -9,7 +9,6 @@ import uuid
 from flask import Flask, Response, request
 
 from vimeo_api import logs
-from vimeo_api.extensions import settings
 
 HEADER = "X-Request-Id"
 VARIABLE = "X_REQUEST_ID"  # of the WSGI environment; no client can set it, as its headers begin with HTTP_ there
@@ -24,15 +23,17 @@ def init_app(app: Flask) -> None:
             request.environ[VARIABLE] = new()
         logs.begin(request.environ[VARIABLE])
 
-    @app.after_request
-    def tell(response: Response) -> Response:
-        if not settings.behind_nginx:
-            response.headers[HEADER] = request.environ[VARIABLE]
-        return response
-
     @app.teardown_request
     def end(_: BaseException | None) -> None:
         logs.end()
+
+    if app.config["SETTINGS"].behind_nginx:
+        return
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        response.headers[HEADER] = request.environ[VARIABLE]
+        return response
 
 
 def new() -> str:
