@@ -102,6 +102,19 @@ def test_a_file_is_used_up_once_even_after_its_lease_was_taken_over(file: int) -
     assert not lifecycle.give_back(file, A, 1, even_resumed=True)
 
 
+def test_of_several_files_one_was_taken_over_by_another(file: int) -> None:
+    catalog.add(NewFile("vimeo", "l", blob="c", name="n", size=10))
+    other = catalog.find("vimeo", "l")
+    assert other is not None
+    lifecycle.lease(other.id, A, seconds=60)
+    lifecycle.lease(file, A, seconds=60)
+    lapse(file)
+    lifecycle.lease(file, B, seconds=60)
+    assert sorted(lifecycle.use_up_all({file: A, other.id: A}, grace_seconds=60)) == [file, other.id]
+    assert (entry().status, entry().grant) == (Status.GONE, A)
+    assert lifecycle.use_up_all({file: A, other.id: A}, grace_seconds=60) == []
+
+
 def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> None:
     lifecycle.lease(file, A, seconds=60)
     lifecycle.use_up(file, A, grace_seconds=60)

@@ -114,7 +114,7 @@ def by_id(file_id: int) -> Entry | None:
 
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
     """Return those of the files that are there, by key."""
-    wanted = select(*COLUMNS).where(File.surface == surface, File.key.in_(set(keys)))
+    wanted = select(*COLUMNS).where(File.surface == surface, database.among(File.key, set(keys)))
     return {entry.key: entry for entry in entries(wanted)}
 
 
@@ -150,7 +150,7 @@ def names(surface: str) -> list[str]:
 def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bool]) -> set[str]:
     """Return those of the blobs that a file which is not gone still needs, one of which the conditions hold."""
     live = (File.surface == surface, File.status != Status.GONE, *conditions)
-    needed = select(File.blob).where(File.blob.in_(blobs), *live)
+    needed = select(File.blob).where(database.among(File.blob, blobs), *live)
     return {row.blob for row in database.rows(needed)}
 
 

@@ -194,10 +194,10 @@ def _covered(spans: list[tuple[int, int]], size: int) -> bool:
 
 def _sizes(file_ids: Collection[int]) -> dict[int, int]:
     """Return the sizes of those of the files that are not used up yet; of the others nothing follows."""
-    open_ones = select(File.id, File.size).where(File.id.in_(file_ids), File.status != Status.GONE)
+    open_ones = select(File.id, File.size).where(database.among(File.id, file_ids), File.status != Status.GONE)
     return {row.id: row.size for row in database.rows(open_ones)}
 
 
 def _forget_ranges(file_ids: Sequence[int]) -> None:
     """Forget what was sent of files that are used up, for nothing can follow from it any more."""
-    database.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(file_ids)))
+    database.changed(delete(DeliveredRange).where(database.among(DeliveredRange.file_id, file_ids)))

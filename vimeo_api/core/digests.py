@@ -84,7 +84,7 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
             break
     if not found:
         return 0
-    known = update(File).where(File.id.in_(found), File.digest.is_(None))
+    known = update(File).where(database.among(File.id, found), File.digest.is_(None))
     return database.changed(known.values(digest=case(found, value=File.id)))
 
 

@@ -163,28 +163,31 @@ def give_back(file_id: int, grant: str, answer: int, *, even_resumed: bool) -> b
 def use_up(file_id: int, grant: str, *, grace_seconds: float) -> bool:
     """Note that a one-time file was delivered under this grant; its bytes are due once the grace period is over.
 
-    The lease may have lapsed meanwhile: who has all bytes has used the file up.
+    The lease may have lapsed meanwhile, or be another's: who has all bytes has used the file up.
     """
-    return bool(use_up_all({file_id: grant}, grace_seconds=grace_seconds))
+    return advance(file_id, Status.GONE, grant=grant, **_delivered(grace_seconds)) is not None
 
 
 def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
     """Note, as `use_up` does, that files were delivered, each under the grant by its id; return which of them.
 
-    In one statement, for a journal may tell of hundreds in a second.
+    In one statement for all that are still leased under that grant, or were last, for a journal may tell of hundreds
+    in a second.
     """
-    moment = now()
-    values = {
-        "status": Status.GONE,
-        "grant": case(dict(grants), value=File.id),
-        "delivered_at": moment,
-        "due_at": moment + timedelta(seconds=grace_seconds),
-        "attempts": 0,
-    }
-    used = update(File).where(File.id.in_(grants), File.status.in_(MOVES[Status.GONE])).values(values)
-    rows = database.rows(used.returning(File.id, File.surface, File.key))
+    under_them = (database.among(File.id, grants), database.among(File.grant, grants.values()))
+    used = update(File).where(*under_them, File.status.in_(MOVES[Status.GONE]))
+    rows = database.rows(
+        used.values(status=Status.GONE, **_delivered(grace_seconds)).returning(File.id, File.surface, File.key)
+    )
     generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
-    return [row.id for row in rows]
+    done = [row.id for row in rows]
+    others = grants.keys() - set(done)
+    return done + [file for file in others if use_up(file, grants[file], grace_seconds=grace_seconds)]
+
+
+def _delivered(grace_seconds: float) -> dict[str, Any]:
+    moment = now()
+    return {"delivered_at": moment, "due_at": moment + timedelta(seconds=grace_seconds), "attempts": 0}
 
 
 def remove(entry: Entry, *, receipt: str | None = None) -> bool:
@@ -264,11 +267,12 @@ def claim_purges(limit: int) -> Sequence[int]:
 
 def purged(file_ids: Sequence[int]) -> None:
     """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
-    over = select(File.id).where(File.id.in_(file_ids), File.status == Status.GONE)
+    these = database.among(File.id, file_ids)
+    over = select(File.id).where(these, File.status == Status.GONE)
     database.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(over)))
-    database.changed(delete(File).where(File.id.in_(file_ids), File.status == Status.GONE, File.key.is_(None)))
+    database.changed(delete(File).where(these, File.status == Status.GONE, File.key.is_(None)))
     database.changed(
         update(File)
-        .where(File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None))
+        .where(these, File.status == Status.GONE, File.purged_at.is_(None))
         .values(purged_at=now(), due_at=None, place_due_at=None, token_id=None)
     )

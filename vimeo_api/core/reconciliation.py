@@ -170,7 +170,9 @@ def _old(path: Path, age: float) -> bool:
 
 def _needed(folder: Path, blobs: Sequence[str]) -> set[str]:
     """Return those of the blobs in a folder of store or landing for which there is a row, which needs them there."""
-    known = select(File.blob).where(File.surface == folder.parent.name, File.blob.in_(blobs), File.purged_at.is_(None))
+    known = select(File.blob).where(
+        File.surface == folder.parent.name, database.among(File.blob, blobs), File.purged_at.is_(None)
+    )
     if settings.spool_dir / storage.LANDING in folder.parents:
         # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
         placed = and_(File.status == Status.AVAILABLE, File.landed.is_(False), File.place_due_at.is_(None))

@@ -30,7 +30,7 @@ def purge(file_ids: Sequence[int]) -> None:
     file shares by their digest stay.
     """
     gone = select(File.id, File.surface, File.blob).where(
-        File.id.in_(file_ids), File.status == Status.GONE, File.purged_at.is_(None)
+        database.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
     )
     rows = database.rows(gone)
     for row in rows:
