@@ -1,4 +1,4 @@
-"""Digests that a worker adds: shown on every surface soon after the upload, whatever came in."""
+"""Digests: shown on every surface, of small files at once, of larger ones when a worker has added them."""
 
 import base64
 import hashlib
@@ -33,11 +33,24 @@ def one_time(service: Service, content: bytes) -> str:
     return str(requests.put(service.vimeo, files={"file": ("a.bin", content)}, timeout=60).json()["url"])
 
 
+def shown(content: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+
+
 @pytest.mark.parametrize("upload", [stream, named, transferred, one_time])
-@pytest.mark.parametrize("content", [CONTENT, b""], ids=["some", "nothing"])
-def test_a_worker_adds_the_digest(service: Service, upload: Callable[[Service, bytes], str], content: bytes) -> None:
-    link = upload(service, content)
+def test_a_worker_adds_the_digest(service: Service, upload: Callable[[Service, bytes], str]) -> None:
+    link = upload(service, CONTENT)
     # HEAD, for that uses nothing up.
-    shown = await_(lambda: requests.head(link, timeout=60).headers.get("Repr-Digest"))
-    assert shown == f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
-    assert requests.get(link, timeout=60).content == content
+    added = await_(lambda: requests.head(link, timeout=60).headers.get("Repr-Digest"))
+    assert added == shown(CONTENT)
+    assert requests.get(link, timeout=60).content == CONTENT
+
+
+@pytest.mark.parametrize("upload", [stream, named, transferred, one_time])
+@pytest.mark.parametrize("content", [CONTENT[:4096], b""], ids=["some", "nothing"])
+def test_of_a_small_file_it_is_there_at_once(
+    service: Service, upload: Callable[[Service, bytes], str], content: bytes
+) -> None:
+    answer = requests.get(upload(service, content), timeout=60)
+    assert answer.headers["Repr-Digest"] == shown(content)
+    assert answer.content == content

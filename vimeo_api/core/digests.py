@@ -1,13 +1,15 @@
-"""SHA-256 digests of files whose upload needed none, recorded afterwards: `tasks.sweep` and `tasks.digest` call it.
+"""SHA-256 digests of files whose upload needs none: of small ones at once, else afterwards by `tasks.digest`.
 
-The row states the intent: an available file without a digest is to be digested, and a partial index finds it. So an
-upload does nothing for it, and no message that gets lost is missed. One worker at a time is at it, by flock(2), which
-costs no write: the digest itself is the only one. Bytes never change, so a digest is right whatever becomes of the row.
+The row states the intent: an available file without a digest is to be digested, and a partial index finds it. So the
+upload of a large file does nothing for it, and no message that gets lost is missed. One worker at a time is at it, by
+flock(2), which costs no write: the digest itself is the only one. Bytes never change, so a digest is right whatever
+becomes of the row.
 """
 
 import fcntl
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +21,22 @@ from vimeo_api.core import database, storage
 from vimeo_api.core.catalog import now
 from vimeo_api.core.database import AnyRow
 from vimeo_api.core.models import UNDIGESTED, File
+from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
 
+SMALL = 128 * 1024  # bytes
 BATCH = 100  # files per statement
 BATCH_SECONDS = 1  # after which what was computed is written down
 RETRY = timedelta(hours=1)  # for bytes that cannot be read
 
 _log = logging.getLogger(__name__)
+
+
+def of_small(staging: Staging) -> str | None:
+    """Return the digest of staged bytes that are quickly digested: 0.1 ms, where a worker needs five times that."""
+    if not settings.digests or (size := staging.size) > SMALL:
+        return None
+    return f"sha256:{hashlib.sha256(os.pread(staging.descriptor, size, 0)).hexdigest()}"
 
 
 def due() -> bool:
