@@ -1,11 +1,13 @@
 """What is written down about files: rows are added and found here, and moved in `lifecycle`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from vimeo_api.core import database, generations
 from vimeo_api.core.errors import Exists
@@ -152,6 +154,21 @@ def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bo
     live = (File.surface == surface, File.status != Status.GONE, *conditions)
     needed = select(File.blob).where(database.among(File.blob, blobs), *live)
     return {row.blob for row in database.rows(needed)}
+
+
+def claim(
+    *due: ColumnElement[bool], order: InstrumentedAttribute[Any], limit: int, values: Mapping[str, Any]
+) -> list[int]:
+    """Change the first files for which it is time, which `values` must put off, and return their ids.
+
+    Of several who claim at once each file goes to one. By two statements: in one, PostgreSQL runs the inner SELECT for
+    every row if it thinks that few are due.
+    """
+    first = database.rows(select(File.id).where(*due).order_by(order).limit(limit))
+    if not first:
+        return []
+    these = database.among(File.id, [row.id for row in first])
+    return [row.id for row in database.rows(update(File).where(these, *due).values(**values).returning(File.id))]
 
 
 def alive() -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import database, fetcher, identifiers, leftovers, storage, tokens
+from vimeo_api.core import catalog, database, fetcher, identifiers, leftovers, storage, tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.catalog import COLUMNS, Entry, now
 from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge
@@ -80,14 +80,8 @@ def call_again() -> None:
 def revive(limit: int) -> list[int]:
     """Return the ids of rows that wait for a worker and have none, and put the next call for one off."""
     due = (File.status == Status.FETCHING, File.due_at <= now())
-    first = select(File.id).where(*due).order_by(File.due_at).limit(limit).scalar_subquery()
-    revived = (
-        update(File)
-        .where(File.id.in_(first), *due)
-        .values(grant=None, due_at=now() + timedelta(seconds=REVIVE_SECONDS))
-        .returning(File.id)
-    )
-    return [row.id for row in database.rows(revived)]
+    values = {"grant": None, "due_at": now() + timedelta(seconds=REVIVE_SECONDS)}
+    return catalog.claim(*due, order=File.due_at, limit=limit, values=values)
 
 
 def progress(entry: Entry) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 
-from vimeo_api.core import database, generations, identifiers
+from vimeo_api.core import catalog, database, generations, identifiers
 from vimeo_api.core.catalog import Entry, now
 from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.policy import POLICIES
@@ -255,14 +255,8 @@ def claim_purges(limit: int) -> Sequence[int]:
     Whoever claims must remove and then call `purged`; if it dies in between, they are due again by themselves.
     """
     due = (File.status == Status.GONE, File.purged_at.is_(None), File.due_at <= now())
-    first = select(File.id).where(*due).order_by(File.due_at).limit(limit).scalar_subquery()
-    claimed = database.rows(
-        update(File)
-        .where(File.id.in_(first), *due)  # repeated, so that PostgreSQL checks it again on a row it had to wait for
-        .values(attempts=File.attempts + 1, due_at=now() + RETRY)
-        .returning(File.id)
-    )
-    return [row.id for row in claimed]
+    values = {"attempts": File.attempts + 1, "due_at": now() + RETRY}
+    return catalog.claim(*due, order=File.due_at, limit=limit, values=values)
 
 
 def purged(file_ids: Sequence[int]) -> None:

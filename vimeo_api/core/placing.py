@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from flask import Flask, current_app
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 
 from vimeo_api.core import catalog, database, storage
 from vimeo_api.core.catalog import Entry, now
@@ -38,12 +38,8 @@ _log = logging.getLogger(__name__)
 
 def due(limit: int) -> list[int]:
     """Return the ids of files for whose placing it is time, and put the next call off."""
-    overdue = File.place_due_at <= now()
-    first = select(File.id).where(overdue).order_by(File.place_due_at).limit(limit).scalar_subquery()
-    called = (
-        update(File).where(File.id.in_(first), overdue).values(place_due_at=_after(CALL_SECONDS)).returning(File.id)
-    )
-    return [row.id for row in database.rows(called)]
+    values = {"place_due_at": _after(CALL_SECONDS)}
+    return catalog.claim(File.place_due_at <= now(), order=File.place_due_at, limit=limit, values=values)
 
 
 def run(file_id: int) -> None:
