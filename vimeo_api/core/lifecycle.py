@@ -7,7 +7,7 @@ through, and whoever gets its row back is the winner.
     available → leased → available (given back) | gone → purged
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -165,29 +165,35 @@ def use_up(file_id: int, grant: str, *, grace_seconds: float) -> bool:
 
     The lease may have lapsed meanwhile, or be another's: who has all bytes has used the file up.
     """
-    return advance(file_id, Status.GONE, grant=grant, **_delivered(grace_seconds)) is not None
+    return bool(use_up_all({file_id: grant}, grace_seconds=grace_seconds))
 
 
 def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
     """Note, as `use_up` does, that files were delivered, each under the grant by its id; return which of them.
 
-    In one statement for all that are still leased under that grant, or were last, for a journal may tell of hundreds
-    in a second.
+    In one statement for all that were last leased under their grant, and one for the others, since a journal may tell
+    of hundreds in a second.
     """
-    under_them = (database.among(File.id, grants), database.among(File.grant, grants.values()))
-    used = update(File).where(*under_them, File.status.in_(MOVES[Status.GONE]))
-    rows = database.rows(
-        used.values(status=Status.GONE, **_delivered(grace_seconds)).returning(File.id, File.surface, File.key)
-    )
-    generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
-    done = [row.id for row in rows]
-    others = grants.keys() - set(done)
-    return done + [file for file in others if use_up(file, grants[file], grace_seconds=grace_seconds)]
-
-
-def _delivered(grace_seconds: float) -> dict[str, Any]:
     moment = now()
-    return {"delivered_at": moment, "due_at": moment + timedelta(seconds=grace_seconds), "attempts": 0}
+    values = {
+        "status": Status.GONE,
+        "delivered_at": moment,
+        "due_at": moment + timedelta(seconds=grace_seconds),
+        "attempts": 0,
+    }
+    rows = _moved_all(grants, values, database.among(File.grant, grants.values()))
+    others = {file: grants[file] for file in grants.keys() - {row.id for row in rows}}
+    if others:  # taken over by somebody else, or used up already
+        rows += _moved_all(others, values | {"grant": case(others, value=File.id)})
+    generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
+    return [row.id for row in rows]
+
+
+def _moved_all(
+    files: Iterable[int], values: Mapping[str, Any], *conditions: ColumnElement[bool]
+) -> list[database.AnyRow]:
+    moved = update(File).where(database.among(File.id, files), File.status.in_(MOVES[Status.GONE]), *conditions)
+    return list(database.rows(moved.values(values).returning(File.id, File.surface, File.key)))
 
 
 def remove(entry: Entry, *, receipt: str | None = None) -> bool:
