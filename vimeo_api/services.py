@@ -10,6 +10,7 @@ from vimeo_api.core import (
     catalog,
     database,
     digests,
+    generations,
     identifiers,
     joining,
     lifecycle,
@@ -90,7 +91,7 @@ def upload(
     with storage.locked(file.surface, file.blob):
         landed = storage.publish(staging, file.surface, file.blob)
         try:
-            _add(replace(file, landed=landed))
+            _add(policy, replace(file, landed=landed))
         except (Exists, QuotaExceeded):
             storage.remove(file.surface, file.blob)
             raise
@@ -116,7 +117,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
         with suppress(FileExistsError):
             storage.publish(staging, file.surface, file.blob)
         try:
-            _add(replace(file, landed=storage.lands()))
+            _add(policy, replace(file, landed=storage.lands()))
         except QuotaExceeded:
             if not catalog.live_blobs(file.surface, [file.blob]):
                 storage.remove(file.surface, file.blob)
@@ -173,7 +174,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
         return upload(policy, staging, content_type=kind, queue=queue, digest=digest, token_id=token_id)
 
 
-def _add(file: NewFile) -> None:
+def _add(policy: Policy, file: NewFile) -> None:
     """Write a file down, if need be in the place of one that has expired. Raises Exists and QuotaExceeded."""
     with tokens.charged(file.token_id, file.size):
         try:
@@ -182,6 +183,8 @@ def _add(file: NewFile) -> None:
             if not lifecycle.expire(File.surface == file.surface, File.key == file.key):
                 raise
             catalog.add(file)
+    if not policy.makes_keys:
+        generations.renew(file.surface, file.key)
 
 
 def _check_size(policy: Policy, staging: Staging) -> None:

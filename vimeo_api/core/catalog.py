@@ -1,7 +1,7 @@
 """What is written down about files: rows are added and found here, and moved in `lifecycle`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from vimeo_api.core import database, generations
+from vimeo_api.core import database
 from vimeo_api.core.errors import Exists
 from vimeo_api.core.models import File, Status
 from vimeo_api.core.prepared import Prepared
@@ -75,6 +75,9 @@ class Entry:
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
+_GIVEN = (*NewFile.__dataclass_fields__, "created_at", "status", "due_at", "place_due_at")
+_BEGINS = {"received": 0, "answers": 0, "attempts": 0, "resumed": False}
+_ADD = Prepared(insert(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id))
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
@@ -83,24 +86,18 @@ def add(file: NewFile) -> None:
 
     Raises Exists when the surface has the key already.
     """
-    values = asdict(file) | {
-        "created_at": now(),
-        "status": Status.FETCHING if file.source_url else Status.AVAILABLE,
-        "due_at": now() if file.source_url else None,
-        "place_due_at": now() if file.landed else None,
-        "received": 0,
-        "answers": 0,
-        "attempts": 0,
-        "resumed": False,
-    }
+    values: dict[str, Any] = {name: getattr(file, name) for name in NewFile.__dataclass_fields__}
+    values["created_at"] = now()
+    values["status"] = Status.FETCHING if file.source_url else Status.AVAILABLE
+    values["due_at"] = now() if file.source_url else None
+    values["place_due_at"] = now() if file.landed else None
     try:
-        database.changed(insert(File).values(values))
+        _ADD.row(values)
     except IntegrityError:
         # Ours all the same, if the server committed it and went away before it could say so.
         entry = find(file.surface, file.key)
         if entry is None or entry.blob != file.blob or entry.created_at != values["created_at"]:
             raise Exists(f"{file.key} exists") from None
-    generations.renew(file.surface, file.key)
 
 
 def find(surface: str, key: str) -> Entry | None:

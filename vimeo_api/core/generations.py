@@ -2,7 +2,8 @@
 
 A cached refusal carries the generation that was current before its view ran, and is served only while that is
 still current. So an answer computed from the state before a commit can never be served after it, in whatever
-order cache and database are reached. `web.refusals` reads generations, the core renews them.
+order cache and database are reached. `web.refusals` reads generations, the core renews them. A new file under a key
+that we have made needs none: nobody can have been refused what nobody could name.
 """
 
 import logging

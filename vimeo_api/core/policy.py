@@ -15,6 +15,7 @@ class Policy:
 
     surface: str  # the surface's name: the first column of every key, and its folder in the store
     new_key: Callable[[str], str] = identifiers.any_hex  # how clients name a new file, given its name
+    makes_keys: bool = True  # so that nobody can have asked for a new file before
     one_time: bool = False  # the first complete download uses a file up
     by_content: bool = False  # equal content is one blob, whatever number of files has it
     checks_extension: bool = False  # takes only names with an extension of the setting `<SURFACE>_EXTENSIONS`
@@ -44,7 +45,7 @@ class Policy:
 
 VIMEO = Policy("vimeo", one_time=True)
 STREAMS = Policy("streams", new_key=identifiers.any_uuid)
-STORE = Policy("store", by_content=True)
-NAMED = Policy("named", new_key=identifiers.own_name, checks_extension=True)
+STORE = Policy("store", makes_keys=False, by_content=True)
+NAMED = Policy("named", new_key=identifiers.own_name, makes_keys=False, checks_extension=True)
 TRANSFER = Policy("transfer", new_key=identifiers.any_number)
 POLICIES = (VIMEO, STREAMS, STORE, NAMED, TRANSFER)

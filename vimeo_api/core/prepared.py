@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Dialect, Select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from vimeo_api.core import database
 from vimeo_api.extensions import db
 
-Statement = Select[*tuple[Any, ...]] | ReturningUpdate[*tuple[Any, ...]]
+Columns = tuple[Any, ...]
+Statement = Select[*Columns] | ReturningInsert[*Columns] | ReturningUpdate[*Columns]
 Values = Mapping[str, Any]
 Convert = Callable[[Any], Any]
 Place = TypeVar("Place", int, str)

@@ -55,7 +55,7 @@ def render(problem: Problem) -> Response:
     return response
 
 
-surface = Surface("streams", frozenset({"v1", "ping"}), blueprint, render, makes_keys=True)
+surface = Surface("streams", frozenset({"v1", "ping"}), blueprint, render, makes_keys=POLICY.makes_keys)
 
 
 def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> Response:

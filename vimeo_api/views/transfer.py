@@ -38,7 +38,9 @@ def render(problem: Problem) -> Response:
     return jsonify(problem.details | {"error": problem.reason or problem.phrase})
 
 
-surface = Surface("transfer", frozenset({"uploadFile", "downloadFile"}), blueprint, render, makes_keys=True)
+surface = Surface(
+    "transfer", frozenset({"uploadFile", "downloadFile"}), blueprint, render, makes_keys=POLICY.makes_keys
+)
 
 
 @blueprint.post("/uploadFile")

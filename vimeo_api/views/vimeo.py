@@ -55,7 +55,7 @@ surface = Surface(
     frozenset({"vimeo"}),
     blueprint,
     render,
-    makes_keys=True,
+    makes_keys=POLICY.makes_keys,
     shows_password=lambda request: _password(request) is not None,
 )
 
