@@ -11,6 +11,7 @@ from vimeo_api.core import (
     identifiers,
     joining,
     lifecycle,
+    mark,
     passwords,
     placing,
     sniffing,
@@ -155,6 +156,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None) -> st
             sources = [(storage.path(entry.surface, entry.blob, landed=entry.landed), entry.size) for entry in entries]
             joining.join(staging, sources)
         except FileNotFoundError:
+            mark.check()
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"
         return upload(policy, staging, content_type=sniffing.detect(staging.head), queue=queue, digest=digest)

@@ -1,15 +1,18 @@
 """nginx's question, before it takes the first byte of a large upload, whether there is room for it.
 
-It asks by a subrequest that no client can make: the parameter `X_ADMIT` comes from the site alone. Anything but 204
-refuses the upload, and nginx words it as 507. Source: ngx_http_auth_request_module.
+It asks by a subrequest that no client can make: the parameter `X_ADMIT` comes from the site alone. 403 refuses
+the upload with 503, anything else but 204 with 507: other words nginx has not. Source: ngx_http_auth_request_module.
 """
 
+import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, request
 
 from vimeo_api.core import admission
-from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.errors import StorageFull, Unavailable
+
+_log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
@@ -23,6 +26,9 @@ def init_app(app: Flask) -> None:
             admission.reserve(_name(), int(request.environ["X_ANNOUNCED"]))
         except StorageFull:
             return Response(status=HTTPStatus.INSUFFICIENT_STORAGE)
+        except (Unavailable, OSError) as error:
+            _log.error("no room can be promised: %s", error)
+            return Response(status=HTTPStatus.FORBIDDEN)
         return Response(status=HTTPStatus.NO_CONTENT)
 
     @app.teardown_request

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from vimeo_api.core import addresses, errors
+from vimeo_api.core import addresses, errors, storage
 from vimeo_api.core.models import Failure
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     # The database is down or restarting; its message may quote parameters, so it stays in here.
     DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
     PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    # The disk fails (EIO), a folder is not there or not ours, or too many files are open.
+    OSError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
@@ -67,6 +70,8 @@ def from_exception(error: Exception) -> Problem:
         return _from_http(error)
     if isinstance(error, errors.FetchFailed):
         return Problem(FAILURES[error.failure], str(error))
+    if isinstance(error, OSError) and error.errno in storage.FULL:
+        error = errors.StorageFull(error.strerror)  # wherever it was met
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             return _from_known(error, status)
@@ -76,7 +81,7 @@ def from_exception(error: Exception) -> Problem:
 
 def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        _log.warning("unavailable: %s", type(error).__name__)
+        _log_unavailable(error)
         return Problem(status, "", {"Retry-After": "2"})
     headers, details = {}, {}
     if isinstance(error, errors.Leased):
@@ -87,6 +92,14 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if isinstance(error, errors.PipelineError) and not error.lasting:
         headers["Cache-Control"] = "no-store"
     return Problem(status, str(error), headers, details)
+
+
+def _log_unavailable(error: Exception) -> None:
+    if isinstance(error, OSError):
+        _log.error("unavailable: %s", error.strerror or type(error).__name__, exc_info=error)
+    else:
+        said = error if isinstance(error, errors.Unavailable) else type(error).__name__
+        _log.warning("unavailable: %s", said)
 
 
 def _from_http(error: HTTPException) -> Problem:
