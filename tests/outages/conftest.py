@@ -10,7 +10,8 @@ from tests.fetches import OPEN
 from tests.outages.disks import Shaky
 from tests.services import running
 
-# In a mount namespace, which is gone with its processes. Commands that come through a pipe are run in there.
+# In a mount namespace, which is gone with its processes. Commands that come through a pipe are run in there, by a
+# shell that is nobody's child, or the stack would end it as an orphan.
 MOUNT = """
 set -e
 mount -t tmpfs -o size=64m,nr_inodes=4k,mode=0777 tmpfs "$1/incoming"
@@ -19,7 +20,7 @@ mount -t tmpfs -o size=8m,mode=0777 tmpfs "$1/journal"
 mount -t tmpfs -o size=64m,mode=0777 tmpfs "$1/disk"
 mkdir -m 0777 "$1/disk/store"
 mount --bind "$1/disk/store" "$1/store"
-while read -r line; do eval "$line" && echo done >"$4" || echo failed >"$4"; done <>"$3" &
+(while read -r line; do eval "$line" && echo done >"$4" || echo failed >"$4"; done <>"$3" &)
 shift 4
 exec "$@"
 """

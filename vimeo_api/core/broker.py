@@ -6,7 +6,7 @@ from celery import Celery
 from flask import current_app
 from kombu.exceptions import OperationalError
 
-MOST = 500  # messages in a queue: rows remember the rest, so that nothing grows here while no worker runs
+MOST = 200  # messages in a queue, which a sweep fills up: rows remember the rest, so nothing grows here without workers
 
 
 def depths() -> dict[str, int]:

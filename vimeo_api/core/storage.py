@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from vimeo_api.core import identifiers, locks, mark
-from vimeo_api.core.errors import Malformed, StorageFull
+from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
 from vimeo_api.extensions import settings
 
 LANDING = "landing"
@@ -181,9 +181,12 @@ def publish(staging: Staging, surface: str, blob: str) -> bool:
 def lands() -> bool:
     """Return whether new files land in the spool, because no hard link leads from there into the store.
 
-    Raises Unavailable for a store that was away already when this process first asked.
+    They do so, too, as long as the store is away.
     """
-    return _lands(settings.spool_dir, settings.store_dir)
+    try:
+        return _lands(settings.spool_dir, settings.store_dir)
+    except Unavailable:
+        return True
 
 
 def path(surface: str, blob: str, *, landed: bool = False) -> Path:
