@@ -1,7 +1,7 @@
 """Nobody waits without end: every call to a service has its time. The modules beside show it on services that hang.
 
 Beside those here: each probe of /readyz (core/readiness.py), an origin's connect, silence and whole (core/origins.py),
-nginx's figures (web/nginx_status.py). Looking up a name is the system's resolver's, resolv.conf(5): workers alone do it.
+nginx's figures (web/nginx_status.py). Names are looked up by workers alone, in the resolver's time, resolv.conf(5).
 """
 
 import fcntl
@@ -38,7 +38,7 @@ def test_the_database_the_cache_and_the_broker_have_their_time(tmp_path: Path) -
     assert "statement_timeout" in database["connect_args"]["options"]
     assert database["pool_timeout"] <= 5
     (cache,) = app.extensions["cache"].values()
-    words = cache._write_client.connection_pool.connection_kwargs
+    words = cache._write_client.connection_pool.connection_kwargs  # noqa: SLF001 -- it is not told otherwise
     assert 0 < words["socket_timeout"] <= 0.1
     assert 0 < words["socket_connect_timeout"] <= 0.1
     broker = app.extensions["celery"].conf.broker_transport_options

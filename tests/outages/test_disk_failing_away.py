@@ -25,20 +25,18 @@ def failing(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: i
     monkeypatch.setattr(owner, name, fail)
 
 
-@pytest.mark.parametrize(("number", "status"), [(errno.EIO, 503), (errno.EROFS, 503), (errno.ENOSPC, 507)])
-@pytest.mark.parametrize(("owner", "name"), [(os, "fsync"), (os, "write"), (Path, "hardlink_to"), (Path, "mkdir")])
+@pytest.mark.parametrize("said", [(errno.EIO, 503), (errno.EROFS, 503), (errno.ENOSPC, 507)])
+@pytest.mark.parametrize("call", [(os, "fsync"), (os, "write"), (Path, "hardlink_to"), (Path, "mkdir")])
 def test_an_upload_that_fails_is_refused_and_leaves_nothing(
     app: Flask,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    owner: object,
-    name: str,
-    number: int,
-    status: int,
+    call: tuple[object, str],
+    said: tuple[int, int],
 ) -> None:
-    client = app.test_client()
+    (number, status), client = said, app.test_client()
     client.post("/v1/streams", data=b"first")
-    failing(monkeypatch, owner, name, number)
+    failing(monkeypatch, *call, number)
     answer = client.post("/v1/streams", data=b"content")
     assert answer.status_code == status
     assert bool(answer.headers.get("Retry-After")) is (status == 503)

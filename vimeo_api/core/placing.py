@@ -37,7 +37,12 @@ _log = logging.getLogger(__name__)
 
 
 def due(limit: int) -> list[int]:
-    """Return the ids of files for whose placing it is time, and put the next call off."""
+    """Return the ids of files for whose placing it is time, and put the next call off; none while the store is away."""
+    try:
+        mark.check()
+    except Unavailable as error:
+        _log.warning("nothing is placed: %s", error)
+        return []
     overdue = File.place_due_at <= now()
     first = select(File.id).where(overdue).order_by(File.place_due_at).limit(limit).scalar_subquery()
     called = (
@@ -60,7 +65,9 @@ def run(file_id: int) -> None:
         with draft(entry) as opened:
             if opened is not None:
                 _place(entry, *opened)
-    except (StorageFull, DigestMismatch, Unavailable, OSError) as error:
+    except Unavailable as error:
+        _log.warning("file %d stays in the landing: %s", file_id, error)  # due again by itself, soon
+    except (StorageFull, DigestMismatch, OSError) as error:
         _log.error("file %d was not placed and stays in the landing: %s", file_id, error)
         _put_off(file_id, RETRY_SECONDS)
 
