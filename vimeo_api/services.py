@@ -12,6 +12,7 @@ from vimeo_api.core import (
     identifiers,
     joining,
     lifecycle,
+    mark,
     passwords,
     placing,
     sniffing,
@@ -166,6 +167,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
         try:
             joining.join(staging, entries)
         except FileNotFoundError:
+            mark.check()
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"
         kind = sniffing.detect(staging.head)

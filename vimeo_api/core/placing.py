@@ -20,9 +20,9 @@ from pathlib import Path
 from flask import Flask, current_app
 from sqlalchemy import func, select, update
 
-from vimeo_api.core import catalog, database, storage
+from vimeo_api.core import catalog, database, mark, storage
 from vimeo_api.core.catalog import Entry, now
-from vimeo_api.core.errors import DigestMismatch, StorageFull
+from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.models import File, Status
 from vimeo_api.core.writer import Writer
 from vimeo_api.extensions import settings
@@ -37,7 +37,12 @@ _log = logging.getLogger(__name__)
 
 
 def due(limit: int) -> list[int]:
-    """Return the ids of files for whose placing it is time, and put the next call off."""
+    """Return the ids of files for whose placing it is time, and put the next call off; none while the store is away."""
+    try:
+        mark.check()
+    except Unavailable as error:
+        _log.warning("nothing is placed: %s", error)
+        return []
     overdue = File.place_due_at <= now()
     first = select(File.id).where(overdue).order_by(File.place_due_at).limit(limit).scalar_subquery()
     called = (
@@ -60,6 +65,8 @@ def run(file_id: int) -> None:
         with draft(entry) as opened:
             if opened is not None:
                 _place(entry, *opened)
+    except Unavailable as error:
+        _log.warning("file %d stays in the landing: %s", file_id, error)  # due again by itself, soon
     except (StorageFull, DigestMismatch, OSError) as error:
         _log.error("file %d was not placed and stays in the landing: %s", file_id, error)
         _put_off(file_id, RETRY_SECONDS)
@@ -78,6 +85,7 @@ def drafts() -> list[Path]:
 
 
 def _place(entry: Entry, path: Path, descriptor: int) -> None:
+    mark.check()  # now that an open file keeps it from being unmounted
     digest = _copied(entry, descriptor)
     target = storage.path(entry.surface, entry.blob)
     with storage.full_disk_is_said():

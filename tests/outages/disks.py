@@ -1,0 +1,70 @@
+"""Disks of a running stack that can be filled, unmounted and turned read-only."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.services import Service
+
+
+@dataclass(frozen=True)
+class Shaky:
+    """A stack, and the way to its mounts."""
+
+    service: Service
+    told: Path
+    answered: Path
+
+    def seen(self, name: str) -> Path:
+        """Return one of its folders as it sees it itself."""
+        return Path(f"/proc/{self.service.process.pid}/root{self.service.data / name}")
+
+    def files(self, name: str) -> set[Path]:
+        """Return the files below a folder, but for those that only keep order."""
+        found = {Path(folder) / file for folder, _, files in os.walk(self.seen(name)) for file in files}
+        return {path for path in found if not path.name.startswith(".") and ".reserved" not in path.parts}
+
+    def run(self, command: str) -> None:
+        """Run a command where the disks are mounted."""
+        self.told.write_text(f"{command}\n")
+        assert self.answered.read_text().strip() == "done", command
+
+    def end(self) -> None:
+        """Let go of the shell that runs commands."""
+        with self.told.open("w") as pipe:
+            pipe.write("exit\n")
+
+    @contextmanager
+    def filled(self, name: str, *, left: int = 0) -> Iterator[None]:
+        """Leave so many bytes of the disk below a folder for the length of the block."""
+        ballast = self.seen(name) / ".ballast"
+        facts = os.statvfs(ballast.parent)
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, facts.f_bavail * facts.f_frsize - left)
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    @contextmanager
+    def without_names(self, name: str, *, left: int) -> Iterator[None]:
+        """Leave room for so many files of the disk below a folder for the length of the block."""
+        folder = self.seen(name)
+        with ExitStack() as stack:
+            for number in range(os.statvfs(folder).f_favail - left):
+                path = folder / f".name-{number}"
+                path.touch()
+                stack.callback(path.unlink)
+            yield
+
+    @contextmanager
+    def unmounted(self) -> Iterator[None]:
+        """Take the store's disk away for the length of the block: what is left is the empty folder below it."""
+        store, disk = self.service.data / "store", self.service.data / "disk/store"
+        self.run(f"umount -l {store}")
+        try:
+            yield
+        finally:
+            self.run(f"mount --bind {disk} {store}")
