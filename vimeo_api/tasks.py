@@ -126,8 +126,8 @@ def resume() -> None:
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _follow(**_: object) -> None:
-    """Begin where the worker before this one may have ended."""
-    enqueue(resume)
+    """Begin where the worker before this one may have ended, however much is asked for already."""
+    _published(resume)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fetches import OPEN
 from tests.outages.disks import Shaky
-from tests.services import running
+from tests.services import Service, running
 
 # In a mount namespace, which is gone with its processes. Commands that come through a pipe are run in there, by a
 # shell that is nobody's child, or the stack would end it as an orphan.
@@ -25,10 +25,12 @@ shift 4
 exec "$@"
 """
 
+SOON = {"GRACE_SECONDS": "1", "LEASE_SECONDS": "4", "DATABASE_SECONDS": "2"}
+
 
 @pytest.fixture(scope="session")
 def shaky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaky]:
-    """The production stack on such disks, once for all tests that leave it as they find it."""
+    """The production stack on such disks, once for all tests, which leave it as they find it; its budgets are small."""
     folder = tmp_path_factory.mktemp("shaky")
     data, told, answered = folder / "data", folder / "told", folder / "answered"
     data.mkdir()
@@ -43,9 +45,15 @@ def shaky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaky]:
     who = [] if root else ["--map-current-user", "--keep-caps"]
     words = [str(data), str(owner), str(told), str(answered)]
     prefix = ["unshare", *who, "--mount", "sh", "-c", MOUNT, "sh", *words]
-    with running("production", data, prefix=prefix, **OPEN, KEEP_FREE="0") as service:
+    with running("production", data, prefix=prefix, **OPEN, **SOON, KEEP_FREE="0") as service:
         stand = Shaky(service, told, answered)
         try:
             yield stand
         finally:
             stand.end()
+
+
+@pytest.fixture
+def stack(shaky: Shaky) -> Service:
+    """The same, for tests that leave its disks alone."""
+    return shaky.service

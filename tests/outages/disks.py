@@ -1,12 +1,15 @@
 """Disks of a running stack that can be filled, unmounted and turned read-only."""
 
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import Service
+from tests.production.parts import environ_of
+from tests.services import ROOT, Service, await_
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,33 @@ class Shaky:
         found = {Path(folder) / file for folder, _, files in os.walk(self.seen(name)) for file in files}
         return {path for path in found if not path.name.startswith(".") and ".reserved" not in path.parts}
 
+    @property
+    def settled(self) -> bool:
+        """Whether all files that came in are where they belong."""
+        return not self.files("incoming")
+
     def run(self, command: str) -> None:
         """Run a command where the disks are mounted."""
         self.told.write_text(f"{command}\n")
         assert self.answered.read_text().strip() == "done", command
+
+    def reconcile(self, *options: str) -> str:
+        """Return what `manage.py reconcile` says where it sees these mounts, and its exit code."""
+        environ = environ_of(self.service, "worker")
+        words = [f"{name}={value}" for name, value in environ.items() if name.isupper()]
+        command = shlex.join(["env", *words, sys.executable, "manage.py", "reconcile", *options])
+        said = self.service.data / "said"
+        self.run(f"cd {ROOT} && ({command}; echo $?) >{said} 2>&1 </dev/null")
+        return said.read_text()
+
+    def mend(self) -> None:
+        """Have what uploads left behind whose end nobody knew be removed."""
+        await_(self._mended, 60)
+
+    def _mended(self) -> bool:
+        if not self.settled:
+            self.reconcile("--fix", "--age", "3")  # seconds, so that what is being placed is left alone
+        return self.settled
 
     def end(self) -> None:
         """Let go of the shell that runs commands."""

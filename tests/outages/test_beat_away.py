@@ -1,27 +1,37 @@
 """Beat: what is told at once goes on, what is found by the sweep waits."""
 
-import time
+import psycopg
 
 from tests import fetches
 from tests.origin import Page, serving
 from tests.outages.disks import Shaky
 from tests.outages.requesting import get, link
-from tests.production.parts import stopped
-from tests.services import GRACE_SECONDS, await_
+from tests.production.parts import environ_of, stopped
+from tests.services import Service, await_
 
 ROW = "beat"
+# Due for longer than a sweep that runs would leave it.
+OVERDUE = "SELECT count(*) FROM files WHERE status = 'gone' AND purged_at IS NULL AND due_at < now() - interval '4 s'"
+
+
+def overdue(service: Service) -> int:
+    """Return how many used-up files wait for a sweep that does not come."""
+    address = environ_of(service, "web")["DATABASE_URL"].replace("+psycopg", "")
+    with psycopg.connect(address) as connection:
+        (number,) = connection.execute(OVERDUE).fetchone() or (0,)
+    return int(number)
 
 
 def test_urls_are_fetched_and_bytes_of_used_up_files_wait(shaky: Shaky) -> None:
     service = shaky.service
-    await_(lambda: not shaky.files("incoming"), 60)
+    await_(lambda: shaky.settled, 60)
     before = shaky.files("store")
     with serving() as origin, stopped(service, "beat"):
         answer = fetches.ask(service, origin.serve("/small", Page(b"fetched")))
         assert answer.status_code in {200, 202}
-        await_(lambda: fetches.downloaded(service, answer.json()["file_id"]).content == b"fetched")
+        await_(lambda: fetches.downloaded(service, answer.json()["file_id"]).content == b"fetched", 60)
         once = link(service)
         assert (get(once).content, get(once).status_code) == (b"content", 410)
-        time.sleep(GRACE_SECONDS + 2)  # that nothing happens cannot be awaited
+        await_(lambda: overdue(service) == 1, 60)
         assert len(shaky.files("incoming")) == 2
-    await_(lambda: not shaky.files("incoming") and len(shaky.files("store") - before) == 1, 60)
+    await_(lambda: shaky.settled and len(shaky.files("store") - before) == 1, 60)

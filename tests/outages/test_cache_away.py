@@ -34,5 +34,5 @@ def test_no_refusal_outlives_what_has_made_it_wrong(stack: Service, how: object)
         made = requests.post(name.replace("/download/", "/upload/"), data=b"x", timeout=60)
         assert made.status_code == 201
         if how is full:
-            await_(lambda: get(name).status_code == 200, 3)
-    await_(lambda: get(name).status_code == 200, 3)
+            await_(lambda: get(name).status_code == 200)
+    await_(lambda: get(name).status_code == 200)

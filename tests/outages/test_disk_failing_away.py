@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.outages.disks import Shaky
 from tests.outages.requesting import get, refused_for_now, stream
-from tests.services import Service
+from tests.services import await_
 from vimeo_api.core import lifecycle, upkeep
 
 ROW = "the disk, which fails or turns read-only"
@@ -62,13 +63,13 @@ def test_a_read_that_fails_is_no_404(app: Flask, monkeypatch: pytest.MonkeyPatch
     # The embedded server's own way; nginx's is below.
     client = app.test_client()
     url = f"/v1/streams/{client.post('/v1/streams', data=b'x').get_json()['id']}"
-    failing(monkeypatch, Path, "open", errno.EIO)
+    failing(monkeypatch, os, "open", errno.EIO)
     assert client.get(url, environ_base={"werkzeug.socket": None}).status_code == 503
 
 
-def blocked(service: Service, before: set[Path]) -> Callable[[], None]:
+def blocked(shaky: Shaky, before: set[Path]) -> Callable[[], None]:
     """Put something in the place of the newest file that cannot be opened, and return how to undo it."""
-    (path,) = service.stored() - before
+    (path,) = shaky.files("store") - before
     aside = path.with_name("aside")
     path.rename(aside)
     path.symlink_to(path)  # ELOOP
@@ -79,10 +80,12 @@ def blocked(service: Service, before: set[Path]) -> Callable[[], None]:
     return undo
 
 
-def test_nginx_says_the_same_of_what_it_cannot_open(stack: Service) -> None:
-    before = stack.stored()
-    url = stream(stack)
-    undo = blocked(stack, before)
+def test_nginx_says_the_same_of_what_it_cannot_open(shaky: Shaky) -> None:
+    await_(lambda: shaky.settled, 60)
+    before = shaky.files("store")
+    url = stream(shaky.service)
+    await_(lambda: shaky.settled, 60)
+    undo = blocked(shaky, before)
     try:
         answer = get(url)
         assert refused_for_now(answer), (answer.status_code, answer.text)

@@ -28,10 +28,10 @@ def uploads(shaky: Shaky, content: bytes) -> list[requests.Response]:
 @pytest.mark.parametrize("left", [MIB, 0])
 def test_a_body_that_does_not_fit_is_507_and_gone(shaky: Shaky, left: int) -> None:
     kept, doomed, once = stream(shaky.service), stream(shaky.service), link(shaky.service)
-    await_(lambda: not shaky.files("incoming"), 60)
+    await_(lambda: shaky.settled, 60)
     with shaky.filled("incoming", left=left):
         assert [answer.status_code for answer in uploads(shaky, CONTENT)] == [507] * 6
-        await_(lambda: not shaky.files("incoming"))  # nginx removes a body after the answer
+        await_(lambda: shaky.settled, 60)  # nginx removes a body after the answer
         assert get(kept).content == get(once).content == b"content"
         assert (delete(doomed).status_code, get(doomed).status_code) == (200, 404)
     assert upload(shaky.service, CONTENT).status_code == 201
@@ -40,18 +40,18 @@ def test_a_body_that_does_not_fit_is_507_and_gone(shaky: Shaky, left: int) -> No
 @pytest.mark.parametrize("left", [1, 2])
 def test_a_name_that_does_not_fit_is_507_and_the_body_gone(shaky: Shaky, left: int) -> None:
     """The body is there, and there is no room for its folders or its second name in the landing."""
-    await_(lambda: not shaky.files("incoming"), 60)
+    await_(lambda: shaky.settled, 60)
     with shaky.without_names("incoming", left=left):
         assert {answer.status_code for answer in uploads(shaky, b"small")} == {507}
-        await_(lambda: not shaky.files("incoming"))  # nginx removes a body after the answer
+        await_(lambda: shaky.settled, 60)  # nginx removes a body after the answer
     assert upload(shaky.service, b"small").status_code == 201
 
 
 def test_a_store_that_is_full_leaves_files_where_they_have_landed(shaky: Shaky) -> None:
-    await_(lambda: not shaky.files("incoming"), 60)
+    await_(lambda: shaky.settled, 60)
     with shaky.filled("disk"):
         url = stream(shaky.service, CONTENT)
         await_(lambda: "was not placed" in shaky.service.logs())
         assert get(url).content == CONTENT
         assert delete(url).status_code == 200
-    await_(lambda: not shaky.files("incoming"), 60)
+    await_(lambda: shaky.settled, 60)

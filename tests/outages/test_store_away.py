@@ -2,51 +2,27 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import requests
 
 from tests.outages.disks import Shaky
 from tests.outages.requesting import delete, get, link, refused_for_now, stream
-from tests.production.parts import environ_of, pid_of
-from tests.services import ROOT, await_
+from tests.production.parts import pid_of
+from tests.services import await_
+from vimeo_api.core import mark
 
 ROW = "the store, where it is a filesystem of its own"
-INSIDE = """
-from vimeo_api.app import create_app
-from vimeo_api.core import reconciliation
-from vimeo_api.core.errors import Unavailable
-with create_app().app_context():
-    try:
-        print(list(reconciliation.findings(age=0)))
-    except Unavailable:
-        print("refused")
-"""
-
-
-def reconciled(shaky: Shaky) -> str:
-    """Return what the reconciliation finds, in a process that sees the same mounts."""
-    environ = environ_of(shaky.service, "worker")
-    words = " ".join(f"{name}='{environ[name]}'" for name in environ if name.isupper() and "'" not in environ[name])
-    script, found = shaky.service.data / "inside.py", shaky.service.data / "found"
-    script.write_text(INSIDE)
-    shaky.run(f"cd {ROOT} && env {words} PYTHONPATH={ROOT} {sys.executable} {script} >{found} 2>&1 </dev/null")
-    return found.read_text().strip()
 
 
 def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
-def placed(shaky: Shaky) -> bool:
-    return not shaky.files("incoming")
-
-
 def test_old_files_wait_for_it_and_new_ones_do_without(shaky: Shaky) -> None:
     service = shaky.service
     old, hot, doomed, once = stream(service), stream(service), stream(service), link(service)
-    await_(lambda: placed(shaky), 60)
+    await_(lambda: shaky.settled, 60)
     for _ in range(4):  # so often that nginx keeps where it lies
         assert get(hot).status_code == 200
     before = shaky.files("store")
@@ -60,7 +36,7 @@ def test_old_files_wait_for_it_and_new_ones_do_without(shaky: Shaky) -> None:
         new, new_once = stream(service, b"new"), link(service, b"new")
         assert get(new).content == b"new"
         assert (get(new_once).content, get(new_once).status_code) == (b"new", 410)
-        assert reconciled(shaky) == "refused"
+        assert shaky.reconcile("--age", "0") == f"Error: {mark.AWAY}\n1\n"
         # A process that begins now knows no better than those that it joins.
         for pid in children(pid_of(service, "web")):
             os.kill(pid, signal.SIGKILL)

@@ -15,6 +15,7 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.extensions import settings
 
+AWAY = "STORE_DIR is not the store that DATA_DIR/store.mark knows; is it mounted?"
 _MARK = ".mark"
 _EXPECTED = "store.mark"
 
@@ -30,7 +31,7 @@ def settle(values: Settings) -> None:
 def check() -> None:
     """Raise Unavailable unless STORE_DIR is the store."""
     if _read(settings.store_dir / _MARK) != (settings.data_dir / _EXPECTED).read_text():
-        raise Unavailable("STORE_DIR is not the store that DATA_DIR/store.mark knows; is it mounted?")
+        raise Unavailable(AWAY)
 
 
 def _read(path: Path) -> str:
