@@ -15,6 +15,7 @@ from vimeo_api.core import (
     fetching,
     leftovers,
     lifecycle,
+    mark,
     placing,
     reconciliation,
     tallies,
@@ -93,21 +94,30 @@ def digest() -> None:
 def sweep() -> None:
     """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
     due = Counter({Counted.LAPSED: upkeep.settle_leases()})
-    # What the broker has no room for stays due.
-    while room(delete) and (batch := lifecycle.claim_purges(BATCH)):
-        _published(delete, list(batch))
-        due[Counted.PURGES] += len(batch)
     leftovers.settle()
     for file_id in fetching.revive(min(BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
-    for file_id in placing.due(min(BATCH, room(place))):
-        _published(place, file_id)
-        due[Counted.PLACEMENTS] += 1
+    if mark.found():
+        due.update(_sweep_store())
+    else:
+        _log.warning("nothing is placed or removed: %s", mark.AWAY)
     if digests.due():
         enqueue(digest)
     tallies.add(due)
     tallies.ran(Counted.SWEEP)
+
+
+def _sweep_store() -> Counter[Counted]:
+    # What the broker has no room for stays due.
+    due: Counter[Counted] = Counter()
+    while room(delete) and (batch := lifecycle.claim_purges(BATCH)):
+        _published(delete, list(batch))
+        due[Counted.PURGES] += len(batch)
+    for file_id in placing.due(min(BATCH, room(place))):
+        _published(place, file_id)
+        due[Counted.PLACEMENTS] += 1
+    return due
 
 
 @shared_task(name="vimeo_api.tasks.count")  # type: ignore[untyped-decorator]

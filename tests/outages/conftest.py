@@ -25,7 +25,7 @@ shift 4
 exec "$@"
 """
 
-SOON = {"GRACE_SECONDS": "1", "LEASE_SECONDS": "4", "DATABASE_SECONDS": "2"}
+SOON = {"GRACE_SECONDS": "0", "LEASE_SECONDS": "4", "DATABASE_SECONDS": "2"}
 
 
 @pytest.fixture(scope="session")

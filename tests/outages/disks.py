@@ -29,10 +29,17 @@ class Shaky:
         found = {Path(folder) / file for folder, _, files in os.walk(self.seen(name)) for file in files}
         return {path for path in found if not path.name.startswith(".") and ".reserved" not in path.parts}
 
+    def unplaced(self) -> set[Path]:
+        """Return the files in the spool, but for those that lie in the store too and will be cleared soon."""
+        landing, placed = self.seen("incoming/landing"), self.seen("store")
+        stored = {path.relative_to(placed) for path in self.files("store")}
+        found = self.files("incoming")
+        return {path for path in found if not (landing in path.parents and path.relative_to(landing) in stored)}
+
     @property
     def settled(self) -> bool:
         """Whether all files that came in are where they belong."""
-        return not self.files("incoming")
+        return not self.unplaced()
 
     def run(self, command: str) -> None:
         """Run a command where the disks are mounted."""
@@ -54,7 +61,7 @@ class Shaky:
 
     def _mended(self) -> bool:
         if not self.settled:
-            self.reconcile("--fix", "--age", "3")  # seconds, so that what is being placed is left alone
+            self.reconcile("--fix", "--age", "1")  # seconds, so that what is being placed is left alone
         return self.settled
 
     def end(self) -> None:

@@ -13,7 +13,7 @@ from tests.production.parts import frozen, stopped, supervisorctl
 from tests.services import Service, await_
 
 ROW = "PostgreSQL"
-CLIENTS = 40  # more than a process has connections
+CLIENTS = 16  # as many as the service has threads
 
 
 def works(service: Service) -> bool:
@@ -113,5 +113,5 @@ def test_a_full_disk_of_its_own_costs_the_same(shaky: Shaky) -> None:
             assert get(f"{service.url}/v1/streams/{answer.json()['id']}").content == b"content"
     # Whether the row of a refused one is there nobody knew, so its bytes are left to the reconciliation.
     refused = [answer for answer in answers if refused_for_now(answer)]
-    await_(lambda: len(shaky.files("incoming")) == len(refused), 60)
+    await_(lambda: len(shaky.unplaced()) == len(refused), 60)
     shaky.mend()

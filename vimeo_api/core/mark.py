@@ -30,8 +30,13 @@ def settle(values: Settings) -> None:
 
 def check() -> None:
     """Raise Unavailable unless STORE_DIR is the store."""
-    if _read(settings.store_dir / _MARK) != (settings.data_dir / _EXPECTED).read_text():
+    if not found():
         raise Unavailable(AWAY)
+
+
+def found() -> bool:
+    """Return whether STORE_DIR is the store."""
+    return _read(settings.store_dir / _MARK) == (settings.data_dir / _EXPECTED).read_text()
 
 
 def _read(path: Path) -> str:

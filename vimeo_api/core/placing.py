@@ -37,12 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 def due(limit: int) -> list[int]:
-    """Return the ids of files for whose placing it is time, and put the next call off; none while the store is away."""
-    try:
-        mark.check()
-    except Unavailable as error:
-        _log.warning("nothing is placed: %s", error)
-        return []
+    """Return the ids of files for whose placing it is time, and put the next call off."""
     overdue = File.place_due_at <= now()
     first = select(File.id).where(overdue).order_by(File.place_due_at).limit(limit).scalar_subquery()
     called = (
