@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from tests.outages.disks import Shaky
 from tests.outages.requesting import get, refused_for_now, stream
 from tests.services import await_
-from vimeo_api.core import lifecycle, upkeep
+from vimeo_api.core import admission, lifecycle, upkeep
+from vimeo_api.core.errors import StorageFull, Unavailable
 
 ROW = "the disk, which fails or turns read-only"
 
@@ -44,6 +46,27 @@ def test_an_upload_that_fails_is_refused_and_leaves_nothing(
     assert (os.strerror(number) in caplog.text) is (status == 503)
     spool = app.config["SETTINGS"].spool_dir
     assert [path for path in spool.iterdir() if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OSError(errno.EIO, "broken"), 503),
+        (Unavailable("a lock"), 503),
+        (OperationalError("SELECT", {}, Exception("away")), 503),
+        (StorageFull("full"), 507),
+    ],
+    ids=["disk", "lock", "database", "full"],
+)
+def test_nginx_is_told_before_the_first_byte_why_an_upload_cannot_be(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(admission, "reserve", fail)
+    asked = {"X_ADMIT": "1", "X_ANNOUNCED": "1", "X_METHOD": "POST", "X_PATH": "/v1/streams", "X_REQUEST_ID": "0" * 32}
+    assert app.test_client().head("/_admit", environ_base=asked).status_code == status
 
 
 def test_bytes_that_cannot_be_removed_are_due_again(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,13 @@ from vimeo_api.core import broker
 ROW = "the workers"
 USERS = 8  # at once
 FILES = 10  # of each kind
-ASK = """
+ASK = f"""
 from vimeo_api import tasks
 from vimeo_api.app import create_app
 with create_app().app_context():
     for task, words in ((tasks.delete, [[0]]), (tasks.fetch, [0]), (tasks.place, [0]), (tasks.count, [])):
-        while tasks.enqueue(task, *words):
-            pass
+        for _ in range({broker.MOST + 50}):
+            tasks.enqueue(task, *words)
 """
 
 
