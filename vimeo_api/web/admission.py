@@ -10,10 +10,7 @@ from http import HTTPStatus
 from flask import Flask, Response, request
 
 from vimeo_api.core import admission
-from vimeo_api.core.errors import PipelineError
-from vimeo_api.web import access, problems
-
-_REFUSALS = (PipelineError, OSError, *problems.DATABASE_AWAY)
+from vimeo_api.web import access
 
 
 def init_app(app: Flask) -> None:
@@ -23,11 +20,7 @@ def init_app(app: Flask) -> None:
     def admit() -> Response | None:
         if not request.environ.get("X_ADMIT"):
             return None
-        try:
-            _check()
-        except _REFUSALS as error:
-            problem = problems.from_exception(error)
-            return Response(status=problem.status, headers=problem.headers)
+        _check()  # a refusal is worded as any other error is; nginx looks at its status and its challenge
         return Response(status=HTTPStatus.NO_CONTENT)
 
     @app.teardown_request
