@@ -107,7 +107,7 @@ def test_nginx_says_the_same_of_what_it_cannot_open(shaky: Shaky) -> None:
     await_(lambda: shaky.settled, 60)
     before = shaky.files("store")
     url = stream(shaky.service)
-    await_(lambda: shaky.settled, 60)
+    await_(lambda: not shaky.files("incoming"), 60)  # so it is served from the store
     undo = blocked(shaky, before)
     try:
         answer = get(url)
