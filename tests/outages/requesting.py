@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-from tests.services import Service
+from tests.services import Service, await_
 
 PATIENCE = 60  # seconds
 
@@ -46,3 +46,11 @@ def delete(url: str) -> requests.Response:
 def refused_for_now(answer: requests.Response) -> bool:
     """Return whether an answer says to come again."""
     return answer.status_code == requests.codes.service_unavailable and bool(answer.headers.get("Retry-After"))
+
+
+def used_up(url: str, **options: Any) -> bool:
+    """Return whether a one-time file is gone; nginx notes the end of a download a moment after the client has it."""
+    last = await_(lambda: [answer for answer in [get(url, **options)] if answer.status_code != requests.codes.locked])[
+        0
+    ]
+    return bool(last.status_code == requests.codes.gone)
