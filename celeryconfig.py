@@ -36,15 +36,15 @@ result_backend = None
 task_publish_retry = True
 task_publish_retry_policy = {"max_retries": 0}
 
-# A sweep that waited in the queue longer than this has a successor; do not run both.
+# A sweep that waited in the queue longer than this has a successor; do not run both. Redis keeps what has expired until
+# a worker takes it, so beat stops asking when the queue is long (core/broker.py).
 beat_schedule = {
     "count": {"task": "vimeo_api.tasks.count", "schedule": 5.0, "options": {"expires": 5.0}},
     "reconcile": {"task": "vimeo_api.tasks.reconcile", "schedule": crontab(hour="4", minute="17")},
     "sweep": {"task": "vimeo_api.tasks.sweep", "schedule": 2.0, "options": {"expires": 10.0}},
 }
 
-# In memory: a schedule of seconds needs no file, and several beats would share it.
-beat_scheduler = "celery.beat:Scheduler"
+beat_scheduler = "vimeo_api.schedule:PoliteScheduler"
 
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None

@@ -48,7 +48,8 @@ class Service:
 
     def stored(self) -> set[Path]:
         """Return the files whose bytes lie in the store, whose folders come and go meanwhile."""
-        return {Path(folder) / name for folder, _, names in os.walk(self.data / "store") for name in names}
+        found = {Path(folder) / name for folder, _, names in os.walk(self.data / "store") for name in names}
+        return {path for path in found if not path.name.startswith(".")}
 
     def spooled(self) -> set[Path]:
         return {path for path in self.spool.iterdir() if path.name != ".reserved"}

@@ -1,6 +1,7 @@
 """The commands behind manage.py."""
 
 import os
+from collections.abc import Iterator
 
 import click
 from flask import Flask
@@ -12,6 +13,8 @@ from vimeo_api.commands.copy import copy
 from vimeo_api.commands.fetch import fetch
 from vimeo_api.commands.token import token
 from vimeo_api.core import reconciliation
+from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.reconciliation import Finding
 
 
 def _app(**overrides: object) -> Flask:
@@ -80,19 +83,26 @@ def worker(*, until_stdin_ends: bool) -> None:
 def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> None:
     """Find bytes without a row, rows without their bytes, and damage; safe beside a running service.
 
-    Exits with 1 if something remains that is not as it should be.
+    Exits with 1 if something remains that is not as it should be, or the store is away so that nobody can tell.
     """
     with _app().app_context():
-        found = []
-        for finding in reconciliation.findings(age=age, sample=sample):
-            found.append(finding)
-            remedy = "nothing to be done here" if finding.mend is None else "removed" if fix else "would be removed"
-            click.echo(f"{finding.kind}: {finding.about}: {remedy}")
-            if fix and finding.mend is not None:
-                finding.mend()
+        try:
+            found = list(_told(reconciliation.findings(age=age, sample=sample), fix=fix))
+        except Unavailable as error:
+            raise click.ClickException(str(error)) from None
     remaining = sum(1 for finding in found if not (fix and finding.mend))
     click.echo(f"{len(found)} found, {remaining} remain")
     context.exit(1 if remaining else 0)
+
+
+def _told(findings: Iterator[Finding], *, fix: bool) -> Iterator[Finding]:
+    """Yield findings, each one told and, where that is wanted and can be done, mended."""
+    for finding in findings:
+        remedy = "nothing to be done here" if finding.mend is None else "removed" if fix else "would be removed"
+        click.echo(f"{finding.kind}: {finding.about}: {remedy}")
+        if fix and finding.mend is not None:
+            finding.mend()
+        yield finding
 
 
 @cli.command()

@@ -36,8 +36,11 @@ def open_download(
     """Decide whether a file may be sent now; for the body of a one-time file take its lease.
 
     `grant` is the one that the client shows to go on with a download of its own. Without a body (HEAD) nothing
-    is taken. Raises NotThere, Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased.
+    is taken. Raises NotThere, Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased;
+    Unavailable where it could not be noted how the download ends.
     """
+    if policy.one_time and with_body:
+        deliveries.check_room()
     if policy.one_time and with_body and password is None and grant is None and (first := _first(policy, key)):
         return first
     entry = _present(policy, key, grant)

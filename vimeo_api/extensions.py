@@ -3,6 +3,7 @@
 `app.create_app` binds them to an app; everything above imports them from here.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -25,8 +26,7 @@ from werkzeug.local import LocalProxy
 
 from vimeo_api.config import Settings
 
-DATABASE_SECONDS = 10  # that a statement may take; PostgreSQL ends a longer one
-_SILENCE_SECONDS = DATABASE_SECONDS + 2  # without a word from the server: it hangs, or the network to it
+SILENCE_SECONDS = 2  # without a word after PostgreSQL should have ended a statement: it hangs, or the network to it
 
 T = TypeVar("T")
 
@@ -63,10 +63,10 @@ def init_database(app: Flask, values: Settings) -> None:
             "pool_size": 8,
             "max_overflow": 8,
             "pool_timeout": 5,
-            "connect_args": {"connect_timeout": 3, "options": f"-c statement_timeout={DATABASE_SECONDS}s"},
+            "connect_args": {"connect_timeout": 3, "options": f"-c statement_timeout={values.database_seconds}s"},
         }
     else:
-        options["connect_args"] = {"timeout": 10}
+        options["connect_args"] = {"timeout": values.database_seconds}
     app.config["SQLALCHEMY_DATABASE_URI"] = values.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
@@ -75,7 +75,7 @@ def init_database(app: Flask, values: Settings) -> None:
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _prepare_sqlite)
         else:
-            event.listen(db.engine, "do_connect", _connect_postgres)
+            event.listen(db.engine, "do_connect", _connector(values.database_seconds + SILENCE_SECONDS))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -87,18 +87,25 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 class _Impatient(psycopg.Connection[Any]):
     """A connection that closes itself when a server that hangs would hold its thread up for ever."""
 
+    patience: float  # seconds
+
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server's answer. Raises psycopg.OperationalError if there is none in time."""
         try:
-            return super().wait(gen, interval, _SILENCE_SECONDS if timeout is None else timeout)
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
             raise
 
 
-def _connect_postgres(_dialect: object, _record: object, words: Any, options: Any) -> psycopg.Connection[Any]:
-    return _Impatient.connect(*words, **options)
+def _connector(patience: float) -> Callable[..., psycopg.Connection[Any]]:
+    def connect(_dialect: object, _record: object, words: Any, options: Any) -> psycopg.Connection[Any]:
+        connection = _Impatient.connect(*words, **options)
+        connection.patience = patience
+        return connection
+
+    return connect
 
 
 class _Json(JSONSerializer):

@@ -14,6 +14,7 @@ from vimeo_api.core import (
     identifiers,
     joining,
     lifecycle,
+    mark,
     passwords,
     placing,
     sniffing,
@@ -168,6 +169,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
         try:
             joining.join(staging, entries)
         except FileNotFoundError:
+            mark.check()
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"
         kind = sniffing.detect(staging.head)

@@ -8,7 +8,19 @@ from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
 from vimeo_api import logs
-from vimeo_api.core import census, digests, fetching, leftovers, lifecycle, placing, reconciliation, tallies, upkeep
+from vimeo_api.core import (
+    broker,
+    census,
+    digests,
+    fetching,
+    leftovers,
+    lifecycle,
+    mark,
+    placing,
+    reconciliation,
+    tallies,
+    upkeep,
+)
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.reconciliation import Finding
 from vimeo_api.core.tallies import Counted
@@ -26,15 +38,32 @@ def enqueue(task: Task, *args: object) -> bool:
     Never raises for a broker that is gone and never waits long for one that is frozen: the row states the
     intent already, and the sweep finds it.
     """
+    return room(task) > 0 and _published(task, *args)
+
+
+def room(task: Task) -> int:
+    """Return how many more calls of a task the broker takes: none while it is away or the queue is long."""
     if _broker.open:
-        return False
+        return 0
+    try:
+        return broker.room(task.app, task.name)
+    except (OperationalError, OSError) as error:
+        _without_broker(task, error)
+        return 0
+
+
+def _published(task: Task, *args: object) -> bool:
     try:
         task.apply_async(args=args, headers={logs.HEADER: logs.request_id()})
     except (OperationalError, OSError) as error:
-        _broker.trip()
-        _log.warning("broker: %s not enqueued, the sweep will: %s", task.name, error)
+        _without_broker(task, error)
         return False
     return True
+
+
+def _without_broker(task: Task, error: Exception) -> None:
+    _broker.trip()
+    _log.warning("broker: %s not enqueued, the sweep will: %s", task.name, error)
 
 
 @shared_task(name="vimeo_api.tasks.delete")  # type: ignore[untyped-decorator]
@@ -65,20 +94,30 @@ def digest() -> None:
 def sweep() -> None:
     """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
     due = Counter({Counted.LAPSED: upkeep.settle_leases()})
-    while batch := lifecycle.claim_purges(BATCH):
-        enqueue(delete, list(batch))
-        due[Counted.PURGES] += len(batch)
     leftovers.settle()
-    for file_id in fetching.revive(BATCH):
-        enqueue(fetch, file_id)
+    for file_id in fetching.revive(min(BATCH, room(fetch))):
+        _published(fetch, file_id)
         due[Counted.FETCHES] += 1
-    for file_id in placing.due(BATCH):
-        enqueue(place, file_id)
-        due[Counted.PLACEMENTS] += 1
+    if mark.found():
+        due.update(_sweep_store())
+    else:
+        _log.warning("nothing is placed or removed: %s", mark.AWAY)
     if digests.due():
         enqueue(digest)
     tallies.add(due)
     tallies.ran(Counted.SWEEP)
+
+
+def _sweep_store() -> Counter[Counted]:
+    # What the broker has no room for stays due.
+    due: Counter[Counted] = Counter()
+    while room(delete) and (batch := lifecycle.claim_purges(BATCH)):
+        _published(delete, list(batch))
+        due[Counted.PURGES] += len(batch)
+    for file_id in placing.due(min(BATCH, room(place))):
+        _published(place, file_id)
+        due[Counted.PLACEMENTS] += 1
+    return due
 
 
 @shared_task(name="vimeo_api.tasks.count")  # type: ignore[untyped-decorator]
@@ -97,8 +136,8 @@ def resume() -> None:
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _follow(**_: object) -> None:
-    """Begin where the worker before this one may have ended."""
-    enqueue(resume)
+    """Begin where the worker before this one may have ended, however much is asked for already."""
+    _published(resume)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]

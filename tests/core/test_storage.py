@@ -49,7 +49,8 @@ def test_no_kill_leaves_a_probe_behind(app: Flask, monkeypatch: pytest.MonkeyPat
     storage._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     assert not storage.lands()
-    assert [*settings.store_dir.iterdir(), *settings.spool_dir.iterdir()] == []
+    assert [path.name for path in settings.store_dir.iterdir()] == [".mark"]
+    assert list(settings.spool_dir.iterdir()) == []
 
 
 def test_a_name_that_is_there_already_is_made_durable_all_the_same(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redis
 import requests
 
 from tests.services import Service, await_
@@ -54,3 +55,19 @@ def frozen(service: Service, part: str) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def full(service: Service, part: str) -> Iterator[None]:
+    """Let a Redis refuse whatever takes memory for the length of the block."""
+    name = {"redis-broker": "BROKER_URL", "redis-cache": "CACHE_URL"}[part]
+    address = environ_of(service, "web")[name].partition("://")[2]
+    with redis.Redis(unix_socket_path=address, decode_responses=True) as client:
+        before = client.config_get("maxmemory*")
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            for setting in ("maxmemory", "maxmemory-policy"):
+                client.config_set(setting, before[setting])

@@ -4,15 +4,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.production.parts import environ_of, frozen, pid_of, stopped
-from tests.services import GRACE_SECONDS, ROOT, Service, await_, running
+from tests.production.parts import pid_of
+from tests.services import Service, await_, running
 
 MIB = 1024**2
 
@@ -86,87 +84,6 @@ def test_an_ordinary_user_can_run_it(tmp_path: Path) -> None:
         subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
-def test_a_worker_that_was_down_deletes_once_it_is_back(stack: Service) -> None:
-    before = stack.stored()
-    with stopped(stack, "worker"):
-        link = put(stack)
-        assert get(link).status_code == 200
-        assert get(link).status_code == 410
-        time.sleep(GRACE_SECONDS + 3)  # that nothing happens cannot be awaited
-        assert stack.stored() - before
-    await_(lambda: not stack.stored() - before, 40)
-
-
-@pytest.mark.parametrize("how", [stopped, frozen])
-@pytest.mark.parametrize("part", ["redis-cache", "redis-broker"])
-def test_uploads_and_downloads_go_on_without_redis(stack: Service, part: str, how: object) -> None:
-    before = stack.stored()
-    with how(stack, part):  # type: ignore[operator]
-        for _ in range(3):
-            link = put(stack, b"x", password="p")
-            assert get(link).status_code == 401
-            answer = get(link, params={"password": "p"})
-            assert (answer.status_code, answer.content) == (200, b"x")
-            assert get(link, params={"password": "p"}).status_code == 410
-    await_(lambda: not stack.stored() - before, 60)
-
-
-ENQUEUE = """
-import time, sys
-from vimeo_api import tasks
-from vimeo_api.app import create_app
-with create_app().app_context():
-    for _ in range(3):
-        begun = time.perf_counter()
-        done = tasks.enqueue(tasks.delete, [])
-        print(done, time.perf_counter() - begun)
-"""
-
-
-@pytest.mark.parametrize(("how", "taken"), [(None, True), (stopped, False), (frozen, False)])
-def test_enqueueing_never_holds_a_request_up(stack: Service, how: object, *, taken: bool) -> None:
-    environ = environ_of(stack, "beat")
-
-    def enqueued() -> list[str]:
-        command = [sys.executable, "-c", ENQUEUE]
-        return subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-
-    if how is None:
-        runs = [enqueued()]
-    else:
-        with how(stack, "redis-broker"):  # type: ignore[operator]
-            runs = [enqueued() for _ in range(3)]
-    assert all(words[::2] == [str(taken)] * 3 for words in runs)
-    # A promise of the interface, not a measure of speed: so much a request may wait, and only the first one. The best
-    # of three, for a machine that is busy with something else holds everybody up.
-    if not taken:
-        assert min(float(words[1]) for words in runs) < 1
-        assert min(float(words[3]) for words in runs) < 0.01
-
-
-def test_the_database_may_restart(stack: Service) -> None:
-    link = put(stack)
-    with stopped(stack, "postgres"):
-        answer = get(link)
-        assert (answer.status_code, answer.json()) == (503, {"error": "Service Unavailable"})
-        assert answer.headers["Retry-After"]
-        files = {"file": ("a.txt", b"x")}
-        assert requests.put(stack.vimeo, files=files, timeout=60).status_code == 503
-    answer = await_(lambda: [a for a in [get(link)] if a.status_code != 503], 30)[0]
-    assert (answer.status_code, answer.content) == (200, b"content")
-    for _ in range(20):  # no process keeps a connection of the old server
-        assert get(put(stack)).status_code == 200
-
-
-def test_nginx_speaks_the_dialect_when_the_service_is_down(stack: Service) -> None:
-    with stopped(stack, "web"):
-        answer = get(f"{stack.vimeo}/{'0' * 32}")
-        assert (answer.status_code, answer.json()) == (503, {"error": "Service Unavailable"})
-        assert answer.headers["Content-Type"] == "application/json"
-        assert answer.headers["Retry-After"]
-    await_(lambda: get(f"{stack.url}/ping").status_code == 200)
-
-
 def test_the_journal_can_be_rotated_at_any_time(stack: Service) -> None:
     log = stack.data / "journal/deliveries.log"
     for number in range(6):
@@ -180,14 +97,6 @@ def test_the_journal_can_be_rotated_at_any_time(stack: Service) -> None:
             os.kill(pid_of(stack, "nginx"), signal.SIGUSR1)
         assert get(link).status_code == 410
         await_(log.exists)
-
-
-def test_what_nginx_noted_while_nobody_read_is_found_later(stack: Service) -> None:
-    link = put(stack, bytes(2 * MIB))
-    with stopped(stack, "worker"), get(link, stream=True) as download, stopped(stack, "web"):
-        assert len(download.content) == 2 * MIB
-    answer = await_(lambda: [a for a in [get(link)] if a.status_code != 503])[0]
-    assert answer.status_code == 410
 
 
 def test_nobody_reaches_an_internal_location(stack: Service) -> None:

@@ -30,7 +30,7 @@ def apart(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def files_below(folder: Path) -> list[Path]:
-    return [Path(at) / name for at, _, names in os.walk(folder) for name in names]
+    return [Path(at) / name for at, _, names in os.walk(folder) for name in names if not name.startswith(".")]
 
 
 def settled(service: Service, store: Path, number: int) -> bool:

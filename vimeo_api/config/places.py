@@ -57,6 +57,12 @@ class Places(BaseSettings):
         description="At least 32 characters that nobody knows; keys the cache. Embedded: made and kept on first start.",
     )
     database_url: Address = Field("", repr=False, description="SQLAlchemy address of the database.")
+    database_seconds: int = Field(
+        10,
+        ge=1,
+        le=20,  # core/locks.py: who holds a lock waits no longer than others wait for it
+        description="A statement that takes longer is given up on, and its request told to come again.",
+    )
     broker_url: Address = Field("", repr=False, description="Celery's broker.")
     cache_url: Address = Field(
         "",

@@ -13,15 +13,15 @@ from cryptography.fernet import Fernet
 
 def secret_key(folder: Path) -> str:
     """Return the kept `SECRET_KEY` of a data folder."""
-    return _kept(folder / "secret.key", secrets.token_hex(32))
+    return kept(folder / "secret.key", secrets.token_hex(32))
 
 
 def sealing_keys(folder: Path) -> str:
     """Return the kept `SEALING_KEYS` of a data folder."""
-    return _kept(folder / "sealing.keys", Fernet.generate_key().decode())
+    return kept(folder / "sealing.keys", Fernet.generate_key().decode())
 
 
-def _kept(path: Path, fresh: str) -> str:
+def kept(path: Path, fresh: str) -> str:
     """Return the secret kept at path; the first of several concurrent starts writes its fresh one there."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

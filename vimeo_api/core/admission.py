@@ -9,7 +9,6 @@ and files deleted when no more are taken.
 """
 
 import errno
-import fcntl
 import os
 import re
 import time
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vimeo_api.core import identifiers
+from vimeo_api.core import identifiers, locks, storage
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.extensions import settings
 
@@ -34,11 +33,12 @@ def check_room(size: int = 0) -> None:
 
 
 def reserve(name: str, length: int) -> None:
-    """Promise room for so many bytes to the upload of that name, 32 hexadecimal digits. Raises StorageFull."""
+    """Promise room for so many bytes to the upload of that name, 32 hexadecimal digits.
+
+    Raises StorageFull, and Unavailable when a process that hangs holds the lock.
+    """
     folder = settings.spool_dir / _FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with storage.full_disk_is_said(), locks.held(folder / "lock"):
         outstanding = max(0, sum(_promised(folder)) - sum(_received()))
         check_room(outstanding + length)
         _path(name).write_text(str(length))

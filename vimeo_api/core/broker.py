@@ -1,7 +1,12 @@
-"""What waits at Celery's broker; `readiness` and `web.metrics` look."""
+"""What waits at Celery's broker; `readiness` and `web.metrics` look, `tasks` and beat keep it short."""
+
+from typing import Any
 
 from celery import Celery
 from flask import current_app
+from kombu.exceptions import OperationalError
+
+MOST = 200  # messages in a queue, which a sweep fills up: rows remember the rest, so nothing grows here without workers
 
 
 def depths() -> dict[str, int]:
@@ -12,5 +17,18 @@ def depths() -> dict[str, int]:
     celery: Celery = current_app.extensions["celery"]
     with celery.connection_or_acquire() as connection:
         connection.ensure_connection(max_retries=0)
-        channel = connection.default_channel
-        return {queue.name: channel.queue_declare(queue.name).message_count for queue in celery.conf.task_queues}
+        return {queue.name: _waiting(connection, queue.name) for queue in celery.conf.task_queues}
+
+
+def room(celery: Celery, task: str) -> int:
+    """Return how many more calls of a task its queue takes. Raises OperationalError when the broker does not answer."""
+    with celery.connection_or_acquire() as connection:
+        try:
+            connection.ensure_connection(max_retries=0)
+            return max(0, MOST - _waiting(connection, celery.conf.task_routes[task]["queue"]))
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            raise OperationalError(str(error)) from error
+
+
+def _waiting(connection: Any, queue: str) -> int:
+    return int(connection.default_channel.queue_declare(queue).message_count)

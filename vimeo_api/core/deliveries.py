@@ -91,6 +91,12 @@ def catch_up() -> None:
         journal.read_new(settings.journal, _handle_lines)
 
 
+def check_room() -> None:
+    """Raise Unavailable where it could not be noted how a download ends."""
+    if settings.journal is not None:
+        journal.check_room(settings.journal)
+
+
 class Endings:
     """Answers of this process whose last piece is being written, so that a client that has it may be back already."""
 

@@ -129,5 +129,11 @@ class DigestMismatch(PipelineError):
     """The bytes are not those that the request expects."""
 
 
+class Unavailable(PipelineError):
+    """Something that the service stands on is away just now; the message says what, to us and not to the client."""
+
+    lasting = False
+
+
 class StorageFull(PipelineError):
     """The disk has no room for the bytes (ENOSPC, EDQUOT)."""

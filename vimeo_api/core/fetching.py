@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from vimeo_api.core import catalog, database, fetcher, identifiers, leftovers, storage, tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.catalog import COLUMNS, Entry, now
-from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge
+from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge, Unavailable
 from vimeo_api.core.models import Failure, File, Status
 from vimeo_api.core.origins import Limits
 from vimeo_api.core.partial import Busy, PartialFile
@@ -133,6 +133,8 @@ def _work(entry: Entry, token: str, partial: PartialFile) -> None:
         if entry.attempts > MAX_ATTEMPTS:
             raise OriginError(f"Given up after {MAX_ATTEMPTS} attempts.")
         _fetch(entry, token, partial)
+    except Unavailable as error:
+        _log.warning("fetch of file %d is broken off and will be gone on with: %s", entry.id, error)
     except PipelineError as error:
         _fail(entry.id, token, _kind(error), str(error))
 

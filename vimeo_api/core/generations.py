@@ -9,7 +9,7 @@ that we have made needs none: nobody can have been refused what nobody could nam
 import logging
 from collections.abc import Sequence
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from vimeo_api.core import identifiers
 from vimeo_api.extensions import cache
@@ -40,6 +40,14 @@ def renew_all(files: Sequence[tuple[str, str]]) -> None:
     """Make every cached refusal about several files, each a surface and a key, stale at once."""
     fresh = {cache_key(surface, key): identifiers.random_hex() for surface, key in files}
     try:
-        cache.set_many(fresh, timeout=LIFETIME)
+        _renew(fresh)
     except CacheErrors as error:
         _log.warning("cache: generations of %d files not renewed: %s", len(files), error)
+
+
+def _renew(fresh: dict[str, str]) -> None:
+    try:
+        cache.set_many(fresh, timeout=LIFETIME)
+    except ResponseError:
+        # It is full, and takes nothing. It still forgets, and without a generation no refusal is current either.
+        cache.delete_many(*fresh)

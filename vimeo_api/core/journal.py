@@ -20,11 +20,13 @@ from sqlalchemy.exc import IntegrityError
 
 from vimeo_api.core import database
 from vimeo_api.core.catalog import now
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.models import JournalFile
 
 _log = logging.getLogger(__name__)
 
 BATCH = 64 * 1024  # bytes, some hundred lines
+LEAST_ROOM = 1024**2  # bytes, some thousand lines: those of all downloads that are under way
 
 Lines = list[dict[str, Any]]
 
@@ -54,6 +56,13 @@ def check(journal: Path) -> None:
     for path in _files(journal):
         with suppress(FileNotFoundError), path.open("rb") as file:
             file.read(1)
+
+
+def check_room(journal: Path) -> None:
+    """Raise Unavailable where nginx could not note how a download ends: it would be given out again."""
+    facts = os.statvfs(journal.parent)
+    if facts.f_bavail * facts.f_frsize < LEAST_ROOM:
+        raise Unavailable("The journal's disk is full.")
 
 
 def _files(journal: Path) -> list[Path]:

@@ -20,9 +20,9 @@ from pathlib import Path
 from flask import Flask, current_app
 from sqlalchemy import func, update
 
-from vimeo_api.core import catalog, database, storage
+from vimeo_api.core import catalog, database, mark, storage
 from vimeo_api.core.catalog import Entry, now
-from vimeo_api.core.errors import DigestMismatch, StorageFull
+from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.models import File, Status
 from vimeo_api.core.writer import Writer
 from vimeo_api.extensions import settings
@@ -56,6 +56,8 @@ def run(file_id: int) -> None:
         with draft(entry) as opened:
             if opened is not None:
                 _place(entry, *opened)
+    except Unavailable as error:
+        _log.warning("file %d stays in the landing: %s", file_id, error)  # due again by itself, soon
     except (StorageFull, DigestMismatch, OSError) as error:
         _log.error("file %d was not placed and stays in the landing: %s", file_id, error)
         _put_off(file_id, RETRY_SECONDS)
@@ -74,6 +76,7 @@ def drafts() -> list[Path]:
 
 
 def _place(entry: Entry, path: Path, descriptor: int) -> None:
+    mark.check()  # now that an open file keeps it from being unmounted
     digest = _copied(entry, descriptor)
     target = storage.path(entry.surface, entry.blob)
     with storage.full_disk_is_said():

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from vimeo_api.core import broker, database, journal, probes, storage
+from vimeo_api.core import broker, database, journal, mark, probes, storage
 from vimeo_api.core.models import File
 from vimeo_api.core.probes import Finding, Probe
 from vimeo_api.extensions import cache, settings
@@ -63,6 +63,7 @@ def _spool() -> None:
 
 
 def _store() -> None:
+    mark.check()
     if storage.lands():
         next(os.scandir(settings.store_dir), None)
     else:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import and_, func, not_, or_, select
 
-from vimeo_api.core import catalog, database, placing, storage
+from vimeo_api.core import catalog, database, mark, placing, storage
 from vimeo_api.core.catalog import COLUMNS, Entry, now
 from vimeo_api.core.models import File, Status
 from vimeo_api.core.partial import PREFIX
@@ -44,7 +44,11 @@ class Finding:
 
 
 def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Finding]:
-    """Yield what is found, nothing younger than `age` seconds; the digests of `sample` random files are compared."""
+    """Yield what is found, nothing younger than `age` seconds; the digests of `sample` random files are compared.
+
+    Raises Unavailable when the store is away, for then everything would be missing.
+    """
+    mark.check()
     yield from _leftovers(age)
     for root in (settings.store_dir, settings.spool_dir / storage.LANDING):
         for folder in _folders(root):

@@ -24,13 +24,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vimeo_api.core import identifiers
-from vimeo_api.core.errors import Malformed, StorageFull
+from vimeo_api.core import identifiers, locks, mark
+from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
 from vimeo_api.extensions import settings
 
 LANDING = "landing"
 CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between being read and written
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def full_disk_is_said() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFull(os.strerror(error.errno or 0)) from error
         raise
 
@@ -138,12 +138,9 @@ def locked(surface: str, blob: str) -> Iterator[None]:
     """Keep all others, in whatever process, from publishing or removing a blob in the same folder, flock(2).
 
     So a blob that is shared by its digest is not removed while it is uploaded again, and an empty folder vanishes
-    only while nobody is about to use it. The kernel lets go of the lock of a process that dies.
+    only while nobody is about to use it. Raises Unavailable when a process that hangs holds it.
     """
-    folder = settings.data_dir / "locks"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / f"{surface}-{blob[:2]}").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.held(settings.data_dir / "locks" / f"{surface}-{blob[:2]}"):
         yield
 
 
@@ -186,8 +183,14 @@ def publish(staging: Staging, surface: str, blob: str) -> bool:
 
 
 def lands() -> bool:
-    """Return whether new files land in the spool, because no hard link leads from there into the store."""
-    return _lands(settings.spool_dir, settings.store_dir)
+    """Return whether new files land in the spool, because no hard link leads from there into the store.
+
+    They do so, too, as long as the store is away.
+    """
+    try:
+        return _lands(settings.spool_dir, settings.store_dir)
+    except Unavailable:
+        return True
 
 
 def path(surface: str, blob: str, *, landed: bool = False) -> Path:
@@ -240,6 +243,7 @@ def remove_from(target: Path) -> None:
 
 @cache
 def _lands(spool: Path, store: Path) -> bool:
+    mark.check()  # of a folder over which the store should be mounted nothing can be learnt
     # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that is
     # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM. That call
     # follows no symbolic link.

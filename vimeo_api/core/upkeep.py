@@ -1,15 +1,20 @@
 """The guarantee behind every fast path: what is due is found in the rows, whatever became of messages and workers."""
 
+import logging
 from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from vimeo_api.core import catalog, database, deliveries, lifecycle, placing, storage
+from vimeo_api.core import catalog, database, deliveries, lifecycle, mark, placing, storage
+from vimeo_api.core.database import AnyRow
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.models import File, Status
 from vimeo_api.core.policy import POLICIES
 
 # Where several files may have one blob.
 _SHARED = frozenset(policy.surface for policy in POLICIES if policy.by_content)
+
+_log = logging.getLogger(__name__)
 
 
 def settle_leases() -> int:
@@ -32,11 +37,19 @@ def purge(file_ids: Sequence[int]) -> None:
     gone = select(File.id, File.surface, File.blob).where(
         database.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
     )
-    rows = database.rows(gone)
-    for row in rows:
+    lifecycle.purged([row.id for row in database.rows(gone) if _removed(row)])
+
+
+def _removed(row: AnyRow) -> bool:
+    """Remove the bytes of a file; return whether that could be done, else they are due again after a while."""
+    try:
+        mark.check()  # what is not there would count as removed
         with storage.locked(row.surface, row.blob):
             if row.surface in _SHARED and catalog.live_blobs(row.surface, [row.blob]):
                 placing.clear(row.surface, row.blob)
             else:
                 storage.remove(row.surface, row.blob)
-    lifecycle.purged([row.id for row in rows])
+    except (Unavailable, OSError) as error:
+        _log.warning("the bytes of file %d are not removed: %s", row.id, error)
+        return False
+    return True

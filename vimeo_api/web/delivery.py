@@ -13,13 +13,14 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, NoReturn
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, PreconditionFailed
 
-from vimeo_api.core import deliveries, storage
+from vimeo_api.core import deliveries, mark, storage
 from vimeo_api.core.deliveries import Sent, Ticket
 from vimeo_api.core.errors import NotThere
 from vimeo_api.downloads import Download
@@ -68,7 +69,8 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
     """Answer the current request with the bytes of a file that a service has decided to send.
 
     As an attachment it has a name to be saved under; else browsers may show it, unless it could hold scripts. What is
-    one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing.
+    one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing, Unavailable while the
+    store is away.
     """
     kind = download.content_type or content_type(download.name)
     headers = {
@@ -95,8 +97,9 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
 
 def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
     """Return the headers that tell nginx what to send."""
-    if microcache.is_fresh() and not storage.path(download.surface, download.blob, landed=download.landed).exists():
-        raise NotThere
+    # Where nginx would find nothing it asks anew, but for one-time files; so of those we look by ourselves.
+    if (download.ticket or microcache.is_fresh()) and not _path(download).exists():
+        _refuse_missing(download)
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if download.ticket else "_any"
     place = storage.LANDING if download.landed else "store"
@@ -168,7 +171,19 @@ def _opened(download: Download) -> BinaryIO:
     try:
         return storage.opened(download.surface, download.blob, landed=download.landed)
     except FileNotFoundError:
-        raise NotThere from None
+        _refuse_missing(download)
+
+
+def _path(download: Download) -> Path:
+    return storage.path(download.surface, download.blob, landed=download.landed)
+
+
+def _refuse_missing(download: Download) -> NoReturn:
+    """Raise NotThere for bytes that are missing, Unavailable if the whole store is, and give back what was leased."""
+    if download.ticket:
+        deliveries.handle(Sent(download.ticket, None, complete=False))
+    mark.check()
+    raise NotThere
 
 
 class Reporter:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from vimeo_api.core import addresses, errors
+from vimeo_api.core import addresses, errors, storage
 from vimeo_api.core.models import Failure
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,9 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     addresses.AddressRefused: HTTPStatus.FORBIDDEN,
     addresses.UrlRefused: HTTPStatus.BAD_REQUEST,
     **dict.fromkeys(DATABASE_AWAY, HTTPStatus.SERVICE_UNAVAILABLE),
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    # The disk fails (EIO), a folder is not there or not ours, or too many files are open.
+    OSError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
@@ -74,6 +77,8 @@ def from_exception(error: Exception) -> Problem:
         return _from_http(error)
     if isinstance(error, errors.FetchFailed):
         return Problem(FAILURES[error.failure], str(error))
+    if isinstance(error, OSError) and error.errno in storage.FULL:
+        error = errors.StorageFull(error.strerror)  # wherever it was met
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             return _from_known(error, status)
@@ -83,7 +88,7 @@ def from_exception(error: Exception) -> Problem:
 
 def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        _log.warning("unavailable: %s", type(error).__name__)
+        _log_unavailable(error)
         return Problem(status, "", {"Retry-After": "2"})
     headers, details = _challenge(error), {}
     if isinstance(error, errors.Leased | errors.TooMany):
@@ -103,6 +108,14 @@ def _challenge(error: Exception) -> dict[str, str]:
     if isinstance(error, errors.NotAllowed):
         return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'}
     return {}
+
+
+def _log_unavailable(error: Exception) -> None:
+    if isinstance(error, OSError):
+        _log.error("unavailable: %s", error.strerror or type(error).__name__, exc_info=error)
+    else:
+        said = error if isinstance(error, errors.Unavailable) else type(error).__name__
+        _log.warning("unavailable: %s", said)
 
 
 def _from_http(error: HTTPException) -> Problem:

@@ -1,0 +1,70 @@
+"""A store is told from the empty folder in its place, and from another store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+
+from vimeo_api import cli
+from vimeo_api.app import create_app
+from vimeo_api.core import mark, readiness, storage
+from vimeo_api.core.errors import Unavailable
+
+
+def unmounted(store: Path) -> None:
+    store.rename(store.with_name("aside"))
+    store.mkdir()
+
+
+def replaced(store: Path) -> None:
+    unmounted(store)
+    (store / ".mark").write_text("another")
+
+
+AWAY = pytest.mark.parametrize("away", [unmounted, replaced])
+
+
+@AWAY
+def test_a_store_that_is_away_is_said_until_it_is_back(app: Flask, away: Callable[[Path], None]) -> None:
+    client, store = app.test_client(), app.config["SETTINGS"].store_dir
+    url = f"/v1/streams/{client.post('/v1/streams', data=b'x').get_json()['id']}"
+    away(store)
+    assert client.get(url, environ_base={"werkzeug.socket": None}).status_code == 503
+    assert client.delete("/v1/streams/unknown").status_code == 404
+    with pytest.raises(Unavailable):
+        mark.check()
+    assert [check.name for check in readiness.checks() if not check.finding.ok] == ["store"]
+    (store / ".mark").unlink(missing_ok=True)
+    store.rmdir()
+    store.with_name("aside").rename(store)
+    mark.check()
+    assert client.get(url, environ_base={"werkzeug.socket": None}).data == b"x"
+
+
+@AWAY
+def test_starting_again_learns_no_other_store(app: Flask, away: Callable[[Path], None]) -> None:
+    settings = app.config["SETTINGS"]
+    away(settings.store_dir)
+    with create_app(settings).app_context(), pytest.raises(Unavailable):
+        mark.check()
+    (settings.data_dir / "store.mark").unlink()  # as deploy/README.md says, where it is another one on purpose
+    with create_app(settings).app_context():
+        mark.check()
+
+
+@AWAY
+def test_files_land_in_the_spool_meanwhile(app: Flask, away: Callable[[Path], None]) -> None:
+    storage._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
+    away(app.config["SETTINGS"].store_dir)
+    assert storage.lands()
+
+
+def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = app.config["SETTINGS"]
+    for name, value in (("DATA_DIR", str(settings.data_dir)), ("PROFILE", "embedded")):
+        monkeypatch.setenv(name, value)
+    unmounted(settings.store_dir)
+    done = CliRunner().invoke(cli.cli, ["reconcile"])
+    assert (done.exit_code, done.output) == (1, f"Error: {mark.AWAY}\n")

@@ -1,0 +1,103 @@
+"""Disks of a running stack that can be filled, unmounted and turned read-only."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.production.parts import environ_of
+from tests.services import ROOT, Service, await_
+
+
+@dataclass(frozen=True)
+class Shaky:
+    """A stack, and the way to its mounts."""
+
+    service: Service
+    told: Path
+    answered: Path
+
+    def seen(self, name: str) -> Path:
+        """Return one of its folders as it sees it itself."""
+        return Path(f"/proc/{self.service.process.pid}/root{self.service.data / name}")
+
+    def files(self, name: str) -> set[Path]:
+        """Return the files below a folder, but for those that only keep order."""
+        found = {Path(folder) / file for folder, _, files in os.walk(self.seen(name)) for file in files}
+        return {path for path in found if not path.name.startswith(".") and ".reserved" not in path.parts}
+
+    def unplaced(self) -> set[Path]:
+        """Return the files in the spool, but for those that lie in the store too and will be cleared soon."""
+        landing, placed = self.seen("incoming/landing"), self.seen("store")
+        stored = {path.relative_to(placed) for path in self.files("store")}
+        found = self.files("incoming")
+        return {path for path in found if not (landing in path.parents and path.relative_to(landing) in stored)}
+
+    @property
+    def settled(self) -> bool:
+        """Whether all files that came in are where they belong."""
+        return not self.unplaced()
+
+    def run(self, command: str) -> None:
+        """Run a command where the disks are mounted."""
+        self.told.write_text(f"{command}\n")
+        assert self.answered.read_text().strip() == "done", command
+
+    def reconcile(self, *options: str) -> str:
+        """Return what `manage.py reconcile` says where it sees these mounts, and its exit code."""
+        environ = environ_of(self.service, "worker")
+        words = [f"{name}={value}" for name, value in environ.items() if name.isupper()]
+        command = shlex.join(["env", *words, sys.executable, "manage.py", "reconcile", *options])
+        said = self.service.data / "said"
+        self.run(f"cd {ROOT} && ({command}; echo $?) >{said} 2>&1 </dev/null")
+        return said.read_text()
+
+    def mend(self) -> None:
+        """Have what uploads left behind whose end nobody knew be removed."""
+        await_(self._mended, 60)
+
+    def _mended(self) -> bool:
+        if not self.settled:
+            self.reconcile("--fix", "--age", "1")  # seconds, so that what is being placed is left alone
+        return self.settled
+
+    def end(self) -> None:
+        """Let go of the shell that runs commands."""
+        with self.told.open("w") as pipe:
+            pipe.write("exit\n")
+
+    @contextmanager
+    def filled(self, name: str, *, left: int = 0) -> Iterator[None]:
+        """Leave so many bytes of the disk below a folder for the length of the block."""
+        ballast = self.seen(name) / ".ballast"
+        facts = os.statvfs(ballast.parent)
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, facts.f_bavail * facts.f_frsize - left)
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    @contextmanager
+    def without_names(self, name: str, *, left: int) -> Iterator[None]:
+        """Leave room for so many files of the disk below a folder for the length of the block."""
+        folder = self.seen(name)
+        with ExitStack() as stack:
+            for number in range(os.statvfs(folder).f_favail - left):
+                path = folder / f".name-{number}"
+                path.touch()
+                stack.callback(path.unlink)
+            yield
+
+    @contextmanager
+    def unmounted(self) -> Iterator[None]:
+        """Take the store's disk away for the length of the block: what is left is the empty folder below it."""
+        store, disk = self.service.data / "store", self.service.data / "disk/store"
+        self.run(f"umount -l {store}")
+        try:
+            yield
+        finally:
+            self.run(f"mount --bind {disk} {store}")

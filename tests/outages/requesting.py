@@ -1,0 +1,56 @@
+"""What users do while something is away."""
+
+from typing import Any
+
+import requests
+
+from tests.services import Service, await_
+
+PATIENCE = 60  # seconds
+
+
+def upload(service: Service, content: bytes = b"content") -> requests.Response:
+    """Upload a stream."""
+    return requests.post(f"{service.url}/v1/streams", data=content, timeout=PATIENCE)
+
+
+def stream(service: Service, content: bytes = b"content") -> str:
+    """Upload a stream, and return its URL."""
+    answer = upload(service, content)
+    assert answer.status_code == 201, answer.text
+    return f"{service.url}/v1/streams/{answer.json()['id']}"
+
+
+def put(service: Service, content: bytes = b"content", **data: str) -> requests.Response:
+    """Upload a one-time file."""
+    return requests.put(service.vimeo, files={"file": ("report.xls", content)}, data=data, timeout=PATIENCE)
+
+
+def link(service: Service, content: bytes = b"content", **data: str) -> str:
+    """Upload a one-time file, and return its link."""
+    answer = put(service, content, **data)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["url"])
+
+
+def get(url: str, **options: Any) -> requests.Response:
+    """Download."""
+    return requests.get(url, timeout=PATIENCE, **options)
+
+
+def delete(url: str) -> requests.Response:
+    """Delete."""
+    return requests.delete(url, timeout=PATIENCE)
+
+
+def refused_for_now(answer: requests.Response) -> bool:
+    """Return whether an answer says to come again."""
+    return answer.status_code == requests.codes.service_unavailable and bool(answer.headers.get("Retry-After"))
+
+
+def used_up(url: str, **options: Any) -> bool:
+    """Return whether a one-time file is gone; nginx notes the end of a download a moment after the client has it."""
+    last = await_(lambda: [answer for answer in [get(url, **options)] if answer.status_code != requests.codes.locked])[
+        0
+    ]
+    return bool(last.status_code == requests.codes.gone)

@@ -1,0 +1,107 @@
+"""Nobody waits without end: every call to a service has its time. The modules beside show it on services that hang.
+
+Beside those here: each probe of /readyz (core/readiness.py), an origin's connect, silence and whole (core/origins.py),
+nginx's figures (web/nginx_status.py). Names are looked up by workers alone, in the resolver's time, resolv.conf(5).
+"""
+
+import fcntl
+import re
+from pathlib import Path
+
+import pytest
+from celery import signals
+from celery.beat import Scheduler
+from flask import Flask
+
+from tests.services import ROOT
+from vimeo_api import config, extensions, tasks
+from vimeo_api.app import create_app
+from vimeo_api.core import broker, locks
+from vimeo_api.core.errors import Unavailable
+from vimeo_api.schedule import PoliteScheduler
+
+PRODUCTION = {
+    "PROFILE": "production",
+    "SECRET_KEY": "x" * 32,
+    "SEALING_KEYS": "LS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0=",
+    "DATABASE_URL": "postgresql+psycopg:///vimeo_api",
+    "BROKER_URL": "redis+socket:///run/broker.sock",
+    "CACHE_URL": "unix:///run/cache.sock",
+}
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def test_the_database_the_cache_and_the_broker_have_their_time(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    settings = config.load(PRODUCTION | {"DATA_DIR": str(tmp_path)})
+    app = create_app(settings)
+    database = app.config["SQLALCHEMY_ENGINE_OPTIONS"]
+    connecting = database["connect_args"]["connect_timeout"]
+    assert f"statement_timeout={settings.database_seconds}s" in database["connect_args"]["options"]
+    assert settings.database_seconds + extensions.SILENCE_SECONDS + connecting == 15  # what the README says
+    as_long_as_a_lock = locks.SECONDS - extensions.SILENCE_SECONDS - connecting
+    with pytest.raises(config.ConfigError):
+        config.load(PRODUCTION | {"DATABASE_SECONDS": str(as_long_as_a_lock)})
+    assert database["pool_timeout"] <= 5
+    (cache,) = app.extensions["cache"].values()
+    words = cache._write_client.connection_pool.connection_kwargs  # noqa: SLF001 -- it is not told otherwise
+    assert 0 < words["socket_timeout"] <= 0.1
+    assert 0 < words["socket_connect_timeout"] <= 0.1
+    options = app.extensions["celery"].conf.broker_transport_options
+    assert 0 < options["socket_timeout"] <= 0.1
+    assert 0 < options["socket_connect_timeout"] <= 0.1
+
+
+def test_a_lock_that_is_not_let_go_of_is_given_up_on(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "lock"
+    with locks.held(path):
+        pass
+    with path.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Unavailable), locks.held(path, seconds=0.05):
+            pass
+    with locks.held(path):
+        pass
+
+
+def test_nobody_waits_for_a_lock_in_any_other_way() -> None:
+    places = [
+        f"{path.name}: {line.strip()}"
+        for path in (ROOT / "vimeo_api").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if "LOCK_EX" in line and "LOCK_NB" not in line
+    ]
+    # Several processes of one developer that start at once wait for the first one's migrations.
+    assert [place.partition(":")[0] for place in places] == ["development.py"]
+
+
+def test_beat_asks_for_nothing_while_much_waits(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(Scheduler, "apply_async", lambda _, entry: asked.append(entry.task))
+    beat = PoliteScheduler(app.extensions["celery"], lazy=True)
+    for room in (0, 1):
+        monkeypatch.setattr(broker, "room", lambda *_, room=room: room)
+        beat.apply_async(beat.Entry(task=tasks.sweep.name, app=beat.app))
+    assert asked == [tasks.sweep.name]
+
+
+def test_a_worker_that_starts_follows_the_one_before_however_much_waits(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(broker, "room", lambda *_: 0)
+    monkeypatch.setattr(tasks.resume, "apply_async", lambda **words: asked.append(words["args"]))
+    assert not tasks.enqueue(tasks.resume)
+    signals.worker_ready.send(sender=app)
+    assert asked == [()]
+
+
+def test_nginx_waits_a_minute_for_answers_and_an_hour_only_where_bytes_are_searched() -> None:
+    public, answers = (ROOT / "deploy/nginx/vimeo_api.conf").read_text().split("\nserver {")[1:]
+
+    def seconds(text: str, directive: str) -> set[int]:
+        return {int(number) * SECONDS[unit] for number, unit in re.findall(rf"{directive} (\d+)(\w);", text)}
+
+    assert seconds(public, "uwsgi_read_timeout") == {3600}  # uWSGI's harakiri
+    assert seconds(answers, "uwsgi_read_timeout") == {60}
+    assert seconds(public, "proxy_read_timeout") == {70}  # of the second server, which has to speak first

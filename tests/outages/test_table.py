@@ -1,0 +1,23 @@
+"""The README's table of outages: every row is shown by a module here, and every module shows a row."""
+
+import importlib
+import re
+from pathlib import Path
+
+from tests.services import ROOT
+
+HEADING = "## When a service goes away"
+
+
+def rows() -> list[str]:
+    """Return what the table says that may be gone."""
+    section = (ROOT / "README.md").read_text().split(HEADING)[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [re.split(r" \| ", line.removeprefix("| "))[0] for line in lines[1:]]
+
+
+def test_every_row_is_shown_and_nothing_else() -> None:
+    modules = [path.stem for path in Path(__file__).parent.glob("test_*_away.py")]
+    shown = [importlib.import_module(f"tests.outages.{name}").ROW for name in modules]
+    assert sorted(shown) == sorted(rows())
+    assert len(set(shown)) == len(shown) > 0

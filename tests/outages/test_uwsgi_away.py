@@ -1,0 +1,36 @@
+"""uWSGI: nginx answers for it, sends on what it is sending, and takes no large upload that nobody would keep."""
+
+import socket
+
+from tests.outages.disks import Shaky
+from tests.outages.requesting import get, link, put, refused_for_now
+from tests.production.parts import stopped
+from tests.services import Service, await_
+
+ROW = "uWSGI"
+MIB = 1024**2
+
+
+def test_nginx_speaks_the_dialect_and_takes_no_large_upload(shaky: Shaky) -> None:
+    stack = shaky.service
+    await_(lambda: shaky.settled, 60)
+    with stopped(stack, "web"):
+        answer = get(f"{stack.vimeo}/{'0' * 32}")
+        assert refused_for_now(answer)
+        assert answer.json() == {"error": "Service Unavailable"}
+        assert answer.headers["Content-Type"] == "application/json"
+        assert refused_for_now(put(stack))
+        assert refused_for_now(get(f"{stack.url}/v1/streams/1"))
+        with socket.create_connection(("127.0.0.1", stack.port), timeout=60) as client:
+            client.sendall(f"POST /v1/streams HTTP/1.1\r\nHost: h\r\nContent-Length: {100 * MIB}\r\n\r\n".encode())
+            assert client.makefile("rb").readline().split()[1] == b"503"  # though no byte of the body was sent
+        assert shaky.settled
+    await_(lambda: get(f"{stack.url}/ping").status_code == 200)
+
+
+def test_a_download_that_runs_goes_on_and_is_confirmed_later(stack: Service) -> None:
+    once = link(stack, bytes(2 * MIB))
+    with stopped(stack, "worker"), get(once, stream=True) as download, stopped(stack, "web"):
+        assert len(download.content) == 2 * MIB
+    answer = await_(lambda: [answer for answer in [get(once)] if answer.status_code != 503], 60)[0]
+    assert answer.status_code == 410
