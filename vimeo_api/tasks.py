@@ -143,6 +143,9 @@ def _follow(**_: object) -> None:
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
 def reconcile() -> None:
     """Remove what crashes have left behind, and report what is missing or damaged."""
+    if not mark.found():
+        _log.warning("nothing is reconciled: %s", mark.AWAY)
+        return
     mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
     _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)
     tallies.add({Counted.RECONCILED: mended})

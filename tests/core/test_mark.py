@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from vimeo_api import cli
+from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import mark, readiness, storage
+from vimeo_api.core import mark, readiness, storage, tallies
 from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.tallies import Counted
 
 
 def unmounted(store: Path) -> None:
@@ -68,3 +69,13 @@ def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPa
     unmounted(settings.store_dir)
     done = CliRunner().invoke(cli.cli, ["reconcile"])
     assert (done.exit_code, done.output) == (1, f"Error: {mark.AWAY}\n")
+
+
+def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    with app.app_context():
+        unmounted(app.config["SETTINGS"].store_dir)
+        tasks.reconcile()
+        assert mark.AWAY in caplog.text
+        assert Counted.RECONCILE not in tallies.told()
