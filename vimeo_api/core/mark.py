@@ -16,7 +16,7 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.extensions import settings
 
 AWAY = "STORE_DIR is not the store that DATA_DIR/store.mark knows; is it mounted?"
-_MARK = ".mark"
+NAME = ".mark"
 _EXPECTED = "store.mark"
 
 
@@ -25,7 +25,7 @@ def settle(values: Settings) -> None:
     expected = values.data_dir / _EXPECTED
     if not expected.exists():
         # The store's own first: a crash in between leaves one that the next start learns.
-        kept(expected, kept(values.store_dir / _MARK, identifiers.random_hex()))
+        kept(expected, kept(values.store_dir / NAME, identifiers.random_hex()))
 
 
 def check() -> None:
@@ -36,7 +36,7 @@ def check() -> None:
 
 def found() -> bool:
     """Return whether STORE_DIR is the store."""
-    return _read(settings.store_dir / _MARK) == (settings.data_dir / _EXPECTED).read_text()
+    return _read(settings.store_dir / NAME) == (settings.data_dir / _EXPECTED).read_text()
 
 
 def _read(path: Path) -> str:
