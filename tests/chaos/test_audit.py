@@ -16,7 +16,7 @@ from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask, form
 from tests.services import Service, running
-from vimeo_api.core import catalog, database, lifecycle, placing, reconciliation, storage
+from vimeo_api.core import catalog, database, lifecycle, mark, placing, reconciliation, storage
 from vimeo_api.core.catalog import Entry, NewFile
 from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.extensions import settings
@@ -45,7 +45,7 @@ def _empty(service: Service) -> Iterator[None]:
         database.changed(delete(File))
         for folder in (settings.store_dir, settings.spool_dir):
             for path in folder.rglob("*"):
-                if path.is_file():
+                if path.is_file() and path.name != mark.NAME:
                     path.unlink()
 
 
