@@ -1,5 +1,6 @@
 """Prepared statements do what the same statements do through SQLAlchemy."""
 
+import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -63,3 +64,16 @@ def test_a_lost_connection_costs_a_repetition(key: str) -> None:
     assert lost is not None
     lost.close()  # and the pool learns nothing of it
     assert prepared.row({"key": key})
+
+
+def test_a_database_that_cannot_be_reached_is_told_as_sqlalchemy_tells_it(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    db.engine.dispose()
+    monkeypatch.setattr(db.engine.dialect, "connect", refuse)
+    for ask in (Prepared(EVERYTHING).row, lambda values: database.row(EVERYTHING, values)):
+        with pytest.raises(OperationalError, match="unable to open"):
+            ask({"key": key})

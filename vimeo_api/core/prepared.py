@@ -4,7 +4,8 @@ What SQLAlchemy does around each execution was a third of what a small GET cost 
 All other statements go through `database`, and so does one of these whose connection was lost.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Dialect, Select
@@ -33,26 +34,36 @@ class Prepared:
         """Execute it, as a transaction of its own, and return its row, if any. Raises what `database.row` does."""
         dialect = db.engine.dialect
         wording = self._wording(dialect)
-        connection = db.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            cursor.execute(wording.text, wording.parameters(values))
-            found = cursor.fetchall()  # to the end, where SQLite takes the statement for done
-            cursor.close()
-        except dialect.loaded_dbapi.Error as error:
-            if not dialect.is_disconnect(error, connection.dbapi_connection, None):
-                raise DBAPIError.instance(wording.text, None, error, dialect.loaded_dbapi.Error) from error
-            connection.invalidate()
-            row = database.row(self._statement, values)
-            return None if row is None else tuple(row)
-        finally:
-            connection.close()
+        with _errors_told(wording.text, dialect):
+            connection = db.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute(wording.text, wording.parameters(values))
+                found = cursor.fetchall()  # to the end, where SQLite takes the statement for done
+                cursor.close()
+            except dialect.loaded_dbapi.Error as error:
+                if not dialect.is_disconnect(error, connection.dbapi_connection, None):
+                    raise
+                connection.invalidate()
+                row = database.row(self._statement, values)
+                return None if row is None else tuple(row)
+            finally:
+                connection.close()
         return wording.row(found[0]) if found else None
 
     def _wording(self, dialect: Dialect) -> "_Wording":
         if dialect.name not in self._wordings:
             self._wordings[dialect.name] = _Wording(self._statement, dialect)
         return self._wordings[dialect.name]
+
+
+@contextmanager
+def _errors_told(text: str, dialect: Dialect) -> Iterator[None]:
+    """Raise SQLAlchemy's errors in place of the driver's."""
+    try:
+        yield
+    except dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(text, None, error, dialect.loaded_dbapi.Error) from error
 
 
 class _Wording:

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from flask import Flask, current_app
 
+from vimeo_api.core.errors import Unavailable
+
 T = TypeVar("T")
 
 
@@ -84,5 +86,7 @@ def _finding(probe: Probe[T], asked: "Future[_Answer[T]]", begun: float) -> Find
 
 
 def _said(error: Exception) -> str:
-    """Return what may be told of an error: what the system says of it, else its kind."""
+    """Return what may be told of an error: what we or the system say of it, else its kind."""
+    if isinstance(error, Unavailable):
+        return str(error)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
