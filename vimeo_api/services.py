@@ -124,8 +124,10 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
                 storage.remove(file.surface, file.blob)
             raise
         except Exists:
-            lifecycle.prolong(file.surface, file.key, expires_at)
-            placing.clear(file.surface, file.blob)  # of the file that is there already, the bytes may be in the store
+            if lifecycle.prolong(file.surface, file.key, expires_at):
+                placing.clear(file.surface, file.blob)  # that file's bytes may be in the store already
+            else:  # its time was over just now
+                _add(policy, replace(file, landed=storage.lands()))
     return key
 
 
@@ -182,8 +184,8 @@ def _add(policy: Policy, file: NewFile) -> None:
         try:
             catalog.add(file)
         except Exists:
-            if not lifecycle.expire(File.surface == file.surface, File.key == file.key):
-                raise
+            # Here or, a moment ago, by the sweep.
+            lifecycle.expire(File.surface == file.surface, File.key == file.key)
             catalog.add(file)
     if not policy.makes_keys:
         generations.renew(file.surface, file.key)

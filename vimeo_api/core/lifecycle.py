@@ -241,9 +241,10 @@ def expire(*conditions: ColumnElement[bool]) -> int:
     )
 
 
-def prolong(surface: str, key: str, expires_at: datetime | None) -> None:
-    """Let a file that is stored again live as long as if it were new."""
-    database.changed(update(File).where(File.surface == surface, File.key == key).values(expires_at=expires_at))
+def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
+    """Let a file that is stored again live as long as if it were new; return whether it is still there."""
+    these = (File.surface == surface, File.key == key)
+    return database.changed(update(File).where(*these).values(expires_at=expires_at)) > 0
 
 
 def give_back_lapsed() -> int:
