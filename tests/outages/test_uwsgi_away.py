@@ -2,8 +2,10 @@
 
 import socket
 
+import requests
+
 from tests.outages.disks import Shaky
-from tests.outages.requesting import get, link, put, refused_for_now
+from tests.outages.requesting import get, link, put, refused_for_now, stream
 from tests.production.parts import stopped
 from tests.services import Service, await_
 
@@ -26,6 +28,21 @@ def test_nginx_speaks_the_dialect_and_takes_no_large_upload(shaky: Shaky) -> Non
             assert client.makefile("rb").readline().split()[1] == b"503"  # though no byte of the body was sent
         assert shaky.settled
     await_(lambda: get(f"{stack.url}/ping").status_code == 200)
+
+
+def test_a_kept_answer_whose_file_is_missing_is_for_now(shaky: Shaky) -> None:
+    await_(lambda: shaky.settled, 60)
+    before = shaky.files("store")
+    url = stream(shaky.service)
+    await_(lambda: not shaky.files("incoming"), 60)  # so it is served from the store
+    assert [get(url).content for _ in range(3)] == [b"content"] * 3  # the answer is kept from the second on
+    (path,) = shaky.files("store") - before
+    path.unlink()
+    with stopped(shaky.service, "web"):
+        answer = get(url)
+        assert refused_for_now(answer), (answer.status_code, answer.text)
+    await_(lambda: get(url).status_code == 404)
+    assert requests.delete(url, timeout=60).ok
 
 
 def test_a_download_that_runs_goes_on_and_is_confirmed_later(stack: Service) -> None:

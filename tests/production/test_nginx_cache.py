@@ -79,6 +79,21 @@ def test_a_deleted_file_is_gone_at_the_next_request(stack: Service, surface: str
         assert len({answer.text for answer in missing}) == 1
 
 
+@pytest.mark.parametrize("surface", ["streams", "transfer"])
+def test_a_file_whose_bytes_are_missing_is_unknown_in_the_dialect_of_its_surface(stack: Service, surface: str) -> None:
+    before = stack.stored()
+    url = upload(stack, surface, random.randbytes(100))
+    assert [get(url).status_code for _ in range(3)] == [200] * 3
+    (path,) = stack.stored() - before
+    path.unlink()
+    told = [get(url) for _ in range(3)]
+    if surface == "transfer":
+        asked, _, file_id = url.partition("?file_id=")
+        told += [requests.post(asked, json={"file_id": file_id}, timeout=60) for _ in range(2)]
+    kind = "application/json" if surface == "transfer" else "text/plain; charset=utf-8"
+    assert {(answer.status_code, answer.headers["Content-Type"]) for answer in told} == {(404, kind)}
+
+
 def test_content_that_was_deleted_can_be_read_once_it_is_stored_again(stack: Service) -> None:
     content = random.randbytes(1000)
     for _ in range(5):
