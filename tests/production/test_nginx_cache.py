@@ -2,13 +2,19 @@
 
 import os
 import random
+import resource
+import socket
 import uuid
+from collections import Counter
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from tests.production.parts import stopped
+from tests.production.parts import frozen, stopped
 from tests.services import Service, await_
 
 CONTENT = b"content of a file that anyone may read\n" * 100
@@ -162,6 +168,24 @@ def test_one_time_files_and_credentials_never_enter(stack: Service) -> None:
     assert secret.encode() not in kept(stack)
     assert CONTENT[:40] not in kept(stack)
     assert [get(link).status_code for _ in range(4)] == [410] * 4
+
+
+def test_a_thousand_clients_at_once_are_answered(stack: Service) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    url = upload(stack, "streams", CONTENT)
+    await_(lambda: "Repr-Digest" in get(url, Cookie="a=b").headers)
+    assert all(get(url).ok for _ in range(3))
+    request = f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+    with ExitStack() as clients:
+        connect = partial(socket.create_connection, ("127.0.0.1", stack.port), timeout=60)
+        connections = [clients.enter_context(connect()) for _ in range(1000)]
+        with frozen(stack, "nginx"):
+            for connection in connections:
+                connection.sendall(request)
+        answers = [connection.makefile("rb").read() for connection in connections]
+    assert Counter(answer.split(b" ", 2)[1] for answer in answers) == {b"200": 1000}
+    assert all(answer.endswith(CONTENT) for answer in answers)
 
 
 def test_nobody_outside_can_turn_the_cache_off_or_poison_it(stack: Service) -> None:
