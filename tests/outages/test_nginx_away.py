@@ -4,13 +4,12 @@ import contextlib
 import os
 import signal
 import socket
-from pathlib import Path
 
 import requests
 
 from tests.outages.disks import Shaky
 from tests.outages.requesting import get, link
-from tests.production.parts import pid_of
+from tests.production.parts import children, pid_of
 from tests.services import Service, await_
 
 ROW = "nginx"
@@ -37,8 +36,7 @@ def test_a_download_that_broke_off_uses_nothing_up(shaky: Shaky) -> None:
         )
         await_(shaky.unplaced)
         head = pid_of(stack, "nginx")
-        children = map(int, Path(f"/proc/{head}/task/{head}/children").read_text().split())
-        for pid in (head, *children):
+        for pid in (head, *children(head)):
             os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             assert len(download.content) < len(content)

@@ -2,21 +2,16 @@
 
 import os
 import signal
-from pathlib import Path
 
 import requests
 
 from tests.outages.disks import Shaky
 from tests.outages.requesting import delete, get, link, refused_for_now, stream, used_up
-from tests.production.parts import pid_of
+from tests.production.parts import children, pid_of
 from tests.services import await_
 from vimeo_api.core import mark
 
 ROW = "the store, where it is a filesystem of its own"
-
-
-def children(pid: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def test_old_files_wait_for_it_and_new_ones_do_without(shaky: Shaky) -> None:

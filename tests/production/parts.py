@@ -24,6 +24,11 @@ def pid_of(service: Service, part: str) -> int:
     return int(supervisorctl(service, "pid", f"stack:{part}"))
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started, proc(5)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def environ_of(service: Service, part: str) -> dict[str, str]:
     """Return the environment in which a part runs."""
     entries = Path(f"/proc/{pid_of(service, part)}/environ").read_text().split("\0")
@@ -47,7 +52,7 @@ def frozen(service: Service, part: str) -> Iterator[None]:
     pids = [pid_of(service, part)]
     os.kill(pids[0], signal.SIGSTOP)
     for pid in pids:  # those that are found are looked at in turn; a frozen one starts no other
-        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        for child in children(pid):
             os.kill(child, signal.SIGSTOP)
             pids.append(child)
     try:

@@ -7,14 +7,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.production.parts import pid_of
+from tests.production.parts import children, pid_of
 from tests.services import Service, await_
 
 CONTENT = b"content"
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid: int) -> bool:

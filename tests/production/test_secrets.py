@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.origin import Origin, serving
-from tests.production.parts import frozen, pid_of, stopped
+from tests.production.parts import children, frozen, pid_of, stopped
 from tests.production.secret_places import Marks, everything_in, tell_everything, tell_fetches, tell_requests, written
 from tests.services import ROOT, Service, await_, running
 
@@ -50,8 +50,7 @@ def without_the_service(service: Service, marks: Marks, _: Origin) -> None:
 
 
 def while_its_processes_are_killed(service: Service, marks: Marks, _: Origin) -> None:
-    head = pid_of(service, "web")
-    for child in map(int, Path(f"/proc/{head}/task/{head}/children").read_text().split()):
+    for child in children(pid_of(service, "web")):
         os.kill(child, signal.SIGSTOP)  # so that it dies with a request in its hands
         with contextlib.suppress(requests.RequestException):
             requests.get(f"{service.vimeo}/x", params={"password": marks("killed")}, timeout=0.2)

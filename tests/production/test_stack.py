@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.production.parts import pid_of
+from tests.production.parts import children, pid_of
 from tests.services import Service, await_, running
 
 MIB = 1024**2
@@ -138,8 +138,7 @@ def test_memory_does_not_grow_with_the_file(profile: str, tmp_path: Path) -> Non
     with running(profile, tmp_path / "data", VIMEO_MAX_BYTES=str(size)) as service:
         get(put(service))
         head = service.process.pid if profile == "embedded" else pid_of(service, "web")
-        children = Path(f"/proc/{head}/task/{head}/children").read_text().split()
-        pids = [head, *map(int, children)]
+        pids = [head, *children(head)]
         before = peak_kib(pids)
         upload = ["curl", "-sS", "-X", "PUT", "-F", f"file=@{big}", service.vimeo]
         link = subprocess.run(upload, capture_output=True, text=True, check=True).stdout.split('"')[-2]
