@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fetches import OPEN
+from tests.mounts import mounting
 from tests.outages.disks import Shaky
 from tests.services import Service, running
 
@@ -39,12 +40,8 @@ def shaky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaky]:
         (data / name).chmod(0o777)
     for pipe in (told, answered):
         os.mkfifo(pipe)
-    # Who is not root may mount in a user namespace of its own, mount_namespaces(7).
-    root = os.geteuid() == 0
-    owner = pwd.getpwnam("www-data").pw_uid if root else os.geteuid()
-    who = [] if root else ["--map-current-user", "--keep-caps"]
-    words = [str(data), str(owner), str(told), str(answered)]
-    prefix = ["unshare", *who, "--mount", "sh", "-c", MOUNT, "sh", *words]
+    owner = os.geteuid() or pwd.getpwnam("www-data").pw_uid
+    prefix = mounting(MOUNT, str(data), str(owner), str(told), str(answered))
     with running("production", data, prefix=prefix, **OPEN, **SOON, KEEP_FREE="0") as service:
         stand = Shaky(service, told, answered)
         try:

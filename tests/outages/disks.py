@@ -4,10 +4,11 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import mounts
 from tests.production.parts import environ_of
 from tests.services import ROOT, Service, await_
 
@@ -69,17 +70,9 @@ class Shaky:
         with self.told.open("w") as pipe:
             pipe.write("exit\n")
 
-    @contextmanager
-    def filled(self, name: str, *, left: int = 0) -> Iterator[None]:
+    def filled(self, name: str, *, left: int = 0) -> AbstractContextManager[None]:
         """Leave so many bytes of the disk below a folder for the length of the block."""
-        ballast = self.seen(name) / ".ballast"
-        facts = os.statvfs(ballast.parent)
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, facts.f_bavail * facts.f_frsize - left)
-        try:
-            yield
-        finally:
-            ballast.unlink()
+        return mounts.filled(self.seen(name), left=left)
 
     @contextmanager
     def without_names(self, name: str, *, left: int) -> Iterator[None]:

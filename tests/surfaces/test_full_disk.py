@@ -3,13 +3,13 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.fetches import OPEN, Fetch, ask, begin
+from tests.mounts import filled, mounting
 from tests.origin import Page, noise, serving
 from tests.services import Service, await_, running
 
@@ -19,7 +19,7 @@ LEFT = 4 * MIB
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CONTENT = noise(2 * LEFT)
 MOUNT = (
-    'set -e; mount -t tmpfs -o size=$0,mode=0777 tmpfs "$1"; mkdir -m 0777 "$1/incoming" "$1/store"; shift; exec "$@"'
+    'set -e; mount -t tmpfs -o size=$1,mode=0777 tmpfs "$2"; mkdir -m 0777 "$2/incoming" "$2/store"; shift 2; exec "$@"'
 )
 
 
@@ -34,17 +34,6 @@ class Cramped:
         seen = replace(self.service, data=self.disk, spool=self.disk / "incoming")
         return seen.stored() | seen.spooled()
 
-    @contextmanager
-    def filled(self, left: int) -> Iterator[None]:
-        """Leave so many bytes of the disk for the length of the block."""
-        ballast, state = self.disk / "ballast", os.statvfs(self.disk)
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - left)
-        try:
-            yield
-        finally:
-            ballast.unlink()
-
 
 @pytest.fixture(scope="module", params=["embedded", "production"])
 def cramped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cramped]:
@@ -55,9 +44,7 @@ def cramped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     data.mkdir()
     for name in ("incoming", "store"):
         (data / name).symlink_to(disk / name)
-    # Who is not root may mount in a user namespace of its own, mount_namespaces(7).
-    who = [] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"]
-    prefix = ["unshare", *who, "--mount", "sh", "-c", MOUNT, str(SIZE), str(disk)]
+    prefix = mounting(MOUNT, str(SIZE), str(disk))
     with running(request.param, data, prefix=prefix, **OPEN, KEEP_FREE="0") as service:
         yield Cramped(service, Path(f"/proc/{service.process.pid}/root/{disk}"))
 
@@ -78,7 +65,7 @@ def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, pag
     page.gate = None if page.framing == "chunked" else gate  # what is announced is refused before its first byte
     with serving() as origin:
         url = origin.serve("/big", page)
-        with cramped.filled(left):
+        with filled(cramped.disk, left=left):
             fetch = begin(cramped.service, url)
             status = fetch.ended()
             assert (status["state"], status["failure"], status["error"]) == (
@@ -97,7 +84,7 @@ def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, pag
 
 
 def test_who_waits_is_told_that_the_disk_is_full(cramped: Cramped) -> None:
-    with serving() as origin, cramped.filled(LEFT):
+    with serving() as origin, filled(cramped.disk, left=LEFT):
         answer = ask(cramped.service, origin.serve("/big", Page(CONTENT)))
         if answer.status_code == 202:
             fetch = Fetch(cramped.service, **answer.json())
