@@ -38,6 +38,12 @@ def get(url: str, **options: Any) -> requests.Response:
     return requests.get(url, timeout=PATIENCE, **options)
 
 
+def get_unless(status: int, url: str, **options: Any) -> requests.Response:
+    """Download, again and again as long as that is answered by a status."""
+    # In a list, for an answer that refuses is false.
+    return await_(lambda: [answer for answer in [get(url, **options)] if answer.status_code != status], PATIENCE)[0]
+
+
 def delete(url: str) -> requests.Response:
     """Delete."""
     return requests.delete(url, timeout=PATIENCE)
@@ -50,7 +56,4 @@ def refused_for_now(answer: requests.Response) -> bool:
 
 def used_up(url: str, **options: Any) -> bool:
     """Return whether a one-time file is gone; nginx notes the end of a download a moment after the client has it."""
-    last = await_(lambda: [answer for answer in [get(url, **options)] if answer.status_code != requests.codes.locked])[
-        0
-    ]
-    return bool(last.status_code == requests.codes.gone)
+    return bool(get_unless(requests.codes.locked, url, **options).status_code == requests.codes.gone)

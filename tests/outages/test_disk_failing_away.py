@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +91,16 @@ def test_a_read_that_fails_is_no_404(app: Flask, monkeypatch: pytest.MonkeyPatch
     assert client.get(url, environ_base={"werkzeug.socket": None}).status_code == 503
 
 
-def blocked(shaky: Shaky, before: set[Path]) -> Callable[[], None]:
-    """Put something in the place of the newest file that cannot be opened, and return how to undo it."""
-    (path,) = shaky.files("store") - before
+@contextmanager
+def blocked(path: Path) -> Iterator[None]:
+    """Have something that cannot be opened in the place of a file for the length of the block."""
     aside = path.with_name("aside")
     path.rename(aside)
     path.symlink_to(path)  # ELOOP
-
-    def undo() -> None:
+    try:
+        yield
+    finally:
         aside.replace(path)
-
-    return undo
 
 
 def test_nginx_says_the_same_of_what_it_cannot_open(shaky: Shaky) -> None:
@@ -108,10 +108,8 @@ def test_nginx_says_the_same_of_what_it_cannot_open(shaky: Shaky) -> None:
     before = shaky.files("store")
     url = stream(shaky.service)
     await_(lambda: not shaky.files("incoming"), 60)  # so it is served from the store
-    undo = blocked(shaky, before)
-    try:
+    (path,) = shaky.files("store") - before
+    with blocked(path):
         answer = get(url)
         assert refused_for_now(answer), (answer.status_code, answer.text)
-    finally:
-        undo()
     assert get(url).content == b"content"

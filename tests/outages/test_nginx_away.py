@@ -8,7 +8,7 @@ import socket
 import requests
 
 from tests.outages.disks import Shaky
-from tests.outages.requesting import get, link
+from tests.outages.requesting import get, get_unless, link
 from tests.production.parts import children, pid_of
 from tests.services import Service, await_
 
@@ -42,6 +42,6 @@ def test_a_download_that_broke_off_uses_nothing_up(shaky: Shaky) -> None:
             assert len(download.content) < len(content)
     await_(lambda: reachable(stack), 60)
     assert shaky.files("store") <= stored
-    answers = await_(lambda: [answer for answer in [get(once)] if answer.status_code != 423], 60)
-    assert (answers[0].status_code, answers[0].content == content) == (200, True)
+    answer = get_unless(423, once)
+    assert (answer.status_code, answer.content == content) == (200, True)
     shaky.mend()

@@ -5,7 +5,7 @@ import socket
 import requests
 
 from tests.outages.disks import Shaky
-from tests.outages.requesting import get, link, put, refused_for_now, stream
+from tests.outages.requesting import get, get_unless, link, put, refused_for_now, stream
 from tests.production.parts import stopped
 from tests.services import Service, await_
 
@@ -49,5 +49,4 @@ def test_a_download_that_runs_goes_on_and_is_confirmed_later(stack: Service) -> 
     once = link(stack, bytes(2 * MIB))
     with stopped(stack, "worker"), get(once, stream=True) as download, stopped(stack, "web"):
         assert len(download.content) == 2 * MIB
-    answer = await_(lambda: [answer for answer in [get(once)] if answer.status_code != 503], 60)[0]
-    assert answer.status_code == 410
+    assert get_unless(503, once).status_code == 410
