@@ -73,5 +73,5 @@ class Surfaces(BaseSettings):
     )
     digests: bool = Field(
         default=True,
-        description="Whether workers add the SHA-256 of files whose upload needed none, for `Repr-Digest`.",
+        description="Whether files whose upload needs no SHA-256 get one all the same, for `Repr-Digest`.",
     )
