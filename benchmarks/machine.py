@@ -14,11 +14,14 @@ def describe(folder: Path, *programs: str) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     kernel = ".".join(platform.release().split("-")[0].split(".")[:2])
     filesystem = _output("findmnt", "--noheadings", "--output=FSTYPE", "--target", str(folder)).strip()
-    versions = ", ".join(f"{program} {_version(program)}" for program in programs)
-    return (
-        f"{len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB of memory, {platform.system()} {kernel}, "
-        f"{filesystem}, Python {platform.python_version()}, {versions}"
-    )
+    facts = [
+        f"{len(os.sched_getaffinity(0))} cores",
+        f"{memory:.0f} GiB of memory",
+        f"{platform.system()} {kernel}",
+        filesystem,
+        f"Python {platform.python_version()}",
+    ]
+    return ", ".join(facts + [f"{program} {_version(program)}" for program in programs])
 
 
 def path(program: str) -> str:
