@@ -24,6 +24,7 @@ from benchmarks.serving.processes import free_port, running
 from benchmarks.serving.server import OURS, Server, Upload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+INCLUDES = "fsync of file and folder, a row committed; a SHA-256 up to 128 KiB only"
 ONCE, STREAMS = "/vimeo/api/v1.0/file", "/v1/streams"
 MAX_DATA_DIR = 76  # characters; deploy/stack.py keeps its sockets elsewhere for longer ones
 MAX_LINKS = 60_000  # of one file; ext4 allows 65,000
@@ -213,8 +214,8 @@ def server_of(service: Service, where: Place) -> Server:
         small=f"{STREAMS}/{small}",
         large=f"{STREAMS}/{large}",
         missing=f"{STREAMS}/{{uuid}}",
-        raw=Upload("PUT", STREAMS, "fsync of file and folder, a row committed; no hash"),
-        form=Upload("POST", "/uploadFile", "fsync of file and folder, a row committed; no hash", part="file"),
+        raw=Upload("PUT", STREAMS, INCLUDES),
+        form=Upload("POST", "/uploadFile", INCLUDES, part="file"),
     )
 
 
