@@ -1,6 +1,6 @@
 """Room for uploads: promised before their first byte, given back however they end."""
 
-import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +19,7 @@ def tight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """The real service, which leaves all but 650 MiB free of a filesystem that few others write to."""
     with other_filesystem() as folder:
         folder.chmod(0o777)
-        facts = os.statvfs(folder)
-        keep = facts.f_bavail * facts.f_frsize - 650 * MIB
+        keep = shutil.disk_usage(folder).free - 650 * MIB
         places = {"SPOOL_DIR": str(folder / "incoming"), "STORE_DIR": str(folder / "store"), "KEEP_FREE": str(keep)}
         with running(request.param, tmp_path_factory.mktemp("tight") / "data", **places) as service:
             yield service

@@ -11,6 +11,7 @@ and files deleted when no more are taken.
 import errno
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +29,7 @@ _FOLDER = ".reserved"
 
 def check_room(size: int = 0) -> None:
     """Raise StorageFull unless so many bytes can be written to the spool and enough is left."""
-    if _free() - size < settings.keep_free:
+    if shutil.disk_usage(settings.spool_dir).free - size < settings.keep_free:
         raise StorageFull(os.strerror(errno.ENOSPC))
 
 
@@ -68,11 +69,6 @@ def _path(name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise ValueError(name)
     return settings.spool_dir / _FOLDER / name
-
-
-def _free() -> int:
-    facts = os.statvfs(settings.spool_dir)
-    return facts.f_bavail * facts.f_frsize
 
 
 def _promised(folder: Path) -> Iterator[int]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -60,8 +61,7 @@ def check(journal: Path) -> None:
 
 def check_room(journal: Path) -> None:
     """Raise Unavailable where nginx could not note how a download ends: it would be given out again."""
-    facts = os.statvfs(journal.parent)
-    if facts.f_bavail * facts.f_frsize < LEAST_ROOM:
+    if shutil.disk_usage(journal.parent).free < LEAST_ROOM:
         raise Unavailable("The journal's disk is full.")
 
 

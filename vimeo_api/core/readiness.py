@@ -12,6 +12,7 @@ Ready means: an upload that comes now can be taken, and a file that is there can
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -91,8 +92,8 @@ def _write_to(folder: Path) -> None:
 
 def room(folder: Path) -> tuple[int, int]:
     """Return how many bytes of a folder's filesystem are free for us, and how many it has, statvfs(3)."""
-    facts = os.statvfs(folder)
-    return facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize
+    usage = shutil.disk_usage(folder)
+    return usage.free, usage.total
 
 
 def _dependency(question: Callable[[], None], *, needed: bool, seconds: float) -> Dependency:
