@@ -114,6 +114,20 @@ def test_openmetrics_is_given_to_who_asks_for_it(service: Service) -> None:
     assert requests.get(f"{service.url}/metrics", timeout=60).headers["Content-Type"].startswith("text/plain")
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "status", "phrase"),
+    [
+        ("POST", {}, 405, "method not allowed"),
+        ("GET", {"Range": "bytes=999999999-"}, 416, "requested range not satisfiable"),
+    ],
+)
+def test_what_cannot_be_done_with_a_static_file_is_said_in_json(
+    service: Service, method: str, headers: dict[str, str], status: int, phrase: str
+) -> None:
+    answer = requests.request(method, f"{service.url}/static/docs.css", headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["error"].lower()) == (status, phrase)
+
+
 PATHS = [
     "/healthz",
     "/metrics",
