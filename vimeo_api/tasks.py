@@ -53,6 +53,8 @@ def room(task: Task) -> int:
 
 
 def _published(task: Task, *args: object) -> bool:
+    if _broker.open:  # since there was room: a sweep publishes hundreds, and would wait for each
+        return False
     try:
         task.apply_async(args=args, headers={logs.HEADER: logs.request_id()})
     except (OperationalError, OSError) as error:

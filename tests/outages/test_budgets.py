@@ -12,11 +12,13 @@ import pytest
 from celery import signals
 from celery.beat import Scheduler
 from flask import Flask
+from kombu.exceptions import OperationalError
 
 from tests.services import ROOT
 from vimeo_api import config, extensions, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import broker, locks
+from vimeo_api.core import broker, fetching, locks
+from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.schedule import PoliteScheduler
 
@@ -83,6 +85,22 @@ def test_beat_asks_for_nothing_while_much_waits(app: Flask, monkeypatch: pytest.
         monkeypatch.setattr(broker, "room", lambda *_, room=room: room)
         beat.apply_async(beat.Entry(task=tasks.sweep.name, app=beat.app))
     assert asked == [tasks.sweep.name]
+
+
+def test_a_sweep_that_loses_the_broker_waits_for_it_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def lose(**words: object) -> None:
+        asked.append(words["args"])
+        raise OperationalError("away")
+
+    monkeypatch.setattr(tasks, "_broker", Breaker(seconds=60))
+    monkeypatch.setattr(broker, "room", lambda *_: broker.MOST)
+    monkeypatch.setattr(fetching, "revive", lambda limit: list(range(limit)))
+    monkeypatch.setattr(tasks.fetch, "apply_async", lose)
+    with app.app_context():
+        tasks.sweep()
+    assert asked == [(0,)]
 
 
 def test_a_worker_that_starts_follows_the_one_before_however_much_waits(
