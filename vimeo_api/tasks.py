@@ -103,9 +103,7 @@ def sweep() -> None:
     if mark.found():
         due.update(_sweep_store())
     else:
-        _log.warning("nothing is placed or removed: %s", mark.AWAY)
-    if digests.due():
-        enqueue(digest)
+        _log.warning("nothing is placed, removed or digested: %s", mark.AWAY)
     tallies.add(due)
     tallies.ran(Counted.SWEEP)
 
@@ -119,6 +117,8 @@ def _sweep_store() -> Counter[Counted]:
     for file_id in placing.due(min(BATCH, room(place))):
         _published(place, file_id)
         due[Counted.PLACEMENTS] += 1
+    if digests.due():
+        enqueue(digest)
     return due
 
 

@@ -9,7 +9,7 @@ from flask import Flask
 
 from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import mark, readiness, storage, tallies
+from vimeo_api.core import digests, mark, readiness, storage, tallies
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.tallies import Counted
 
@@ -69,6 +69,16 @@ def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPa
     unmounted(settings.store_dir)
     done = CliRunner().invoke(cli.cli, ["reconcile"])
     assert (done.exit_code, done.output) == (1, f"Error: {mark.AWAY}\n")
+
+
+def test_a_sweep_has_no_files_digested_that_are_away(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(digests, "due", lambda: True)
+    monkeypatch.setattr(tasks, "enqueue", lambda task: asked.append(task.name))
+    with app.app_context():
+        unmounted(app.config["SETTINGS"].store_dir)
+        tasks.sweep()
+    assert asked == []
 
 
 def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
