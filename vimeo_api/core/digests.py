@@ -6,18 +6,17 @@ flock(2), which costs no write: the digest itself is the only one. Bytes never c
 becomes of the row.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from sqlalchemy import case, select, text, update
 
-from vimeo_api.core import database, storage
+from vimeo_api.core import database, locks, storage
 from vimeo_api.core.catalog import now
 from vimeo_api.core.database import AnyRow
 from vimeo_api.core.models import UNDIGESTED, File
@@ -60,17 +59,8 @@ def record(*, seconds: float) -> int:
     return recorded
 
 
-@contextmanager
-def _alone() -> Iterator[bool]:
-    folder = settings.data_dir / "locks"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "digests").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+def _alone() -> AbstractContextManager[bool]:
+    return locks.tried(settings.data_dir / "locks/digests")
 
 
 def _undigested(limit: int) -> Sequence[AnyRow]:

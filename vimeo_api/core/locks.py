@@ -1,4 +1,4 @@
-"""Locks among processes, flock(2), that nobody waits for without end: `storage` and `admission` hold them."""
+"""Locks among processes, flock(2), that nobody waits for without end; `storage`, `admission`, `digests` hold them."""
 
 import fcntl
 import time
@@ -19,8 +19,7 @@ def held(path: Path, *, seconds: float = SECONDS) -> Iterator[None]:
 
     Raises Unavailable when a process that hangs does not let go of it in time.
     """
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with path.open("w") as lock:
+    with _opened(path) as lock:
         deadline, glance = time.monotonic() + seconds, _GLANCE
         while not _taken(lock):
             if time.monotonic() > deadline:
@@ -28,6 +27,18 @@ def held(path: Path, *, seconds: float = SECONDS) -> Iterator[None]:
             time.sleep(glance)
             glance = min(2 * glance, _LONGEST_GLANCE)
         yield
+
+
+@contextmanager
+def tried(path: Path) -> Iterator[bool]:
+    """Hold a lock if nobody has it, and tell whether that is so."""
+    with _opened(path) as lock:
+        yield _taken(lock)
+
+
+def _opened(path: Path) -> IO[str]:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return path.open("w")
 
 
 def _taken(lock: IO[str]) -> bool:
