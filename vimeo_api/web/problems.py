@@ -14,9 +14,6 @@ from vimeo_api.core.models import Failure
 
 _log = logging.getLogger(__name__)
 
-# The database is down or restarting; its message may quote parameters, so it stays in here.
-DATABASE_AWAY = (DBAPIError, PoolTimeout)
-
 STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.Malformed: HTTPStatus.BAD_REQUEST,
     errors.WrongPassword: HTTPStatus.UNAUTHORIZED,
@@ -34,7 +31,9 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.StillFetching: HTTPStatus.TOO_EARLY,
     addresses.AddressRefused: HTTPStatus.FORBIDDEN,
     addresses.UrlRefused: HTTPStatus.BAD_REQUEST,
-    **dict.fromkeys(DATABASE_AWAY, HTTPStatus.SERVICE_UNAVAILABLE),
+    # The database is down or restarting; its message may quote parameters, so it stays in here.
+    DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
+    PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     # The disk fails (EIO), a folder is not there or not ours, or too many files are open.
     OSError: HTTPStatus.SERVICE_UNAVAILABLE,
