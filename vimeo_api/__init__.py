@@ -10,6 +10,7 @@ The ten-minute tour:
 5.  `web/delivery.py` is the only door by which bytes leave, `core/deliveries.py` decides what became of them.
 6.  `tasks.py` is what workers do; `core/upkeep.py` is the guarantee behind it.
 
-Imports point one way: wsgi, worker, cli → app, commands → views → web → services → tasks → core → extensions → config.
+Imports point one way: wsgi, worker, schedule, cli → app, commands → views → web → services → tasks → core →
+extensions → config.
 The reasons stand in docs/decisions/.
 """
