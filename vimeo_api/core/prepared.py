@@ -1,4 +1,4 @@
-"""Statements with which nearly every download begins: SQLAlchemy words them once, the driver runs them as they are.
+"""Statements of nearly every download and upload: SQLAlchemy words them once, the driver runs them as they are.
 
 What SQLAlchemy does around each execution was a third of what a small GET cost in Python (docs/decisions/0011).
 All other statements go through `database`, and so does one of these whose connection was lost.
