@@ -117,8 +117,9 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     with storage.locked(file.surface, file.blob):
         with suppress(FileExistsError):
             storage.publish(staging, file.surface, file.blob)
+        file = replace(file, landed=storage.lands())
         try:
-            _add(policy, replace(file, landed=storage.lands()))
+            _add(policy, file)
         except QuotaExceeded:
             if not catalog.live_blobs(file.surface, [file.blob]):
                 storage.remove(file.surface, file.blob)
@@ -127,7 +128,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
             if lifecycle.prolong(file.surface, file.key, expires_at):
                 placing.clear(file.surface, file.blob)  # that file's bytes may be in the store already
             else:  # its time was over just now
-                _add(policy, replace(file, landed=storage.lands()))
+                _add(policy, file)
     return key
 
 
