@@ -1,6 +1,7 @@
 """A disk that fails: what cannot be read or written is 503 and in the log, and no answer says what is not so."""
 
 import errno
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,15 @@ def test_a_read_that_fails_is_no_404(app: Flask, monkeypatch: pytest.MonkeyPatch
     url = f"/v1/streams/{client.post('/v1/streams', data=b'x').get_json()['id']}"
     failing(monkeypatch, os, "open", errno.EIO)
     assert client.get(url, environ_base={"werkzeug.socket": None}).status_code == 503
+
+
+def test_a_one_time_file_that_cannot_be_read_now_is_not_held(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = app.test_client()
+    form = {"file": (io.BytesIO(b"x"), "report.xls")}
+    url = client.put("/vimeo/api/v1.0/file", data=form).get_json()["url"]
+    failing(monkeypatch, os, "open", errno.EIO)
+    for _ in range(2):
+        assert client.get(url, environ_base={"werkzeug.socket": None}).status_code == 503
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import os
 import socket
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
@@ -98,8 +98,9 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
 def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
     """Return the headers that tell nginx what to send."""
     # Where nginx would find nothing it asks anew, but for one-time files; so of those we look by ourselves.
-    if (download.ticket or microcache.is_fresh()) and not _path(download).exists():
-        _refuse_missing(download)
+    if download.ticket or microcache.is_fresh():
+        with _reading(download):
+            storage.path(download.surface, download.blob, landed=download.landed).stat()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if download.ticket else "_any"
     place = storage.LANDING if download.landed else "store"
@@ -123,7 +124,8 @@ def _lifetime(download: Download) -> int:
 
 
 def _by_python(download: Download) -> Response:
-    file = _opened(download)
+    with _reading(download):
+        file = storage.opened(download.surface, download.blob, landed=download.landed)
     status = os.fstat(file.fileno())
     response = Response()
     # nginx's own ETag, so that a client sees no difference: mtime and size in hexadecimal.
@@ -167,23 +169,21 @@ def _one_range() -> bool:
     return asked.startswith("bytes=") and "," not in asked
 
 
-def _opened(download: Download) -> BinaryIO:
+@contextmanager
+def _reading(download: Download) -> Iterator[None]:
+    """Give back what was leased for bytes that cannot be read.
+
+    Raises NotThere for those that are missing, Unavailable if the whole store is.
+    """
     try:
-        return storage.opened(download.surface, download.blob, landed=download.landed)
-    except FileNotFoundError:
-        _refuse_missing(download)
-
-
-def _path(download: Download) -> Path:
-    return storage.path(download.surface, download.blob, landed=download.landed)
-
-
-def _refuse_missing(download: Download) -> NoReturn:
-    """Raise NotThere for bytes that are missing, Unavailable if the whole store is, and give back what was leased."""
-    if download.ticket:
-        deliveries.handle(Sent(download.ticket, None, complete=False))
-    mark.check()
-    raise NotThere
+        yield
+    except OSError as error:
+        if download.ticket:
+            deliveries.handle(Sent(download.ticket, None, complete=False))
+        if not isinstance(error, FileNotFoundError):
+            raise
+        mark.check()
+        raise NotThere from None
 
 
 class Reporter:
