@@ -77,14 +77,18 @@ def test_nobody_waits_for_a_lock_in_any_other_way() -> None:
     assert [place.partition(":")[0] for place in places] == ["development.py"]
 
 
-def test_beat_asks_for_nothing_while_much_waits(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beat_asks_while_much_waits_only_for_what_has_no_successor_soon(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
     monkeypatch.setattr(Scheduler, "apply_async", lambda _, entry: asked.append(entry.task))
     beat = PoliteScheduler(app.extensions["celery"], lazy=True)
     for room in (0, 1):
         monkeypatch.setattr(broker, "room", lambda *_, room=room: room)
-        beat.apply_async(beat.Entry(task=tasks.sweep.name, app=beat.app))
-    assert asked == [tasks.sweep.name]
+        for entry in app.extensions["celery"].conf.beat_schedule.values():
+            beat.apply_async(beat.Entry(**entry, app=beat.app))
+    often = [tasks.count.name, tasks.sweep.name]
+    assert sorted(asked) == sorted([tasks.reconcile.name, tasks.reconcile.name, *often])
 
 
 def test_a_sweep_that_loses_the_broker_waits_for_it_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
