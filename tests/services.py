@@ -1,6 +1,7 @@
 """The real service under test: started as a user starts it, on a free port, in a folder of its own."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
+PORTS = range(11_000, 32_000)  # below those of connections, ip(7)
+PORT_WORKERS = 8
 GRACE_SECONDS = 3
 SETTINGS = {
     "GRACE_SECONDS": str(GRACE_SECONDS),
@@ -122,6 +125,15 @@ def other_filesystem() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody has, and that nobody will be given before a service is up that listens on it.
+
+    So it is none of those that the kernel hands out (ip_local_port_range), and another one in each worker of xdist.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_WORKERS
+    while True:
+        port = random.randrange(PORTS.start + worker, PORTS.stop, PORT_WORKERS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: what lingers is no obstacle
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
