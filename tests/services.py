@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import requests
 
 T = TypeVar("T")
 
@@ -100,6 +102,18 @@ def await_(condition: Callable[[], T], seconds: float = 30) -> T:
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.02)
     return value
+
+
+def unlocked(url: str, **options: Any) -> requests.Response:
+    """Download once nobody holds the lease any more: how a download ended is noted a moment after its client has it."""
+    locked = requests.codes.locked
+    answers = await_(lambda: [one for one in [requests.get(url, timeout=60, **options)] if one.status_code != locked])
+    return answers[0]
+
+
+def used_up(url: str, **options: Any) -> bool:
+    """Return whether a one-time file is gone, once nobody holds its lease."""
+    return bool(unlocked(url, **options).status_code == requests.codes.gone)
 
 
 def pids_of(service: Service, words: str) -> list[int]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-from tests.services import Service, await_
+from tests.services import Service
 
 PATIENCE = 60  # seconds
 
@@ -52,8 +52,3 @@ def delete(url: str) -> requests.Response:
 def refused_for_now(answer: requests.Response) -> bool:
     """Return whether an answer says to come again."""
     return answer.status_code == requests.codes.service_unavailable and bool(answer.headers.get("Retry-After"))
-
-
-def used_up(url: str, **options: Any) -> bool:
-    """Return whether a one-time file is gone; nginx notes the end of a download a moment after the client has it."""
-    return bool(get_unless(requests.codes.locked, url, **options).status_code == requests.codes.gone)

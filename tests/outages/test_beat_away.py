@@ -5,9 +5,9 @@ import psycopg
 from tests import fetches
 from tests.origin import Page, serving
 from tests.outages.disks import Shaky
-from tests.outages.requesting import get, link, used_up
+from tests.outages.requesting import get, link
 from tests.production.parts import environ_of, stopped
-from tests.services import Service, await_
+from tests.services import Service, await_, used_up
 
 ROW = "beat"
 OVERDUE = "due_at < now() - interval '3 s'"  # for longer than a sweep that runs would leave it

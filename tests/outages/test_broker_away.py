@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from tests.outages.disks import Shaky
-from tests.outages.requesting import delete, get, link, stream, used_up
+from tests.outages.requesting import delete, get, link, stream
 from tests.production.parts import environ_of, frozen, full, stopped
-from tests.services import ROOT, Service, await_
+from tests.services import ROOT, Service, await_, used_up
 
 ROW = "Redis, the broker"
 

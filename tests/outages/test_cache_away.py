@@ -3,9 +3,9 @@
 import pytest
 import requests
 
-from tests.outages.requesting import delete, get, link, stream, used_up
+from tests.outages.requesting import delete, get, link, stream
 from tests.production.parts import frozen, full, stopped
-from tests.services import Service, await_
+from tests.services import Service, await_, used_up
 from vimeo_api.web.refusals import KEPT
 
 ROW = "Redis, the cache"

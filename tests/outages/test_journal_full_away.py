@@ -1,7 +1,8 @@
 """Room for the journal: a download that could not be confirmed is not begun, so no one-time file is given out twice."""
 
 from tests.outages.disks import Shaky
-from tests.outages.requesting import delete, get, link, refused_for_now, stream, used_up
+from tests.outages.requesting import delete, get, link, refused_for_now, stream
+from tests.services import used_up
 
 ROW = "room for the journal, on a disk of its own"
 

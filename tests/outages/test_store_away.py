@@ -6,9 +6,9 @@ import signal
 import requests
 
 from tests.outages.disks import Shaky
-from tests.outages.requesting import delete, get, link, refused_for_now, stream, used_up
+from tests.outages.requesting import delete, get, link, refused_for_now, stream
 from tests.production.parts import children, pid_of
-from tests.services import await_
+from tests.services import await_, used_up
 from vimeo_api.core import mark
 
 ROW = "the store, where it is a filesystem of its own"

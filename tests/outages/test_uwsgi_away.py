@@ -5,9 +5,9 @@ import socket
 import requests
 
 from tests.outages.disks import Shaky
-from tests.outages.requesting import get, get_unless, link, put, refused_for_now, stream
+from tests.outages.requesting import get, link, put, refused_for_now, stream
 from tests.production.parts import stopped
-from tests.services import Service, await_
+from tests.services import Service, await_, used_up
 
 ROW = "uWSGI"
 MIB = 1024**2
@@ -49,4 +49,5 @@ def test_a_download_that_runs_goes_on_and_is_confirmed_later(stack: Service) -> 
     once = link(stack, bytes(2 * MIB))
     with stopped(stack, "worker"), get(once, stream=True) as download, stopped(stack, "web"):
         assert len(download.content) == 2 * MIB
-    assert get_unless(503, once).status_code == 410
+    await_(lambda: get(once).status_code != 503)
+    assert used_up(once)

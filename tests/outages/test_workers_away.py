@@ -11,9 +11,9 @@ from tests import fetches
 from tests.fetches import Fetch
 from tests.origin import Page, serving
 from tests.outages.disks import Shaky
-from tests.outages.requesting import delete, get, link, stream, used_up
+from tests.outages.requesting import delete, get, link, stream
 from tests.production.parts import environ_of, stopped
-from tests.services import ROOT, Service, await_
+from tests.services import ROOT, Service, await_, used_up
 from vimeo_api.core import broker
 
 ROW = "the workers"

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.production.parts import frozen, stopped
-from tests.services import Service, await_
+from tests.services import Service, await_, used_up
 
 CONTENT = b"content of a file that anyone may read\n" * 100
 
@@ -163,6 +163,7 @@ def test_one_time_files_and_credentials_never_enter(stack: Service) -> None:
         assert get(link, X_File_Password=f"x{secret}").status_code == 401
         assert requests.head(f"{link}?password={secret}", timeout=60).status_code == 200
     assert get(f"{link}?password={secret}").content == CONTENT
+    assert used_up(f"{link}?password={secret}")
     assert [get(f"{link}?password={secret}").status_code for _ in range(4)] == [410] * 4
     assert link.rpartition("/")[2].encode() not in kept(stack)
     assert secret.encode() not in kept(stack)

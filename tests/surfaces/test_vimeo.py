@@ -6,7 +6,7 @@ from pathlib import Path
 import requests
 
 from tests.services import GRACE_SECONDS, Service, await_
-from tests.surfaces.vimeo import PASSWORD, get, put, refused
+from tests.surfaces.vimeo import PASSWORD, get, gone, put, refused
 
 
 def test_it_serves_the_examples_of_its_document(service: Service, tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_it_serves_the_examples_of_its_document(service: Service, tmp_path: Path
     assert res.headers["Content-Disposition"] == 'attachment; filename="report.xls"'
     assert res.headers["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in res.headers["Content-Security-Policy"]
-    refused(get(url, params={"password": PASSWORD}), 410, "Gone")
+    gone(url, params={"password": PASSWORD})
     refused(get(url), 410, "Gone")
 
     await_(lambda: not service.stored() & mine, GRACE_SECONDS + 15)
@@ -119,6 +119,7 @@ def test_a_refusal_that_was_remembered_never_outlives_its_reason(service: Servic
         refused(get(link), 401, "Unauthorized")
         refused(get(link, params={"password": "wrong"}), 401, "Unauthorized")
     assert get(link, params={"password": PASSWORD}).content == b"x"
+    gone(link, params={"password": PASSWORD})
     for _ in range(4):
         refused(get(link), 410, "Gone")
         refused(get(link, params={"password": "wrong"}), 410, "Gone")

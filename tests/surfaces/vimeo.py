@@ -2,7 +2,7 @@
 
 import requests
 
-from tests.services import Service
+from tests.services import Service, unlocked
 
 MIB = 1024**2
 PASSWORD = "hello world"
@@ -19,6 +19,11 @@ def put(service: Service, content: bytes, *, name: str = "report.xls", password:
 
 def get(link: str, **kwargs: object) -> requests.Response:
     return requests.get(link, timeout=60, **kwargs)  # type: ignore[arg-type]
+
+
+def gone(link: str, **kwargs: object) -> None:
+    """Fail unless a file is used up, once nobody holds its lease."""
+    refused(unlocked(link, **kwargs), 410, "Gone")
 
 
 def refused(answer: requests.Response, status: int, phrase: str) -> None:
