@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from tests.origin import Origin, serving
-from tests.services import ROOT, Service, running
+from tests.services import GRACE_SECONDS, ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
 
@@ -39,7 +39,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
         @cache
         def start(profile: str) -> Service:
-            return stack.enter_context(running(profile, tmp_path_factory.mktemp(profile) / "data"))
+            data = tmp_path_factory.mktemp(profile) / "data"
+            return stack.enter_context(running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS)))
 
         yield start
 

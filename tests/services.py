@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 PORTS = range(11_000, 32_000)  # below those of connections, ip(7)
 PORT_WORKERS = 8
-GRACE_SECONDS = 3
+GRACE_SECONDS = 15  # of the services that most tests share: within it they go on with downloads
 SETTINGS = {
-    "GRACE_SECONDS": str(GRACE_SECONDS),
+    "GRACE_SECONDS": "3",
     "LEASE_SECONDS": "8",
     "LEASE_MIN_RATE": "64MiB",
     "FETCH_URLS": "0",

@@ -34,7 +34,7 @@ def test_it_serves_the_examples_of_its_document(service: Service, tmp_path: Path
     gone(url, params={"password": PASSWORD})
     refused(get(url), 410, "Gone")
 
-    await_(lambda: not service.stored() & mine, GRACE_SECONDS + 15)
+    await_(lambda: not service.stored() & mine, GRACE_SECONDS + 60)
     refused(get(url, params={"password": PASSWORD}), 410, "Gone")
 
 
