@@ -7,7 +7,7 @@ import requests
 
 from tests.services import Service, await_
 
-PATIENCE = 60  # seconds
+PATIENCE = 120  # seconds
 OPEN = {"FETCH_URLS": "1", "FETCH_ALLOW_PRIVATE": "1"}  # settings under which URLs from loopback are fetched
 
 

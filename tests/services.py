@@ -92,10 +92,10 @@ def running(profile: str, data: Path, *, prefix: Sequence[str] = (), **settings:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(120)
 
 
-def await_(condition: Callable[[], T], seconds: float = 30) -> T:
+def await_(condition: Callable[[], T], seconds: float = 60) -> T:
     """Return the condition's first true value; fail if there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -63,7 +63,7 @@ def test_only_rows_grow_and_a_worker_that_starts_does_it_all(shaky: Shaky) -> No
         for fetch in begun:
             assert fetch.ended()["state"] == "available"
         # All is where it belongs, and what was used up or deleted is gone.
-        await_(lambda: shaky.settled and not any(queued(service).values()), 60)
+        await_(lambda: shaky.settled and not any(queued(service).values()), 120)
         await_(lambda: len(shaky.files("store") - before) == FILES + len(kept[1::2]), 60)
     assert {get(one).content for one in kept[1::2]} == {b"content"}
     assert {get(one).status_code for one in kept[::2]} == {404}

@@ -27,10 +27,10 @@ def test_clients_that_stall_hold_nobody_up(stack: Service) -> None:
         for number in range(100):
             client = clients.enter_context(socket.create_connection(("127.0.0.1", stack.port)))
             client.sendall(heads[number % len(heads)])
-        for _ in range(30):
+        for _ in range(30):  # each long before nginx gives up on those that stall, which is after a minute
             content = random.randbytes(10_000)
-            key = requests.post(f"{stack.url}/v1/streams", data=content, timeout=5).json()["id"]
-            assert requests.get(f"{stack.url}/v1/streams/{key}", timeout=5).content == content
+            key = requests.post(f"{stack.url}/v1/streams", data=content, timeout=30).json()["id"]
+            assert requests.get(f"{stack.url}/v1/streams/{key}", timeout=30).content == content
     await_(lambda: not stack.spooled())
 
 

@@ -69,7 +69,7 @@ def test_a_file_is_readable_before_while_and_after_it_is_placed(apart: tuple[Ser
     with ThreadPoolExecutor(4) as pool:
         readers = [pool.submit(read, url) for url in urls]
         try:
-            await_(lambda: settled(service, store, 5) or any(reader.done() for reader in readers), 90)
+            await_(lambda: settled(service, store, 5) or any(reader.done() for reader in readers), 180)
         finally:
             done.set()
         assert [len(reader.result()) for reader in readers] == [1] * 4  # one ETag each, wherever the bytes lay
@@ -93,6 +93,6 @@ def test_no_kill_loses_a_file_or_leaves_one_behind(apart: tuple[Service, Path]) 
         if number % 3 == 2:
             for pid in pids_of(service, "place" if service.profile == "production" else "worker"):
                 os.kill(pid, signal.SIGKILL)
-    await_(lambda: settled(service, store, before + 10), 120)
+    await_(lambda: settled(service, store, before + 10), 200)
     for number, content in contents.items():
         assert requests.get(f"{service.url}/download/{number}.txt", timeout=60).content == content

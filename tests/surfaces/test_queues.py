@@ -79,7 +79,7 @@ def test_a_taken_stream_comes_back_to_its_place_when_the_receipt_lapses(service:
     early = queue.take(seconds=1).json()
     assert early["id"] == first
     assert queue.take(seconds=600).json()["id"] == second
-    again = await_(lambda: [a for a in [queue.take(seconds=600)] if a.status_code == 200], 20)[0].json()
+    again = await_(lambda: [a for a in [queue.take(seconds=600)] if a.status_code == 200])[0].json()
     assert again["id"] == first
     assert queue.confirm(early) == 409
     assert queue.confirm(again) == 200
