@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from flask import Flask
@@ -139,6 +140,32 @@ def test_lines_are_handled_once_across_rotation(log: Path, app: Flask) -> None:
     journal.read_new(log, handle)
     assert sorted(seen) == ["1", "2", "3", "4", "5"]
     assert journal.lag(log) == 0
+
+
+def test_a_file_that_is_rotated_while_it_is_opened_is_not_taken_for_its_successor(
+    log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def handle(lines: journal.Lines) -> None:
+        seen.extend(str(line["ticket"]) for line in lines)
+
+    write(log, "1")
+    write(log, "2")
+    with monkeypatch.context() as patch:
+        opening = Path.open
+
+        def rotated(self: Path, mode: str) -> IO[Any]:
+            file = opening(self, mode)
+            patch.undo()
+            log.rename(log.with_name("deliveries.log.1"))
+            write(log, "3")
+            return file
+
+        patch.setattr(Path, "open", rotated)
+        journal.read_new(log, handle)
+    journal.read_new(log, handle)
+    assert sorted(seen) == ["1", "2", "3"]
 
 
 def test_a_long_journal_is_noted_batch_by_batch(log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -48,7 +48,11 @@ def read_new(journal: Path, handle: Callable[[Lines], None]) -> None:
 def lag(journal: Path) -> int:
     """Return how many bytes of the journal are not handled yet."""
     offsets = _offsets()
-    return sum(path.stat().st_size - offsets.get(_first_line(path) or "", 0) for path in _files(journal))
+    behind = 0
+    for path in _files(journal):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            behind += os.fstat(file.fileno()).st_size - offsets.get(_first_line(file) or "", 0)
+    return behind
 
 
 def check(journal: Path) -> None:
@@ -76,10 +80,10 @@ def _offsets() -> dict[str, int]:
 
 
 def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], None]) -> None:
-    name = _first_line(path)
-    if name is None:
-        return
-    with path.open("rb") as file:
+    with path.open("rb") as file:  # once, for by the next time it may be another file's path
+        name = _first_line(file)
+        if name is None:
+            return
         offset = file.seek(offsets.get(name, 0))
         known = name in offsets
         # In batches, each noted by itself: whoever is stopped in the middle of a long journal keeps what is done.
@@ -94,9 +98,8 @@ def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], No
                 break  # nginx is in the middle of a line
 
 
-def _first_line(path: Path) -> str | None:
-    with path.open("rb") as file:
-        line = file.readline()
+def _first_line(file: BinaryIO) -> str | None:
+    line = file.readline()
     return hashlib.sha256(line).hexdigest() if line.endswith(b"\n") else None
 
 
