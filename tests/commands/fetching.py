@@ -14,7 +14,7 @@ from tests.services import ROOT
 CONTENT = noise(2 * 1024**2)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 COMMAND = [sys.executable, str(ROOT / "manage.py"), "fetch"]
-SLOW = 100_000  # bytes per second and connection: minutes for the whole
+SLOW = 10_000  # bytes per second and connection: half a minute for the whole
 
 run = partial(invoked, "fetch")
 

@@ -51,7 +51,7 @@ def test_a_file_that_is_too_large_is_refused(origin: Origin, folder: Path, frami
 
 
 def test_it_ends_when_its_time_is_over(origin: Origin, folder: Path) -> None:
-    url = origin.serve("/file", Page(CONTENT, throttle=SLOW // 10))
+    url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
     refused(run(url, "--max-time", "0.3"), "takes longer than 0.3 seconds")
     assert names(folder) == []
 

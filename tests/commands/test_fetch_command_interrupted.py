@@ -17,7 +17,7 @@ from vimeo_api.core.partial import ResumableFile
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-@pytest.mark.parametrize("page", [Page(CONTENT, throttle=SLOW // 10), Page(CONTENT, stall_after=100_000, ranges="no")])
+@pytest.mark.parametrize("page", [Page(CONTENT, throttle=SLOW), Page(CONTENT, stall_after=100_000, ranges="no")])
 def test_interrupted_it_leaves_nothing_behind(
     origin: Origin, folder: Path, page: Page, number: signal.Signals, code: int
 ) -> None:
@@ -61,7 +61,7 @@ def test_what_was_interrupted_is_continued_when_asked_for(origin: Origin, folder
 
 
 def test_what_was_killed_is_continued_from_its_last_note(origin: Origin, folder: Path) -> None:
-    url = origin.serve("/file", Page(CONTENT, throttle=SLOW // 2))
+    url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
     process = started(url, folder, "--continue")
     [notes] = await_(lambda: [path for path in folder.glob("*.spans") if '"spans": [[' in path.read_text()])
     process.kill()
@@ -88,8 +88,8 @@ def asked_for(origin: Origin) -> set[int]:
 
 
 def test_a_failed_fetch_is_continued_too_unless_the_file_is_another_by_then(origin: Origin, folder: Path) -> None:
-    url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
-    refused(run(url, "--continue", "--max-time", 1), "takes longer than 1 seconds")
+    url = origin.serve("/file", Page(CONTENT, throttle=4 * SLOW))
+    refused(run(url, "--continue", "--max-time", 3), "takes longer than 3 seconds")
     origin.pages["/file"] = Page(CONTENT, statuses=[404])
     refused(run(url, "--continue"), "answers 404")
     assert len(left(folder)) == 1
