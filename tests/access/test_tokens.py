@@ -180,7 +180,7 @@ def test_a_quota_bounds_what_is_stored_with_a_token(guarded: Guarded) -> None:
     assert large.status_code == 403
     stored = guarded.service.stored()
     assert call("DELETE", f"{url}/{key}", headers=token).status_code == 200
-    await_(lambda: guarded.service.stored() < stored)
+    await_(lambda: stored - guarded.service.stored())
     await_(lambda: call("POST", url, data=bytes(MIB), headers=token).status_code == 201)
     await_(lambda: not guarded.service.spooled())
 

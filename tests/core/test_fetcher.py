@@ -88,7 +88,7 @@ def test_a_range_that_stands_still_is_taken_over(origin: Origin, monkeypatch: py
 
 def test_one_connection_that_stalls_is_tried_again(origin: Origin) -> None:
     url = origin.serve("/file", Page(CONTENT, stall_after=100_000, stalls=2))
-    assert fetched(url, connections=1, limits=Limits(stall=0.1, backoff=0.001)) == CONTENT
+    assert fetched(url, connections=1, limits=Limits(stall=1, backoff=0.001)) == CONTENT
     assert origin.asked("Range") == ["bytes=0-", "bytes=100000-999999", "bytes=200000-999999"]
 
 

@@ -115,7 +115,7 @@ def test_a_client_cannot_name_the_body_file(stack: Service, tmp_path: Path) -> N
     headers = {name: str(secret) for name in ("X-Body-File", "X_BODY_FILE", "X-Accel-Redirect", "X-Ticket")}
     headers["Content-Type"] = "multipart/form-data; boundary=x"
     assert requests.put(stack.vimeo, headers=headers, timeout=60).status_code == 400
-    assert stack.stored() == before
+    assert stack.stored() <= before  # others' files may be removed meanwhile
 
 
 def test_a_client_sees_nothing_of_how_nginx_is_told(stack: Service) -> None:
