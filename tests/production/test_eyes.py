@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import fetches
+from tests.fetches import OPEN
 from tests.origin import Page, serving
 from tests.production.parts import frozen, stopped
 from tests.services import ROOT, Service, await_, running
@@ -24,7 +27,7 @@ EXPRESSIONS = [rule["expr"] for rule in RULES] + [
 
 
 def readyz(service: Service) -> requests.Response:
-    return requests.get(f"{service.url}/readyz", timeout=10)
+    return requests.get(f"{service.url}/readyz", timeout=60)
 
 
 def becomes(service: Service, status: int) -> dict[str, Any]:
@@ -32,8 +35,16 @@ def becomes(service: Service, status: int) -> dict[str, Any]:
     return dict(answers[0].json()["dependencies"])
 
 
+def lacking_only(service: Service, name: str) -> dict[str, Any]:
+    """Return what /readyz says of the dependencies if that one is all that is needed and not there, else nothing."""
+    answer = readyz(service)
+    dependencies: dict[str, Any] = answer.json().get("dependencies", {})
+    lacking = [one for one, found in dependencies.items() if found["needed"] and not found["ok"]]
+    return dependencies if (answer.status_code, lacking) == (503, [name]) else {}
+
+
 def up(service: Service) -> dict[str, float]:
-    text = requests.get(f"{service.url}/metrics", timeout=10).text
+    text = requests.get(f"{service.url}/metrics", timeout=60).text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     return {one.labels["dependency"]: one.value for one in families["vimeo_api_dependency_up"].samples}
 
@@ -44,8 +55,9 @@ def test_it_is_ready_without_redis_and_says_that_it_is_gone(stack: Service, part
     becomes(stack, 200)
     name = part.removeprefix("redis-")
     with how(stack, part):  # type: ignore[operator]
-        answers = await_(lambda: [a for a in [readyz(stack)] if "trouble" in a.json()["dependencies"][name]], 60)
-        assert (answers[0].status_code, answers[0].json()["status"]) == (200, "ready")
+        # On a busy machine what is needed may not answer in time, either, now and then.
+        answers = await_(lambda: [a for a in [readyz(stack)] if a.ok and "trouble" in a.json()["dependencies"][name]])
+        assert answers[0].json()["status"] == "ready"
         assert up(stack)[name] == 0
     await_(lambda: up(stack)[name] == 1, 60)
 
@@ -54,11 +66,8 @@ def test_it_is_ready_without_redis_and_says_that_it_is_gone(stack: Service, part
 def test_it_is_not_ready_without_the_database_but_alive(stack: Service, how: object) -> None:
     becomes(stack, 200)
     with how(stack, "postgres"):  # type: ignore[operator]
-        dependencies = becomes(stack, 503)
-        assert not dependencies["database"]["ok"]
-        assert dependencies["database"]["trouble"]
-        assert dependencies["spool"]["ok"]
-        assert requests.get(f"{stack.url}/healthz", timeout=10).status_code == 200
+        assert await_(lambda: lacking_only(stack, "database"))["database"]["trouble"]
+        assert requests.get(f"{stack.url}/healthz", timeout=60).status_code == 200
         assert up(stack)["database"] == 0
     becomes(stack, 200)
 
@@ -84,8 +93,7 @@ def away(service: Service, folder: str) -> Iterator[None]:
 def test_it_is_not_ready_without_its_folders(stack: Service, folder: str, name: str, trouble: str) -> None:
     becomes(stack, 200)
     with away(stack, folder):
-        dependencies = becomes(stack, 503)
-        assert [one for one, found in dependencies.items() if found["needed"] and not found["ok"]] == [name]
+        dependencies = await_(lambda: lacking_only(stack, name))
         assert dependencies[name]["trouble"] == trouble
     becomes(stack, 200)
 
@@ -97,14 +105,23 @@ def test_it_is_described_also_when_the_service_is_gone(stack: Service) -> None:
     becomes(stack, 200)
 
 
-def test_alerts_and_dashboard_ask_for_metrics_that_there_are(stack: Service) -> None:
-    requests.post(f"{stack.url}/v1/streams", data=b"x", timeout=60)
-    text = requests.get(f"{stack.url}/metrics", timeout=10).text
+def told(service: Service) -> dict[str, set[str]]:
+    """Return the labels of every metric."""
     labels: dict[str, set[str]] = {}
+    text = requests.get(f"{service.url}/metrics", timeout=60).text
     for family in text_string_to_metric_families(text):
         labels[family.name + ("_total" if family.type == "counter" else "")] = set()
         for one in family.samples:
             labels.setdefault(one.name, set()).update(one.labels)
+            if one.name == "vimeo_api_figures_up" and not one.value:
+                return {}
+    return labels
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are(stack: Service) -> None:
+    requests.post(f"{stack.url}/v1/streams", data=b"x", timeout=60)
+    # Once a worker has counted the files, and where nothing was too busy to be asked.
+    labels = await_(lambda: (found := told(stack)).get("vimeo_api_files") and found) or {}
     labels["vimeo_api_fetches"] |= {"state", "failure"}  # of which this stack has none
     for expression in EXPRESSIONS:
         for name, selector in re.findall(r"\b(vimeo_api_[a-z_]+)(?:\{([^}]*)\})?", expression):
@@ -133,21 +150,31 @@ def test_nginx_the_service_and_the_worker_log_a_request_under_one_id(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     data = tmp_path_factory.mktemp("logs") / "data"
-    with (
-        serving() as origin,
-        running("production", data, FETCH_URLS="1", FETCH_ALLOW_PRIVATE="1", FETCH_WAIT_SECONDS="10") as service,
-    ):
-        url = origin.serve("/report", Page(content=b"x", statuses=[404]))
-        asked = requests.post(f"{service.url}/uploadFile", json={"file": url}, timeout=60)
-        assert asked.status_code == 502
-        request_id = asked.headers["X-Request-Id"]
-        with stopped(service, "redis-broker"):
-            late = requests.post(f"{service.url}/uploadFile", json={"file": url}, timeout=60).headers["X-Request-Id"]
+    with serving() as origin, running("production", data, **OPEN) as service:
+        url = origin.serve("/report", Page(statuses=[404] * 10_000))
 
         def said(log: str, about: str) -> list[dict[str, Any]]:
             return await_(lambda: [line for line in lines(service, log) if line["request_id"] == about])
 
-        assert [line["path"] for line in said("access.log", request_id)] == ["/uploadFile"]
-        await_(lambda: any("failed: origin" in line["message"] for line in said("fetcher.log", request_id)))
-        assert "not enqueued" in said("web.log", late)[0]["message"]
-        assert said("access.log", late)[0]["status"] in {"200", "202"}
+        numbers = count(1)
+
+        def failed() -> str:
+            """Have a fetch fail, and return the request's id if the worker says so under it."""
+            request_id = fetches.ask(service, url, wait=False).headers["X-Request-Id"]
+            words = f"fetch of file {next(numbers)} failed: origin"  # the service has no other files
+            found = await_(lambda: [line for line in lines(service, "fetcher.log") if line["message"] == words])
+            return request_id if found[0]["request_id"] == request_id else ""
+
+        # While workers start, a sweep finds the fetch waiting and calls for it, too, under an id of its own.
+        assert [line["path"] for line in said("access.log", await_(failed, 120))] == ["/uploadFile"]
+        asked: list[str] = []
+
+        def not_enqueued() -> list[dict[str, Any]]:
+            # A process says it once, and then leaves the broker alone for a while, in which it may be already.
+            asked.append(fetches.ask(service, url, wait=False).headers["X-Request-Id"])
+            return [line for line in lines(service, "web.log") if line["request_id"] in asked]
+
+        with stopped(service, "redis-broker"):
+            late = await_(not_enqueued)[0]
+        assert "not enqueued" in late["message"]
+        assert said("access.log", late["request_id"])[0]["status"] == "202"
