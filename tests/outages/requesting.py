@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-from tests.services import Service
+from tests.services import Service, await_
 
 PATIENCE = 60  # seconds
 

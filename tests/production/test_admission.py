@@ -1,28 +1,32 @@
 """Room for uploads: promised before their first byte, given back however they end."""
 
-import shutil
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.services import Service, await_, other_filesystem, running
+from tests.mounts import mounting
+from tests.services import Service, await_, running
 
 MIB = 1024**2
 UPLOAD = 100 * MIB
+KEPT = 100 * MIB
+MOUNT = 'set -e; mount -t tmpfs -o size=$1,mode=0777 tmpfs "$2"; shift 2; exec "$@"'
 
 
 @pytest.fixture(scope="module", params=["embedded", "production"])
 def tight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real service, which leaves all but 650 MiB free of a filesystem that few others write to."""
-    with other_filesystem() as folder:
-        folder.chmod(0o777)
-        keep = shutil.disk_usage(folder).free - 650 * MIB
-        places = {"SPOOL_DIR": str(folder / "incoming"), "STORE_DIR": str(folder / "store"), "KEEP_FREE": str(keep)}
-        with running(request.param, tmp_path_factory.mktemp("tight") / "data", **places) as service:
-            yield service
+    """The real service, which may fill 650 MiB of a filesystem that is mounted for it alone, and gone with it."""
+    folder = tmp_path_factory.mktemp("tight")
+    disk = folder / "disk"
+    disk.mkdir()
+    prefix = mounting(MOUNT, str(650 * MIB + KEPT), str(disk))
+    places = {"SPOOL_DIR": str(disk / "incoming"), "STORE_DIR": str(disk / "store"), "KEEP_FREE": str(KEPT)}
+    with running(request.param, folder / "data", prefix=prefix, **places) as service:
+        yield replace(service, spool=Path(f"/proc/{service.process.pid}/root/{disk}/incoming"))
 
 
 def announce(service: Service, length: int) -> socket.socket:
