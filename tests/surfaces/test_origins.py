@@ -90,12 +90,12 @@ WRONG = {
 }
 
 SLOW = {
-    "silent": (Page(CONTENT, stall_after=0), Fault(504, "has sent nothing for 3 seconds")),
-    "silent streams": (Page(CONTENT, ranges="no", stall_after=500_000), Fault(504, "has sent nothing for 3 seconds")),
-    "dripping header": (Page(dripping=True), Fault(504, "has sent nothing for 3 seconds")),
-    "asking for an hour": (Page(statuses=[503] * 99, retry_after="3600"), Fault(504, "has sent nothing for 3 seconds")),
-    "slow": (Page(CONTENT, throttle=20_000), Fault(504, "takes longer than 6 seconds")),
-    "slow stream": (Page(CONTENT, ranges="no", throttle=100_000), Fault(504, "takes longer than 6 seconds")),
+    "silent": (Page(CONTENT, stall_after=0), Fault(504, "has sent nothing for 5 seconds")),
+    "silent streams": (Page(CONTENT, ranges="no", stall_after=500_000), Fault(504, "has sent nothing for 5 seconds")),
+    "dripping header": (Page(dripping=True), Fault(504, "has sent nothing for 5 seconds")),
+    "asking for an hour": (Page(statuses=[503] * 99, retry_after="3600"), Fault(504, "has sent nothing for 5 seconds")),
+    "slow": (Page(CONTENT, throttle=10_000), Fault(504, "takes longer than 15 seconds")),
+    "slow stream": (Page(CONTENT, ranges="no", throttle=100_000), Fault(504, "takes longer than 15 seconds")),
 }
 
 
@@ -114,7 +114,7 @@ def slow_fetches(
 ) -> Iterator[dict[str, Fetch]]:
     """The fetches of SLOW, all begun by a service with little patience."""
     pages = {name: page for name, (page, _) in SLOW.items()}
-    settings = {"FETCH_SECONDS": "6", "FETCH_IDLE_SECONDS": "3"}
+    settings = {"FETCH_SECONDS": "15", "FETCH_IDLE_SECONDS": "5"}
     with begun(request.param, tmp_path_factory.mktemp("slow"), pages, **settings) as fetches:
         yield fetches
 
