@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.services import Service, await_, running
 
@@ -17,14 +18,14 @@ REQUEST_ID = re.compile("[0-9a-f]{32}")
 
 def sample(service: Service, name: str, **labels: str) -> float:
     """Return a sample of /metrics, 0 where there is none yet."""
-    text = requests.get(f"{service.url}/metrics", timeout=60).text
-    found = [
-        one.value
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
-        if one.name == f"vimeo_api_{name}" and labels.items() <= one.labels.items()
-    ]
-    return sum(found)
+    found = await_(lambda: whole(requests.get(f"{service.url}/metrics", timeout=60).text))
+    return sum(one.value for one in found if one.name == f"vimeo_api_{name}" and labels.items() <= one.labels.items())
+
+
+def whole(text: str) -> list[Sample]:
+    """Return all samples, or none where a figure is missing: on a busy machine one may not be had in time."""
+    found = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    return found if all(one.value for one in found if one.name == "vimeo_api_figures_up") else []
 
 
 def put(service: Service, content: bytes = b"content") -> str:
@@ -89,10 +90,10 @@ def test_it_counts_what_becomes_of_downloads(service: Service) -> None:
 
     confirmed, given_back = ended("confirmed"), ended("given_back")
     assert requests.get(put(service), timeout=60).content == b"content"
-    await_(lambda: ended("confirmed") == confirmed + 1)
+    await_(lambda: ended("confirmed") > confirmed)  # others' downloads may be confirmed, too
     with requests.get(put(service, bytes(8 * 1024**2)), stream=True, timeout=60) as aborted:
         aborted.raw.read(1)
-    await_(lambda: ended("given_back") == given_back + 1)
+    await_(lambda: ended("given_back") > given_back)
 
 
 def test_it_tells_of_files_bytes_leases_and_workers(service: Service) -> None:
