@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 
 from tests.services import Service
 
+PATIENCE = 60_000  # milliseconds
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -26,7 +27,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium, once for all tests of this file."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=ARGS)
-        expect.set_options(timeout=15_000)
+        expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -48,6 +49,7 @@ def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Page]]:
 
     def open_(path: str = "/upload", *, before: Callable[[Page], None] | None = None, **options: Any) -> Page:
         context = browser.new_context(base_url=service.url, locale="en-GB", **options)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", note)

@@ -11,7 +11,7 @@ from tests.origin import noise
 from tests.services import Service
 
 MIB = 1024**2
-SLOW = 64 * 1024  # bytes per second and connection
+SLOW = 16 * 1024  # bytes per second and connection
 WAITING = "Waiting for the server…"
 FETCHING = re.compile(r"\d% · \d+\.\d\s[KM]iB of 8\.0\sMiB · \d+\.\d\s[KM]iB/s · (\d+\smin\s)?\d+\ss\sleft")
 
