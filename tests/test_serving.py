@@ -144,6 +144,7 @@ def test_rows_that_are_put_in_are_served_and_used_up(stack: Service, place: Plac
 
 def test_clearing_removes_what_came_later_and_no_more(stack: Service, place: Place) -> None:
     measured = Measured(stack.port, stack.data, stack.process.pid)
+    measured.settle()  # what the test before has used up is removed
     old = measured.add_stream(place.small)
     uploads = Rows(measured, int(measured.query("SELECT max(id) FROM files")))
     before = stack.stored()
