@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,21 @@ def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
     monkeypatch.setattr(storage, "remove", lambda *_: None)  # as if the placer were killed before it
     placing.run(entry.id)
     assert not storage.path("streams", entry.blob).exists()
+
+
+def test_a_folder_that_is_emptied_meanwhile_is_made_again(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, locked = uploaded(), storage.locked
+
+    @contextmanager
+    def emptied(surface: str, blob: str) -> Iterator[None]:
+        """Have somebody else, who held the lock before us, remove the last file beside ours."""
+        with locked(surface, blob):
+            storage.remove_from(storage.path(surface, f"{blob[:2]}-another"))
+            yield
+
+    monkeypatch.setattr(storage, "locked", emptied)
+    placing.run(entry.id)
+    assert (again(entry).landed, lies(entry)) == (False, (True, True))
 
 
 def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,11 +79,11 @@ def _place(entry: Entry, path: Path, descriptor: int) -> None:
     mark.check()  # now that an open file keeps it from being unmounted
     digest = _copied(entry, descriptor)
     target = storage.path(entry.surface, entry.blob)
-    with storage.full_disk_is_said():
-        storage.make_folder(target.parent)
     with storage.locked(entry.surface, entry.blob):
         if not catalog.live_blobs(entry.surface, [entry.blob]):
             return  # deleted, and purged perhaps: nobody would remove the copy if we were killed here
+        with storage.full_disk_is_said():
+            storage.make_folder(target.parent)  # under the lock, or whoever removes the last file in it takes it away
         path.replace(target)  # over one that somebody left there, if so; the bytes are the same
         storage.fsync_folder(target.parent)
         if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
