@@ -54,6 +54,13 @@ def test_it_removes_old_bytes_that_no_row_knows(app: Flask) -> None:
     assert kinds() == []
 
 
+def test_a_folder_that_vanishes_meanwhile_holds_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = storage.path("streams", "ab1").parent
+    monkeypatch.setattr(reconciliation, "_folders", lambda _root: [gone])
+    monkeypatch.setattr(Path, "is_dir", lambda _self: True)  # it was a moment ago
+    assert kinds() == []
+
+
 def kinds(**options: float) -> list[str]:
     return [finding.kind for finding in findings(**options)]  # type: ignore[arg-type]
 

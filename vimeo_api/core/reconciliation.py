@@ -90,7 +90,10 @@ def _folders(root: Path) -> list[Path]:
 
 def _orphans(folder: Path, age: float) -> Iterator[Finding]:
     surface, root = folder.parent.name, folder.parents[1].name
-    blobs = [path.name for path in folder.glob("*") if _old(path, age)]  # none if it vanishes meanwhile
+    try:
+        blobs = [path.name for path in folder.iterdir() if _old(path, age)]
+    except FileNotFoundError:
+        return  # its last file has been removed meanwhile
     for blob in sorted(set(blobs) - _needed(folder, blobs)):
         yield Finding("orphan", f"{root}/{storage.relative(surface, blob)}", _orphan_removal(folder / blob))
 
