@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from vimeo_api.core import (
@@ -115,9 +114,11 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     database.check_reachable()
     # Under the lock nobody removes the bytes between our finding them there and our row.
     with storage.locked(file.surface, file.blob):
-        with suppress(FileExistsError):
-            storage.publish(staging, file.surface, file.blob)
-        file = replace(file, landed=storage.lands())
+        try:
+            landed = storage.publish(staging, file.surface, file.blob)
+        except FileExistsError:
+            landed = storage.lands()
+        file = replace(file, landed=landed)
         try:
             _add(policy, file)
         except QuotaExceeded:

@@ -85,3 +85,18 @@ def test_content_stored_again_is_there_though_it_expires_meanwhile(app: Flask, m
     entry = catalog.find("store", key)
     assert entry is not None
     assert storage.path(entry.surface, entry.blob).read_bytes() == b"content"
+
+
+def test_content_is_looked_for_where_it_was_published(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish = storage.publish
+
+    def published(staging: Staging, surface: str, blob: str) -> bool:
+        """Publish while the store is away, which is back at once."""
+        with monkeypatch.context() as away:
+            away.setattr(storage, "_lands", lambda *_: True)
+            return publish(staging, surface, blob)
+
+    monkeypatch.setattr(storage, "publish", published)
+    entry = catalog.find("store", content())
+    assert entry
+    assert storage.path("store", entry.blob, landed=entry.landed).read_bytes() == b"content"
