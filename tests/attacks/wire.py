@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.services import Service
 
-PATIENCE = 30  # seconds for any answer; one that takes longer is a hang
+PATIENCE = 60  # seconds for any answer; one that takes longer is a hang
 
 
 @dataclass(frozen=True)
