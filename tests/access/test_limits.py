@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -87,6 +88,17 @@ def test_guesses_are_limited_and_uploads_are_not_by_default(tmp_path: Path) -> N
         assert set(statuses) == {401, 429}
         assert statuses == sorted(statuses)
         assert [call("POST", f"{service.url}/v1/streams", data=b"x").status_code for _ in range(40)] == [201] * 40
+
+
+def test_an_upload_that_shows_a_password_counts_as_an_upload(tmp_path: Path) -> None:
+    with running("embedded", tmp_path / "data", VIMEO_UPLOAD_LIMIT="2 per hour") as service:
+        assert [call("PUT", service.vimeo, **FORM).status_code for _ in range(2)] == [201, 201]
+        shown: list[dict[str, Any]] = [
+            {"auth": ("user", "x")},
+            {"headers": {"X-File-Password": "x"}},
+            {"params": {"password": "x"}},
+        ]
+        assert [call("PUT", service.vimeo, **FORM, **how).status_code for how in shown] == [429] * 3
 
 
 Disturb = Callable[[Service, str], AbstractContextManager[None]]

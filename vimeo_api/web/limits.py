@@ -31,12 +31,13 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
         surface = surface_of(request.path)
         if surface is None or request.url_rule is None:
             return
-        if surface.shows_password(request):
+        if access.verb_of(app.view_functions[request.url_rule.endpoint]) == "write":
+            if request.method != "OPTIONS":
+                g.limited_surface = surface.name
+                _allow(_upload)
+        elif surface.shows_password(request):
             g.limited_file = f"{surface.name}:{surface.key_of(request)}"
             _allow(_password)
-        elif access.verb_of(app.view_functions[request.url_rule.endpoint]) == "write" and request.method != "OPTIONS":
-            g.limited_surface = surface.name
-            _allow(_upload)
 
 
 def allow_fetch() -> None:
