@@ -81,6 +81,24 @@ def test_it_needs_a_token_of_the_right_scope(
     assert call(method, url, headers=right, **body).status_code not in {401, 429} or surface == "store"
 
 
+def test_a_browser_is_asked_for_the_token_as_a_password(guarded: Guarded) -> None:
+    for path in ("/upload", "/v1/queues/q/streams"):
+        asked = call("GET", guarded.url + path, headers={"Accept": "text/html,application/xml;q=0.9,*/*;q=0.8"})
+        assert asked.status_code == 401
+        assert asked.headers["WWW-Authenticate"] == 'Basic realm="API token", charset="UTF-8"'
+    token = guarded.token(token_hex(8), "named:*", "streams:write")["Authorization"].removeprefix("Bearer ")
+    assert call("GET", f"{guarded.url}/upload", auth=("", token)).status_code == 200
+    assert call("GET", f"{guarded.url}/upload", auth=("", token[:-1])).status_code == 401
+    assert call("GET", f"{guarded.url}/v1/queues/q/streams", auth=("anybody", token)).status_code == 403
+    large = bytes(11 * MIB)  # so nginx asks before its first byte
+    assert call("POST", f"{guarded.url}/v1/streams", auth=("anybody", token), data=large).status_code == 201
+    # A browser adds it to whatever a page of another site asks for.
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    name = f"{token_hex(4)}.txt"
+    assert call("POST", f"{guarded.url}/upload/{name}", auth=("", token), data=b"x", headers=foreign).status_code == 403
+    assert call("POST", f"{guarded.url}/upload/{name}", auth=("", token), data=b"x").status_code == 201
+
+
 @pytest.mark.parametrize(
     ("method", "path", "kind", "text"),
     [

@@ -2,7 +2,8 @@
 
 A view states with `needs` which verb it is (`core.tokens.VERBS`); one that states none is a link, open to whoever holds
 it. Checked only where REQUIRE_TOKENS says so. For large uploads nginx asks before the first byte (`web.admission`).
-Sources: RFC 6750 (Bearer), RFC 9110 section 11.
+A browser is asked for the token as a password, and adds it from then on; so `cross_site` does not trust it for that.
+Sources: RFC 6750 (Bearer), RFC 7617 (Basic), RFC 9110 section 11.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from flask import Flask, current_app, g, request
+from werkzeug.datastructures import Authorization
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
@@ -53,6 +55,14 @@ def bearer(authorization: str | None = None) -> str | None:
     return secret.strip() or None if kind.lower() == "bearer" else None
 
 
+def shown(authorization: str) -> str | None:
+    """Return the token that an `Authorization` header shows, as Bearer or as the password of any user."""
+    if (token := bearer(authorization)) is not None:
+        return token
+    basic = Authorization.from_header(authorization)
+    return basic.password if basic is not None and basic.type == "basic" else None
+
+
 def init_app(app: Flask) -> None:
     """Wire the hook, where tokens are required."""
     if not app.config["SETTINGS"].require_tokens:
@@ -94,7 +104,7 @@ def _scope(endpoint: str) -> str | None:
 
 
 def _checked(scope: str | None, authorization: str, length: int) -> Holder:
-    secret = bearer(authorization)
+    secret = shown(authorization)
     if secret is None:
         raise TokenNeeded("This needs an API token, as `Authorization: Bearer …`.", shown=False)
     holder = tokens.holder(secret)

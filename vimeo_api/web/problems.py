@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from flask import request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -41,6 +42,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
 
 
 CHALLENGE = 'Bearer realm="vimeo_api"'
+ASKING = 'Basic realm="API token", charset="UTF-8"'  # makes a browser ask for it
 
 # What a fetch that failed means to whoever asks for its file.
 FAILURES: dict[str, HTTPStatus] = {
@@ -101,8 +103,10 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
 
 
 def _challenge(error: Exception) -> dict[str, str]:
-    """Return what tells a client about the API token that it needs (RFC 6750, section 3)."""
+    """Return what tells a client about the API token that it needs (RFC 6750, section 3; RFC 7617)."""
     if isinstance(error, errors.TokenNeeded):
+        if request.accept_mimetypes["text/html"] > request.accept_mimetypes["application/json"]:
+            return {"WWW-Authenticate": ASKING}
         return {"WWW-Authenticate": CHALLENGE + (', error="invalid_token"' if error.shown else "")}
     if isinstance(error, errors.NotAllowed):
         return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'}

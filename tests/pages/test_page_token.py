@@ -1,0 +1,48 @@
+"""The page where API tokens are required: the browser asks for one, and shows it from then on."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+from playwright.sync_api import Error, Page, expect
+
+from tests.access.guarded import Guarded, guarding
+from tests.pages.browsing import choose, listed, payload, row, unique
+from tests.services import Service
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """The production stack with tokens."""
+    with guarding("production", tmp_path_factory.mktemp("token") / "data") as guarded:
+        yield guarded
+
+
+@pytest.fixture
+def service(guarded: Guarded) -> Service:
+    """The same, for `visit`."""
+    return guarded.service
+
+
+@pytest.mark.parametrize("scripted", [True, False])
+def test_it_uploads_with_the_token_that_the_browser_was_given(
+    guarded: Guarded, visit: Callable[..., Page], *, scripted: bool
+) -> None:
+    token = guarded.token(f"page {scripted}", "named:*")["Authorization"].removeprefix("Bearer ")
+    page = visit(http_credentials={"username": "", "password": token}, java_script_enabled=scripted)
+    name = unique("mine.txt")
+    if scripted:
+        choose(page, payload(name))
+        expect(row(page, name)).to_contain_text("Uploaded")
+    else:
+        page.get_by_label("Choose a file").set_input_files([payload(name)])
+        page.get_by_role("button", name="Upload").click()
+        page.goto("/upload")
+    expect(listed(page, name)).to_be_visible()
+    assert requests.get(f"{guarded.url}/download/{name}", timeout=60).content == b"some text\n"  # a link
+
+
+def test_a_browser_without_one_is_asked_for_it(visit: Callable[..., Page]) -> None:
+    page = visit("about:blank")
+    with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):  # how it says that nobody is there to be asked
+        page.goto("/upload")
