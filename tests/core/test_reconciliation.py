@@ -15,6 +15,7 @@ from sqlalchemy import update
 from tests.services import ROOT
 from vimeo_api.core import catalog, database, reconciliation, storage
 from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.models import File, Status
 from vimeo_api.core.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
 from vimeo_api.extensions import settings
@@ -59,6 +60,19 @@ def test_a_folder_that_vanishes_meanwhile_holds_nothing(app: Flask, monkeypatch:
     monkeypatch.setattr(reconciliation, "_folders", lambda _root: [gone])
     monkeypatch.setattr(Path, "is_dir", lambda _self: True)  # it was a moment ago
     assert kinds() == []
+
+
+def test_it_ends_when_the_store_goes_away_meanwhile(app: Flask) -> None:
+    old = now() - timedelta(days=2)
+    stored("1", b"content")
+    database.changed(update(File).values(created_at=old))
+    put(settings.spool_dir / "left", old=True)
+    found = findings()
+    assert next(found).kind == "leftover"
+    settings.store_dir.rename(settings.data_dir / "away")
+    settings.store_dir.mkdir()  # the empty folder below the mount
+    with pytest.raises(Unavailable):
+        list(found)
 
 
 def kinds(**options: float) -> list[str]:

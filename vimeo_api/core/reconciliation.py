@@ -116,6 +116,7 @@ def _missing(age: float) -> Iterator[Finding]:
     for entry in _all(select(*COLUMNS).where(*served)):
         facts = _facts(entry)
         if facts is None and _still(entry):
+            mark.check()  # the store may have been unmounted meanwhile
             yield Finding("missing", _name(entry))
         elif facts is not None and facts != entry.size:
             yield Finding("damaged", f"{_name(entry)}: {facts} bytes instead of {entry.size}")
