@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ARRAY, ColumnElement, CursorResult, Executable, Row, Select, any_, func, literal, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.pool import QueuePool
 
 from vimeo_api.extensions import db
 
@@ -49,7 +50,9 @@ def check_reachable() -> None:
     So no bytes are published that could not be written down: an outage would fill the disk with them. A connection of
     the pool that has been closed meanwhile looks well, and shows by the statement.
     """
-    db.engine.connect().close()
+    pool = db.engine.pool
+    if not (isinstance(pool, QueuePool) and pool.checkedin()):
+        db.engine.connect().close()
 
 
 def _execute(

@@ -37,8 +37,11 @@ def tried(path: Path) -> Iterator[bool]:
 
 
 def _opened(path: Path) -> IO[str]:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    return path.open("w")
+    try:
+        return path.open("w")
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return path.open("w")
 
 
 def _taken(lock: IO[str]) -> bool:

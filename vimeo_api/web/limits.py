@@ -32,7 +32,7 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
         if surface is None or request.url_rule is None:
             return
         if access.verb_of(app.view_functions[request.url_rule.endpoint]) == "write":
-            if request.method != "OPTIONS":
+            if request.method != "OPTIONS" and _upload_limit(surface.name):  # else the limiter looks for long
                 g.limited_surface = surface.name
                 _allow(_upload)
         elif surface.shows_password(request):
@@ -79,6 +79,10 @@ def _file() -> str:
     return hashlib.sha256(str(g.limited_file).encode()).hexdigest()[:32]
 
 
+def _upload_limit(surface: str) -> str:
+    return str(getattr(settings, f"{surface}_upload_limit"))
+
+
 def _refused(response: Response) -> bool:
     return response.status_code == HTTPStatus.UNAUTHORIZED
 
@@ -92,7 +96,7 @@ def _password() -> None:
 
 
 @limiter.shared_limit(
-    lambda: str(getattr(settings, f"{g.limited_surface}_upload_limit")),
+    lambda: _upload_limit(g.limited_surface),
     lambda _endpoint: f"uploads to {g.limited_surface}",
     key_func=_client,
 )
