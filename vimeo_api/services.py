@@ -102,7 +102,8 @@ def upload(
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
     """Publish staged bytes under their digest and return its hexadecimal digits; equal content is one file.
 
-    It counts for the quota of whoever stored it first. Raises TooLarge, QuotaExceeded and StorageFull.
+    It counts for the quota of whoever stored it first; the next one pays nothing. Raises TooLarge, QuotaExceeded and
+    StorageFull.
     """
     admission.check_room()
     _check_size(policy, staging)
@@ -118,18 +119,15 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
             landed = storage.publish(staging, file.surface, file.blob)
         except FileExistsError:
             landed = storage.lands()
-        file = replace(file, landed=landed)
+        if lifecycle.prolong(file.surface, file.key, expires_at):
+            placing.clear(file.surface, file.blob)  # that file's bytes may be in the store already
+            return key
         try:
-            _add(policy, file)
+            _add(policy, replace(file, landed=landed))
         except QuotaExceeded:
             if not catalog.live_blobs(file.surface, [file.blob]):
                 storage.remove(file.surface, file.blob)
             raise
-        except Exists:
-            if lifecycle.prolong(file.surface, file.key, expires_at):
-                placing.clear(file.surface, file.blob)  # that file's bytes may be in the store already
-            else:  # its time was over just now
-                _add(policy, file)
     return key
 
 

@@ -1,7 +1,8 @@
 """Uploads while the database is away, or a sweep is at work."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -10,13 +11,13 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from vimeo_api import services
-from vimeo_api.core import catalog, database, lifecycle, storage, upkeep
+from vimeo_api.core import catalog, database, generations, storage, tokens, upkeep
 from vimeo_api.core.catalog import NewFile, now
-from vimeo_api.core.errors import Exists
+from vimeo_api.core.errors import Exists, QuotaExceeded
 from vimeo_api.core.models import File
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
 from vimeo_api.core.storage import Staging
-from vimeo_api.extensions import db, settings
+from vimeo_api.extensions import cache, db, settings
 
 
 @pytest.mark.parametrize(
@@ -72,31 +73,34 @@ def test_a_name_is_free_once_the_sweep_has_taken_its_file_away(app: Flask, monke
     assert entry.size == len(b"second")
 
 
-def test_content_stored_again_is_there_though_it_expires_meanwhile(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_stored_again_is_a_new_file_once_the_old_one_is_over(app: Flask) -> None:
     key = content()
-    prolong = lifecycle.prolong
-
-    def after_the_sweep(*prolonged: object) -> bool:
-        end_all()
-        return prolong(*prolonged)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(lifecycle, "prolong", after_the_sweep)
+    database.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
     assert content() == key
     entry = catalog.find("store", key)
     assert entry is not None
+    assert not entry.expired
     assert storage.path(entry.surface, entry.blob).read_bytes() == b"content"
 
 
-def test_content_is_looked_for_where_it_was_published(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish = storage.publish
+def test_what_was_refused_meanwhile_is_not_said_of_content_that_is_stored_again(app: Flask) -> None:
+    key = content()
+    cache.set(generations.cache_key("store", key), "when it was refused")
+    content()
+    assert cache.get(generations.cache_key("store", key)) != "when it was refused"
 
-    def published(staging: Staging, surface: str, blob: str) -> bool:
-        """Publish while the store is away, which is back at once."""
-        with monkeypatch.context() as away:
-            away.setattr(storage, "_lands", lambda *_: True)
-            return publish(staging, surface, blob)
 
-    monkeypatch.setattr(storage, "publish", published)
-    entry = catalog.find("store", content())
-    assert entry
-    assert storage.path("store", entry.blob, landed=entry.landed).read_bytes() == b"content"
+def test_content_that_is_there_costs_nobody_anything(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = content()
+
+    @contextmanager
+    def full(*_: object) -> Iterator[None]:
+        raise QuotaExceeded
+        yield
+
+    monkeypatch.setattr(tokens, "charged", full)
+    assert content() == key
+    with storage.stage() as staging, pytest.raises(QuotaExceeded):
+        staging.write(b"other content")
+        services.upload_content(STORE, staging)
+    assert [path.read_bytes() for path in settings.store_dir.glob("store/*/*")] == [b"content"]

@@ -242,9 +242,12 @@ def expire(*conditions: ColumnElement[bool]) -> int:
 
 
 def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
-    """Let a file that is stored again live as long as if it were new; return whether it is still there."""
-    these = (File.surface == surface, File.key == key)
-    return database.changed(update(File).where(*these).values(expires_at=expires_at)) > 0
+    """Let a file that is stored again live as long as if it were new; return whether it is there."""
+    these = (File.surface == surface, File.key == key, catalog.alive())
+    prolonged = database.changed(update(File).where(*these).values(expires_at=expires_at)) > 0
+    if prolonged:
+        generations.renew(surface, key)  # its time may have been over for others
+    return prolonged
 
 
 def give_back_lapsed() -> int:
