@@ -8,6 +8,7 @@ import requests
 from flask import Flask
 
 from tests.access.guarded import FORM, MIB, Guarded, answered, call
+from tests.access.guarded import PROTECTED as PROTECTED_FILE
 from tests.services import Service, await_
 from vimeo_api import views
 from vimeo_api.core import tokens
@@ -97,6 +98,19 @@ def test_a_browser_is_asked_for_the_token_as_a_password(guarded: Guarded) -> Non
     name = f"{token_hex(4)}.txt"
     assert call("POST", f"{guarded.url}/upload/{name}", auth=("", token), data=b"x", headers=foreign).status_code == 403
     assert call("POST", f"{guarded.url}/upload/{name}", auth=("", token), data=b"x").status_code == 201
+
+
+def test_a_browser_that_shows_its_token_everywhere_can_open_protected_links(guarded: Guarded) -> None:
+    header = guarded.token(token_hex(8), "vimeo:write")
+    token = header["Authorization"].removeprefix("Bearer ")
+    link = call("PUT", guarded.service.vimeo, headers=header, **PROTECTED_FILE).json()["url"]
+    address = {"X-Forwarded-For": "192.0.2.77"}
+    tries = [call("GET", link, auth=("", token), headers=address) for _ in range(5)]  # no guesses, so not counted
+    assert {(answer.status_code, answer.headers["WWW-Authenticate"]) for answer in tries} == {
+        (401, 'Basic realm="file", charset="UTF-8"')
+    }
+    assert call("HEAD", link, auth=("", "sesame"), headers=address).status_code == 200
+    assert call("GET", f"{link}?password=sesame", auth=("", token), headers=address).status_code == 200
 
 
 @pytest.mark.parametrize(

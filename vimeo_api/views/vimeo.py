@@ -42,12 +42,17 @@ def render(problem: Problem) -> Response:
 
 
 def _password(request: Request) -> str | None:
-    """Return the password a client sends: as a header, by Basic with any user name, or in the query."""
+    """Return the password a client sends: as a header, in the query, or by Basic with any user name.
+
+    A browser that was asked for an API token adds it to every address, by Basic, too.
+    """
     if header := request.headers.get("X-File-Password"):
         return header.encode("latin-1").decode("utf-8", "replace")  # WSGI hands headers on as Latin-1
-    if request.authorization and request.authorization.password:
-        return request.authorization.password
-    return request.args.get("password")
+    if asked := request.args.get("password"):
+        return asked
+    if request.authorization and (basic := request.authorization.password) and not access.is_token(basic):
+        return basic
+    return asked
 
 
 surface = Surface(

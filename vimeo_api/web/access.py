@@ -63,6 +63,11 @@ def shown(authorization: str) -> str | None:
     return basic.password if basic is not None and basic.type == "basic" else None
 
 
+def is_token(password: str) -> bool:
+    """Return whether a password is an API token by its looks, where those are required."""
+    return settings.require_tokens and password.startswith(tokens.PREFIX)
+
+
 def init_app(app: Flask) -> None:
     """Wire the hook, where tokens are required."""
     if not app.config["SETTINGS"].require_tokens:
