@@ -99,6 +99,18 @@ def test_it_checks_the_digest_that_the_request_expects(fetcher: Service, origin:
 
 
 @pytest.mark.parametrize(
+    ("preference", "statuses"),
+    [("RESPOND-ASYNC; wait=9, x", {202}), ("wait=9, respond-async", {202}), ("norespond-async", {200, 202})],
+)
+def test_it_does_not_wait_where_the_client_prefers_that(
+    fetcher: Service, origin: Origin, preference: str, statuses: set[int]
+) -> None:
+    url = origin.serve("/a.txt", Page(content=b"content"))
+    answer = requests.post(f"{fetcher.url}/uploadFile", json={"file": url}, headers={"Prefer": preference}, timeout=60)
+    assert answer.status_code in statuses
+
+
+@pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "gopher://h/", "http://u:p@h/", "http://h/\r\nX: y", "http://", "//h/", "h", ""]
 )
 def test_it_refuses_what_is_no_url_for_us(fetcher: Service, url: str) -> None:

@@ -79,6 +79,12 @@ def cancel(file_id: str) -> Response:
     return jsonify(file_id=file_id, **fetches.cancel(POLICY, _number(file_id)))
 
 
+def _in_a_hurry() -> bool:
+    """Return whether the client asks not to be kept waiting."""
+    preferences = request.headers.get("Prefer", "").split(",")
+    return any(one.split(";")[0].split("=")[0].strip().lower() == "respond-async" for one in preferences)
+
+
 def _fetched(wanted: dict[str, Any]) -> Response:
     """Have a URL fetched, and wait a little for it."""
     sha256 = wanted.get("sha256")
@@ -89,8 +95,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     limits.allow_fetch()
     begun = fetches.begin(POLICY, url, sha256=sha256, expires_in=expires_in, token_id=access.token_id())
     file_id = sealing.seal(begun.key, begun.name)
-    patient = "respond-async" not in request.headers.get("Prefer", "")
-    if patient and fetches.wait(POLICY, begun.key):
+    if not _in_a_hurry() and fetches.wait(POLICY, begun.key):
         downloads.open_download(POLICY, begun.key, with_body=False)  # raises what the fetch ended with
         return jsonify(file_id=file_id)
     link = url_for("transfer.status", file_id=file_id, _external=True)
