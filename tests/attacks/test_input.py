@@ -196,6 +196,13 @@ def test_headers_without_number_are_refused(service: Service) -> None:
     assert ask(service, "/ping", f"X: {'y' * 200_000}").status in {400, 431}
 
 
+@pytest.mark.parametrize("number", [100, 300, 900])
+def test_many_headers_are_served_or_refused(service: Service, number: int) -> None:
+    many = [f"X-{n}: y" for n in range(number)]
+    assert ask(service, "/ping", *many).status in {200, 431}
+    assert ask(service, "/v1/streams", *many, method="POST", body=b"abc").status in {201, 431}
+
+
 def test_an_id_twice_is_one_id(service: Service) -> None:
     target = f"/?file_hash={secrets.token_hex(32)}&file_hash={secrets.token_hex(32)}&hash=x"
     assert ask(service, target).status == 404
