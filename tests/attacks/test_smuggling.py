@@ -1,6 +1,7 @@
 """Request smuggling: heads that two readers could read in two ways, and bodies that lie about their length."""
 
 import pytest
+import requests
 
 from tests.attacks.wire import answers, ask, raw
 from tests.services import Service
@@ -96,3 +97,14 @@ def test_noise_is_no_request(service: Service) -> None:
         b"GET  /ping\0 X\r\n\r\n",
     ):
         assert b"pong" not in raw(service, noise, end=True)
+
+
+def test_what_nginx_refuses_and_closes_says_so(service: Service) -> None:
+    stored = requests.post(f"{service.url}/v1/streams", data=b"abc", timeout=60).json()["id"]
+    with requests.Session() as session:
+        for _ in range(3):
+            answer = session.get(f"{service.url}/v1/streams/{stored}", headers={"If-Match": '"other"'}, timeout=60)
+            assert answer.status_code == 412
+            # Without a word of its end, requests would send this into a connection that is dead, and not again.
+            uploaded = session.post(f"{service.url}/v1/streams", data=iter([b"abc"]), timeout=60)
+            assert uploaded.status_code == 201

@@ -100,6 +100,33 @@ def test_a_file_whose_bytes_are_missing_is_unknown_in_the_dialect_of_its_surface
     assert {(answer.status_code, answer.headers["Content-Type"]) for answer in told} == {(404, kind)}
 
 
+def test_asking_for_what_is_gone_leaves_nothing_on_the_disk(stack: Service) -> None:
+    url = upload(stack, "streams", random.randbytes(100))
+    assert [get(url).status_code for _ in range(3)] == [200] * 3
+    assert requests.delete(url, timeout=60).ok
+    before = abandoned(stack)
+    assert {requests.head(url, timeout=60).status_code for _ in range(20)} == {404}
+    assert abandoned(stack) == before
+
+
+def abandoned(service: Service) -> set[Path]:
+    """Return the temporary files in the folders of what nginx keeps."""
+    return {path for path in (service.data / "run/nginx").rglob("*.*") if path.suffix[1:].isdigit()}
+
+
+def test_a_query_that_may_hold_a_secret_is_no_key_even_where_bytes_are_missing(stack: Service) -> None:
+    secret = uuid.uuid4().hex
+    form = {"files": {"file": ("a.xls", CONTENT)}, "data": {"password": secret}, "timeout": 60}
+    before = stack.stored()
+    link = requests.put(stack.vimeo, **form).json()["url"]  # type: ignore[arg-type]
+    (path,) = stack.stored() - before
+    path.unlink()
+    for _ in range(4):
+        assert requests.head(link, params={"password": secret}, timeout=60).status_code == 404
+        assert get(f"{upload(stack, 'streams', CONTENT)}?k={secret}").status_code == 200
+    assert secret.encode() not in kept(stack)
+
+
 def test_content_that_was_deleted_can_be_read_once_it_is_stored_again(stack: Service) -> None:
     content = random.randbytes(1000)
     for _ in range(5):
