@@ -39,6 +39,12 @@ def test_a_request_without_or_with_two_hosts_is_refused(service: Service) -> Non
     assert ask(service, "/ping", host=None, version="HTTP/1.0").status == 200
 
 
+def test_without_a_host_links_name_the_address_that_was_reached(service: Service) -> None:
+    upload(service)
+    answer = ask(service, "/download", host=None, version="HTTP/1.0")
+    assert f'"{service.url}/download/'.encode() in answer.body
+
+
 def test_a_refused_host_is_not_remembered_against_others(service: Service) -> None:
     for target in ("/ping", "/download", f"/v1/streams/{secrets.token_hex(4)}"):
         wanted = ask(service, target).status
