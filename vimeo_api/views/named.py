@@ -42,7 +42,7 @@ blueprint = Blueprint("named", __name__, template_folder="../templates")
 def render(problem: Problem) -> Response:
     """Word a problem as a page, or as `{"error": …}` for a client that asks for JSON."""
     reason = problem.reason or _too_large(problem) or problem.phrase
-    if _wants_json(default=not request.path.startswith("/upload")):
+    if pages.wants_json(default=not request.path.startswith("/upload")):
         return jsonify(error=reason)
     return pages.page("upload_error.html", CONTENT_SECURITY_POLICY, reason=reason, status=problem.status)
 
@@ -92,7 +92,9 @@ def upload_raw(key: str) -> tuple[Response, int]:
         services.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=access.token_id())
     said = f"{name} uploaded"
     answer = (
-        jsonify(status=said) if _wants_json(default=False) else Response(said, content_type="text/plain; charset=utf-8")
+        jsonify(status=said)
+        if pages.wants_json(default=False)
+        else Response(said, content_type="text/plain; charset=utf-8")
     )
     return answer, HTTPStatus.CREATED
 
@@ -102,7 +104,7 @@ def upload_raw(key: str) -> tuple[Response, int]:
 @needs("list")
 def listing() -> AnyResponse:
     """List the names and addresses of all files."""
-    if request.accept_mimetypes["text/html"] > request.accept_mimetypes["application/json"]:
+    if not pages.wants_json(default=True):
         return redirect(url_for("named.page"))
     return jsonify(
         [
@@ -135,9 +137,3 @@ def _too_large(problem: Problem) -> str:
     if problem.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or POLICY.max_bytes is None:
         return ""
     return f"The file is larger than {do_filesizeformat(POLICY.max_bytes, binary=True)}."
-
-
-def _wants_json(*, default: bool) -> bool:
-    """Return whether the client prefers JSON to HTML; `default` decides where it has no preference."""
-    html, json = request.accept_mimetypes["text/html"], request.accept_mimetypes["application/json"]
-    return default if html == json else json > html

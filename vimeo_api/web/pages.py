@@ -1,6 +1,12 @@
 """Pages for people, with the headers that every page of ours has: `views.named` and `views.docs` answer with them."""
 
-from flask import Response, make_response, render_template
+from flask import Response, make_response, render_template, request
+
+
+def wants_json(*, default: bool) -> bool:
+    """Return whether the client prefers JSON to HTML; `default` decides where it has no preference."""
+    html, json = request.accept_mimetypes["text/html"], request.accept_mimetypes["application/json"]
+    return default if html == json else json > html
 
 
 def page(template: str, content_security_policy: str, **values: object) -> Response:

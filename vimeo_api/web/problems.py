@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from flask import request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from vimeo_api.core import addresses, errors, storage
 from vimeo_api.core.models import Failure
+from vimeo_api.web import pages
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
 def _challenge(error: Exception) -> dict[str, str]:
     """Return what tells a client about the API token that it needs (RFC 6750, section 3; RFC 7617)."""
     if isinstance(error, errors.TokenNeeded):
-        if request.accept_mimetypes["text/html"] > request.accept_mimetypes["application/json"]:
+        if not pages.wants_json(default=True):
             return {"WWW-Authenticate": ASKING}
         return {"WWW-Authenticate": CHALLENGE + (', error="invalid_token"' if error.shown else "")}
     if isinstance(error, errors.NotAllowed):
