@@ -12,6 +12,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -105,18 +106,35 @@ class Layout:
 def main() -> int:
     """Run the stack until SIGINT or SIGTERM; return the exit status."""
     data = Path(os.environ.get("DATA_DIR") or "data").absolute()
-    bind, port = os.environ.get("BIND") or "127.0.0.1", int(os.environ.get("PORT") or 8080)
+    bind = os.environ.get("BIND") or "127.0.0.1"
     data.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         _become_service_user()
     try:
-        return run(Layout(bind, port, data, _run_folder(data), config.load()))
+        return run(Layout(bind, _free_port(bind), data, _run_folder(data), config.load()))
     except config.ConfigError as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
     except StackError as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
+
+
+def _free_port(bind: str) -> int:
+    """Return PORT. Raises StackError if it is none, or taken: whoever has it would answer in our place."""
+    words = os.environ.get("PORT") or "8080"
+    try:
+        port = int(words)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as nginx does
+            probe.bind((bind, port))
+    except (ValueError, OverflowError):
+        raise StackError(f"PORT={words} is no port.") from None
+    except OSError as error:
+        raise StackError(
+            f"{bind}:{words} cannot be listened on: {error.strerror or error}. PORT chooses another."
+        ) from error
+    return port
 
 
 def run(layout: Layout) -> int:

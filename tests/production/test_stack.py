@@ -4,13 +4,14 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.production.parts import children, pid_of
-from tests.services import Service, await_, running, used_up
+from tests.services import ROOT, Service, await_, running, used_up
 
 MIB = 1024**2
 
@@ -153,3 +154,16 @@ def test_no_other_user_reaches_its_sockets(stack: Service) -> None:
     sockets = [path for path in (stack.data / "run").rglob("*") if path.is_socket()]
     assert {"answers.sock", "uwsgi.sock", "redis.sock"} <= {path.name for path in sockets}
     assert (stack.data / "run").stat().st_mode & 0o077 == 0  # so nobody else passes, whatever is written below
+
+
+@pytest.mark.parametrize("port", ["taken", "abc", "99999"])
+def test_it_does_not_start_on_a_port_that_it_cannot_have(tmp_path: Path, port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        words = str(other.getsockname()[1]) if port == "taken" else port
+        environ = os.environ | {"PORT": words, "DATA_DIR": str(tmp_path / "data")}
+        command = [sys.executable, "deploy/stack.py"]
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("stack: ")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
