@@ -4,7 +4,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import create_engine
 
-from vimeo_api.core import models
+from vimeo_api.core.database import models
 from vimeo_api.extensions import db
 
 URL = current_app.config["SQLALCHEMY_DATABASE_URI"]

@@ -10,8 +10,8 @@ from flask import Flask
 
 import celeryconfig
 from tests.services import ROOT
+from vimeo_api.core.database.models import Status
 from vimeo_api.core.lifecycle import MOVES
-from vimeo_api.core.models import Status
 from vimeo_api.views import SURFACES
 
 SOURCES = sorted((ROOT / "vimeo_api").rglob("*.py"))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from vimeo_api.core import (
     admission,
     catalog,
-    database,
     digests,
     generations,
     identifiers,
@@ -22,8 +21,9 @@ from vimeo_api.core import (
     upkeep,
 )
 from vimeo_api.core.catalog import Entry, NewFile
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
-from vimeo_api.core.models import File
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
@@ -87,7 +87,7 @@ def upload(
         token_id=token_id,
     )
     staging.sync()
-    database.check_reachable()
+    statements.check_reachable()
     with storage.locked(file.surface, file.blob):
         landed = storage.publish(staging, file.surface, file.blob)
         try:
@@ -112,7 +112,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     digest, expires_at = f"{algorithm}:{key}", policy.expiry(None)
     file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at, token_id=token_id)
     staging.sync()
-    database.check_reachable()
+    statements.check_reachable()
     # Under the lock nobody removes the bytes between our finding them there and our row.
     with storage.locked(file.surface, file.blob):
         try:

@@ -18,12 +18,12 @@ from vimeo_api.core import (
     mark,
     placing,
     reconciliation,
-    tallies,
     upkeep,
 )
 from vimeo_api.core.breaker import Breaker
+from vimeo_api.core.database import counters
+from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.reconciliation import Finding
-from vimeo_api.core.tallies import Counted
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
 DIGEST_SECONDS = 5  # of one task: it shares its worker with more urgent ones, and a worker that ends waits for it
@@ -104,8 +104,8 @@ def sweep() -> None:
         due.update(_sweep_store())
     else:
         _log.warning("nothing is placed, removed or digested: %s", mark.AWAY)
-    tallies.add(due)
-    tallies.ran(Counted.SWEEP)
+    counters.add(due)
+    counters.ran(Counted.SWEEP)
 
 
 def _sweep_store() -> Counter[Counted]:
@@ -126,7 +126,7 @@ def _sweep_store() -> Counter[Counted]:
 def count() -> None:
     """Count all files, if that is due."""
     if census.count():
-        tallies.ran(Counted.COUNT)
+        counters.ran(Counted.COUNT)
 
 
 @shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
@@ -150,8 +150,8 @@ def reconcile() -> None:
         return
     mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
     _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)
-    tallies.add({Counted.RECONCILED: mended})
-    tallies.ran(Counted.RECONCILE)
+    counters.add({Counted.RECONCILED: mended})
+    counters.ran(Counted.RECONCILE)
 
 
 def _logged(found: Iterable[Finding]) -> Iterator[Finding]:

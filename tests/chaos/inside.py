@@ -16,10 +16,11 @@ from tests.chaos.killer import parts
 from tests.services import Service
 from vimeo_api import config
 from vimeo_api.app import create_app
-from vimeo_api.core import database, mark, placing, reconciliation, storage
+from vimeo_api.core import mark, placing, reconciliation, storage
 from vimeo_api.core.catalog import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.deliveries import Sent
-from vimeo_api.core.models import DeliveredRange, File, Status
 from vimeo_api.core.reconciliation import Finding
 from vimeo_api.extensions import db, settings
 
@@ -45,8 +46,8 @@ def inside(service: Service) -> Iterator[None]:
 def let_time_pass() -> None:
     """Make due what is due later, as if nobody had done anything for long; fetches at work keep their claim."""
     idle = or_(File.status != Status.FETCHING, File.grant.is_(None))
-    database.changed(update(File).where(File.due_at > now(), idle).values(due_at=now()))
-    database.changed(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
+    statements.changed(update(File).where(File.due_at > now(), idle).values(due_at=now()))
+    statements.changed(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
 
 
 def unsettled() -> dict[str, int]:
@@ -61,14 +62,14 @@ def unsettled() -> dict[str, int]:
     return {what: number for what, number in counts.items() if number}
 
 
-def _count(statement: database.Query) -> int:
-    row = database.row(statement)
+def _count(statement: statements.Query) -> int:
+    row = statements.row(statement)
     return int(row[0]) if row else 0
 
 
 def orphans() -> Iterator[tuple[str, str]]:
     """Yield digest and path of bytes in store and landing for which there is no row."""
-    known = {(row.surface, row.blob) for row in database.rows(select(File.surface, File.blob))}
+    known = {(row.surface, row.blob) for row in statements.rows(select(File.surface, File.blob))}
     for path in (*_files(settings.store_dir), *_files(settings.spool_dir / storage.LANDING)):
         if path not in placing.drafts() and (path.parents[1].name, path.name) not in known:
             yield _digest(path), str(path)
@@ -90,13 +91,13 @@ def reconcile() -> tuple[Counter[str], list[Finding]]:
 def damage() -> Iterator[str]:
     """Yield what SQLite finds wrong with its file."""
     if db.engine.dialect.name == "sqlite":
-        yield from (row[0] for row in database.rows(text("PRAGMA integrity_check")) if row[0] != "ok")
+        yield from (row[0] for row in statements.rows(text("PRAGMA integrity_check")) if row[0] != "ok")
 
 
 def rows_without_bytes(digests: set[str]) -> Iterator[str]:
     """Yield a sentence for each file whose bytes are missing, cut short, or none that anybody has sent."""
     columns = (File.surface, File.key, File.blob, File.size, File.landed)
-    for row in database.rows(select(*columns).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))):
+    for row in statements.rows(select(*columns).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))):
         path = storage.path(row.surface, row.blob, landed=row.landed)
         if not path.exists():
             yield f"{row.surface} {row.key}: its row has no bytes"
@@ -120,7 +121,7 @@ def leftovers() -> Iterator[str]:
             yield f"in the spool: {path.name}"
     needed = {
         storage.path(row.surface, row.blob, landed=row.landed)
-        for row in database.rows(
+        for row in statements.rows(
             select(File.surface, File.blob, File.landed).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))
         )
     }
@@ -131,7 +132,7 @@ def leftovers() -> Iterator[str]:
     for draft in drafts:
         yield f"a draft: {draft}"
     used_up = select(File.key).join(DeliveredRange, DeliveredRange.file_id == File.id)
-    for row in database.rows(used_up.where(File.status == Status.GONE).distinct()):
+    for row in statements.rows(used_up.where(File.status == Status.GONE).distinct()):
         yield f"delivered ranges of {row.key}, which is gone"
 
 
@@ -153,7 +154,7 @@ def journal() -> list[Delivery]:
     """Return the answers that nginx says it has sent to their ends; the embedded profile has no journal."""
     if settings.journal is None:
         return []
-    keys = {row.id: row.key for row in database.rows(select(File.id, File.key).where(File.surface == "vimeo"))}
+    keys = {row.id: row.key for row in statements.rows(select(File.id, File.key).where(File.surface == "vimeo"))}
     lines = [line for path in sorted(settings.journal.parent.iterdir()) for line in path.read_text().splitlines()]
     sent = [found for line in lines if (found := Sent.from_journal(json.loads(line)))]
     return [

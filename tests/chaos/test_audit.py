@@ -16,9 +16,10 @@ from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask, form
 from tests.services import Service, running
-from vimeo_api.core import catalog, database, lifecycle, mark, placing, reconciliation, storage
+from vimeo_api.core import catalog, lifecycle, mark, placing, reconciliation, storage
 from vimeo_api.core.catalog import Entry, NewFile
-from vimeo_api.core.models import DeliveredRange, File, Status
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.extensions import settings
 
 A = "a" * 32
@@ -41,8 +42,8 @@ def _empty(service: Service) -> Iterator[None]:
     """Leave nothing to the next test."""
     yield
     with inside.inside(service):
-        database.changed(delete(DeliveredRange))
-        database.changed(delete(File))
+        statements.changed(delete(DeliveredRange))
+        statements.changed(delete(File))
         for folder in (settings.store_dir, settings.spool_dir):
             for path in folder.rglob("*"):
                 if path.is_file() and path.name != mark.NAME:
@@ -123,7 +124,7 @@ def test_it_sees_bytes_that_are_others(service: Service, ledger: Ledger, content
 def test_it_sees_a_row_that_is_gone(service: Service, ledger: Ledger) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
-        database.changed(delete(File))
+        statements.changed(delete(File))
     assert f"lost: streams {item.path} at the end: answered 404 although it is there" in broken(service, ledger)
 
 
@@ -155,7 +156,7 @@ def test_it_sees_what_was_used_up_given_out_again(service: Service, ledger: Ledg
     assert client.download(file, data) is None
     assert file.told_gone
     with inside.inside(service):
-        database.changed(update(File).values(status=Status.AVAILABLE, due_at=None))
+        statements.changed(update(File).values(status=Status.AVAILABLE, due_at=None))
     assert broken(service, ledger) == f"doubled: once {file.path}: sent at the end although it was used up"
 
 
@@ -164,7 +165,7 @@ def test_it_sees_a_queue_that_forgets_and_one_that_does_not(service: Service, le
     ledger.queued = {item.path.rsplit("/", 1)[1]: Queued(item) for item in (forgotten, kept)}
     kept.state = State.GONE  # as if it had been confirmed
     with inside.inside(service):
-        database.changed(update(File).where(File.id == entry(forgotten).id).values(queue=None))
+        statements.changed(update(File).where(File.id == entry(forgotten).id).values(queue=None))
     found = broken(service, ledger)
     assert f"queued {forgotten.path[-36:]}: is not in the queue" in found
     assert f"queued {kept.path[-36:]}: is in the queue although it was confirmed" in found
@@ -206,7 +207,7 @@ def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypat
     with inside.inside(service):
         later = catalog.now().replace(year=2999)
         catalog.add(NewFile("transfer", "1", blob="ab", name="a", size=0, source_url="http://127.0.0.1:9/"))
-        database.changed(update(File).values(grant=A, due_at=later))
+        statements.changed(update(File).values(grant=A, due_at=later))
     assert "leaked: 1 rows are stuck: fetching" in broken(service, ledger)
 
 
@@ -216,5 +217,5 @@ def test_it_sees_ranges_that_outlive_their_file(service: Service, ledger: Ledger
     Audit(service, ledger).run()
     with inside.inside(service):
         values = {"file_id": entry(file, "vimeo").id, "grant": A, "start": 0, "stop": 5}
-        database.changed(insert(DeliveredRange).values(values))
+        statements.changed(insert(DeliveredRange).values(values))
     assert broken(service, ledger) == f"leaked: delivered ranges of {file.key}, which is gone"

@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import Select, text, update
 
-from vimeo_api.core import catalog, census, database, fetching, lifecycle
+from vimeo_api.core import catalog, census, fetching, lifecycle
 from vimeo_api.core.catalog import NewFile, now
-from vimeo_api.core.models import File, LastCensus
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, LastCensus
 from vimeo_api.extensions import db
 
 GRANT = "a" * 32
@@ -30,7 +31,7 @@ def add(key: str, size: int = 10, **more: object) -> int:
 
 
 def changed(file_id: int, **values: object) -> None:
-    database.changed(update(File).where(File.id == file_id).values(values))
+    statements.changed(update(File).where(File.id == file_id).values(values))
 
 
 def ago(seconds: float) -> object:
@@ -114,7 +115,7 @@ def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.
     add("a")
     assert not census.count()
     assert census.take().groups == []
-    database.changed(update(LastCensus).values(due_at=ago(1)))
+    statements.changed(update(LastCensus).values(due_at=ago(1)))
     assert census.count()
     assert [group.files for group in census.take().groups] == [1]
 
@@ -134,15 +135,15 @@ def test_a_count_that_somebody_is_busy_with_is_not_begun_again(monkeypatch: pyte
 
 def test_a_question_reads_no_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[str] = []
-    rows = database.rows
+    rows = statements.rows
 
-    def explained(statement: Select[tuple[object, ...]]) -> Sequence[database.AnyRow]:
+    def explained(statement: Select[tuple[object, ...]]) -> Sequence[statements.AnyRow]:
         compiled = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
         plans.extend(row.detail for row in rows(text(f"EXPLAIN QUERY PLAN {compiled}")))
         return rows(statement)
 
-    monkeypatch.setattr(database, "rows", explained)
-    monkeypatch.setattr(database, "row", lambda statement: next(iter(explained(statement)), None))
+    monkeypatch.setattr(statements, "rows", explained)
+    monkeypatch.setattr(statements, "row", lambda statement: next(iter(explained(statement)), None))
     census.take()
     assert len(plans) >= 6
     assert [plan for plan in plans if "files" in plan and "USING INDEX ix_files_" not in plan] == []

@@ -10,10 +10,11 @@ from flask import Flask
 from sqlalchemy import delete, select
 
 from vimeo_api import config
-from vimeo_api.core import catalog, database, deliveries, journal, lifecycle, upkeep
+from vimeo_api.core import catalog, deliveries, journal, lifecycle, upkeep
 from vimeo_api.core.catalog import NewFile
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import DeliveredRange, JournalFile, Status
 from vimeo_api.core.deliveries import Ticket
-from vimeo_api.core.models import DeliveredRange, JournalFile, Status
 
 A = "a" * 32
 Write = Callable[..., None]
@@ -53,7 +54,7 @@ def status() -> str:
 
 def catch_up_twice() -> None:
     deliveries.catch_up()
-    database.changed(delete(JournalFile))
+    statements.changed(delete(JournalFile))
     deliveries.catch_up()
 
 
@@ -93,7 +94,7 @@ def test_ranges_under_one_grant_add_up(log: Path, ticket: Ticket) -> None:
 
 
 def ranges() -> int:
-    return len(database.rows(select(DeliveredRange)))
+    return len(statements.rows(select(DeliveredRange)))
 
 
 def test_no_range_outlives_its_file(log: Path, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +115,7 @@ def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> N
     write(log, ticket, completion="")
     deliveries.catch_up()
     assert lifecycle.lease(ticket.file_id, A, seconds=60) == 2
-    database.changed(delete(JournalFile))
+    statements.changed(delete(JournalFile))
     deliveries.catch_up()
     assert status() == Status.LEASED
 

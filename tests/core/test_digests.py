@@ -9,9 +9,10 @@ from flask import Flask
 from sqlalchemy import text, update
 
 from vimeo_api import tasks
-from vimeo_api.core import catalog, database, digests, lifecycle, storage, upkeep
+from vimeo_api.core import catalog, digests, lifecycle, storage, upkeep
 from vimeo_api.core.catalog import Entry, NewFile, now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.extensions import settings
 
 PATIENTLY = 60  # seconds
@@ -99,7 +100,7 @@ def test_a_digest_that_somebody_else_records_meanwhile_stays(app: Flask, monkeyp
     reached = hashlib.file_digest
 
     def recorded_then(*arguments: object) -> object:
-        database.changed(update(File).where(File.id == file.id).values(digest="sha512:aa"))
+        statements.changed(update(File).where(File.id == file.id).values(digest="sha512:aa"))
         return reached(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(hashlib, "file_digest", recorded_then)
@@ -118,7 +119,7 @@ def test_bytes_that_are_missing_hold_nobody_up(app: Flask, caplog: pytest.LogCap
     assert (entry("lost").status, entry("lost").digest) == (Status.AVAILABLE, None)
     assert not digests.due()  # but later
     path.with_name("away").rename(path)
-    database.changed(update(File).where(File.id == lost.id).values(due_at=now() - timedelta(seconds=1)))
+    statements.changed(update(File).where(File.id == lost.id).values(due_at=now() - timedelta(seconds=1)))
     assert digests.record(seconds=PATIENTLY) == 1
     assert entry("lost").digest == digest_of(b"content")
 
@@ -155,14 +156,14 @@ def test_it_can_be_turned_off(app: Flask) -> None:
 
 def test_what_is_to_do_is_found_by_an_index(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[str] = []
-    rows = database.rows
+    rows = statements.rows
 
     def explained(statement: object) -> object:
         compiled = statement.compile(compile_kwargs={"literal_binds": True})  # type: ignore[attr-defined]
         plans.extend(row.detail for row in rows(text(f"EXPLAIN QUERY PLAN {compiled}")))
         return []
 
-    monkeypatch.setattr(database, "rows", explained)
+    monkeypatch.setattr(statements, "rows", explained)
     digests.due()
     assert len(plans) == 1
     assert "USING INDEX ix_files_undigested" in plans[0]

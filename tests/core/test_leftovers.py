@@ -10,10 +10,11 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.origin import Origin, Page, noise
-from vimeo_api.core import catalog, database, fetching, leftovers, partial, storage
+from vimeo_api.core import catalog, fetching, leftovers, partial, storage
 from vimeo_api.core.catalog import Entry, NewFile, now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching import MAX_ATTEMPTS
-from vimeo_api.core.models import File, Status
 from vimeo_api.core.partial import PartialFile
 from vimeo_api.extensions import settings
 
@@ -41,7 +42,7 @@ def entry() -> Entry:
 
 
 def set_row(**values: Any) -> None:
-    database.changed(update(File).where(File.id == entry().id).values(values))
+    statements.changed(update(File).where(File.id == entry().id).values(values))
 
 
 def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fetch: Entry) -> None:

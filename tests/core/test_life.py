@@ -16,11 +16,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from vimeo_api.core import catalog, database, deliveries, lifecycle
+from vimeo_api.core import catalog, deliveries, lifecycle
 from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.deliveries import Sent, Ticket
 from vimeo_api.core.lifecycle import MOVES
-from vimeo_api.core.models import File, Status
 
 SIZE = 4
 PAST = timedelta(seconds=1)
@@ -48,7 +49,7 @@ class Life(RuleBasedStateMachine):
 
     def row(self) -> "database.AnyRow | None":
         columns = (File.status, File.key, File.grant, File.answers, File.resumed, File.purged_at, File.due_at)
-        return database.row(select(*columns).where(File.id == self.id))
+        return statements.row(select(*columns).where(File.id == self.id))
 
     @rule(to=st.sampled_from([Status.FETCHING, Status.FAILED, Status.AVAILABLE]))
     @precondition(lambda self: self.status != Status.LEASED)
@@ -127,7 +128,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def time_passes(self) -> None:
-        changed = database.changed(
+        changed = statements.changed(
             update(File).where(File.id == self.id, File.due_at.is_not(None)).values(due_at=now() - PAST)
         )
         self.lapsed = bool(changed)
@@ -153,7 +154,7 @@ class Life(RuleBasedStateMachine):
     def time_is_over(self) -> None:
         expired = self.status in MOVES[Status.GONE]
         if expired:
-            database.changed(update(File).where(File.id == self.id).values(expires_at=now() - PAST))
+            statements.changed(update(File).where(File.id == self.id).values(expires_at=now() - PAST))
         assert lifecycle.expire(File.id == self.id) == expired
         if expired:
             self.status, self.lapsed = Status.GONE, True
@@ -187,7 +188,7 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         # What is left of this life is not due in the next one.
-        database.changed(update(File).where(File.id == self.id).values(due_at=None, place_due_at=None))
+        statements.changed(update(File).where(File.id == self.id).values(due_at=None, place_due_at=None))
 
 
 def test_no_life_leaves_the_rules(app: Flask) -> None:

@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import Executable, Update, update
 
-from vimeo_api.core import catalog, database, lifecycle
+from vimeo_api.core import catalog, lifecycle
 from vimeo_api.core.catalog import Entry, NewFile, now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 
 A, B = "a" * 32, "b" * 32
 
@@ -27,7 +28,7 @@ def entry() -> Entry:
 
 
 def lapse(file_id: int) -> None:
-    database.changed(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
+    statements.changed(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
 
 
 def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
@@ -77,7 +78,7 @@ def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
     ],
 )
 def test_the_first_lease_is_for_nothing_else(file: int, values: dict[str, object]) -> None:
-    database.changed(update(File).where(File.id == file).values(values))
+    statements.changed(update(File).where(File.id == file).values(values))
     assert lifecycle.lease_first("vimeo", "k", A, seconds=60) is None
 
 
@@ -138,15 +139,15 @@ def test_what_is_gone_is_not_leased_again_by_a_statement_that_is_repeated(file: 
 
 def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> None:
     """Let the next statement of a kind be done and its answer be lost, so that it is done again."""
-    execute = database._execute  # noqa: SLF001 -- where a lost connection shows
+    execute = statements._execute  # noqa: SLF001 -- where a lost connection shows
 
     def do_twice(statement: Executable, *words: Any) -> Any:
         if isinstance(statement, kind):
-            monkeypatch.setattr(database, "_execute", execute)
+            monkeypatch.setattr(statements, "_execute", execute)
             execute(statement, *words)
         return execute(statement, *words)
 
-    monkeypatch.setattr(database, "_execute", do_twice)
+    monkeypatch.setattr(statements, "_execute", do_twice)
 
 
 @pytest.mark.parametrize("receipt", [None, A])

@@ -9,9 +9,10 @@ from flask import Flask
 
 from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import digests, mark, readiness, storage, tallies
+from vimeo_api.core import digests, mark, readiness, storage
+from vimeo_api.core.database import counters
+from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.tallies import Counted
 
 
 def unmounted(store: Path) -> None:
@@ -88,4 +89,4 @@ def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
         unmounted(app.config["SETTINGS"].store_dir)
         tasks.reconcile()
         assert mark.AWAY in caplog.text
-        assert Counted.RECONCILE not in tallies.told()
+        assert Counted.RECONCILE not in counters.told()

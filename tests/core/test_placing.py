@@ -17,10 +17,11 @@ from sqlalchemy import update
 from tests.services import ROOT, other_filesystem
 from vimeo_api import config, services
 from vimeo_api.app import create_app
-from vimeo_api.core import catalog, database, placing, storage
+from vimeo_api.core import catalog, placing, storage
 from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.models import File
 from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.reconciliation import AGE_SECONDS, findings, mend
 from vimeo_api.core.writer import Writer
@@ -69,7 +70,7 @@ def lies(entry: Entry) -> tuple[bool, bool]:
 
 def make_due() -> None:
     moment = now() - timedelta(seconds=1)
-    database.changed(update(File).where(File.place_due_at.is_not(None)).values(place_due_at=moment))
+    statements.changed(update(File).where(File.place_due_at.is_not(None)).values(place_due_at=moment))
 
 
 def test_on_one_filesystem_nothing_lands(app: Flask) -> None:

@@ -8,10 +8,11 @@ from flask import Flask
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import OperationalError
 
-from vimeo_api.core import catalog, database
+from vimeo_api.core import catalog
 from vimeo_api.core.catalog import NewFile
-from vimeo_api.core.models import File
-from vimeo_api.core.prepared import Prepared
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.extensions import db
 
 EVERYTHING = select(File.__table__).where(File.key == bindparam("key"))
@@ -26,7 +27,7 @@ def key(app: Flask) -> str:
 
 
 def test_a_row_is_the_same_in_every_column(key: str) -> None:
-    expected = database.row(EVERYTHING, {"key": key})
+    expected = statements.row(EVERYTHING, {"key": key})
     assert expected is not None
     assert Prepared(EVERYTHING).row({"key": key}) == tuple(expected)
 
@@ -44,7 +45,7 @@ def test_an_update_is_done_when_it_returns(key: str) -> None:
     taken = Prepared(statement)
     assert [taken.row({"of": key}), taken.row({"of": key})] == [(1,), (2,)]
     assert taken.row({"of": "another"}) is None
-    found = database.row(select(File.answers).where(File.key == key))
+    found = statements.row(select(File.answers).where(File.key == key))
     assert found is not None
     assert found.answers == 2
 
@@ -74,6 +75,6 @@ def test_a_database_that_cannot_be_reached_is_told_as_sqlalchemy_tells_it(
 
     db.engine.dispose()
     monkeypatch.setattr(db.engine.dialect, "connect", refuse)
-    for ask in (Prepared(EVERYTHING).row, lambda values: database.row(EVERYTHING, values)):
+    for ask in (Prepared(EVERYTHING).row, lambda values: statements.row(EVERYTHING, values)):
         with pytest.raises(OperationalError, match="unable to open"):
             ask({"key": key})

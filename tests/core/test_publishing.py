@@ -11,10 +11,11 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from vimeo_api import services
-from vimeo_api.core import catalog, database, generations, storage, tokens, upkeep
+from vimeo_api.core import catalog, generations, storage, tokens, upkeep
 from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, QuotaExceeded
-from vimeo_api.core.models import File
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import cache, db, settings
@@ -51,7 +52,7 @@ def content() -> str:
 
 def end_all() -> None:
     """Let the time of every file be over, and take them away as the sweep does."""
-    database.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
+    statements.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
     upkeep.settle_leases()
 
 
@@ -75,7 +76,7 @@ def test_a_name_is_free_once_the_sweep_has_taken_its_file_away(app: Flask, monke
 
 def test_content_stored_again_is_a_new_file_once_the_old_one_is_over(app: Flask) -> None:
     key = content()
-    database.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
+    statements.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
     assert content() == key
     entry = catalog.find("store", key)
     assert entry is not None

@@ -13,10 +13,11 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.services import ROOT
-from vimeo_api.core import catalog, database, reconciliation, storage
+from vimeo_api.core import catalog, reconciliation, storage
 from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.models import File, Status
 from vimeo_api.core.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
 from vimeo_api.extensions import settings
 
@@ -65,7 +66,7 @@ def test_a_folder_that_vanishes_meanwhile_holds_nothing(app: Flask, monkeypatch:
 def test_it_ends_when_the_store_goes_away_meanwhile(app: Flask) -> None:
     old = now() - timedelta(days=2)
     stored("1", b"content")
-    database.changed(update(File).values(created_at=old))
+    statements.changed(update(File).values(created_at=old))
     put(settings.spool_dir / "left", old=True)
     found = findings()
     assert next(found).kind == "leftover"
@@ -112,9 +113,9 @@ def test_it_reports_bytes_that_are_not_what_they_were(app: Flask) -> None:
 
 def test_it_reports_what_the_sweep_should_have_done(app: Flask) -> None:
     stored("1", b"x")
-    database.changed(update(File).values(status=Status.LEASED, due_at=now()))
+    statements.changed(update(File).values(status=Status.LEASED, due_at=now()))
     assert kinds() == []
-    database.changed(update(File).values(due_at=now() - timedelta(seconds=OVERDUE_SECONDS + 1)))
+    statements.changed(update(File).values(due_at=now() - timedelta(seconds=OVERDUE_SECONDS + 1)))
     assert [(finding.kind, finding.about, finding.mend) for finding in findings()] == [
         ("overdue", "file 1 (vimeo/ab/ab1): leased", None)
     ]

@@ -6,17 +6,18 @@ from flask import Flask
 from sqlalchemy import update
 
 from vimeo_api import tasks
-from vimeo_api.core import catalog, database, deliveries, lifecycle, tallies
+from vimeo_api.core import catalog, deliveries, lifecycle
 from vimeo_api.core.catalog import NewFile
+from vimeo_api.core.database import counters, statements
+from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
+from vimeo_api.core.database.models import Tally
 from vimeo_api.core.deliveries import Sent, Ticket
-from vimeo_api.core.models import Tally
-from vimeo_api.core.tallies import RUN_RESOLUTION, Counted
 
 GRANT = "a" * 32
 
 
 def counts() -> dict[str, int]:
-    return {name: value for name, (value, _) in tallies.told().items()}
+    return {name: value for name, (value, _) in counters.told().items()}
 
 
 def leased(key: str) -> Ticket:
@@ -32,7 +33,7 @@ def test_nobody_is_lost_among_many(app: Flask) -> None:
     def count() -> None:
         with app.app_context():
             for _ in range(5):
-                tallies.add({Counted.CONFIRMED: 2, Counted.LAPSED: 0})
+                counters.add({Counted.CONFIRMED: 2, Counted.LAPSED: 0})
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
@@ -58,12 +59,12 @@ def test_a_sweep_says_what_it_found_and_when_it_ran(app: Flask) -> None:
 
 
 def test_runs_that_follow_closely_are_noted_once(app: Flask) -> None:
-    tallies.ran(Counted.SWEEP)
-    first = tallies.told()["sweep"]
-    tallies.ran(Counted.SWEEP)
-    assert tallies.told()["sweep"] == first
-    database.changed(update(Tally).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
-    tallies.ran(Counted.SWEEP)
-    value, moment = tallies.told()["sweep"]
+    counters.ran(Counted.SWEEP)
+    first = counters.told()["sweep"]
+    counters.ran(Counted.SWEEP)
+    assert counters.told()["sweep"] == first
+    statements.changed(update(Tally).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
+    counters.ran(Counted.SWEEP)
+    value, moment = counters.told()["sweep"]
     assert value == 2
     assert moment >= first[1]

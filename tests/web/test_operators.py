@@ -70,6 +70,6 @@ def test_alive_asks_nothing(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -
         "vimeo_api.extensions.cache.add",
     ):
         monkeypatch.setattr(name, touched)
-    monkeypatch.setattr("vimeo_api.core.database._execute", touched)
+    monkeypatch.setattr("vimeo_api.core.database.statements._execute", touched)
     answer = app.test_client().get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "alive"})

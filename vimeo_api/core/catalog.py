@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from vimeo_api.core import database
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.errors import Exists
-from vimeo_api.core.models import File, Status
-from vimeo_api.core.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +113,19 @@ def by_id(file_id: int) -> Entry | None:
 
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
     """Return those of the files that are there, by key."""
-    wanted = select(*COLUMNS).where(File.surface == surface, database.among(File.key, set(keys)))
+    wanted = select(*COLUMNS).where(File.surface == surface, statements.among(File.key, set(keys)))
     return {entry.key: entry for entry in entries(wanted)}
 
 
-def first(statement: database.Query) -> Entry | None:
+def first(statement: statements.Query) -> Entry | None:
     """Return the first entry of a query for COLUMNS."""
-    row = database.row(statement)
+    row = statements.row(statement)
     return Entry(*row) if row else None
 
 
-def entries(statement: database.Query) -> list[Entry]:
+def entries(statement: statements.Query) -> list[Entry]:
     """Return all entries of a query for COLUMNS."""
-    return [Entry(*row) for row in database.rows(statement)]
+    return [Entry(*row) for row in statements.rows(statement)]
 
 
 def newest(surface: str, *, containing: str = "", limit: int, offset: int = 0) -> list[Entry]:
@@ -136,21 +136,21 @@ def newest(surface: str, *, containing: str = "", limit: int, offset: int = 0) -
 
 def count(surface: str, *, containing: str = "") -> int:
     """Return how many files `newest` would list in all."""
-    row = database.row(select(func.count()).select_from(File).where(*_named(surface, containing)))
+    row = statements.row(select(func.count()).select_from(File).where(*_named(surface, containing)))
     return int(row[0]) if row else 0
 
 
 def names(surface: str) -> list[str]:
     """Return the names of all files of a surface, sorted by code point."""
-    found = database.rows(select(File.name).where(*_named(surface, "")))
+    found = statements.rows(select(File.name).where(*_named(surface, "")))
     return sorted(row.name for row in found)
 
 
 def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bool]) -> set[str]:
     """Return those of the blobs that a file which is not gone still needs, one of which the conditions hold."""
     live = (File.surface == surface, File.status != Status.GONE, *conditions)
-    needed = select(File.blob).where(database.among(File.blob, blobs), *live)
-    return {row.blob for row in database.rows(needed)}
+    needed = select(File.blob).where(statements.among(File.blob, blobs), *live)
+    return {row.blob for row in statements.rows(needed)}
 
 
 def claim(
@@ -161,11 +161,11 @@ def claim(
     Of several who claim at once each file goes to one. By two statements: in one, PostgreSQL runs the inner SELECT for
     every row if it thinks that few are due.
     """
-    first = database.rows(select(File.id).where(*due).order_by(order).limit(limit))
+    first = statements.rows(select(File.id).where(*due).order_by(order).limit(limit))
     if not first:
         return []
-    these = database.among(File.id, [row.id for row in first])
-    return [row.id for row in database.rows(update(File).where(these, *due).values(**values).returning(File.id))]
+    these = statements.among(File.id, [row.id for row in first])
+    return [row.id for row in statements.rows(update(File).where(these, *due).values(**values).returning(File.id))]
 
 
 def alive() -> ColumnElement[bool]:

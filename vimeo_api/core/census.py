@@ -15,9 +15,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from vimeo_api.core import database, lifecycle
+from vimeo_api.core import lifecycle
 from vimeo_api.core.catalog import now
-from vimeo_api.core.models import File, LastCensus, Status, UtcDateTime
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, LastCensus, Status, UtcDateTime
 from vimeo_api.core.policy import POLICIES
 
 PIECE = 20_000  # rows read by one statement, so that none is a long one, however large the table
@@ -59,19 +60,19 @@ class Census:
 
 def take() -> Census:
     """Return the last count, and what waits now."""
-    last = database.row(select(LastCensus.groups).where(LastCensus.id == _ID))
+    last = statements.row(select(LastCensus.groups).where(LastCensus.id == _ID))
     return Census([Group(*group) for group in last.groups] if last else [], _leases(), _waiting())
 
 
 def count() -> bool:
     """Count all files, if that is due; return whether it was."""
     moment = now()
-    if not database.changed(_CLAIM.bindparams(until=moment + _LOST, moment=moment)):
+    if not statements.changed(_CLAIM.bindparams(until=moment + _LOST, moment=moment)):
         return False
     begun = time.monotonic()
     groups = _groups()
     due_at = now() + max(_SOONEST, _COST * timedelta(seconds=time.monotonic() - begun))
-    database.changed(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
+    statements.changed(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
     return True
 
 
@@ -91,7 +92,7 @@ def _groups() -> list[tuple[Any, ...]]:
         kinds = [piece.c[column.key] for column in kind]
         sums = (func.count(), func.sum(piece.c.stored).cast(BigInteger), func.max(piece.c.id))
         last = None
-        for *group, number, size, highest in database.rows(select(*kinds, *sums).group_by(*kinds)):
+        for *group, number, size, highest in statements.rows(select(*kinds, *sums).group_by(*kinds)):
             files[tuple(group)] += number
             sizes[tuple(group)] += size
             last = max(last or 0, highest)
@@ -101,7 +102,7 @@ def _groups() -> list[tuple[Any, ...]]:
 def _leases() -> dict[str, int]:
     # The limit also keeps both databases from going by an index of surfaces, and so through the whole table.
     leased = select(File.surface).where(File.status == Status.LEASED, _DUE).limit(_MOST).subquery()
-    found = database.rows(select(leased.c.surface, func.count()).group_by(leased.c.surface))
+    found = statements.rows(select(leased.c.surface, func.count()).group_by(leased.c.surface))
     return {policy.surface: 0 for policy in POLICIES} | {row[0]: row[1] for row in found}
 
 
@@ -113,7 +114,7 @@ def _waiting() -> dict[str, float]:
         return max(0.0, (moment - begun + attempts * lifecycle.RETRY).total_seconds()) if begun else 0.0
 
     unpurged = select(File.attempts, func.min(File.due_at)).where(File.status == Status.GONE, _DUE)
-    due = database.rows(unpurged.group_by(File.attempts))
+    due = statements.rows(unpurged.group_by(File.attempts))
     return {
         "fetch": since(_oldest(File.created_at, File.status == Status.FETCHING, File.grant.is_(None), _DUE)),
         "place": since(_oldest(File.created_at, File.landed.is_(True), File.place_due_at.is_not(None))),
@@ -123,5 +124,5 @@ def _waiting() -> dict[str, float]:
 
 
 def _oldest(moment: InstrumentedAttribute[Any], *conditions: ColumnElement[bool]) -> datetime | None:
-    row = database.row(select(func.min(moment)).where(*conditions))
+    row = statements.row(select(func.min(moment)).where(*conditions))
     return row[0] if row else None

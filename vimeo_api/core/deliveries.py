@@ -15,9 +15,10 @@ from typing import Any, Self
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import admission, database, journal, lifecycle, tallies
-from vimeo_api.core.models import DeliveredRange, File, Status
-from vimeo_api.core.tallies import Counted
+from vimeo_api.core import admission, journal, lifecycle
+from vimeo_api.core.database import counters, statements
+from vimeo_api.core.database.counters import Counted
+from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def handle(*answers: Sent) -> None:
     if used:
         confirmed = len(lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds))
         _forget_ranges(list(used))  # a crash before this leaves them until the purge
-    tallies.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
+    counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
 
 
 def _handle_lines(lines: journal.Lines) -> None:
@@ -176,16 +177,16 @@ def _whole_file(sent: Sent, size: int) -> bool:
 def _spans_with(ticket: Ticket, span: tuple[int, int]) -> list[tuple[int, int]]:
     values = {"file_id": ticket.file_id, "grant": ticket.grant, "start": span[0], "stop": span[1]}
     try:
-        database.changed(insert(DeliveredRange).values(values))
+        statements.changed(insert(DeliveredRange).values(values))
     except IntegrityError:
         _log.debug("journal: a range is read again")
     # Ranges under an earlier grant will never add up; whoever had that would be given a new one.
-    database.changed(
+    statements.changed(
         delete(DeliveredRange).where(DeliveredRange.file_id == ticket.file_id, DeliveredRange.grant != ticket.grant)
     )
     mine = (DeliveredRange.file_id == ticket.file_id, DeliveredRange.grant == ticket.grant)
     return [
-        (row.start, row.stop) for row in database.rows(select(DeliveredRange.start, DeliveredRange.stop).where(*mine))
+        (row.start, row.stop) for row in statements.rows(select(DeliveredRange.start, DeliveredRange.stop).where(*mine))
     ]
 
 
@@ -200,10 +201,10 @@ def _covered(spans: list[tuple[int, int]], size: int) -> bool:
 
 def _sizes(file_ids: Collection[int]) -> dict[int, int]:
     """Return the sizes of those of the files that are not used up yet; of the others nothing follows."""
-    open_ones = select(File.id, File.size).where(database.among(File.id, file_ids), File.status != Status.GONE)
-    return {row.id: row.size for row in database.rows(open_ones)}
+    open_ones = select(File.id, File.size).where(statements.among(File.id, file_ids), File.status != Status.GONE)
+    return {row.id: row.size for row in statements.rows(open_ones)}
 
 
 def _forget_ranges(file_ids: Sequence[int]) -> None:
     """Forget what was sent of files that are used up, for nothing can follow from it any more."""
-    database.changed(delete(DeliveredRange).where(database.among(DeliveredRange.file_id, file_ids)))
+    statements.changed(delete(DeliveredRange).where(statements.among(DeliveredRange.file_id, file_ids)))

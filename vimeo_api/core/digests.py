@@ -16,10 +16,11 @@ from datetime import timedelta
 
 from sqlalchemy import case, select, text, update
 
-from vimeo_api.core import database, locks, storage
+from vimeo_api.core import locks, storage
 from vimeo_api.core.catalog import now
-from vimeo_api.core.database import AnyRow
-from vimeo_api.core.models import UNDIGESTED, File
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import UNDIGESTED, File
+from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
 
@@ -69,7 +70,7 @@ def _undigested(limit: int) -> Sequence[AnyRow]:
     # What has landed gets its digest when it is placed.
     ready = (text(UNDIGESTED), put_off.is_not(True), File.landed.is_(False))
     wanted = select(File.id, File.surface, File.blob).where(*ready)
-    return database.rows(wanted.order_by(File.id).limit(limit))
+    return statements.rows(wanted.order_by(File.id).limit(limit))
 
 
 def _record(files: Sequence[AnyRow], deadline: float) -> int:
@@ -85,12 +86,12 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
             break
     if not found:
         return 0
-    known = update(File).where(database.among(File.id, found), File.digest.is_(None))
-    return database.changed(known.values(digest=case(found, value=File.id)))
+    known = update(File).where(statements.among(File.id, found), File.digest.is_(None))
+    return statements.changed(known.values(digest=case(found, value=File.id)))
 
 
 def _put_off(file: AnyRow, error: OSError) -> None:
     """Leave a file alone for a while, unless it is gone, which explains that it cannot be read."""
     later = update(File).where(File.id == file.id, text(UNDIGESTED)).values(due_at=now() + RETRY)
-    if database.changed(later):
+    if statements.changed(later):
         _log.warning("no digest for file %d: %s", file.id, error.strerror)

@@ -16,11 +16,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import catalog, database, fetcher, identifiers, leftovers, storage, tokens
+from vimeo_api.core import catalog, fetcher, identifiers, leftovers, storage, tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.catalog import COLUMNS, Entry, now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge, Unavailable
-from vimeo_api.core.models import Failure, File, Status
 from vimeo_api.core.origins import Limits
 from vimeo_api.core.partial import Busy, PartialFile
 from vimeo_api.extensions import settings
@@ -48,7 +49,7 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
 
 def run(file_id: int) -> None:
     """Fetch the file of a row, if it still waits for that and nobody else is at it; write down how it ended."""
-    row = database.row(select(File.surface, File.blob).where(File.id == file_id, File.status == Status.FETCHING))
+    row = statements.row(select(File.surface, File.blob).where(File.id == file_id, File.status == Status.FETCHING))
     if row is None:
         return
     token = identifiers.random_hex()
@@ -74,7 +75,7 @@ def call_again() -> None:
     Calls that a worker had in its hands when it died are lost, so whoever follows it says this.
     """
     waiting = update(File).where(File.status == Status.FETCHING, File.grant.is_(None))
-    database.changed(waiting.values(due_at=now()))
+    statements.changed(waiting.values(due_at=now()))
 
 
 def revive(limit: int) -> list[int]:
@@ -109,13 +110,13 @@ def cancel(file_id: int) -> bool:
         .where(File.id == file_id, File.status == Status.FETCHING)
         .values(status=Status.FAILED, failure=Failure.CANCELLED, error="Cancelled.", grant=None, due_at=None)
     )
-    return database.changed(cancelled) == 1
+    return statements.changed(cancelled) == 1
 
 
 def _claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
     """Take the claim if nobody has it, it has lapsed, or it is the one of a holder that is known to be dead."""
     free = or_(File.grant.is_(None), File.due_at <= now(), File.grant == dead)
-    row = database.row(
+    row = statements.row(
         update(File)
         .where(File.id == file_id, File.status == Status.FETCHING, free)
         .values(
@@ -147,7 +148,7 @@ def _wait_for_holder(file_id: int, token: str) -> None:
     """
     soon = now() + timedelta(seconds=CLAIM_SECONDS)
     unclaimed = or_(and_(File.grant.is_(None), File.due_at > soon), File.due_at <= now())
-    row = database.row(
+    row = statements.row(
         update(File)
         .where(File.id == file_id, File.status == Status.FETCHING, unclaimed)
         .values(grant=None, due_at=soon, attempts=File.attempts + 1)
@@ -217,12 +218,12 @@ class _Claim:
         values = {"received": received, "total": total, "due_at": now() + timedelta(seconds=CLAIM_SECONDS)}
         if advanced:
             values["attempts"] = 0
-        self._lost = database.changed(update(File).where(*_held(self._file_id, self._token)).values(values)) == 0
+        self._lost = statements.changed(update(File).where(*_held(self._file_id, self._token)).values(values)) == 0
 
     def extend(self, seconds: float) -> None:
         """Keep the claim for a while in which nothing comes in. Raises Cancelled when it is lost already."""
         due_at = now() + timedelta(seconds=seconds)
-        if not database.changed(update(File).where(*_held(self._file_id, self._token)).values(due_at=due_at)):
+        if not statements.changed(update(File).where(*_held(self._file_id, self._token)).values(due_at=due_at)):
             raise fetcher.Cancelled
 
     def lost(self) -> bool:
@@ -242,17 +243,17 @@ def _finish(file_id: int, token: str, *, name: str, size: int, landed: bool) -> 
         "landed": landed,
         "place_due_at": now() if landed else None,
     }
-    if database.changed(update(File).where(*_held(file_id, token)).values(values)) == 1:
+    if statements.changed(update(File).where(*_held(file_id, token)).values(values)) == 1:
         return True
     # It may have been done by a statement whose answer got lost; the grant is gone then, and the row tells.
-    row = database.row(select(File.status).where(File.id == file_id))
+    row = statements.row(select(File.status).where(File.id == file_id))
     return row is not None and row.status == Status.AVAILABLE
 
 
 def _fail(file_id: int, token: str, failure: Failure, sentence: str) -> None:
     _log.info("fetch of file %d failed: %s", file_id, failure)
     values = {"status": Status.FAILED, "failure": failure, "error": sentence[:255], "grant": None, "due_at": None}
-    database.changed(update(File).where(*_held(file_id, token)).values(values))
+    statements.changed(update(File).where(*_held(file_id, token)).values(values))
 
 
 def _held(file_id: int, token: str) -> tuple[ColumnElement[bool], ...]:

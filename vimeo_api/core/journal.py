@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import database
 from vimeo_api.core.catalog import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import JournalFile
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.models import JournalFile
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _files(journal: Path) -> list[Path]:
 
 
 def _offsets() -> dict[str, int]:
-    return {row.first_line: row.offset for row in database.rows(select(JournalFile.first_line, JournalFile.offset))}
+    return {row.first_line: row.offset for row in statements.rows(select(JournalFile.first_line, JournalFile.offset))}
 
 
 def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], None]) -> None:
@@ -118,12 +118,12 @@ def _parsed(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
 def _save(name: str, offset: int, *, known: bool) -> None:
     if not known:
         try:
-            database.changed(insert(JournalFile).values(first_line=name, offset=offset, read_at=now()))
+            statements.changed(insert(JournalFile).values(first_line=name, offset=offset, read_at=now()))
         except IntegrityError:
             pass  # another reader was first; the later offset wins below
         else:
             return
-    database.changed(
+    statements.changed(
         update(JournalFile)
         .where(JournalFile.first_line == name, JournalFile.offset < offset)
         .values(offset=offset, read_at=now())

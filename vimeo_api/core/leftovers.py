@@ -10,9 +10,10 @@ from contextlib import suppress
 
 from sqlalchemy import select, update
 
-from vimeo_api.core import database, partial, storage
+from vimeo_api.core import partial, storage
 from vimeo_api.core.catalog import now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.partial import Busy, PartialFile
 
 
@@ -47,8 +48,8 @@ def _free(left: PartialFile) -> None:
         File.grant == left.claim,
         File.grant.is_not(None),
     )
-    database.changed(freed.values(due_at=now()))
+    statements.changed(freed.values(due_at=now()))
 
 
-def _row(surface: str, blob: str) -> database.AnyRow | None:
-    return database.row(select(File.status, File.grant).where(File.surface == surface, File.blob == blob))
+def _row(surface: str, blob: str) -> statements.AnyRow | None:
+    return statements.row(select(File.status, File.grant).where(File.surface == surface, File.blob == blob))

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 
-from vimeo_api.core import catalog, database, generations, identifiers
+from vimeo_api.core import catalog, generations, identifiers
 from vimeo_api.core.catalog import Entry, now
-from vimeo_api.core.models import DeliveredRange, File, Status
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import DeliveredRange, File, Status
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.core.prepared import Prepared
 
 # to → from. `fetching`, `queues.take` and the statements of a lease keep to it with UPDATEs of their own.
 MOVES: dict[Status, frozenset[Status]] = {
@@ -109,7 +110,7 @@ def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values
 
     Returns the file's number of answers after the move, or None if somebody else was first.
     """
-    moved = database.row(
+    moved = statements.row(
         update(File)
         .where(File.id == file_id, File.status.in_(MOVES[to]), *conditions)
         .values(status=to, **values)
@@ -181,7 +182,7 @@ def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
         "due_at": moment + timedelta(seconds=grace_seconds),
         "attempts": 0,
     }
-    rows = _moved_all(grants, values, database.among(File.grant, grants.values()))
+    rows = _moved_all(grants, values, statements.among(File.grant, grants.values()))
     others = {file: grants[file] for file in grants.keys() - {row.id for row in rows}}
     if others:  # taken over by somebody else, or used up already
         rows += _moved_all(others, values | {"grant": case(others, value=File.id)})
@@ -191,9 +192,9 @@ def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
 
 def _moved_all(
     files: Iterable[int], values: Mapping[str, Any], *conditions: ColumnElement[bool]
-) -> list[database.AnyRow]:
-    moved = update(File).where(database.among(File.id, files), File.status.in_(MOVES[Status.GONE]), *conditions)
-    return list(database.rows(moved.values(values).returning(File.id, File.surface, File.key)))
+) -> list[statements.AnyRow]:
+    moved = update(File).where(statements.among(File.id, files), File.status.in_(MOVES[Status.GONE]), *conditions)
+    return list(statements.rows(moved.values(values).returning(File.id, File.surface, File.key)))
 
 
 def remove(entry: Entry, *, receipt: str | None = None) -> bool:
@@ -217,7 +218,7 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
 def _removed_under(file_id: int, mark: str) -> bool:
     """Return whether a file was removed under our mark, by a statement whose answer got lost."""
     ours = (File.id == file_id, File.status == Status.GONE, File.grant == mark, File.key.is_(None))
-    return database.row(select(File.id).where(*ours)) is not None
+    return statements.row(select(File.id).where(*ours)) is not None
 
 
 def expire(*conditions: ColumnElement[bool]) -> int:
@@ -227,7 +228,7 @@ def expire(*conditions: ColumnElement[bool]) -> int:
     """
     over = (File.status.in_(MOVES[Status.GONE]), File.expires_at <= now(), *conditions)
     one_time = File.surface.in_([policy.surface for policy in POLICIES if policy.one_time])
-    return database.changed(
+    return statements.changed(
         update(File)
         .where(*over)
         .values(
@@ -244,7 +245,7 @@ def expire(*conditions: ColumnElement[bool]) -> int:
 def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
     """Let a file that is stored again live as long as if it were new; return whether it is there."""
     these = (File.surface == surface, File.key == key, catalog.alive())
-    prolonged = database.changed(update(File).where(*these).values(expires_at=expires_at)) > 0
+    prolonged = statements.changed(update(File).where(*these).values(expires_at=expires_at)) > 0
     if prolonged:
         generations.renew(surface, key)  # its time may have been over for others
     return prolonged
@@ -252,7 +253,7 @@ def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
 
 def give_back_lapsed() -> int:
     """End all leases whose time is over; return how many."""
-    return database.changed(
+    return statements.changed(
         update(File)
         .where(File.status == Status.LEASED, File.due_at <= now())
         .values(status=Status.AVAILABLE, due_at=None, resumed=False)
@@ -271,11 +272,11 @@ def claim_purges(limit: int) -> Sequence[int]:
 
 def purged(file_ids: Sequence[int]) -> None:
     """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
-    these = database.among(File.id, file_ids)
+    these = statements.among(File.id, file_ids)
     over = select(File.id).where(these, File.status == Status.GONE)
-    database.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(over)))
-    database.changed(delete(File).where(these, File.status == Status.GONE, File.key.is_(None)))
-    database.changed(
+    statements.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(over)))
+    statements.changed(delete(File).where(these, File.status == Status.GONE, File.key.is_(None)))
+    statements.changed(
         update(File)
         .where(these, File.status == Status.GONE, File.purged_at.is_(None))
         .values(purged_at=now(), due_at=None, place_due_at=None, token_id=None)

@@ -20,10 +20,11 @@ from pathlib import Path
 from flask import Flask, current_app
 from sqlalchemy import func, update
 
-from vimeo_api.core import catalog, database, mark, storage
+from vimeo_api.core import catalog, mark, storage
 from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
-from vimeo_api.core.models import File, Status
 from vimeo_api.core.writer import Writer
 from vimeo_api.extensions import settings
 
@@ -50,7 +51,7 @@ def run(file_id: int) -> None:
     if not entry.landed:
         with storage.locked(entry.surface, entry.blob):
             clear(entry.surface, entry.blob)
-        database.changed(update(File).where(File.id == file_id, File.landed.is_(False)).values(place_due_at=None))
+        statements.changed(update(File).where(File.id == file_id, File.landed.is_(False)).values(place_due_at=None))
         return
     try:
         with draft(entry) as opened:
@@ -163,11 +164,11 @@ def _switch(file_id: int, digest: str) -> bool:
         "digest": func.coalesce(File.digest, digest),
     }
     switched = update(File).where(File.id == file_id, File.landed, File.status != Status.GONE).values(values)
-    return database.changed(switched) == 1
+    return statements.changed(switched) == 1
 
 
 def _put_off(file_id: int, seconds: float) -> None:
-    database.changed(update(File).where(File.id == file_id, File.landed).values(place_due_at=_after(seconds)))
+    statements.changed(update(File).where(File.id == file_id, File.landed).values(place_due_at=_after(seconds)))
 
 
 def _after(seconds: float) -> datetime:

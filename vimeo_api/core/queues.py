@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import catalog, database, identifiers
+from vimeo_api.core import catalog, identifiers
 from vimeo_api.core.catalog import COLUMNS, Entry, now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 
 
 def listing(surface: str, queue: str, *, after: Entry | None, limit: int) -> list[Entry]:
@@ -46,7 +47,7 @@ def take(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str] | Non
     head = (
         select(File.id).where(*_in(surface, queue), free).order_by(File.id).limit(1).with_for_update(skip_locked=True)
     )
-    taken = database.row(
+    taken = statements.row(
         update(File)
         .where(File.id == head.scalar_subquery(), free)
         .values(status=Status.LEASED, grant=receipt, due_at=now() + timedelta(seconds=seconds))

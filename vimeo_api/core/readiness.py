@@ -20,8 +20,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from vimeo_api.core import broker, database, journal, mark, probes, storage
-from vimeo_api.core.models import File
+from vimeo_api.core import broker, journal, mark, probes, storage
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File
 from vimeo_api.core.probes import Finding, Probe
 from vimeo_api.extensions import cache, settings
 
@@ -51,7 +52,7 @@ class Check:
 
 
 def _database() -> None:
-    database.row(select(File.id).limit(1))
+    statements.row(select(File.id).limit(1))
 
 
 def _journal() -> None:

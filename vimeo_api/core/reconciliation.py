@@ -20,9 +20,10 @@ from pathlib import Path
 
 from sqlalchemy import and_, func, not_, or_, select
 
-from vimeo_api.core import catalog, database, mark, placing, storage
+from vimeo_api.core import catalog, mark, placing, storage
 from vimeo_api.core.catalog import COLUMNS, Entry, now
-from vimeo_api.core.models import File, Status
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.partial import PREFIX
 from vimeo_api.extensions import settings
 
@@ -144,7 +145,7 @@ def _damaged(sample: int) -> Iterator[Finding]:
             yield Finding("damaged", f"{_name(entry)}: another {algorithm} than when it was stored")
 
 
-def _all(statement: database.Query) -> Iterator[Entry]:
+def _all(statement: statements.Query) -> Iterator[Entry]:
     """Yield the entries of a query by number, in batches, so that a million rows need no memory."""
     last = 0
     while batch := catalog.entries(statement.where(File.id > last).order_by(File.id).limit(BATCH)):
@@ -179,15 +180,15 @@ def _old(path: Path, age: float) -> bool:
 def _needed(folder: Path, blobs: Sequence[str]) -> set[str]:
     """Return those of the blobs in a folder of store or landing for which there is a row, which needs them there."""
     known = select(File.blob).where(
-        File.surface == folder.parent.name, database.among(File.blob, blobs), File.purged_at.is_(None)
+        File.surface == folder.parent.name, statements.among(File.blob, blobs), File.purged_at.is_(None)
     )
     if settings.spool_dir / storage.LANDING in folder.parents:
         # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
         placed = and_(File.status == Status.AVAILABLE, File.landed.is_(False), File.place_due_at.is_(None))
         known = known.where(not_(placed))
-    return {row.blob for row in database.rows(known)}
+    return {row.blob for row in statements.rows(known)}
 
 
 def _is_fetched(blob: str) -> bool:
     waiting = select(File.id).where(File.blob == blob, File.status == Status.FETCHING)
-    return database.row(waiting) is not None
+    return statements.row(waiting) is not None

@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import database, storage
+from vimeo_api.core import storage
 from vimeo_api.core.catalog import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Token
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded
-from vimeo_api.core.models import File, Token
 from vimeo_api.core.policy import POLICIES
 
 VERBS = ("write", "list", "take", "delete")
@@ -74,7 +75,7 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
         "expires_at": None if life is None else now() + life,
     }
     try:
-        database.changed(insert(Token).values(values))
+        statements.changed(insert(Token).values(values))
     except IntegrityError:
         raise Exists(f"There is a token {name!r} already; names are never used again.") from None
     return secret
@@ -82,7 +83,7 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
 
 def revoke(name: str) -> None:
     """Make a token worthless from the very next request on; what was stored with it stays. Raises NotThere."""
-    if not database.changed(
+    if not statements.changed(
         update(Token).where(Token.name == name, Token.revoked_at.is_(None)).values(revoked_at=now())
     ):
         raise NotThere(f"There is no token {name!r} that could be revoked.")
@@ -91,14 +92,14 @@ def revoke(name: str) -> None:
 def listing() -> list[Listed]:
     """Return all tokens that were ever made, in that order."""
     columns = (Token.name, Token.scopes, Token.quota, _used(), Token.created_at, Token.expires_at, Token.revoked_at)
-    return [Listed(*row) for row in database.rows(select(*columns).order_by(Token.id))]
+    return [Listed(*row) for row in statements.rows(select(*columns).order_by(Token.id))]
 
 
 def holder(secret: str) -> Holder | None:
     """Return what a token allows, None for one that is unknown, revoked or expired."""
     valid = (Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now()))
     columns = (Token.id, Token.name, Token.scopes, Token.quota)
-    row = database.row(select(*columns).where(Token.digest == _digest(secret), *valid))
+    row = statements.row(select(*columns).where(Token.digest == _digest(secret), *valid))
     return Holder(row.id, row.name, frozenset(row.scopes.split()), row.quota) if row else None
 
 
@@ -106,7 +107,7 @@ def left(token_id: int | None) -> int | None:
     """Return how many more bytes may be stored with a token, None for any number. One without an id has no limit."""
     if token_id is None:
         return None
-    row = database.row(select(Token.quota, _used()).where(Token.id == token_id, Token.quota.is_not(None)))
+    row = statements.row(select(Token.quota, _used()).where(Token.id == token_id, Token.quota.is_not(None)))
     return None if row is None else int(row[0]) - int(row[1])
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from vimeo_api.core import catalog, database, deliveries, lifecycle, mark, placing, storage
-from vimeo_api.core.database import AnyRow
+from vimeo_api.core import catalog, deliveries, lifecycle, mark, placing, storage
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.models import File, Status
 from vimeo_api.core.policy import POLICIES
 
 # Where several files may have one blob.
@@ -35,9 +36,9 @@ def purge(file_ids: Sequence[int]) -> None:
     file shares by their digest stay.
     """
     gone = select(File.id, File.surface, File.blob).where(
-        database.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
+        statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
     )
-    lifecycle.purged([row.id for row in database.rows(gone) if _removed(row)])
+    lifecycle.purged([row.id for row in statements.rows(gone) if _removed(row)])
 
 
 def _removed(row: AnyRow) -> bool:

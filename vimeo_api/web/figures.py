@@ -12,12 +12,13 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from vimeo_api.core import broker, census, journal, probes, readiness, tallies
+from vimeo_api.core import broker, census, journal, probes, readiness
 from vimeo_api.core.census import Census, Group
-from vimeo_api.core.models import Status
+from vimeo_api.core.database import counters
+from vimeo_api.core.database.counters import Counted
+from vimeo_api.core.database.models import Status
 from vimeo_api.core.probes import Probe
 from vimeo_api.core.readiness import Check
-from vimeo_api.core.tallies import Counted
 from vimeo_api.extensions import settings
 from vimeo_api.web import nginx_status
 from vimeo_api.web.nginx_status import NginxStatus
@@ -43,7 +44,7 @@ _PROBES: Mapping[str, Probe[Any]] = {
     "nginx": Probe(nginx_status.ask, seconds=1),
     "queues": Probe(broker.depths, seconds=1),
     "rooms": Probe(_measured, seconds=1),
-    "tallies": Probe(tallies.told, seconds=2),
+    "tallies": Probe(counters.told, seconds=2),
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from vimeo_api.core import addresses, errors, storage
-from vimeo_api.core.models import Failure
+from vimeo_api.core.database.models import Failure
 from vimeo_api.web import pages
 
 _log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from sqlalchemy import bindparam, select, text
 
-from vimeo_api.core import database
 from vimeo_api.core.catalog import now
-from vimeo_api.core.models import Tally, UtcDateTime
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import Tally, UtcDateTime
 
 _ADD = text(
     "INSERT INTO tallies (name, value, noted_at) VALUES (:name, :count, :moment) "
@@ -44,16 +44,16 @@ def add(counts: Mapping[Counted, int]) -> None:
 
 def ran(task: Counted) -> None:
     """Note that a periodic task has run just now, at most once in RUN_RESOLUTION."""
-    last = database.row(select(Tally.noted_at).where(Tally.name == task))
+    last = statements.row(select(Tally.noted_at).where(Tally.name == task))
     if last is None or last.noted_at < now() - RUN_RESOLUTION:
         _note(task, 1)
 
 
 def told() -> dict[str, tuple[int, datetime]]:
     """Return value and last time of all tallies so far."""
-    rows = database.rows(select(Tally.name, Tally.value, Tally.noted_at))
+    rows = statements.rows(select(Tally.name, Tally.value, Tally.noted_at))
     return {row.name: (row.value, row.noted_at) for row in rows}
 
 
 def _note(name: Counted, count: int) -> None:
-    database.changed(_ADD.bindparams(name=name, count=count, moment=now()))
+    statements.changed(_ADD.bindparams(name=name, count=count, moment=now()))

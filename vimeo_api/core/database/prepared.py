@@ -12,7 +12,7 @@ from sqlalchemy import Dialect, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
-from vimeo_api.core import database
+from vimeo_api.core.database import statements
 from vimeo_api.extensions import db
 
 Columns = tuple[Any, ...]
@@ -45,7 +45,7 @@ class Prepared:
                 if not dialect.is_disconnect(error, connection.dbapi_connection, None):
                     raise
                 connection.invalidate()
-                row = database.row(self._statement, values)
+                row = statements.row(self._statement, values)
                 return None if row is None else tuple(row)
             finally:
                 connection.close()
