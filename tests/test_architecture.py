@@ -11,7 +11,7 @@ from flask import Flask
 import celeryconfig
 from tests.services import ROOT
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.lifecycle import MOVES
+from vimeo_api.core.files.lifecycle import MOVES
 from vimeo_api.views import SURFACES
 
 SOURCES = sorted((ROOT / "vimeo_api").rglob("*.py"))

@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from vimeo_api.core import catalog, deliveries, fetching, identifiers, lifecycle, passwords
-from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core import deliveries, fetching, identifiers, passwords
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import Ticket
 from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, StillFetching, WrongPassword
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import Entry, now
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
 

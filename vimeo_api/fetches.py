@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from vimeo_api import tasks
-from vimeo_api.core import addresses, answers, catalog, fetching, identifiers
-from vimeo_api.core.catalog import Entry, NewFile
+from vimeo_api.core import addresses, answers, fetching, identifiers
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.core.files import catalog
+from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
 

@@ -1,8 +1,9 @@
 """The use cases of queues of streams; the view of the surface `streams` calls them."""
 
-from vimeo_api.core import catalog, lifecycle, queues, upkeep
-from vimeo_api.core.catalog import Entry
+from vimeo_api.core import upkeep
 from vimeo_api.core.errors import Conflict, Nothing, NotThere
+from vimeo_api.core.files import catalog, lifecycle, queues
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import Policy
 
 

@@ -4,26 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vimeo_api.core import (
-    admission,
-    catalog,
-    digests,
-    generations,
-    identifiers,
-    joining,
-    lifecycle,
-    mark,
-    passwords,
-    placing,
-    sniffing,
-    storage,
-    tokens,
-    upkeep,
-)
-from vimeo_api.core.catalog import Entry, NewFile
+from vimeo_api.core import admission, identifiers, mark, passwords, storage, tokens, upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
+from vimeo_api.core.files import cache_generations, catalog, digests, joining, lifecycle, media_types, placing
+from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
@@ -174,7 +160,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
             mark.check()
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"
-        kind = sniffing.detect(staging.head)
+        kind = media_types.detect(staging.head)
         return upload(policy, staging, content_type=kind, queue=queue, digest=digest, token_id=token_id)
 
 
@@ -188,7 +174,7 @@ def _add(policy: Policy, file: NewFile) -> None:
             lifecycle.expire(File.surface == file.surface, File.key == file.key)
             catalog.add(file)
     if not policy.makes_keys:
-        generations.renew(file.surface, file.key)
+        cache_generations.renew(file.surface, file.key)
 
 
 def _check_size(policy: Policy, staging: Staging) -> None:

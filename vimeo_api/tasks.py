@@ -8,21 +8,11 @@ from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
 from vimeo_api import logs
-from vimeo_api.core import (
-    broker,
-    census,
-    digests,
-    fetching,
-    leftovers,
-    lifecycle,
-    mark,
-    placing,
-    reconciliation,
-    upkeep,
-)
+from vimeo_api.core import broker, census, fetching, leftovers, mark, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
+from vimeo_api.core.files import digests, lifecycle, placing
 from vimeo_api.core.reconciliation import Finding
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that

@@ -16,11 +16,12 @@ from tests.chaos.killer import parts
 from tests.services import Service
 from vimeo_api import config
 from vimeo_api.app import create_app
-from vimeo_api.core import mark, placing, reconciliation, storage
-from vimeo_api.core.catalog import now
+from vimeo_api.core import mark, reconciliation, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.deliveries import Sent
+from vimeo_api.core.files import placing
+from vimeo_api.core.files.catalog import now
 from vimeo_api.core.reconciliation import Finding
 from vimeo_api.extensions import db, settings
 

@@ -16,10 +16,11 @@ from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask, form
 from tests.services import Service, running
-from vimeo_api.core import catalog, lifecycle, mark, placing, reconciliation, storage
-from vimeo_api.core.catalog import Entry, NewFile
+from vimeo_api.core import mark, reconciliation, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
+from vimeo_api.core.files import catalog, lifecycle, placing
+from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.extensions import settings
 
 A = "a" * 32

@@ -7,10 +7,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import Select, text, update
 
-from vimeo_api.core import catalog, census, fetching, lifecycle
-from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core import census, fetching
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import NewFile, now
 from vimeo_api.extensions import db
 
 GRANT = "a" * 32

@@ -10,11 +10,12 @@ from flask import Flask
 from sqlalchemy import delete, select
 
 from vimeo_api import config
-from vimeo_api.core import catalog, deliveries, journal, lifecycle, upkeep
-from vimeo_api.core.catalog import NewFile
+from vimeo_api.core import deliveries, journal, upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, JournalFile, Status
 from vimeo_api.core.deliveries import Ticket
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import NewFile
 
 A = "a" * 32
 Write = Callable[..., None]

@@ -9,10 +9,11 @@ from flask import Flask
 from sqlalchemy import text, update
 
 from vimeo_api import tasks
-from vimeo_api.core import catalog, digests, lifecycle, storage, upkeep
-from vimeo_api.core.catalog import Entry, NewFile, now
+from vimeo_api.core import storage, upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.files import catalog, digests, lifecycle
+from vimeo_api.core.files.catalog import Entry, NewFile, now
 from vimeo_api.extensions import settings
 
 PATIENTLY = 60  # seconds

@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 
 from vimeo_api import services
-from vimeo_api.core import joining, policy, storage
+from vimeo_api.core import policy, storage
 from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.files import joining
 from vimeo_api.extensions import settings
 
 MIB = 1024**2

@@ -10,11 +10,12 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.origin import Origin, Page, noise
-from vimeo_api.core import catalog, fetching, leftovers, partial, storage
-from vimeo_api.core.catalog import Entry, NewFile, now
+from vimeo_api.core import fetching, leftovers, partial, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching import MAX_ATTEMPTS
+from vimeo_api.core.files import catalog
+from vimeo_api.core.files.catalog import Entry, NewFile, now
 from vimeo_api.core.partial import PartialFile
 from vimeo_api.extensions import settings
 

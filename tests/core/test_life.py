@@ -16,12 +16,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from vimeo_api.core import catalog, deliveries, lifecycle
-from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core import deliveries
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.deliveries import Sent, Ticket
-from vimeo_api.core.lifecycle import MOVES
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import NewFile, now
+from vimeo_api.core.files.lifecycle import MOVES
 
 SIZE = 4
 PAST = timedelta(seconds=1)

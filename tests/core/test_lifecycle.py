@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import Executable, Update, update
 
-from vimeo_api.core import catalog, lifecycle
-from vimeo_api.core.catalog import Entry, NewFile, now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import Entry, NewFile, now
 
 A, B = "a" * 32, "b" * 32
 

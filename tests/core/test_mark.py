@@ -9,10 +9,11 @@ from flask import Flask
 
 from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import digests, mark, readiness, storage
+from vimeo_api.core import mark, readiness, storage
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.files import digests
 
 
 def unmounted(store: Path) -> None:

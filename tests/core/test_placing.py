@@ -17,11 +17,12 @@ from sqlalchemy import update
 from tests.services import ROOT, other_filesystem
 from vimeo_api import config, services
 from vimeo_api.app import create_app
-from vimeo_api.core import catalog, placing, storage
-from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core import storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files.catalog import Entry, now
 from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.reconciliation import AGE_SECONDS, findings, mend
 from vimeo_api.core.writer import Writer

@@ -8,11 +8,11 @@ from flask import Flask
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import OperationalError
 
-from vimeo_api.core import catalog
-from vimeo_api.core.catalog import NewFile
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.database.prepared import Prepared
+from vimeo_api.core.files import catalog
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.extensions import db
 
 EVERYTHING = select(File.__table__).where(File.key == bindparam("key"))

@@ -11,11 +11,12 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from vimeo_api import services
-from vimeo_api.core import catalog, generations, storage, tokens, upkeep
-from vimeo_api.core.catalog import NewFile, now
+from vimeo_api.core import storage, tokens, upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, QuotaExceeded
+from vimeo_api.core.files import cache_generations, catalog
+from vimeo_api.core.files.catalog import NewFile, now
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import cache, db, settings
@@ -86,9 +87,9 @@ def test_content_stored_again_is_a_new_file_once_the_old_one_is_over(app: Flask)
 
 def test_what_was_refused_meanwhile_is_not_said_of_content_that_is_stored_again(app: Flask) -> None:
     key = content()
-    cache.set(generations.cache_key("store", key), "when it was refused")
+    cache.set(cache_generations.cache_key("store", key), "when it was refused")
     content()
-    assert cache.get(generations.cache_key("store", key)) != "when it was refused"
+    assert cache.get(cache_generations.cache_key("store", key)) != "when it was refused"
 
 
 def test_content_that_is_there_costs_nobody_anything(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

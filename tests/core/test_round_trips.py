@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from vimeo_api.core import catalog, passwords
-from vimeo_api.core.catalog import NewFile
+from vimeo_api.core import passwords
+from vimeo_api.core.files import catalog
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import STREAMS, VIMEO, Policy
 from vimeo_api.downloads import open_download
 from vimeo_api.extensions import db

@@ -6,12 +6,13 @@ from flask import Flask
 from sqlalchemy import update
 
 from vimeo_api import tasks
-from vimeo_api.core import catalog, deliveries, lifecycle
-from vimeo_api.core.catalog import NewFile
+from vimeo_api.core import deliveries
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
 from vimeo_api.core.database.models import Tally
 from vimeo_api.core.deliveries import Sent, Ticket
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import NewFile
 
 GRANT = "a" * 32
 

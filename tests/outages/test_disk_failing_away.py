@@ -15,8 +15,9 @@ from sqlalchemy.exc import OperationalError
 from tests.outages.disks import Shaky
 from tests.outages.requesting import get, refused_for_now, stream
 from tests.services import await_
-from vimeo_api.core import admission, lifecycle, upkeep
+from vimeo_api.core import admission, upkeep
 from vimeo_api.core.errors import StorageFull, Unavailable
+from vimeo_api.core.files import lifecycle
 
 ROW = "the disk, which fails or turns read-only"
 

@@ -6,8 +6,9 @@ from flask.testing import FlaskClient
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from vimeo_api import services
-from vimeo_api.core import catalog, generations, lifecycle, passwords, policy, storage
-from vimeo_api.core.catalog import NewFile
+from vimeo_api.core import passwords, policy, storage
+from vimeo_api.core.files import cache_generations, catalog, lifecycle
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.extensions import cache
 from vimeo_api.web import refusals
 
@@ -151,7 +152,7 @@ def test_generations_are_renewed_without_a_cache_too(app: Flask, monkeypatch: py
         raise RedisTimeout
 
     monkeypatch.setattr(cache, "set", down)
-    generations.renew("vimeo", "k")
+    cache_generations.renew("vimeo", "k")
 
 
 def test_a_scan_of_keys_that_nobody_has_never_meets_the_cache(

@@ -15,10 +15,11 @@ from typing import Any, Self
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import admission, journal, lifecycle
+from vimeo_api.core import admission, journal
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import DeliveredRange, File, Status
+from vimeo_api.core.files import lifecycle
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)

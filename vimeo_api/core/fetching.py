@@ -16,12 +16,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import catalog, fetcher, identifiers, leftovers, storage, tokens
+from vimeo_api.core import fetcher, identifiers, leftovers, storage, tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
-from vimeo_api.core.catalog import COLUMNS, Entry, now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge, Unavailable
+from vimeo_api.core.files import catalog
+from vimeo_api.core.files.catalog import COLUMNS, Entry, now
 from vimeo_api.core.origins import Limits
 from vimeo_api.core.partial import Busy, PartialFile
 from vimeo_api.extensions import settings

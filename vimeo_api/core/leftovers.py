@@ -11,9 +11,9 @@ from contextlib import suppress
 from sqlalchemy import select, update
 
 from vimeo_api.core import partial, storage
-from vimeo_api.core.catalog import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.files.catalog import now
 from vimeo_api.core.partial import Busy, PartialFile
 
 

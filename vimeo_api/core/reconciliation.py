@@ -20,10 +20,11 @@ from pathlib import Path
 
 from sqlalchemy import and_, func, not_, or_, select
 
-from vimeo_api.core import catalog, mark, placing, storage
-from vimeo_api.core.catalog import COLUMNS, Entry, now
+from vimeo_api.core import mark, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files.catalog import COLUMNS, Entry, now
 from vimeo_api.core.partial import PREFIX
 from vimeo_api.extensions import settings
 

@@ -16,10 +16,10 @@ from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from vimeo_api.core import storage
-from vimeo_api.core.catalog import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Token
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded
+from vimeo_api.core.files.catalog import now
 from vimeo_api.core.policy import POLICIES
 
 VERBS = ("write", "list", "take", "delete")

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from vimeo_api.core import catalog, deliveries, lifecycle, mark, placing, storage
+from vimeo_api.core import deliveries, mark, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.files import catalog, lifecycle, placing
 from vimeo_api.core.policy import POLICIES
 
 # Where several files may have one blob.

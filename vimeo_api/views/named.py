@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api import downloads, services
 from vimeo_api.core import policy
-from vimeo_api.core.catalog import Entry
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import access, delivery, pages, receive

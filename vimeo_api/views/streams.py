@@ -24,9 +24,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from vimeo_api import downloads, queueing, services
-from vimeo_api.core import policy, sniffing
-from vimeo_api.core.catalog import Entry
+from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.core.files import media_types
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import queues
 from vimeo_api.views.descriptions import streams as described_as
@@ -186,7 +187,7 @@ def confirm(queue: str, key: str) -> Response:
 
 def _stored(*, queue: str | None) -> str:
     with receive.raw(POLICY.max_bytes) as staging:
-        kind, expires_in = sniffing.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
+        kind, expires_in = media_types.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
         return services.upload(
             POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=access.token_id()
         )

@@ -15,7 +15,7 @@ from flask import Flask, Response, g, request
 from flask_limiter import RateLimitExceeded
 
 from vimeo_api.core.errors import TooMany
-from vimeo_api.core.generations import CacheErrors
+from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import limiter, settings
 from vimeo_api.web import access, bodies
 from vimeo_api.web.surface import Surface

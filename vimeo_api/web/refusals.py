@@ -16,9 +16,10 @@ from typing import Any
 
 from flask import Flask, Request, Response, g, request
 
-from vimeo_api.core import generations, identifiers
+from vimeo_api.core import identifiers
 from vimeo_api.core.breaker import Breaker
-from vimeo_api.core.generations import CacheErrors
+from vimeo_api.core.files import cache_generations
+from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import cache, settings
 
 # Which refusals are kept, and for how many seconds. Not kept: 408, 413 (about the body), 409, 412, 416, 423, 425
@@ -93,7 +94,7 @@ def init_app(app: Flask, subject_of: SubjectOf) -> None:
 def _known(subject: tuple[str, str]) -> Response | None:
     if _breaker.open:
         return None
-    key, generation_key = _key(request), generations.cache_key(*subject)
+    key, generation_key = _key(request), cache_generations.cache_key(*subject)
     try:
         generation, entry = cache.get_many(generation_key, key)
     except CacheErrors as error:
@@ -109,7 +110,7 @@ def _keep(lookup: _Lookup, response: Response) -> None:
     try:
         if lookup.generation is None:
             # Whoever plants the generation does not keep its own answer, which may be older than the planting.
-            cache.add(lookup.generation_key, identifiers.random_hex(), timeout=generations.LIFETIME)
+            cache.add(lookup.generation_key, identifiers.random_hex(), timeout=cache_generations.LIFETIME)
         else:
             cache.set(lookup.key, _entry(lookup.generation, response), timeout=KEPT[response.status_code])
     except CacheErrors as error:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vimeo_api.core import storage
-from vimeo_api.core.catalog import Entry
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage import Staging
 from vimeo_api.core.writer import THREADS, Writer
 

@@ -20,11 +20,12 @@ from pathlib import Path
 from flask import Flask, current_app
 from sqlalchemy import func, update
 
-from vimeo_api.core import catalog, mark, storage
-from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core import mark, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
+from vimeo_api.core.files import catalog
+from vimeo_api.core.files.catalog import Entry, now
 from vimeo_api.core.writer import Writer
 from vimeo_api.extensions import settings
 

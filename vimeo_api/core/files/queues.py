@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import catalog, identifiers
-from vimeo_api.core.catalog import COLUMNS, Entry, now
+from vimeo_api.core import identifiers
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.files import catalog
+from vimeo_api.core.files.catalog import COLUMNS, Entry, now
 
 
 def listing(surface: str, queue: str, *, after: Entry | None, limit: int) -> list[Entry]:

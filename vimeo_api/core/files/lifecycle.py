@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 
-from vimeo_api.core import catalog, generations, identifiers
-from vimeo_api.core.catalog import Entry, now
+from vimeo_api.core import identifiers
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.database.prepared import Prepared
+from vimeo_api.core.files import cache_generations, catalog
+from vimeo_api.core.files.catalog import Entry, now
 from vimeo_api.core.policy import POLICIES
 
 # to → from. `fetching`, `queues.take` and the statements of a lease keep to it with UPDATEs of their own.
@@ -123,7 +124,7 @@ def _moved(surface: str, key: str | None, answers: int, password_hash: str | Non
     """Make refusals stale that a move has made wrong, and return the file's number of answers."""
     changes = to in _CHANGES_REFUSALS or (to in _CHANGES_401 and password_hash is not None)
     if changes and key is not None:
-        generations.renew(surface, key)
+        cache_generations.renew(surface, key)
     return answers
 
 
@@ -186,7 +187,7 @@ def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
     others = {file: grants[file] for file in grants.keys() - {row.id for row in rows}}
     if others:  # taken over by somebody else, or used up already
         rows += _moved_all(others, values | {"grant": case(others, value=File.id)})
-    generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
+    cache_generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
     return [row.id for row in rows]
 
 
@@ -211,7 +212,7 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
         values["grant"] = mark
     removed = advance(entry.id, Status.GONE, *conditions, **values) is not None or _removed_under(entry.id, mark)
     if removed:
-        generations.renew(entry.surface, entry.key)
+        cache_generations.renew(entry.surface, entry.key)
     return removed
 
 
@@ -247,7 +248,7 @@ def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
     these = (File.surface == surface, File.key == key, catalog.alive())
     prolonged = statements.changed(update(File).where(*these).values(expires_at=expires_at)) > 0
     if prolonged:
-        generations.renew(surface, key)  # its time may have been over for others
+        cache_generations.renew(surface, key)  # its time may have been over for others
     return prolonged
 
 

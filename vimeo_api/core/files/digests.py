@@ -17,10 +17,10 @@ from datetime import timedelta
 from sqlalchemy import case, select, text, update
 
 from vimeo_api.core import locks, storage
-from vimeo_api.core.catalog import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import UNDIGESTED, File
 from vimeo_api.core.database.statements import AnyRow
+from vimeo_api.core.files.catalog import now
 from vimeo_api.core.storage import Staging
 from vimeo_api.extensions import settings
 
