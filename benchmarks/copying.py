@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks import command, machine, memory, picture
 from benchmarks.tables import Grid, matrix, size, table
 from benchmarks.turns import Outcome, compare
-from vimeo_api.core.writer import CHUNK, THREADS, Writer
+from vimeo_api.core.storage.writer import CHUNK, THREADS, Writer
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 GOALS = {(True, False): 1.4, (True, True): 1.1}  # of the defaults, by (allocated, synced)

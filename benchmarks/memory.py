@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import fetchers
-from vimeo_api.core.writer import Writer
+from vimeo_api.core.storage.writer import Writer
 
 
 def peak(*arguments: str | Path) -> int:

@@ -14,9 +14,9 @@ from typing import IO
 
 from werkzeug.formparser import FormDataParser
 
-from vimeo_api.core import writer as writing
-from vimeo_api.core.storage import Staging
-from vimeo_api.core.writer import Writer
+from vimeo_api.core.storage import writer as writing
+from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.core.storage.writer import Writer
 from vimeo_api.web import forms
 from vimeo_api.web.scanning import Span, Spooled, Streamed
 

@@ -28,10 +28,11 @@ import kombu.transport.sqlalchemy
 import psycopg
 
 import vimeo_api.cli
-from vimeo_api.core import fetching, storage
+from vimeo_api.core import fetching
 from vimeo_api.core.origins import Session
 from vimeo_api.core.partial import PartialFile
-from vimeo_api.core.storage import Staging
+from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.blobs import Staging
 
 IMPORTED = (celery, kombu, psycopg, vimeo_api)
 LONGEST_LIFE = 2  # times what passed from the fork to the first claim, so that it suits slow machines, too
@@ -47,8 +48,8 @@ MOMENTS: list[tuple[Any, str]] = [
     (PartialFile, "discard"),
     (Staging, "digest"),
     (Staging, "sync"),
-    (storage, "publish"),
-    (storage, "remove"),
+    (blobs, "publish"),
+    (blobs, "remove"),
     (os, "ftruncate"),
     (os, "fdatasync"),
     (os, "replace"),

@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.core import mark
+from vimeo_api.core.storage import mount_check
 from vimeo_api.web import (
     access,
     admission,
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises config.ConfigError, with a sentence for each mistake, before anything is served.
     """
     values = config.check(settings or config.load())
-    mark.settle(values)
+    mount_check.settle(values)
     app = Pipeline("vimeo_api")
     app.config["SETTINGS"] = values
     app.json.sort_keys = False  # type: ignore[attr-defined]

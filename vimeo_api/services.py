@@ -4,14 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vimeo_api.core import admission, identifiers, mark, passwords, storage, tokens, upkeep
+from vimeo_api.core import identifiers, passwords, tokens, upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
 from vimeo_api.core.files import cache_generations, catalog, digests, joining, lifecycle, media_types, placing
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.storage import Staging
+from vimeo_api.core.storage import blobs, mount_check, reservations
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import settings
 
 
@@ -55,7 +56,7 @@ def upload(
     The file expires after so many seconds, or sooner if the surface says so.
     Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
-    admission.check_room()
+    reservations.check_room()
     _check_size(policy, staging)
     safe = check_name(policy, name)
     key = policy.new_key(safe)
@@ -74,12 +75,12 @@ def upload(
     )
     staging.sync()
     statements.check_reachable()
-    with storage.locked(file.surface, file.blob):
-        landed = storage.publish(staging, file.surface, file.blob)
+    with blobs.locked(file.surface, file.blob):
+        landed = blobs.publish(staging, file.surface, file.blob)
         try:
             _add(policy, replace(file, landed=landed))
         except (Exists, QuotaExceeded):
-            storage.remove(file.surface, file.blob)
+            blobs.remove(file.surface, file.blob)
             raise
         # Any other error leaves it open whether the row is there, so the bytes stay until they are reconciled.
     return key
@@ -91,7 +92,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     It counts for the quota of whoever stored it first; the next one pays nothing. Raises TooLarge, QuotaExceeded and
     StorageFull.
     """
-    admission.check_room()
+    reservations.check_room()
     _check_size(policy, staging)
     algorithm = settings.store_algorithm
     key = staging.digest(algorithm)
@@ -100,11 +101,11 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     staging.sync()
     statements.check_reachable()
     # Under the lock nobody removes the bytes between our finding them there and our row.
-    with storage.locked(file.surface, file.blob):
+    with blobs.locked(file.surface, file.blob):
         try:
-            landed = storage.publish(staging, file.surface, file.blob)
+            landed = blobs.publish(staging, file.surface, file.blob)
         except FileExistsError:
-            landed = storage.lands()
+            landed = blobs.lands()
         if lifecycle.prolong(file.surface, file.key, expires_at):
             placing.clear(file.surface, file.blob)  # that file's bytes may be in the store already
             return key
@@ -112,7 +113,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
             _add(policy, replace(file, landed=landed))
         except QuotaExceeded:
             if not catalog.live_blobs(file.surface, [file.blob]):
-                storage.remove(file.surface, file.blob)
+                blobs.remove(file.surface, file.blob)
             raise
     return key
 
@@ -153,11 +154,11 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
     if policy.max_bytes is not None and size > policy.max_bytes:
         raise TooLarge
     # A question of a few bytes may make as many as the disk holds.
-    with admission.reserved(size), storage.stage() as staging:
+    with reservations.reserved(size), blobs.stage() as staging:
         try:
             joining.join(staging, entries)
         except FileNotFoundError:
-            mark.check()
+            mount_check.check()
             raise NotThere from None  # deleted meanwhile
         digest = f"sha256:{staging.digest('sha256')}"
         kind = media_types.detect(staging.head)

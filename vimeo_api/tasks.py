@@ -8,12 +8,13 @@ from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
 from vimeo_api import logs
-from vimeo_api.core import broker, census, fetching, leftovers, mark, reconciliation, upkeep
+from vimeo_api.core import broker, census, fetching, leftovers, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.files import digests, lifecycle, placing
 from vimeo_api.core.reconciliation import Finding
+from vimeo_api.core.storage import mount_check
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
 DIGEST_SECONDS = 5  # of one task: it shares its worker with more urgent ones, and a worker that ends waits for it
@@ -90,10 +91,10 @@ def sweep() -> None:
     for file_id in fetching.revive(min(BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
-    if mark.found():
+    if mount_check.found():
         due.update(_sweep_store())
     else:
-        _log.warning("nothing is placed, removed or digested: %s", mark.AWAY)
+        _log.warning("nothing is placed, removed or digested: %s", mount_check.AWAY)
     counters.add(due)
     counters.ran(Counted.SWEEP)
 
@@ -135,8 +136,8 @@ def _follow(**_: object) -> None:
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
 def reconcile() -> None:
     """Remove what crashes have left behind, and report what is missing or damaged."""
-    if not mark.found():
-        _log.warning("nothing is reconciled: %s", mark.AWAY)
+    if not mount_check.found():
+        _log.warning("nothing is reconciled: %s", mount_check.AWAY)
         return
     mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
     _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)

@@ -16,13 +16,14 @@ from tests.chaos.killer import parts
 from tests.services import Service
 from vimeo_api import config
 from vimeo_api.app import create_app
-from vimeo_api.core import mark, reconciliation, storage
+from vimeo_api.core import reconciliation
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.deliveries import Sent
 from vimeo_api.core.files import placing
 from vimeo_api.core.files.catalog import now
 from vimeo_api.core.reconciliation import Finding
+from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import db, settings
 
 PIECE = 1024**2
@@ -71,7 +72,7 @@ def _count(statement: statements.Query) -> int:
 def orphans() -> Iterator[tuple[str, str]]:
     """Yield digest and path of bytes in store and landing for which there is no row."""
     known = {(row.surface, row.blob) for row in statements.rows(select(File.surface, File.blob))}
-    for path in (*_files(settings.store_dir), *_files(settings.spool_dir / storage.LANDING)):
+    for path in (*_files(settings.store_dir), *_files(settings.spool_dir / blobs.LANDING)):
         if path not in placing.drafts() and (path.parents[1].name, path.name) not in known:
             yield _digest(path), str(path)
 
@@ -99,7 +100,7 @@ def rows_without_bytes(digests: set[str]) -> Iterator[str]:
     """Yield a sentence for each file whose bytes are missing, cut short, or none that anybody has sent."""
     columns = (File.surface, File.key, File.blob, File.size, File.landed)
     for row in statements.rows(select(*columns).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))):
-        path = storage.path(row.surface, row.blob, landed=row.landed)
+        path = blobs.path(row.surface, row.blob, landed=row.landed)
         if not path.exists():
             yield f"{row.surface} {row.key}: its row has no bytes"
         elif path.stat().st_size != row.size:
@@ -115,19 +116,19 @@ def _digest(path: Path) -> str:
 
 def leftovers() -> Iterator[str]:
     """Yield a sentence for each file on disk that no row needs, and each row that should not be there any more."""
-    landing = settings.spool_dir / storage.LANDING
+    landing = settings.spool_dir / blobs.LANDING
     promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
     for path in _files(settings.spool_dir):
         if not {landing, promises} & {*path.parents}:
             yield f"in the spool: {path.name}"
     needed = {
-        storage.path(row.surface, row.blob, landed=row.landed)
+        blobs.path(row.surface, row.blob, landed=row.landed)
         for row in statements.rows(
             select(File.surface, File.blob, File.landed).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))
         )
     }
     drafts = placing.drafts()
-    known = {*needed, *drafts, settings.store_dir / mark.NAME}
+    known = {*needed, *drafts, settings.store_dir / mount_check.NAME}
     for path in {*_files(settings.store_dir), *_files(landing)} - known:
         yield f"bytes without a row: {path}"
     for draft in drafts:

@@ -16,11 +16,12 @@ from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask, form
 from tests.services import Service, running
-from vimeo_api.core import mark, reconciliation, storage
+from vimeo_api.core import reconciliation
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.files import catalog, lifecycle, placing
 from vimeo_api.core.files.catalog import Entry, NewFile
+from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import settings
 
 A = "a" * 32
@@ -47,7 +48,7 @@ def _empty(service: Service) -> Iterator[None]:
         statements.changed(delete(File))
         for folder in (settings.store_dir, settings.spool_dir):
             for path in folder.rglob("*"):
-                if path.is_file() and path.name != mark.NAME:
+                if path.is_file() and path.name != mount_check.NAME:
                     path.unlink()
 
 
@@ -76,7 +77,7 @@ def entry(item: Item | OneTime, surface: str = "streams") -> Entry:
 
 
 def bytes_of(item: Item) -> Path:
-    return storage.path("streams", entry(item).blob)
+    return blobs.path("streams", entry(item).blob)
 
 
 def broken(service: Service, ledger: Ledger) -> str:
@@ -134,9 +135,9 @@ def test_it_sees_what_was_deleted_come_back(service: Service, ledger: Ledger) ->
     with inside.inside(service):
         row = entry(item)
     item.end(ask(service.port, "DELETE", item.path).ended_at)
-    with inside.inside(service), storage.stage() as staging:
+    with inside.inside(service), blobs.stage() as staging:
         staging.write(b"content")
-        storage.publish(staging, "streams", row.blob)
+        blobs.publish(staging, "streams", row.blob)
         catalog.add(NewFile("streams", row.key, row.blob, row.name, row.size))
     assert broken(service, ledger) == f"lost: streams {item.path} at the end: sent although it is gone"
 
@@ -178,7 +179,7 @@ def test_it_sees_a_purge_that_removes_nothing(service: Service, ledger: Ledger) 
     with inside.inside(service):
         path = bytes_of(item)
         item.end(ask(service.port, "DELETE", item.path).ended_at)
-        storage.make_folder(path.parent)
+        blobs.make_folder(path.parent)
         path.write_bytes(b"content")
     assert broken(service, ledger) == f"leaked: bytes of a file that was deleted: {path}"
 

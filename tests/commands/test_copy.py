@@ -15,7 +15,7 @@ import pytest
 
 from tests.commands.running import invoked, on_a_terminal, refused
 from tests.services import ROOT
-from vimeo_api.core.writer import CHUNK
+from vimeo_api.core.storage.writer import CHUNK
 
 CONTENT = bytes(range(256)) * 8192 + b"end"  # two chunks and a bit
 COMMAND = [sys.executable, str(ROOT / "manage.py"), "copy"]

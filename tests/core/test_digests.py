@@ -9,11 +9,12 @@ from flask import Flask
 from sqlalchemy import text, update
 
 from vimeo_api import tasks
-from vimeo_api.core import storage, upkeep
+from vimeo_api.core import upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, digests, lifecycle
 from vimeo_api.core.files.catalog import Entry, NewFile, now
+from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
 PATIENTLY = 60  # seconds
@@ -21,9 +22,9 @@ PATIENTLY = 60  # seconds
 
 def put(key: str, content: bytes = b"content", *, digest: str | None = None, surface: str = "streams") -> Entry:
     blob = key.rjust(4, "0")
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(content)
-        storage.publish(staging, surface, blob)
+        blobs.publish(staging, surface, blob)
     catalog.add(NewFile(surface, key, blob=blob, name=key, size=len(content), digest=digest))
     return entry(key, surface)
 
@@ -75,7 +76,7 @@ def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> Non
     assert entry("leased").digest == digest_of(b"content")
 
 
-@pytest.mark.parametrize("where", [(storage, "opened"), (hashlib, "file_digest")], ids=["before", "while read"])
+@pytest.mark.parametrize("where", [(blobs, "opened"), (hashlib, "file_digest")], ids=["before", "while read"])
 def test_a_file_removed_meanwhile_is_no_fault(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: tuple[object, str]
 ) -> None:
@@ -112,7 +113,7 @@ def test_a_digest_that_somebody_else_records_meanwhile_stays(app: Flask, monkeyp
 def test_bytes_that_are_missing_hold_nobody_up(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     lost = put("lost")
     put("other")
-    path = storage.path(lost.surface, lost.blob)
+    path = blobs.path(lost.surface, lost.blob)
     path.rename(path.with_name("away"))
     assert digests.record(seconds=PATIENTLY) == 1
     assert entry("other").digest == digest_of(b"content")

@@ -6,16 +6,17 @@ import pytest
 from flask import Flask
 
 from vimeo_api import services
-from vimeo_api.core import policy, storage
+from vimeo_api.core import policy
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.files import joining
+from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
 MIB = 1024**2
 
 
 def test_a_question_of_a_few_bytes_does_not_fill_the_disk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(bytes(MIB))
         key = services.upload(policy.STREAMS, staging)
     keep = shutil.disk_usage(settings.spool_dir).free - 5000 * MIB

@@ -10,13 +10,14 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.origin import Origin, Page, noise
-from vimeo_api.core import fetching, leftovers, partial, storage
+from vimeo_api.core import fetching, leftovers, partial
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching import MAX_ATTEMPTS
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, NewFile, now
 from vimeo_api.core.partial import PartialFile
+from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -67,7 +68,7 @@ def spool() -> list[Path]:
 
 
 def published() -> bool:
-    return storage.path("transfer", BLOB).exists()
+    return blobs.path("transfer", BLOB).exists()
 
 
 MOMENTS = [
@@ -75,8 +76,8 @@ MOMENTS = [
     (fetching, "_claim"),
     (fetching, "_fetch"),
     (PartialFile, "begin"),
-    (storage.Staging, "sync"),
-    (storage, "publish"),
+    (blobs.Staging, "sync"),
+    (blobs, "publish"),
     (fetching, "_finish"),
     (leftovers, "clear"),
     (PartialFile, "discard"),
@@ -91,7 +92,7 @@ def test_whoever_dies_is_followed_at_once(fetch: Entry, monkeypatch: pytest.Monk
         assert swept() == [fetch.id]
         fetching.run(fetch.id)
     leftovers.settle()
-    assert (entry().status, storage.path("transfer", BLOB).read_bytes()) == (Status.AVAILABLE, CONTENT)
+    assert (entry().status, blobs.path("transfer", BLOB).read_bytes()) == (Status.AVAILABLE, CONTENT)
     assert spool() == []
 
 
@@ -134,11 +135,11 @@ def test_a_claim_from_another_host_stands_until_it_lapses(fetch: Entry, monkeypa
 def test_who_lost_its_claim_publishes_nothing(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     removed = []
 
-    def lose(staging: storage.Staging) -> None:
+    def lose(staging: blobs.Staging) -> None:
         set_row(grant="another")
 
-    monkeypatch.setattr(storage.Staging, "sync", lose)
-    monkeypatch.setattr(storage, "remove", lambda *_: removed.append(1))
+    monkeypatch.setattr(blobs.Staging, "sync", lose)
+    monkeypatch.setattr(blobs, "remove", lambda *_: removed.append(1))
     fetching.run(fetch.id)
     assert (entry().status, entry().grant) == (Status.FETCHING, "another")
     assert not removed  # it may be the other's

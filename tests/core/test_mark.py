@@ -9,11 +9,12 @@ from flask import Flask
 
 from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import mark, readiness, storage
+from vimeo_api.core import readiness
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import digests
+from vimeo_api.core.storage import blobs, mount_check
 
 
 def unmounted(store: Path) -> None:
@@ -37,12 +38,12 @@ def test_a_store_that_is_away_is_said_until_it_is_back(app: Flask, away: Callabl
     assert client.get(url, environ_base={"werkzeug.socket": None}).status_code == 503
     assert client.delete("/v1/streams/unknown").status_code == 404
     with pytest.raises(Unavailable):
-        mark.check()
+        mount_check.check()
     assert [check.name for check in readiness.checks() if not check.finding.ok] == ["store"]
     (store / ".mark").unlink(missing_ok=True)
     store.rmdir()
     store.with_name("aside").rename(store)
-    mark.check()
+    mount_check.check()
     assert client.get(url, environ_base={"werkzeug.socket": None}).data == b"x"
 
 
@@ -51,17 +52,17 @@ def test_starting_again_learns_no_other_store(app: Flask, away: Callable[[Path],
     settings = app.config["SETTINGS"]
     away(settings.store_dir)
     with create_app(settings).app_context(), pytest.raises(Unavailable):
-        mark.check()
+        mount_check.check()
     (settings.data_dir / "store.mark").unlink()  # as deploy/README.md says, where it is another one on purpose
     with create_app(settings).app_context():
-        mark.check()
+        mount_check.check()
 
 
 @AWAY
 def test_files_land_in_the_spool_meanwhile(app: Flask, away: Callable[[Path], None]) -> None:
-    storage._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
+    blobs._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
     away(app.config["SETTINGS"].store_dir)
-    assert storage.lands()
+    assert blobs.lands()
 
 
 def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +71,7 @@ def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     unmounted(settings.store_dir)
     done = CliRunner().invoke(cli.cli, ["reconcile"])
-    assert (done.exit_code, done.output) == (1, f"Error: {mark.AWAY}\n")
+    assert (done.exit_code, done.output) == (1, f"Error: {mount_check.AWAY}\n")
 
 
 def test_a_sweep_has_no_files_digested_that_are_away(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,5 +90,5 @@ def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
     with app.app_context():
         unmounted(app.config["SETTINGS"].store_dir)
         tasks.reconcile()
-        assert mark.AWAY in caplog.text
+        assert mount_check.AWAY in caplog.text
         assert Counted.RECONCILE not in counters.told()

@@ -17,7 +17,6 @@ from sqlalchemy import update
 from tests.services import ROOT, other_filesystem
 from vimeo_api import config, services
 from vimeo_api.app import create_app
-from vimeo_api.core import storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
@@ -25,7 +24,8 @@ from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import Entry, now
 from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.reconciliation import AGE_SECONDS, findings, mend
-from vimeo_api.core.writer import Writer
+from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import settings
 
 CONTENT = b"content" * 1000
@@ -43,13 +43,13 @@ def apart(tmp_path: Path) -> Iterator[Flask]:
 
 
 def uploaded(*, content: bytes = CONTENT) -> Entry:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(content)
         return found("streams", services.upload(STREAMS, staging))
 
 
 def stored(content: bytes = CONTENT) -> Entry:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(content)
         return found("store", services.upload_content(STORE, staging))
 
@@ -66,7 +66,7 @@ def again(entry: Entry) -> Entry:
 
 def lies(entry: Entry) -> tuple[bool, bool]:
     """Return whether the bytes are in the landing, and in the store."""
-    return tuple(storage.path(entry.surface, entry.blob, landed=landed).exists() for landed in (True, False))  # type: ignore[return-value]
+    return tuple(blobs.path(entry.surface, entry.blob, landed=landed).exists() for landed in (True, False))  # type: ignore[return-value]
 
 
 def make_due() -> None:
@@ -83,13 +83,13 @@ def test_on_one_filesystem_nothing_lands(app: Flask) -> None:
 def test_a_landed_file_is_placed_and_its_landing_cleared(apart: Flask) -> None:
     entry = uploaded()
     assert (entry.landed, lies(entry)) == (True, (True, False))
-    before = storage.path("streams", entry.blob, landed=True).stat()
+    before = blobs.path("streams", entry.blob, landed=True).stat()
 
     assert placing.due(10) == [entry.id]
     assert placing.due(10) == []  # called for already
     placing.run(entry.id)
     assert (again(entry).landed, again(entry).digest, lies(entry)) == (False, f"sha256:{DIGEST}", (True, True))
-    placed = storage.path("streams", entry.blob)
+    placed = blobs.path("streams", entry.blob)
     assert placed.read_bytes() == CONTENT
     assert (placed.stat().st_mtime_ns, placed.stat().st_mode) == (before.st_mtime_ns, before.st_mode)  # one ETag
 
@@ -136,22 +136,22 @@ def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
         return digest
 
     monkeypatch.setattr(placing, "_copied", copied_and_lost)
-    monkeypatch.setattr(storage, "remove", lambda *_: None)  # as if the placer were killed before it
+    monkeypatch.setattr(blobs, "remove", lambda *_: None)  # as if the placer were killed before it
     placing.run(entry.id)
-    assert not storage.path("streams", entry.blob).exists()
+    assert not blobs.path("streams", entry.blob).exists()
 
 
 def test_a_folder_that_is_emptied_meanwhile_is_made_again(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry, locked = uploaded(), storage.locked
+    entry, locked = uploaded(), blobs.locked
 
     @contextmanager
     def emptied(surface: str, blob: str) -> Iterator[None]:
         """Have somebody else, who held the lock before us, remove the last file beside ours."""
         with locked(surface, blob):
-            storage.remove_from(storage.path(surface, f"{blob[:2]}-another"))
+            blobs.remove_from(blobs.path(surface, f"{blob[:2]}-another"))
             yield
 
-    monkeypatch.setattr(storage, "locked", emptied)
+    monkeypatch.setattr(blobs, "locked", emptied)
     placing.run(entry.id)
     assert (again(entry).landed, lies(entry)) == (False, (True, True))
 
@@ -214,12 +214,12 @@ def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
     placing.run(kept.id)
     placed = uploaded()
     placing.run(placed.id)
-    orphan = storage.path("streams", "ab" * 16, landed=True)
+    orphan = blobs.path("streams", "ab" * 16, landed=True)
     draft = settings.store_dir / placing.DRAFTS / "s-b"
     for path in (orphan, draft):
-        storage.make_folder(path.parent)
+        blobs.make_folder(path.parent)
         path.write_bytes(b"x")
-    for path in (orphan, draft, storage.path("streams", kept.blob, landed=True)):
+    for path in (orphan, draft, blobs.path("streams", kept.blob, landed=True)):
         moment = now().timestamp() - AGE_SECONDS - 60
         os.utime(path, (moment, moment))
     assert mend(findings()) == (2, 0)
@@ -233,8 +233,8 @@ def test_content_stored_again_by_somebody_who_was_killed_is_reconciled(apart: Fl
     placing.run(entry.id)
     make_due()
     placing.run(entry.id)
-    landing = storage.path("store", entry.blob, landed=True)
-    storage.make_folder(landing.parent)
+    landing = blobs.path("store", entry.blob, landed=True)
+    blobs.make_folder(landing.parent)
     landing.write_bytes(CONTENT)  # linked, and no row yet
     assert mend(findings()) == (0, 0)  # an upload may be at it
     assert mend(findings(age=-1)) == (1, 0)
@@ -263,5 +263,5 @@ def test_a_join_finds_a_stream_whose_landing_is_cleared_meanwhile(
 
     monkeypatch.setattr(Writer, "copy", copy_and_place)
     joined = found("streams", services.join(STREAMS, [first.key, second.key]))
-    assert storage.path("streams", joined.blob, landed=True).read_bytes() == 2 * CONTENT
+    assert blobs.path("streams", joined.blob, landed=True).read_bytes() == 2 * CONTENT
     assert lies(second) == (False, True)

@@ -11,14 +11,15 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from vimeo_api import services
-from vimeo_api.core import storage, tokens, upkeep
+from vimeo_api.core import tokens, upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, QuotaExceeded
 from vimeo_api.core.files import cache_generations, catalog
 from vimeo_api.core.files.catalog import NewFile, now
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
-from vimeo_api.core.storage import Staging
+from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import cache, db, settings
 
 
@@ -33,20 +34,20 @@ def test_nothing_is_published_that_cannot_be_written_down(
 
     db.engine.dispose()
     monkeypatch.setattr(db.engine.dialect, "connect", refuse)
-    with storage.stage() as staging, pytest.raises(OperationalError):
+    with blobs.stage() as staging, pytest.raises(OperationalError):
         staging.write(b"content")
         upload(policy, staging)
     assert [path for path in settings.store_dir.glob("*/**/*") if path.is_file()] == []
 
 
 def named(content: bytes) -> str:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(content)
         return services.upload(NAMED, staging, name="a.txt")
 
 
 def content() -> str:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(b"content")
         return services.upload_content(STORE, staging)
 
@@ -82,7 +83,7 @@ def test_content_stored_again_is_a_new_file_once_the_old_one_is_over(app: Flask)
     entry = catalog.find("store", key)
     assert entry is not None
     assert not entry.expired
-    assert storage.path(entry.surface, entry.blob).read_bytes() == b"content"
+    assert blobs.path(entry.surface, entry.blob).read_bytes() == b"content"
 
 
 def test_what_was_refused_meanwhile_is_not_said_of_content_that_is_stored_again(app: Flask) -> None:
@@ -102,7 +103,7 @@ def test_content_that_is_there_costs_nobody_anything(app: Flask, monkeypatch: py
 
     monkeypatch.setattr(tokens, "charged", full)
     assert content() == key
-    with storage.stage() as staging, pytest.raises(QuotaExceeded):
+    with blobs.stage() as staging, pytest.raises(QuotaExceeded):
         staging.write(b"other content")
         services.upload_content(STORE, staging)
     assert [path.read_bytes() for path in settings.store_dir.glob("store/*/*")] == [b"content"]

@@ -13,13 +13,14 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.services import ROOT
-from vimeo_api.core import reconciliation, storage
+from vimeo_api.core import reconciliation
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import NewFile, now
 from vimeo_api.core.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
+from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
 
@@ -36,15 +37,15 @@ def test_it_removes_old_bytes_that_no_row_knows(app: Flask) -> None:
     catalog.add(NewFile("vimeo", "k", blob="ab1", name="n", size=1))
     catalog.add(NewFile("transfer", "1", blob="ff1", name="n", size=0, source_url="http://h/"))
     kept = [
-        put(storage.path("vimeo", "ab1"), old=True),
-        put(storage.path("vimeo", "ab2"), old=False),
+        put(blobs.path("vimeo", "ab1"), old=True),
+        put(blobs.path("vimeo", "ab2"), old=False),
         put(settings.spool_dir / "new", old=False),
         put(settings.spool_dir / "fetch-transfer-ff1", old=True),
         put(settings.spool_dir / "fetch-transfer-ff1.spans", old=True),
     ]
     removed = [
-        put(storage.path("vimeo", "ab3"), old=True),
-        put(storage.path("streams", "ab1"), old=True),
+        put(blobs.path("vimeo", "ab3"), old=True),
+        put(blobs.path("streams", "ab1"), old=True),
         put(settings.spool_dir / "left", old=True),
         put(settings.spool_dir / "fetch-transfer-ff2", old=True),
     ]
@@ -53,12 +54,12 @@ def test_it_removes_old_bytes_that_no_row_knows(app: Flask) -> None:
     assert mend(findings()) == (len(removed), 0)
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in removed)
-    assert not storage.path("streams", "ab1").parent.exists()
+    assert not blobs.path("streams", "ab1").parent.exists()
     assert kinds() == []
 
 
 def test_a_folder_that_vanishes_meanwhile_holds_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = storage.path("streams", "ab1").parent
+    gone = blobs.path("streams", "ab1").parent
     monkeypatch.setattr(reconciliation, "_folders", lambda _root: [gone])
     monkeypatch.setattr(Path, "is_dir", lambda _self: True)  # it was a moment ago
     assert kinds() == []
@@ -83,7 +84,7 @@ def kinds(**options: float) -> list[str]:
 
 def stored(key: str, content: bytes, **values: str) -> Path:
     catalog.add(NewFile("vimeo", key, blob=f"ab{key}", name="n", size=len(content), **values))  # type: ignore[arg-type]
-    path = storage.path("vimeo", f"ab{key}")
+    path = blobs.path("vimeo", f"ab{key}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path

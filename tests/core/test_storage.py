@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from vimeo_api.core import storage
 from vimeo_api.core.errors import Malformed, StorageFull
+from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
 
 def test_published_bytes_outlive_their_staging(app: Flask) -> None:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(b"abc")
         staging.write(b"def")
         assert staging.size == 6
-        storage.publish(staging, "vimeo", "blob")
+        blobs.publish(staging, "vimeo", "blob")
     path = settings.store_dir / "vimeo" / "bl" / "blob"
     assert path.read_bytes() == b"abcdef"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -27,7 +27,7 @@ def test_published_bytes_outlive_their_staging(app: Flask) -> None:
 
 
 def test_unpublished_bytes_are_discarded(app: Flask) -> None:
-    with pytest.raises(ConnectionError), storage.stage() as staging:
+    with pytest.raises(ConnectionError), blobs.stage() as staging:
         staging.write(b"abc")
         raise ConnectionError
     assert list(settings.spool_dir.iterdir()) == []
@@ -35,49 +35,49 @@ def test_unpublished_bytes_are_discarded(app: Flask) -> None:
 
 def test_it_refuses_to_overwrite(app: Flask) -> None:
     for content, expected in ((b"one", None), (b"two", FileExistsError)):
-        with storage.stage() as staging:
+        with blobs.stage() as staging:
             staging.write(content)
             if expected is None:
-                storage.publish(staging, "vimeo", "blob")
+                blobs.publish(staging, "vimeo", "blob")
             else:
                 with pytest.raises(expected):
-                    storage.publish(staging, "vimeo", "blob")
-    assert storage.path("vimeo", "blob").read_bytes() == b"one"
+                    blobs.publish(staging, "vimeo", "blob")
+    assert blobs.path("vimeo", "blob").read_bytes() == b"one"
 
 
 def test_no_kill_leaves_a_probe_behind(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
+    blobs._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
-    assert not storage.lands()
+    assert not blobs.lands()
     assert [path.name for path in settings.store_dir.iterdir()] == [".mark"]
     assert list(settings.spool_dir.iterdir()) == []
 
 
 def test_a_name_that_is_there_already_is_made_durable_all_the_same(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    with storage.stage() as staging:
-        storage.publish(staging, "store", "blob")  # by somebody who was killed before the name was durable, perhaps
+    with blobs.stage() as staging:
+        blobs.publish(staging, "store", "blob")  # by somebody who was killed before the name was durable, perhaps
     synced: list[Path] = []
-    monkeypatch.setattr(storage, "fsync_folder", synced.append)
-    with storage.stage() as staging, pytest.raises(FileExistsError):
-        storage.publish(staging, "store", "blob")
+    monkeypatch.setattr(blobs, "fsync_folder", synced.append)
+    with blobs.stage() as staging, pytest.raises(FileExistsError):
+        blobs.publish(staging, "store", "blob")
     assert synced == [settings.store_dir / "store" / "bl"]
 
 
 def test_removing_what_is_not_there_is_done(app: Flask) -> None:
-    storage.remove("vimeo", "blob")
-    with storage.stage() as staging:
-        storage.publish(staging, "vimeo", "blob")
-    storage.remove("vimeo", "blob")
-    storage.remove("vimeo", "blob")
-    assert not storage.path("vimeo", "blob").exists()
+    blobs.remove("vimeo", "blob")
+    with blobs.stage() as staging:
+        blobs.publish(staging, "vimeo", "blob")
+    blobs.remove("vimeo", "blob")
+    blobs.remove("vimeo", "blob")
+    assert not blobs.path("vimeo", "blob").exists()
 
 
 def test_it_publishes_in_the_order_that_survives_a_power_cut(app: Flask, steps: list[tuple[str, Path]]) -> None:
-    storage.lands()  # tries a link by itself, once
+    blobs.lands()  # tries a link by itself, once
     steps.clear()
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.sync()
-        storage.publish(staging, "vimeo", "blob")
+        blobs.publish(staging, "vimeo", "blob")
         file = staging.path
     folder = settings.store_dir / "vimeo" / "bl"
     assert steps == [
@@ -94,7 +94,7 @@ def test_a_full_disk_has_an_error_of_its_own(app: Flask, monkeypatch: pytest.Mon
     def full(*_: object) -> int:
         raise OSError(number, "full")
 
-    with pytest.raises(StorageFull), storage.stage() as staging:
+    with pytest.raises(StorageFull), blobs.stage() as staging:
         monkeypatch.setattr(os, "write", full)
         staging.write(b"abc")
     assert list(settings.spool_dir.iterdir()) == []
@@ -105,29 +105,29 @@ def test_a_body_file_must_lie_in_the_spool_and_be_no_link(app: Flask, tmp_path: 
     outside.write_bytes(b"x")
     for path in (outside, settings.spool_dir / ".." / "secret.key", Path("relative")):
         with pytest.raises(Malformed):
-            storage.adopt(path)
+            blobs.adopt(path)
     (settings.spool_dir / "link").symlink_to(outside)
     with pytest.raises(OSError, match="symbolic"):
-        storage.adopt(settings.spool_dir / "link")
+        blobs.adopt(settings.spool_dir / "link")
     body = settings.spool_dir / "body"
     body.write_bytes(b"abc")
-    with storage.adopt(body) as adopted:
-        storage.publish(adopted, "vimeo", "blob")
+    with blobs.adopt(body) as adopted:
+        blobs.publish(adopted, "vimeo", "blob")
     assert body.exists()
-    assert storage.path("vimeo", "blob").read_bytes() == b"abc"
+    assert blobs.path("vimeo", "blob").read_bytes() == b"abc"
 
 
 @pytest.mark.parametrize("span", [(0, 7), (1, 7), (5, 700_001), (300_000, 700_000), (700_001, 700_001), (9, 9)])
 def test_it_cuts_a_file_down_to_a_span(app: Flask, span: tuple[int, int]) -> None:
     whole = random.Random(span[1]).randbytes(700_001)
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(whole)
         staging.cut(*span)
         assert staging.path.read_bytes() == whole[span[0] : span[1]]
 
 
 def test_it_does_not_wait_for_bytes_that_a_file_has_lost(app: Flask) -> None:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         staging.write(b"abcdef")
         with pytest.raises(OSError, match="shrunk"):
             staging.cut(2, 9)

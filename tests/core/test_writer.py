@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.writer import EndsEarly, Spans, Writer
+from vimeo_api.core.storage.writer import EndsEarly, Spans, Writer
 
 CHUNK = 4096
 MEGABYTE = 1024**2

@@ -17,9 +17,10 @@ from kombu.exceptions import OperationalError
 from tests.services import ROOT
 from vimeo_api import config, extensions, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import broker, fetching, locks
+from vimeo_api.core import broker, fetching
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.storage import locks
 from vimeo_api.schedule import PoliteScheduler
 
 PRODUCTION = {

@@ -15,9 +15,10 @@ from sqlalchemy.exc import OperationalError
 from tests.outages.disks import Shaky
 from tests.outages.requesting import get, refused_for_now, stream
 from tests.services import await_
-from vimeo_api.core import admission, upkeep
+from vimeo_api.core import upkeep
 from vimeo_api.core.errors import StorageFull, Unavailable
 from vimeo_api.core.files import lifecycle
+from vimeo_api.core.storage import reservations
 
 ROW = "the disk, which fails or turns read-only"
 
@@ -67,7 +68,7 @@ def test_nginx_is_told_before_the_first_byte_why_an_upload_cannot_be(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(admission, "reserve", fail)
+    monkeypatch.setattr(reservations, "reserve", fail)
     asked = {"X_ADMIT": "1", "X_ANNOUNCED": "1", "X_METHOD": "POST", "X_PATH": "/v1/streams", "X_REQUEST_ID": "0" * 32}
     assert app.test_client().head("/_admit", environ_base=asked).status_code == status
 

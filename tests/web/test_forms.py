@@ -19,7 +19,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.errors import Malformed, TooLarge
-from vimeo_api.core.storage import Staging
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.web import forms, receive
 from vimeo_api.web.scanning import Piece, Source, Spooled, Streamed
 

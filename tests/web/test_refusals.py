@@ -6,9 +6,10 @@ from flask.testing import FlaskClient
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from vimeo_api import services
-from vimeo_api.core import passwords, policy, storage
+from vimeo_api.core import passwords, policy
 from vimeo_api.core.files import cache_generations, catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile
+from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import cache
 from vimeo_api.web import refusals
 
@@ -49,7 +50,7 @@ def test_a_refusal_is_computed_three_times_and_then_remembered(client: FlaskClie
 
 
 def upload() -> None:
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         services.upload(policy.NAMED, staging, name="a.pdf")
 
 

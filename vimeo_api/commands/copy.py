@@ -14,8 +14,8 @@ from vimeo_api.commands.endings import CODES, ending_cleanly
 from vimeo_api.commands.progress import bar
 from vimeo_api.commands.sizes import Size
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.storage import full_disk_is_said
-from vimeo_api.core.writer import CHUNK, THREADS, Writer
+from vimeo_api.core.storage.blobs import full_disk_is_said
+from vimeo_api.core.storage.writer import CHUNK, THREADS, Writer
 
 _MOST_THREADS = 64
 

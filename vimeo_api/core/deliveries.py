@@ -15,11 +15,12 @@ from typing import Any, Self
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import admission, journal
+from vimeo_api.core import journal
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.files import lifecycle
+from vimeo_api.core.storage import reservations
 from vimeo_api.extensions import settings
 
 _log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def _handle_lines(lines: journal.Lines) -> None:
 def _answers(lines: journal.Lines) -> Iterator[Sent]:
     for line in lines:
         if upload := _RESERVATION.fullmatch(str(line.get("ticket"))):
-            admission.release(upload[1])
+            reservations.release(upload[1])
             continue
         try:
             sent = Sent.from_journal(line)

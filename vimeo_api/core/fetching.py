@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import fetcher, identifiers, leftovers, storage, tokens
+from vimeo_api.core import fetcher, identifiers, leftovers, tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
@@ -25,6 +25,7 @@ from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry, now
 from vimeo_api.core.origins import Limits
 from vimeo_api.core.partial import Busy, PartialFile
+from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
@@ -180,18 +181,18 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         if entry.expected_sha256 and staging.digest("sha256") != entry.expected_sha256:
             raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
         staging.sync()
-        with storage.locked(entry.surface, entry.blob):
+        with blobs.locked(entry.surface, entry.blob):
             claim.extend(CLAIM_SECONDS)  # or else another host may have published these bytes already
-            storage.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
-            landed = storage.publish(staging, entry.surface, entry.blob)
+            blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
+            landed = blobs.publish(staging, entry.surface, entry.blob)
             try:
                 with tokens.charged(entry.token_id, staging.size):
                     kept = _finish(entry.id, token, name=fetched.name, size=staging.size, landed=landed)
             except QuotaExceeded:
-                storage.remove(entry.surface, entry.blob)
+                blobs.remove(entry.surface, entry.blob)
                 raise
             if not kept:
-                storage.remove(entry.surface, entry.blob)
+                blobs.remove(entry.surface, entry.blob)
 
 
 def _most(entry: Entry) -> int | None:

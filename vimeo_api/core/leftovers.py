@@ -10,11 +10,12 @@ from contextlib import suppress
 
 from sqlalchemy import select, update
 
-from vimeo_api.core import partial, storage
+from vimeo_api.core import partial
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files.catalog import now
 from vimeo_api.core.partial import Busy, PartialFile
+from vimeo_api.core.storage import blobs
 
 
 def settle() -> None:
@@ -34,8 +35,8 @@ def clear(left: PartialFile) -> bool:
     if row is not None and row.status == Status.FETCHING:
         return False
     if row is None or row.status == Status.FAILED:
-        with storage.locked(left.surface, left.blob):
-            storage.remove(left.surface, left.blob)  # published, and then its worker died or was told to stop
+        with blobs.locked(left.surface, left.blob):
+            blobs.remove(left.surface, left.blob)  # published, and then its worker died or was told to stop
     left.discard()
     return True
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vimeo_api.core import admission
 from vimeo_api.core.answers import Version
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.fetcher import Fetched
-from vimeo_api.core.storage import Staging, full_disk_is_said, open_alone
-from vimeo_api.core.writer import Writer
+from vimeo_api.core.storage import reservations
+from vimeo_api.core.storage.blobs import Staging, full_disk_is_said, open_alone
+from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import settings
 
 CHECKPOINT_SECONDS = 2.0  # between two notes of what is there: what a crash costs
@@ -150,7 +150,7 @@ class PartialFile(ResumableFile):
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
         """Make room for the offer, if the disk is for uploads to fill. Raises StorageFull."""
         there = sum(end - start for start, end in self.spans()) if resumed else 0
-        admission.check_room((offer.version.size or 0) - there)
+        reservations.check_room((offer.version.size or 0) - there)
         super().begin(offer, resumed=resumed)
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from vimeo_api.core import broker, journal, mark, probes, storage
+from vimeo_api.core import broker, journal, probes
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.probes import Finding, Probe
+from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import cache, settings
 
 LEAST_ROOM = 64 * 1024**2  # bytes; below that journal and database, if they share the disk, are soon stuck too
@@ -65,8 +66,8 @@ def _spool() -> None:
 
 
 def _store() -> None:
-    mark.check()
-    if storage.lands():
+    mount_check.check()
+    if blobs.lands():
         next(os.scandir(settings.store_dir), None)
     else:
         _write_to(settings.store_dir)

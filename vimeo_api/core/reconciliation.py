@@ -20,12 +20,12 @@ from pathlib import Path
 
 from sqlalchemy import and_, func, not_, or_, select
 
-from vimeo_api.core import mark, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import COLUMNS, Entry, now
 from vimeo_api.core.partial import PREFIX
+from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import settings
 
 AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
@@ -50,9 +50,9 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
 
     Raises Unavailable when the store is away, for then everything would be missing.
     """
-    mark.check()
+    mount_check.check()
     yield from _leftovers(age)
-    for root in (settings.store_dir, settings.spool_dir / storage.LANDING):
+    for root in (settings.store_dir, settings.spool_dir / blobs.LANDING):
         for folder in _folders(root):
             yield from _orphans(folder, age)
     yield from _drafts(age)
@@ -97,14 +97,14 @@ def _orphans(folder: Path, age: float) -> Iterator[Finding]:
     except FileNotFoundError:
         return  # its last file has been removed meanwhile
     for blob in sorted(set(blobs) - _needed(folder, blobs)):
-        yield Finding("orphan", f"{root}/{storage.relative(surface, blob)}", _orphan_removal(folder / blob))
+        yield Finding("orphan", f"{root}/{blobs.relative(surface, blob)}", _orphan_removal(folder / blob))
 
 
 def _orphan_removal(path: Path) -> Mend:
     def remove() -> None:
-        with storage.locked(path.parents[1].name, path.name):
+        with blobs.locked(path.parents[1].name, path.name):
             if not _needed(path.parent, [path.name]):
-                storage.remove_from(path)
+                blobs.remove_from(path)
 
     return remove
 
@@ -118,7 +118,7 @@ def _missing(age: float) -> Iterator[Finding]:
     for entry in _all(select(*COLUMNS).where(*served)):
         facts = _facts(entry)
         if facts is None and _still(entry):
-            mark.check()  # the store may have been unmounted meanwhile
+            mount_check.check()  # the store may have been unmounted meanwhile
             yield Finding("missing", _name(entry))
         elif facts is not None and facts != entry.size:
             yield Finding("damaged", f"{_name(entry)}: {facts} bytes instead of {entry.size}")
@@ -138,7 +138,7 @@ def _damaged(sample: int) -> Iterator[Finding]:
     for entry in catalog.entries(select(*COLUMNS).where(*known).order_by(func.random()).limit(sample)):
         algorithm = (entry.digest or "").partition(":")[0]
         try:
-            with storage.opened(entry.surface, entry.blob, landed=entry.landed) as file:
+            with blobs.opened(entry.surface, entry.blob, landed=entry.landed) as file:
                 digest = hashlib.file_digest(file, algorithm).hexdigest()
         except FileNotFoundError:
             continue  # told by `_missing`, or deleted meanwhile
@@ -156,7 +156,7 @@ def _all(statement: statements.Query) -> Iterator[Entry]:
 
 def _facts(entry: Entry) -> int | None:
     try:
-        return storage.path(entry.surface, entry.blob, landed=entry.landed).stat().st_size
+        return blobs.path(entry.surface, entry.blob, landed=entry.landed).stat().st_size
     except FileNotFoundError:
         return None
 
@@ -168,7 +168,7 @@ def _still(entry: Entry) -> bool:
 
 
 def _name(entry: Entry) -> str:
-    return f"file {entry.id} ({storage.relative(entry.surface, entry.blob)})"
+    return f"file {entry.id} ({blobs.relative(entry.surface, entry.blob)})"
 
 
 def _old(path: Path, age: float) -> bool:
@@ -183,7 +183,7 @@ def _needed(folder: Path, blobs: Sequence[str]) -> set[str]:
     known = select(File.blob).where(
         File.surface == folder.parent.name, statements.among(File.blob, blobs), File.purged_at.is_(None)
     )
-    if settings.spool_dir / storage.LANDING in folder.parents:
+    if settings.spool_dir / blobs.LANDING in folder.parents:
         # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
         placed = and_(File.status == Status.AVAILABLE, File.landed.is_(False), File.place_due_at.is_(None))
         known = known.where(not_(placed))

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Token
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded
 from vimeo_api.core.files.catalog import now
 from vimeo_api.core.policy import POLICIES
+from vimeo_api.core.storage import blobs
 
 VERBS = ("write", "list", "take", "delete")
 PREFIX = "va_"  # so that a token is known for one where it turns up
@@ -127,7 +127,7 @@ def charged(token_id: int | None, size: int) -> Iterator[None]:
     if left(token_id) is None:
         yield
         return
-    with storage.locked("token", f"{token_id:02}"):
+    with blobs.locked("token", f"{token_id:02}"):
         check_quota(token_id, size)
         yield
 

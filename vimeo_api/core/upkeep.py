@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from vimeo_api.core import deliveries, mark, storage
+from vimeo_api.core import deliveries
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, lifecycle, placing
 from vimeo_api.core.policy import POLICIES
+from vimeo_api.core.storage import blobs, mount_check
 
 # Where several files may have one blob.
 _SHARED = frozenset(policy.surface for policy in POLICIES if policy.by_content)
@@ -45,12 +46,12 @@ def purge(file_ids: Sequence[int]) -> None:
 def _removed(row: AnyRow) -> bool:
     """Remove the bytes of a file; return whether that could be done, else they are due again after a while."""
     try:
-        mark.check()  # what is not there would count as removed
-        with storage.locked(row.surface, row.blob):
+        mount_check.check()  # what is not there would count as removed
+        with blobs.locked(row.surface, row.blob):
             if row.surface in _SHARED and catalog.live_blobs(row.surface, [row.blob]):
                 placing.clear(row.surface, row.blob)
             else:
-                storage.remove(row.surface, row.blob)
+                blobs.remove(row.surface, row.blob)
     except (Unavailable, OSError) as error:
         _log.warning("the bytes of file %d are not removed: %s", row.id, error)
         return False

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, request
 
-from vimeo_api.core import admission
+from vimeo_api.core.storage import reservations
 from vimeo_api.web import access
 
 
@@ -26,7 +26,7 @@ def init_app(app: Flask) -> None:
     @app.teardown_request
     def release(_error: BaseException | None) -> None:
         if request.environ.get("X_RESERVED") and not request.environ.get("X_ADMIT"):
-            admission.release(_name())
+            reservations.release(_name())
 
 
 def _check() -> None:
@@ -35,7 +35,7 @@ def _check() -> None:
     length = int(announced or 0)
     access.check_announced(environ["X_METHOD"], environ["X_PATH"], environ.get("HTTP_AUTHORIZATION", ""), length)
     if announced:
-        admission.reserve(_name(), length)
+        reservations.reserve(_name(), length)
 
 
 def _name() -> str:

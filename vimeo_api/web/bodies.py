@@ -16,8 +16,8 @@ from pathlib import Path
 from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
-from vimeo_api.core import admission, storage
 from vimeo_api.core.errors import Malformed, StorageFull, TooLarge
+from vimeo_api.core.storage import blobs, reservations
 from vimeo_api.extensions import settings
 
 CHUNK = 64 * 1024  # bytes per read; larger ones were slower
@@ -59,7 +59,7 @@ def _spooled() -> Iterator[Read]:
     if path is None:
         yield lambda _size: b""
         return
-    with storage.adopt(path) as body:
+    with blobs.adopt(path) as body:
         yield lambda size: os.read(body.descriptor, size)
 
 
@@ -69,7 +69,7 @@ def _streamed(limit: float) -> Iterator[Read]:
         _linger()
         raise TooLarge
     try:
-        with admission.reserved(request.content_length or 0):
+        with reservations.reserved(request.content_length or 0):
             yield _read_stream
     except (Malformed, TooLarge, StorageFull):
         _linger()

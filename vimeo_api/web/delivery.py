@@ -20,9 +20,10 @@ from urllib.parse import quote
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, PreconditionFailed
 
-from vimeo_api.core import deliveries, mark, storage
+from vimeo_api.core import deliveries
 from vimeo_api.core.deliveries import Sent, Ticket
 from vimeo_api.core.errors import NotThere
+from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.downloads import Download
 from vimeo_api.extensions import settings
 from vimeo_api.web import connections, microcache
@@ -100,13 +101,13 @@ def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
     # Where nginx would find nothing it asks anew, but for one-time files; so of those we look by ourselves.
     if download.ticket or microcache.is_fresh():
         with _reading(download):
-            storage.path(download.surface, download.blob, landed=download.landed).stat()
+            blobs.path(download.surface, download.blob, landed=download.landed).stat()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if download.ticket else "_any"
-    place = storage.LANDING if download.landed else "store"
+    place = blobs.LANDING if download.landed else "store"
     if times == "_any" and place == "store" and download.size <= SMALL:
         place = "small"
-    path = quote(storage.relative(download.surface, download.blob))
+    path = quote(blobs.relative(download.surface, download.blob))
     headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}"}
     if download.ticket:
         headers["X-Ticket"] = str(download.ticket)
@@ -125,7 +126,7 @@ def _lifetime(download: Download) -> int:
 
 def _by_python(download: Download) -> Response:
     with _reading(download):
-        file = storage.opened(download.surface, download.blob, landed=download.landed)
+        file = blobs.opened(download.surface, download.blob, landed=download.landed)
     status = os.fstat(file.fileno())
     response = Response()
     # nginx's own ETag, so that a client sees no difference: mtime and size in hexadecimal.
@@ -182,7 +183,7 @@ def _reading(download: Download) -> Iterator[None]:
             deliveries.handle(Sent(download.ticket, None, complete=False))
         if not isinstance(error, FileNotFoundError):
             raise
-        mark.check()
+        mount_check.check()
         raise NotThere from None
 
 

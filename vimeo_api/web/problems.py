@@ -9,8 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from vimeo_api.core import addresses, errors, storage
+from vimeo_api.core import addresses, errors
 from vimeo_api.core.database.models import Failure
+from vimeo_api.core.storage import blobs
 from vimeo_api.web import pages
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def from_exception(error: Exception) -> Problem:
         return _from_http(error)
     if isinstance(error, errors.FetchFailed):
         return Problem(FAILURES[error.failure], str(error))
-    if isinstance(error, OSError) and error.errno in storage.FULL:
+    if isinstance(error, OSError) and error.errno in blobs.FULL:
         error = errors.StorageFull(error.strerror)  # wherever it was met
     for kind, status in STATUSES.items():
         if isinstance(error, kind):

@@ -14,9 +14,9 @@ from flask import request
 from multipart import MultipartSegment
 from werkzeug.http import parse_options_header
 
-from vimeo_api.core import storage
 from vimeo_api.core.errors import Malformed, TooLarge
-from vimeo_api.core.storage import Staging
+from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.web import bodies, forms
 from vimeo_api.web.scanning import Keeper, Piece, Source, Spooled, Streamed
 
@@ -43,10 +43,10 @@ def raw(max_bytes: int | None) -> Iterator[Staging]:
     body that is too short, TooLarge, and StorageFull.
     """
     if (spooled := bodies.spooled_file()) is not None:
-        with storage.adopt(spooled) as staging:
+        with blobs.adopt(spooled) as staging:
             yield staging
         return
-    with storage.stage() as staging:
+    with blobs.stage() as staging:
         with bodies.opened(max_bytes) as read:
             while data := read(bodies.CHUNK):
                 staging.write(data)
@@ -116,7 +116,7 @@ def _read_form(collector: "_Collector", max_bytes: int | None, stack: ExitStack)
         with bodies.opened(whole) as read:
             collector.collect(Streamed(read), boundary)
     else:
-        body = stack.enter_context(storage.adopt(spooled))
+        body = stack.enter_context(blobs.adopt(spooled))
         if whole is not None and body.size > whole:
             raise TooLarge
         collector.collect(Spooled(body), boundary)

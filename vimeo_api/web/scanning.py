@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
-from vimeo_api.core import storage
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.storage import Staging
+from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.web.bodies import CHUNK, Read
 
 WINDOW = 256 * 1024  # bytes searched at once; from here to 4 MiB it was the same
@@ -104,7 +104,7 @@ class Streamed:
 
     def keeper(self, stack: ExitStack) -> Keeper:
         """Copy into a new file of the spool."""
-        return _Copied(stack.enter_context(storage.stage()))
+        return _Copied(stack.enter_context(blobs.stage()))
 
 
 class Spooled:

@@ -16,12 +16,12 @@ from datetime import timedelta
 
 from sqlalchemy import case, select, text, update
 
-from vimeo_api.core import locks, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import UNDIGESTED, File
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.files.catalog import now
-from vimeo_api.core.storage import Staging
+from vimeo_api.core.storage import blobs, locks
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import settings
 
 SMALL = 128 * 1024  # bytes
@@ -78,7 +78,7 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
     found: dict[int, str] = {}
     for file in files:
         try:
-            with storage.opened(file.surface, file.blob) as content:
+            with blobs.opened(file.surface, file.blob) as content:
                 found[file.id] = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
         except OSError as error:
             _put_off(file, error)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from vimeo_api.core import storage
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage import Staging
-from vimeo_api.core.writer import THREADS, Writer
+from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.core.storage.writer import THREADS, Writer
 
 
 def join(staging: Staging, sources: Sequence[Entry], *, threads: int = THREADS) -> None:
@@ -16,6 +16,6 @@ def join(staging: Staging, sources: Sequence[Entry], *, threads: int = THREADS) 
     writer = Writer(staging.descriptor, sum(entry.size for entry in sources))
     start = 0
     for entry in sources:
-        with storage.opened(entry.surface, entry.blob, landed=entry.landed) as source:
+        with blobs.opened(entry.surface, entry.blob, landed=entry.landed) as source:
             writer.copy(source.fileno(), entry.size, at=start, threads=threads)
         start += entry.size

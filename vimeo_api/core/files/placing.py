@@ -20,13 +20,13 @@ from pathlib import Path
 from flask import Flask, current_app
 from sqlalchemy import func, update
 
-from vimeo_api.core import mark, storage
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, now
-from vimeo_api.core.writer import Writer
+from vimeo_api.core.storage import blobs, mount_check
+from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import settings
 
 DRAFTS = ".placing"  # folder of the store
@@ -50,7 +50,7 @@ def run(file_id: int) -> None:
     if entry is None or entry.place_due_at is None or entry.status == Status.GONE:
         return
     if not entry.landed:
-        with storage.locked(entry.surface, entry.blob):
+        with blobs.locked(entry.surface, entry.blob):
             clear(entry.surface, entry.blob)
         statements.changed(update(File).where(File.id == file_id, File.landed.is_(False)).values(place_due_at=None))
         return
@@ -67,8 +67,8 @@ def run(file_id: int) -> None:
 
 def clear(surface: str, blob: str) -> None:
     """Remove a blob from the landing, under `locked`, unless a file is served from there."""
-    if storage.lands() and not catalog.live_blobs(surface, [blob], File.landed.is_(True)):
-        storage.remove_from(storage.path(surface, blob, landed=True))
+    if blobs.lands() and not catalog.live_blobs(surface, [blob], File.landed.is_(True)):
+        blobs.remove_from(blobs.path(surface, blob, landed=True))
 
 
 def drafts() -> list[Path]:
@@ -78,27 +78,27 @@ def drafts() -> list[Path]:
 
 
 def _place(entry: Entry, path: Path, descriptor: int) -> None:
-    mark.check()  # now that an open file keeps it from being unmounted
+    mount_check.check()  # now that an open file keeps it from being unmounted
     digest = _copied(entry, descriptor)
-    target = storage.path(entry.surface, entry.blob)
-    with storage.locked(entry.surface, entry.blob):
+    target = blobs.path(entry.surface, entry.blob)
+    with blobs.locked(entry.surface, entry.blob):
         if not catalog.live_blobs(entry.surface, [entry.blob]):
             return  # deleted, and purged perhaps: nobody would remove the copy if we were killed here
-        with storage.full_disk_is_said():
-            storage.make_folder(target.parent)  # under the lock, or whoever removes the last file in it takes it away
+        with blobs.full_disk_is_said():
+            blobs.make_folder(target.parent)  # under the lock, or whoever removes the last file in it takes it away
         path.replace(target)  # over one that somebody left there, if so; the bytes are the same
-        storage.fsync_folder(target.parent)
+        blobs.fsync_folder(target.parent)
         if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
-            storage.remove(entry.surface, entry.blob)  # deleted meanwhile; its purge waits for our lock
+            blobs.remove(entry.surface, entry.blob)  # deleted meanwhile; its purge waits for our lock
 
 
 @contextmanager
 def draft(entry: Entry) -> Iterator[tuple[Path, int] | None]:
     """Open the draft of a file, or give None if another worker has it; the kernel frees one whose worker died."""
     path = settings.store_dir / DRAFTS / f"{entry.surface}-{entry.blob}"
-    with storage.full_disk_is_said():
-        storage.make_folder(path.parent)
-    descriptor = storage.open_alone(path)
+    with blobs.full_disk_is_said():
+        blobs.make_folder(path.parent)
+    descriptor = blobs.open_alone(path)
     if descriptor is None:
         yield None
         return
@@ -116,13 +116,13 @@ def _copied(entry: Entry, target: int) -> str:
     """
     algorithm = entry.digest.partition(":")[0] if entry.digest else "sha256"
     renewal = _Renewal(entry.id)
-    source = os.open(storage.path(entry.surface, entry.blob, landed=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    source = os.open(blobs.path(entry.surface, entry.blob, landed=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         facts = os.fstat(source)
         os.ftruncate(target, 0)
         Writer(target, facts.st_size, progress=renewal).copy(source, facts.st_size)
         os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        with storage.full_disk_is_said():
+        with blobs.full_disk_is_said():
             os.fsync(target)
         os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
         digests = {f"{algorithm}:{_digest(descriptor, algorithm, renewal)}" for descriptor in (source, target)}

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vimeo_api.core import identifiers, locks, storage
+from vimeo_api.core import identifiers
 from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.storage import blobs, locks
 from vimeo_api.extensions import settings
 
 LEAST = 8 * 1024**2  # bytes; shorter uploads are not announced, and only `check_room` stops them
@@ -39,7 +40,7 @@ def reserve(name: str, length: int) -> None:
     Raises StorageFull, and Unavailable when a process that hangs holds the lock.
     """
     folder = settings.spool_dir / _FOLDER
-    with storage.full_disk_is_said(), locks.held(folder / "lock"):
+    with blobs.full_disk_is_said(), locks.held(folder / "lock"):
         outstanding = max(0, sum(_promised(folder)) - sum(_received()))
         check_room(outstanding + length)
         _path(name).write_text(str(length))

@@ -24,8 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vimeo_api.core import identifiers, locks, mark
+from vimeo_api.core import identifiers
 from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
+from vimeo_api.core.storage import locks, mount_check
 from vimeo_api.extensions import settings
 
 LANDING = "landing"
@@ -243,7 +244,7 @@ def remove_from(target: Path) -> None:
 
 @cache
 def _lands(spool: Path, store: Path) -> bool:
-    mark.check()  # of a folder over which the store should be mounted nothing can be learnt
+    mount_check.check()  # of a folder over which the store should be mounted nothing can be learnt
     # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that is
     # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM. That call
     # follows no symbolic link.
