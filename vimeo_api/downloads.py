@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from vimeo_api.core import deliveries, fetching, identifiers, passwords
+from vimeo_api.core import deliveries, fetching, identifiers
+from vimeo_api.core.access import passwords
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import Ticket
 from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, StillFetching, WrongPassword

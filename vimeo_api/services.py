@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vimeo_api.core import identifiers, passwords, tokens, upkeep
+from vimeo_api.core import identifiers, upkeep
+from vimeo_api.core.access import api_tokens, passwords
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
@@ -167,7 +168,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
 
 def _add(policy: Policy, file: NewFile) -> None:
     """Write a file down, if need be in the place of one that has expired. Raises Exists and QuotaExceeded."""
-    with tokens.charged(file.token_id, file.size):
+    with api_tokens.charged(file.token_id, file.size):
         try:
             catalog.add(file)
         except Exists:

@@ -17,7 +17,7 @@ from tests.production.parts import environ_of
 from tests.services import ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
-from vimeo_api.core import tokens
+from vimeo_api.core.access import api_tokens
 from vimeo_api.extensions import db
 
 MIB = 1024**2
@@ -52,7 +52,7 @@ class Guarded:
     def token(self, name: str, *scopes: str, quota: int | None = None) -> dict[str, str]:
         """Return the header of a new token."""
         with self.app.app_context():
-            return {"Authorization": f"Bearer {tokens.create(name, scopes, quota=quota)}"}
+            return {"Authorization": f"Bearer {api_tokens.create(name, scopes, quota=quota)}"}
 
     def environ(self) -> dict[str, str]:
         """Return the environment in which `manage.py` finds the service's database."""

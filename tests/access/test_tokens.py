@@ -11,7 +11,7 @@ from tests.access.guarded import FORM, MIB, Guarded, answered, call
 from tests.access.guarded import PROTECTED as PROTECTED_FILE
 from tests.services import Service, await_
 from vimeo_api import views
-from vimeo_api.core import tokens
+from vimeo_api.core.access import api_tokens
 from vimeo_api.web import openapi
 
 KEY = "0" * 32
@@ -172,7 +172,7 @@ def test_a_revoked_token_is_worthless_at_once(guarded: Guarded) -> None:
     url = f"{guarded.url}/v1/streams"
     assert call("POST", url, data=b"x", headers=token).status_code == 201
     with guarded.app.app_context():
-        tokens.revoke("brief")
+        api_tokens.revoke("brief")
     assert call("POST", url, data=b"x", headers=token).status_code == 401
 
 

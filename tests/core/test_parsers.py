@@ -11,7 +11,8 @@ from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vimeo_api.core import addresses, answers, identifiers, sealing
+from vimeo_api.core import addresses, answers, identifiers
+from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.addresses import OriginFailed, UrlRefused
 from vimeo_api.core.deliveries import Sent, Ticket
 from vimeo_api.core.errors import Malformed
@@ -87,21 +88,21 @@ def test_only_a_range_that_was_sent_counts(text: str) -> None:
 @given(number=st.integers(0, 2**64 - 1).map(str), name=names.filter(lambda name: name.isprintable()))
 def test_a_sealed_id_opens_and_no_other_spelling_does(app: Flask, number: str, name: str) -> None:
     with app.app_context():
-        sealed = sealing.seal(number, name)
-        assert sealing.open_sealed(sealed) == (number, name)
+        sealed = sealed_ids.seal(number, name)
+        assert sealed_ids.open_sealed(sealed) == (number, name)
         for at in {0, len(number) + 1, len(sealed) // 2, *range(len(sealed.rstrip("=")) - 2, len(sealed))}:
             for other in "AQgwBb=-0:\n":
                 changed = sealed[:at] + other + sealed[at + 1 :]
-                assert changed == sealed or sealing.open_sealed(changed) is None
+                assert changed == sealed or sealed_ids.open_sealed(changed) is None
         for changed in (f"{sealed}=", f"{sealed}==", sealed.rstrip("=") + "===", f"0{sealed}", f" {sealed}"):
-            assert sealing.open_sealed(changed) is None
+            assert sealed_ids.open_sealed(changed) is None
 
 
 @lenient
 @given(text=st.text() | st.from_regex(r"[0-9]{1,21}:[A-Za-z0-9_-]*={0,2}"))
 def test_no_text_of_a_stranger_is_a_sealed_id(app: Flask, text: str) -> None:
     with app.app_context():
-        assert sealing.open_sealed(text) is None
+        assert sealed_ids.open_sealed(text) is None
 
 
 @given(names)

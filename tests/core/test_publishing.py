@@ -11,7 +11,8 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from vimeo_api import services
-from vimeo_api.core import tokens, upkeep
+from vimeo_api.core import upkeep
+from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, QuotaExceeded
@@ -101,7 +102,7 @@ def test_content_that_is_there_costs_nobody_anything(app: Flask, monkeypatch: py
         raise QuotaExceeded
         yield
 
-    monkeypatch.setattr(tokens, "charged", full)
+    monkeypatch.setattr(api_tokens, "charged", full)
     assert content() == key
     with blobs.stage() as staging, pytest.raises(QuotaExceeded):
         staging.write(b"other content")

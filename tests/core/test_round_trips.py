@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from vimeo_api.core import passwords
+from vimeo_api.core.access import passwords
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import STREAMS, VIMEO, Policy

@@ -6,7 +6,8 @@ from flask.testing import FlaskClient
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from vimeo_api import services
-from vimeo_api.core import passwords, policy
+from vimeo_api.core import policy
+from vimeo_api.core.access import passwords
 from vimeo_api.core.files import cache_generations, catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.storage import blobs

@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from vimeo_api.commands.sizes import Size
-from vimeo_api.core import tokens
+from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import PipelineError
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -41,7 +41,7 @@ def token() -> None:
     metavar="SURFACE:VERB",
     multiple=True,
     required=True,
-    help=f"What it allows, several times if need be. Verbs: {', '.join(tokens.VERBS)}; * is any surface or verb.",
+    help=f"What it allows, several times if need be. Verbs: {', '.join(api_tokens.VERBS)}; * is any surface or verb.",
 )
 @click.option("--quota", type=Size("1023T"), help="Most bytes stored with it at a time, as 10G; no limit by default.")
 @click.option("--expires-in", "life", type=_Life(), help="As 90d, 12h or 30m; never by default.")
@@ -49,7 +49,7 @@ def token() -> None:
 def create(name: str, scopes: tuple[str, ...], quota: int | None, life: timedelta | None) -> None:
     """Make a token and print it; nobody can find it out later."""
     with _sentences():
-        click.echo(tokens.create(name, scopes, quota=quota, life=life))
+        click.echo(api_tokens.create(name, scopes, quota=quota, life=life))
 
 
 @token.command("list")
@@ -57,7 +57,7 @@ def create(name: str, scopes: tuple[str, ...], quota: int | None, life: timedelt
 def list_() -> None:
     """List all tokens that were ever made: name, state, scopes, bytes stored and quota, expiry."""
     with _sentences():
-        for found in tokens.listing():
+        for found in api_tokens.listing():
             quota = "no quota" if found.quota is None else f"of {found.quota}"
             expiry = "" if found.expires_at is None else f"\texpires {found.expires_at:%Y-%m-%d %H:%M} UTC"
             click.echo(f"{found.name}\t{found.state}\t{found.scopes}\t{found.used} bytes {quota}{expiry}")
@@ -69,7 +69,7 @@ def list_() -> None:
 def revoke(name: str) -> None:
     """Make a token worthless, from the very next request on."""
     with _sentences():
-        tokens.revoke(name)
+        api_tokens.revoke(name)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import fetcher, identifiers, leftovers, tokens
+from vimeo_api.core import fetcher, identifiers, leftovers
+from vimeo_api.core.access import api_tokens
 from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
@@ -186,7 +187,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
             blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
             landed = blobs.publish(staging, entry.surface, entry.blob)
             try:
-                with tokens.charged(entry.token_id, staging.size):
+                with api_tokens.charged(entry.token_id, staging.size):
                     kept = _finish(entry.id, token, name=fetched.name, size=staging.size, landed=landed)
             except QuotaExceeded:
                 blobs.remove(entry.surface, entry.blob)
@@ -197,7 +198,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
 
 def _most(entry: Entry) -> int | None:
     """Return how many bytes the file may have: by the setting, and by the quota of whoever wants it."""
-    limits = (settings.transfer_max_bytes, tokens.left(entry.token_id))
+    limits = (settings.transfer_max_bytes, api_tokens.left(entry.token_id))
     return min((limit for limit in limits if limit is not None), default=None)
 
 

@@ -18,7 +18,8 @@ from urllib.parse import parse_qs
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from vimeo_api import downloads, fetches, services
-from vimeo_api.core import policy, sealing
+from vimeo_api.core import policy
+from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.views.descriptions import transfer as described_as
 from vimeo_api.web import access, delivery, limits, receive
@@ -54,7 +55,7 @@ def upload() -> Response:
         name = services.check_name(POLICY, form.filename)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
         number = services.upload(POLICY, form.staging, name=name, expires_in=expires_in, token_id=access.token_id())
-    return jsonify(file_id=sealing.seal(number, name))
+    return jsonify(file_id=sealed_ids.seal(number, name))
 
 
 @blueprint.route("/downloadFile", methods=["GET", "POST"])
@@ -94,7 +95,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     url = _text(wanted, "file")
     limits.allow_fetch()
     begun = fetches.begin(POLICY, url, sha256=sha256, expires_in=expires_in, token_id=access.token_id())
-    file_id = sealing.seal(begun.key, begun.name)
+    file_id = sealed_ids.seal(begun.key, begun.name)
     if not _in_a_hurry() and fetches.wait(POLICY, begun.key):
         downloads.open_download(POLICY, begun.key, with_body=False)  # raises what the fetch ended with
         return jsonify(file_id=file_id)
@@ -107,7 +108,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
 
 def _number(file_id: str) -> str:
     """Return the access hash of a sealed id; its name was bound to that when it was sealed."""
-    opened = sealing.open_sealed(file_id)
+    opened = sealed_ids.open_sealed(file_id)
     if opened is None:
         raise NotThere("There is no file with this id.")
     return opened[0]

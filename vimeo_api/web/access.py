@@ -15,9 +15,9 @@ from werkzeug.datastructures import Authorization
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from vimeo_api.core import tokens
+from vimeo_api.core.access import api_tokens
+from vimeo_api.core.access.api_tokens import Holder
 from vimeo_api.core.errors import NotAllowed, PipelineError, TokenNeeded
-from vimeo_api.core.tokens import Holder
 from vimeo_api.extensions import settings
 from vimeo_api.web import bodies
 from vimeo_api.web.receive import MULTIPART_OVERHEAD
@@ -65,7 +65,7 @@ def shown(authorization: str) -> str | None:
 
 def is_token(password: str) -> bool:
     """Return whether a password is an API token by its looks, where those are required."""
-    return settings.require_tokens and password.startswith(tokens.PREFIX)
+    return settings.require_tokens and password.startswith(api_tokens.PREFIX)
 
 
 def init_app(app: Flask) -> None:
@@ -112,12 +112,12 @@ def _checked(scope: str | None, authorization: str, length: int) -> Holder:
     secret = shown(authorization)
     if secret is None:
         raise TokenNeeded("This needs an API token, as `Authorization: Bearer …`.", shown=False)
-    holder = tokens.holder(secret)
+    holder = api_tokens.holder(secret)
     if holder is None:
         raise TokenNeeded("The API token is unknown, revoked or expired.", shown=True)
     if scope is not None and not holder.allows(*scope.split(":")):
         raise NotAllowed(scope)
     if holder.quota is not None:
         # Before the body; of a form nobody knows yet how much of it is the file. `tokens.charged` is exact.
-        tokens.check_quota(holder.id, max(0, length - MULTIPART_OVERHEAD))
+        api_tokens.check_quota(holder.id, max(0, length - MULTIPART_OVERHEAD))
     return holder
