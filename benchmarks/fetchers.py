@@ -10,8 +10,8 @@ from pathlib import Path
 from flask import Flask
 
 from vimeo_api.config import Embedded
-from vimeo_api.core import fetcher, parallel
-from vimeo_api.core.partial import PartialFile
+from vimeo_api.core.fetching import client
+from vimeo_api.core.fetching.partial_file import PartialFile
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Ours:
 
     url: str
     folder: Path
-    connections: int = fetcher.CONNECTIONS
-    chunk: int = parallel.CHUNK
+    connections: int = client.CONNECTIONS
+    chunk: int = connections.CHUNK
     synced: bool = False
 
     def seconds(self) -> float:
@@ -34,7 +34,7 @@ class Ours:
             partial.checkpoint()
 
         with app.app_context(), PartialFile("transfer", "benchmark") as partial:
-            fetched = fetcher.fetch(
+            fetched = client.fetch(
                 self.url,
                 partial,
                 allow_private=True,

@@ -23,8 +23,8 @@ from benchmarks import command, fetchers, machine, memory, picture
 from benchmarks.origin import THROTTLE, Origin, serving
 from benchmarks.tables import Grid, matrix, size, table
 from benchmarks.turns import Contestant, Outcome, compare
-from vimeo_api.core.fetcher import CONNECTIONS
-from vimeo_api.core.parallel import CHUNK
+from vimeo_api.core.fetching.client import CONNECTIONS
+from vimeo_api.core.fetching.connections import CHUNK
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 CURL_EVERY = 4  # contestants

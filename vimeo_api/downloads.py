@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from vimeo_api.core import deliveries, fetching, identifiers
+from vimeo_api.core import deliveries, identifiers
 from vimeo_api.core.access import passwords
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import Ticket
 from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, StillFetching, WrongPassword
+from vimeo_api.core.fetching import job
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import Entry, now
 from vimeo_api.core.policy import Policy
@@ -95,7 +96,7 @@ def _present(policy: Policy, key: str, grant: str | None) -> Entry:
     if entry.expired:
         raise Gone
     if entry.status == Status.FETCHING:
-        raise StillFetching(fetching.progress(entry))
+        raise StillFetching(job.progress(entry))
     if entry.status == Status.FAILED:
         raise FetchFailed(entry.failure or "", entry.error or "")
     if entry.status == Status.GONE and not _in_grace(entry, grant):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vimeo_api import tasks
-from vimeo_api.core import addresses, answers, fetching, identifiers
+from vimeo_api.core import identifiers
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.core.fetching import headers, job, ssrf
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.policy import Policy
@@ -56,11 +57,11 @@ def begin(
     Raises UrlRefused and AddressRefused for one that cannot be, Malformed for a digest that is none.
     """
     if not settings.fetch_urls:
-        raise addresses.AddressRefused("URL uploads are turned off.")
-    target = addresses.check_url(url, allow_private=settings.fetch_allow_private)
+        raise ssrf.AddressRefused("URL uploads are turned off.")
+    target = ssrf.check_url(url, allow_private=settings.fetch_allow_private)
     if sha256 is not None and not (len(sha256) == _SHA256 and set(sha256.lower()) <= set("0123456789abcdef")):
         raise Malformed("sha256 must be 64 hexadecimal digits.")
-    name = identifiers.safe_name(answers.name({}, target.url))
+    name = identifiers.safe_name(headers.name({}, target.url))
     key = policy.new_key(name)
     catalog.add(
         NewFile(
@@ -101,12 +102,12 @@ def status(policy: Policy, key: str) -> dict[str, Any]:
     Until the fetch is over the name is what the URL suggests; the origin may know a better one.
     """
     entry = _fetched(policy, key)
-    return {"name": entry.name, **fetching.progress(entry)}
+    return {"name": entry.name, **job.progress(entry)}
 
 
 def cancel(policy: Policy, key: str) -> dict[str, Any]:
     """Stop a fetch that is still going on, and return how it stands. Raises NotThere."""
-    fetching.cancel(_fetched(policy, key).id)
+    job.cancel(_fetched(policy, key).id)
     return status(policy, key)
 
 

@@ -8,10 +8,11 @@ from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
 from vimeo_api import logs
-from vimeo_api.core import broker, census, fetching, leftovers, reconciliation, upkeep
+from vimeo_api.core import broker, census, reconciliation, upkeep
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
+from vimeo_api.core.fetching import job, recovery
 from vimeo_api.core.files import digests, lifecycle, placing
 from vimeo_api.core.reconciliation import Finding
 from vimeo_api.core.storage import mount_check
@@ -68,7 +69,7 @@ def delete(file_ids: list[int]) -> None:
 @shared_task(name="vimeo_api.tasks.fetch")  # type: ignore[untyped-decorator]
 def fetch(file_id: int) -> None:
     """Fetch a file from its URL, or go on with it."""
-    fetching.run(file_id)
+    job.run(file_id)
 
 
 @shared_task(name="vimeo_api.tasks.place")  # type: ignore[untyped-decorator]
@@ -87,8 +88,8 @@ def digest() -> None:
 def sweep() -> None:
     """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
     due = Counter({Counted.LAPSED: upkeep.settle_leases()})
-    leftovers.settle()
-    for file_id in fetching.revive(min(BATCH, room(fetch))):
+    recovery.settle()
+    for file_id in job.revive(min(BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
     if mount_check.found():
@@ -123,7 +124,7 @@ def count() -> None:
 @shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
 def resume() -> None:
     """Sweep after a worker that may have died with calls in its hands."""
-    fetching.call_again()
+    job.call_again()
     sweep()
 
 

@@ -13,7 +13,7 @@ from tests.commands.fetching import COMMAND, CONTENT, DIGEST, SLOW, done, left, 
 from tests.commands.running import refused
 from tests.origin import Origin, Page
 from tests.services import await_
-from vimeo_api.core.partial import ResumableFile
+from vimeo_api.core.fetching.partial_file import ResumableFile
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

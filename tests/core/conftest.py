@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from vimeo_api.core.slots import SLOTS
+from vimeo_api.core.fetching.host_limits import SLOTS
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from tests.origin import noise
-from vimeo_api.core import fetcher
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.fetcher import Fetched, Limits
+from vimeo_api.core.fetching import client
+from vimeo_api.core.fetching.client import Fetched, Limits
 
 CONTENT = noise(1_000_000)
 QUICK = Limits(backoff=0.001, retries=3)
@@ -48,7 +48,7 @@ class Memory:
         return sum(end - start for start, end in self.present)
 
 
-fetch = partial(fetcher.fetch, allow_private=True, limits=QUICK)
+fetch = partial(client.fetch, allow_private=True, limits=QUICK)
 
 
 def fetched(url: str, **options: Any) -> bytes:

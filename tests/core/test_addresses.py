@@ -6,14 +6,7 @@ from typing import Any
 
 import pytest
 
-from vimeo_api.core.addresses import (
-    AddressRefused,
-    OriginFailed,
-    Target,
-    UrlRefused,
-    check_url,
-    resolve,
-)
+from vimeo_api.core.fetching.ssrf import AddressRefused, OriginFailed, Target, UrlRefused, check_url, resolve
 
 REFUSED_URLS = [
     "",

@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import Select, text, update
 
-from vimeo_api.core import census, fetching
+from vimeo_api.core import census
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus
+from vimeo_api.core.fetching import job
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile, now
 from vimeo_api.extensions import db
@@ -53,7 +54,7 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
     lifecycle.purged([purged])
     add("e", size=0, source_url="http://x/")
     cancelled = add("f", size=0, source_url="http://x/")
-    fetching.cancel(cancelled)
+    job.cancel(cancelled)
     assert census.take().groups == []
     assert census.count()
     kinds = {(g.status, g.fetched, g.failure): (g.files, g.stored) for g in census.take().groups}
@@ -88,7 +89,7 @@ def test_a_purge_that_nobody_does_gets_older_though_each_attempt_puts_it_off() -
 def test_a_fetch_gets_older_until_a_worker_takes_it() -> None:
     fetched = add("a", source_url="http://x/")
     changed(fetched, created_at=ago(300))
-    assert fetching.revive(10) == [fetched]
+    assert job.revive(10) == [fetched]
     assert waiting("fetch") == 300
     changed(fetched, grant=GRANT)
     assert waiting("fetch") == 0

@@ -7,7 +7,7 @@ import pytest
 
 from tests.core.fetching import CONTENT, Memory, fetch, fetched, names
 from tests.origin import OLDER, Origin, Page
-from vimeo_api.core.fetcher import Limits
+from vimeo_api.core.fetching.client import Limits
 
 pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
 

@@ -8,7 +8,7 @@ import pytest
 from tests.core.fetching import CONTENT, QUICK, Memory, fetch, fetched
 from tests.origin import Origin, Page
 from vimeo_api.core.errors import PipelineError, StorageFull, TooLarge
-from vimeo_api.core.fetcher import AddressRefused, Cancelled, Limits, OriginFailed, OriginTooSlow, UrlRefused
+from vimeo_api.core.fetching.client import AddressRefused, Cancelled, Limits, OriginFailed, OriginTooSlow, UrlRefused
 
 pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.core.fetching import CONTENT, Memory, fetch, fetched, names
 from tests.origin import Origin, Page, serving
-from vimeo_api.core.fetcher import AddressRefused, Cancelled, Limits, OriginFailed, UrlRefused
+from vimeo_api.core.fetching.client import AddressRefused, Cancelled, Limits, OriginFailed, UrlRefused
 
 pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
 

@@ -5,8 +5,8 @@ import pytest
 from tests.core.fetching import CONTENT, Memory, fetch, fetched
 from tests.origin import Origin, Page, noise
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.fetcher import OriginFailed, Version
-from vimeo_api.core.ranges import missing
+from vimeo_api.core.fetching.client import OriginFailed, Version
+from vimeo_api.core.fetching.plan import missing
 
 pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
 

@@ -10,13 +10,13 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.origin import Origin, Page, noise
-from vimeo_api.core import fetching, leftovers, partial
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.fetching import MAX_ATTEMPTS
+from vimeo_api.core.fetching import job, partial_file, recovery
+from vimeo_api.core.fetching.job import MAX_ATTEMPTS
+from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, NewFile, now
-from vimeo_api.core.partial import PartialFile
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
@@ -55,12 +55,12 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fetch: Ent
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(owner, name, die)
-        fetching.run(fetch.id)
+        job.run(fetch.id)
 
 
 def swept() -> list[int]:
-    leftovers.settle()
-    return fetching.revive(10)
+    recovery.settle()
+    return job.revive(10)
 
 
 def spool() -> list[Path]:
@@ -73,13 +73,13 @@ def published() -> bool:
 
 MOMENTS = [
     (PartialFile, "sign"),
-    (fetching, "_claim"),
-    (fetching, "_fetch"),
+    (job, "_claim"),
+    (job, "_fetch"),
     (PartialFile, "begin"),
     (blobs.Staging, "sync"),
     (blobs, "publish"),
-    (fetching, "_finish"),
-    (leftovers, "clear"),
+    (job, "_finish"),
+    (recovery, "clear"),
     (PartialFile, "discard"),
 ]
 
@@ -87,11 +87,11 @@ MOMENTS = [
 @pytest.mark.parametrize(("owner", "name"), MOMENTS, ids=[name for _, name in MOMENTS])
 def test_whoever_dies_is_followed_at_once(fetch: Entry, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
     killed_at(monkeypatch, owner, name, fetch)
-    fetching.call_again()  # as every worker does that starts
+    job.call_again()  # as every worker does that starts
     if entry().status == Status.FETCHING:
         assert swept() == [fetch.id]
-        fetching.run(fetch.id)
-    leftovers.settle()
+        job.run(fetch.id)
+    recovery.settle()
     assert (entry().status, blobs.path("transfer", BLOB).read_bytes()) == (Status.AVAILABLE, CONTENT)
     assert spool() == []
 
@@ -100,17 +100,17 @@ def test_whoever_dies_is_followed_at_once(fetch: Entry, monkeypatch: pytest.Monk
 def test_cancelling_what_a_dead_worker_left_leaves_nothing(
     fetch: Entry, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    killed_at(monkeypatch, fetching, name, fetch)
+    killed_at(monkeypatch, job, name, fetch)
     assert spool()
     assert published() == (name == "_finish")
-    assert fetching.cancel(fetch.id)
-    leftovers.settle()
+    assert job.cancel(fetch.id)
+    recovery.settle()
     assert (spool(), published()) == ([], False)
 
 
 def test_a_claim_is_free_for_who_knows_that_its_holder_is_dead(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
-    killed_at(monkeypatch, fetching, "_fetch", fetch)
-    fetching.run(fetch.id)  # by a message that came again, before any sweep
+    killed_at(monkeypatch, job, "_fetch", fetch)
+    job.run(fetch.id)  # by a message that came again, before any sweep
     assert entry().status == Status.AVAILABLE
 
 
@@ -123,10 +123,10 @@ def test_a_claim_stands_while_its_holder_lives(fetch: Entry) -> None:
 
 
 def test_a_claim_from_another_host_stands_until_it_lapses(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
-    killed_at(monkeypatch, fetching, "_fetch", fetch)
+    killed_at(monkeypatch, job, "_fetch", fetch)
     set_row(grant="another", due_at=now() + timedelta(seconds=20))
     assert swept() == []
-    fetching.run(fetch.id)
+    job.run(fetch.id)
     assert (entry().status, entry().grant) == (Status.FETCHING, "another")
     set_row(due_at=now())
     assert swept() == [fetch.id]
@@ -140,7 +140,7 @@ def test_who_lost_its_claim_publishes_nothing(fetch: Entry, monkeypatch: pytest.
 
     monkeypatch.setattr(blobs.Staging, "sync", lose)
     monkeypatch.setattr(blobs, "remove", lambda *_: removed.append(1))
-    fetching.run(fetch.id)
+    job.run(fetch.id)
     assert (entry().status, entry().grant) == (Status.FETCHING, "another")
     assert not removed  # it may be the other's
     assert not published()
@@ -150,13 +150,13 @@ def test_a_fetch_that_kills_its_worker_every_time_ends(fetch: Entry, monkeypatch
     for _ in range(MAX_ATTEMPTS):
         killed_at(monkeypatch, PartialFile, "begin", fetch)
         assert swept() == [fetch.id]
-    fetching.run(fetch.id)
+    job.run(fetch.id)
     assert (entry().status, entry().error) == (Status.FAILED, f"Given up after {MAX_ATTEMPTS} attempts.")
     assert spool() == []
 
 
 def test_attempts_that_got_further_do_not_count(fetch: Entry, monkeypatch: pytest.MonkeyPatch, origin: Origin) -> None:
-    monkeypatch.setattr(partial, "FIRST_CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(partial_file, "FIRST_CHECKPOINT_SECONDS", 0)
     origin.pages["/a.txt"].throttle = 300_000
     advance = PartialFile.checkpoint
 
@@ -171,7 +171,7 @@ def test_attempts_that_got_further_do_not_count(fetch: Entry, monkeypatch: pytes
         set_row(attempts=MAX_ATTEMPTS - 1)
         advanced: list[bool] = []
         with pytest.raises(Killed):
-            fetching.run(fetch.id)
+            job.run(fetch.id)
         assert entry().attempts == 0
     assert entry().received > 0
 
@@ -180,9 +180,9 @@ def test_a_worker_that_is_frozen_does_not_keep_a_fetch_for_ever(fetch: Entry) ->
     set_row(attempts=MAX_ATTEMPTS)
     with PartialFile("transfer", BLOB) as frozen:
         frozen.sign("one")
-        fetching.run(fetch.id)
+        job.run(fetch.id)
         assert (entry().status, entry().error) == (Status.FAILED, "Given up: a worker hangs.")
-    leftovers.settle()
+    recovery.settle()
     assert spool() == []
 
 
@@ -190,14 +190,14 @@ def test_a_message_that_comes_often_is_one_attempt_at_most(fetch: Entry) -> None
     with PartialFile("transfer", BLOB) as held:
         held.sign("one")
         for _ in range(2 * MAX_ATTEMPTS):
-            fetching.run(fetch.id)
+            job.run(fetch.id)
     assert (entry().status, entry().attempts) == (Status.FETCHING, 1)
     for called in (2, 3):
         set_row(due_at=now() - timedelta(seconds=1))
-        assert fetching.revive(1) == [fetch.id]
+        assert job.revive(1) == [fetch.id]
         with PartialFile("transfer", BLOB):
-            fetching.run(fetch.id)
-            fetching.run(fetch.id)
+            job.run(fetch.id)
+            job.run(fetch.id)
         assert entry().attempts == called
 
 
@@ -209,11 +209,11 @@ def test_a_message_that_comes_twice_does_not_take_the_claim_from_who_begins(
     def sign_while_it_comes_again(left: PartialFile, claim: str) -> None:
         monkeypatch.setattr(PartialFile, "sign", sign)
         sign(left, claim)
-        fetching.run(fetch.id)
+        job.run(fetch.id)
         assert (entry().status, entry().grant) == (Status.FETCHING, None)
 
     monkeypatch.setattr(PartialFile, "sign", sign_while_it_comes_again)
-    fetching.run(fetch.id)
+    job.run(fetch.id)
     assert entry().status == Status.AVAILABLE
 
 
@@ -222,5 +222,5 @@ def test_a_disk_without_room_for_a_name_is_full(fetch: Entry, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "open", full)
-    fetching.run(fetch.id)
+    job.run(fetch.id)
     assert (entry().status, entry().failure) == (Status.FAILED, "full")

@@ -11,12 +11,13 @@ from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vimeo_api.core import addresses, answers, identifiers
+from vimeo_api.core import identifiers
 from vimeo_api.core.access import sealed_ids
-from vimeo_api.core.addresses import OriginFailed, UrlRefused
 from vimeo_api.core.deliveries import Sent, Ticket
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.ranges import Plan, Span, missing
+from vimeo_api.core.fetching import headers, ssrf
+from vimeo_api.core.fetching.plan import Plan, Span, missing
+from vimeo_api.core.fetching.ssrf import OriginFailed, UrlRefused
 from vimeo_api.framing import Chunked
 from vimeo_api.web import delivery, forms
 from vimeo_api.web.scanning import Streamed
@@ -123,7 +124,7 @@ def test_a_name_is_shown_as_a_quoted_string_and_as_itself(name: str) -> None:
 @given(names)
 def test_a_fetcher_of_ours_reads_the_name_that_we_send(name: str) -> None:
     safe = identifiers.safe_name(name)
-    assert answers.name({"Content-Disposition": delivery.content_disposition(safe)}, "http://a/b") == safe
+    assert headers.name({"Content-Disposition": delivery.content_disposition(safe)}, "http://a/b") == safe
 
 
 @given(
@@ -133,14 +134,14 @@ def test_a_fetcher_of_ours_reads_the_name_that_we_send(name: str) -> None:
 @example("attachment; filename*=utf-8''%ff%00%0d%0a..%2f..%2fx")
 @example("attachment; filename*=zlib''x; filename=\"../../x\"")
 def test_any_disposition_of_an_origin_gives_a_harmless_name(text: str) -> None:
-    name = answers.name({"Content-Disposition": text}, "http://a/b")
+    name = headers.name({"Content-Disposition": text}, "http://a/b")
     assert identifiers.safe_name(name) == name
 
 
 @given(st.text(alphabet="0123456789-/* bytes,٣+_", max_size=30), st.text(alphabet="0123456789, +_x٣", max_size=12))
 def test_a_range_of_an_origin_agrees_with_itself_or_is_refused(text: str, length: str) -> None:
     try:
-        piece = answers.piece({"Content-Range": text, "Content-Length": length})
+        piece = headers.piece({"Content-Range": text, "Content-Length": length})
     except OriginFailed:
         return
     assert 0 <= piece.start < piece.end <= (piece.size or piece.end)
@@ -155,7 +156,7 @@ def test_a_range_of_an_origin_agrees_with_itself_or_is_refused(text: str, length
 @example("http://a.example:" + "9" * 5000)
 def test_a_url_is_one_that_can_be_sent_and_kept_or_is_refused(text: str) -> None:
     try:
-        target = addresses.check_url(text, allow_private=True)
+        target = ssrf.check_url(text, allow_private=True)
     except UrlRefused:
         return
     text.encode()

@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 
 from tests.origin import noise
-from vimeo_api.core import partial
-from vimeo_api.core.answers import Version
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.fetcher import Fetched
-from vimeo_api.core.partial import Busy, PartialFile
+from vimeo_api.core.fetching import partial_file
+from vimeo_api.core.fetching.client import Fetched
+from vimeo_api.core.fetching.headers import Version
+from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.extensions import settings
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -36,7 +36,7 @@ def opened() -> PartialFile:
 @pytest.fixture
 def noted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A partial file whose first half is noted, left by somebody who is dead."""
-    monkeypatch.setattr(partial, "FIRST_CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(partial_file, "FIRST_CHECKPOINT_SECONDS", 0)
     with opened() as left:
         left.sign("one")
         left.begin(offer(), resumed=False)
@@ -149,4 +149,4 @@ def test_notes_that_cannot_be_read_are_none(noted: Path, text: str) -> None:
 
 def test_left_lists_the_files_without_their_notes(noted: Path) -> None:
     (settings.spool_dir / "fetch-odd").touch()
-    assert list(partial.left()) == [("transfer", "ab1")]
+    assert list(partial_file.left()) == [("transfer", "ab1")]

@@ -15,8 +15,8 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from tests.origin import noise
-from vimeo_api.core import pinned
-from vimeo_api.core.addresses import Target
+from vimeo_api.core.fetching import pinned_pool
+from vimeo_api.core.fetching.ssrf import Target
 
 RECORD = 16 * 1024  # bytes, the most that TLS puts into one
 BODY = noise(4 * RECORD)
@@ -45,7 +45,7 @@ class Exchange:
 def exchange(request: pytest.FixtureRequest, certified: ssl.SSLContext) -> Iterator[Exchange]:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as client:
         target = Target(request.param, "good.example", listener.getsockname()[1], "/")
-        pool = pinned.pool(target, [ip_address("127.0.0.1")], lambda _: None, 1)
+        pool = pinned_pool.pool(target, [ip_address("127.0.0.1")], lambda _: None, 1)
         asked = client.submit(pool.urlopen, "GET", "/", preload_content=False, retries=False)
         server, _ = listener.accept()
         if request.param == "https":

@@ -1,6 +1,6 @@
 """The plan of the ranges of a file."""
 
-from vimeo_api.core.ranges import Plan
+from vimeo_api.core.fetching.plan import Plan
 
 
 def test_every_byte_is_planned_once_however_it_is_shared() -> None:

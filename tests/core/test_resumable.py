@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vimeo_api.core.fetcher import Fetched, Version
-from vimeo_api.core.partial import Busy, ResumableFile
+from vimeo_api.core.fetching.client import Fetched, Version
+from vimeo_api.core.fetching.partial_file import Busy, ResumableFile
 
 OFFER = Fetched("http://example.org/file", "file", Version(10, '"one"', None))
 

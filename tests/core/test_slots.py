@@ -7,8 +7,8 @@ import pytest
 
 from tests.core.fetching import CONTENT, Memory, fetch, fetched
 from tests.origin import Origin, Page
-from vimeo_api.core.fetcher import Cancelled, Limits
-from vimeo_api.core.slots import Slots
+from vimeo_api.core.fetching.client import Cancelled, Limits
+from vimeo_api.core.fetching.host_limits import Slots
 
 pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
 

@@ -21,10 +21,10 @@ from vimeo_api.commands import targets
 from vimeo_api.commands.endings import CODES, ending_cleanly
 from vimeo_api.commands.progress import Bar, bar
 from vimeo_api.commands.sizes import Size
-from vimeo_api.core import fetcher
 from vimeo_api.core.errors import DigestMismatch, PipelineError, StorageFull
-from vimeo_api.core.fetcher import CONNECTIONS, Fetched, Limits
-from vimeo_api.core.partial import Busy, ResumableFile
+from vimeo_api.core.fetching import client
+from vimeo_api.core.fetching.client import CONNECTIONS, Fetched, Limits
+from vimeo_api.core.fetching.partial_file import Busy, ResumableFile
 
 _MODE = 0o666  # as the umask allows
 _SHOWN_NAME = 24  # characters beside the bar
@@ -94,7 +94,7 @@ def fetch(
     try:
         with ending_cleanly(), bar() as shown, _download(url, folder, resumable=resumable) as download:
             sink = _Sink(download, target, shown, force=force, resumable=resumable)
-            fetched = fetcher.fetch(
+            fetched = client.fetch(
                 url,
                 sink,
                 limits=Limits(max_bytes=max_bytes, total=max_time),

@@ -9,8 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from vimeo_api.core import addresses, errors
+from vimeo_api.core import errors
 from vimeo_api.core.database.models import Failure
+from vimeo_api.core.fetching import ssrf
 from vimeo_api.core.storage import blobs
 from vimeo_api.web import pages
 
@@ -31,8 +32,8 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.Leased: HTTPStatus.LOCKED,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.StillFetching: HTTPStatus.TOO_EARLY,
-    addresses.AddressRefused: HTTPStatus.FORBIDDEN,
-    addresses.UrlRefused: HTTPStatus.BAD_REQUEST,
+    ssrf.AddressRefused: HTTPStatus.FORBIDDEN,
+    ssrf.UrlRefused: HTTPStatus.BAD_REQUEST,
     # The database is down or restarting; its message may quote parameters, so it stays in here.
     DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
     PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -10,17 +10,17 @@ from contextlib import suppress
 
 from sqlalchemy import select, update
 
-from vimeo_api.core import partial
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.fetching import partial_file
+from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.files.catalog import now
-from vimeo_api.core.partial import Busy, PartialFile
 from vimeo_api.core.storage import blobs
 
 
 def settle() -> None:
     """Settle every partial file whose worker is dead. Safe to run twice, and beside workers that live."""
-    for surface, blob in partial.left():
+    for surface, blob in partial_file.left():
         row = _row(surface, blob)
         if row is not None and row.status == Status.FETCHING and row.grant is None:
             continue  # the next worker may be opening it just now

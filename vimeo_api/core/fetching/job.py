@@ -16,16 +16,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from vimeo_api.core import fetcher, identifiers, leftovers
+from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.addresses import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge, Unavailable
+from vimeo_api.core.fetching import client, recovery
+from vimeo_api.core.fetching.partial_file import Busy, PartialFile
+from vimeo_api.core.fetching.session import Limits
+from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry, now
-from vimeo_api.core.origins import Limits
-from vimeo_api.core.partial import Busy, PartialFile
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
@@ -46,7 +47,7 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
     (QuotaExceeded, Failure.TOO_LARGE),
     (StorageFull, Failure.FULL),
     (DigestMismatch, Failure.MISMATCH),
-    (fetcher.Cancelled, Failure.CANCELLED),
+    (client.Cancelled, Failure.CANCELLED),
 )
 
 
@@ -63,7 +64,7 @@ def run(file_id: int) -> None:
             entry = _claim(file_id, token, dead=dead)
             if entry is not None:
                 _work(entry, token, partial)
-            leftovers.clear(partial)
+            recovery.clear(partial)
     except Busy:
         _log.info("fetch of file %d: still being written by another worker", file_id)
         _wait_for_holder(file_id, token)
@@ -163,7 +164,7 @@ def _wait_for_holder(file_id: int, token: str) -> None:
 
 def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
     claim = _Claim(entry.id, token, partial)
-    fetched = fetcher.fetch(
+    fetched = client.fetch(
         entry.source_url or "",
         partial,
         limits=Limits(
@@ -227,7 +228,7 @@ class _Claim:
         """Keep the claim for a while in which nothing comes in. Raises Cancelled when it is lost already."""
         due_at = now() + timedelta(seconds=seconds)
         if not statements.changed(update(File).where(*_held(self._file_id, self._token)).values(due_at=due_at)):
-            raise fetcher.Cancelled
+            raise client.Cancelled
 
     def lost(self) -> bool:
         """Return whether the row is no longer ours, because it was cancelled or taken over."""

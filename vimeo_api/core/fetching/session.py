@@ -20,17 +20,9 @@ from urllib.parse import urljoin
 import urllib3
 from urllib3 import exceptions
 
-from vimeo_api.core import answers, pinned
-from vimeo_api.core.addresses import (
-    OriginFailed,
-    OriginTooSlow,
-    Resolver,
-    Target,
-    UrlRefused,
-    check_url,
-    resolve,
-)
-from vimeo_api.core.slots import SLOTS, Slot
+from vimeo_api.core.fetching import headers, pinned_pool
+from vimeo_api.core.fetching.host_limits import SLOTS, Slot
+from vimeo_api.core.fetching.ssrf import OriginFailed, OriginTooSlow, Resolver, Target, UrlRefused, check_url, resolve
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -61,7 +53,7 @@ class Answer:
         self.slot = slot
         self.closed = False
         self.status = response.status
-        self.headers: answers.Headers = response.headers
+        self.headers: headers.Headers = response.headers
         self._response = response
 
     @property
@@ -84,7 +76,7 @@ class Answer:
             raise OriginFailed(
                 f"{self.target.host} answers {self.status} ({phrase}).",
                 transient=self.status in _TRY_AGAIN,
-                retry_after=answers.retry_after(self.headers),
+                retry_after=headers.retry_after(self.headers),
             )
 
     def close(self) -> None:
@@ -199,7 +191,7 @@ class Session:
 
         From https to http it is refused: who asked for https was promised that nobody on the way chooses the bytes.
         """
-        location = answers.location(answer.headers)
+        location = headers.location(answer.headers)
         if not location:
             raise OriginFailed(f"{target.host} redirects to nowhere.")
         try:
@@ -215,7 +207,7 @@ class Session:
         key = (target.scheme, target.host, target.port)
         if key not in self._pools:
             addresses = resolve(target, allow_private=self._allow_private, resolver=self._resolver)
-            self._pools[key] = pinned.pool(target, addresses, self.watch, self._connections)
+            self._pools[key] = pinned_pool.pool(target, addresses, self.watch, self._connections)
         return self._pools[key]
 
 

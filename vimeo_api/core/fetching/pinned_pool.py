@@ -18,7 +18,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from vimeo_api.core.addresses import Address, OriginFailed, Target
+from vimeo_api.core.fetching.ssrf import Address, OriginFailed, Target
 
 HEADER_BYTES = 64 * 1024  # all header lines of one answer together
 _BUFFER = 256 * 1024  # bytes that one read of the socket may bring

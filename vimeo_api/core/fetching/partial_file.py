@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vimeo_api.core.answers import Version
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.fetcher import Fetched
+from vimeo_api.core.fetching.client import Fetched
+from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.storage import reservations
 from vimeo_api.core.storage.blobs import Staging, full_disk_is_said, open_alone
 from vimeo_api.core.storage.writer import Writer

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from vimeo_api.core import identifiers
-from vimeo_api.core.addresses import OriginFailed
+from vimeo_api.core.fetching.ssrf import OriginFailed
 
 Headers = Mapping[str, str]  # of any case
 

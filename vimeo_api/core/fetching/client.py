@@ -16,13 +16,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from vimeo_api.core import answers
-from vimeo_api.core.addresses import AddressRefused, OriginError, OriginFailed, OriginTooSlow, Resolver, UrlRefused
-from vimeo_api.core.answers import Version
 from vimeo_api.core.errors import PipelineError, TooLarge
-from vimeo_api.core.origins import Answer, Limits, Session
-from vimeo_api.core.parallel import CHUNK, Parallel, Tries, Unranged
-from vimeo_api.core.ranges import Plan
+from vimeo_api.core.fetching import headers
+from vimeo_api.core.fetching.connections import CHUNK, Parallel, Tries, Unranged
+from vimeo_api.core.fetching.headers import Version
+from vimeo_api.core.fetching.plan import Plan
+from vimeo_api.core.fetching.session import Answer, Limits, Session
+from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginFailed, OriginTooSlow, Resolver, UrlRefused
 
 __all__ = [
     "AddressRefused",
@@ -213,14 +213,14 @@ class _Fetch:
         size = _size(answer)
         offer = Fetched(
             answer.target.url,
-            answers.name(answer.headers, answer.target.url),
-            answers.version(answer.headers, size),
+            headers.name(answer.headers, answer.target.url),
+            headers.version(answer.headers, size),
         )
         self.watch.total = size
         _check_size(size or 0, self.watch.limits)
         if ranged and _gives_ranges(answer) and size is not None and offer.version.validator:
             return self._in_ranges(crew, answer, offer)
-        if answer.status == HTTPStatus.PARTIAL_CONTENT and answers.end(answer.headers) != size:
+        if answer.status == HTTPStatus.PARTIAL_CONTENT and headers.end(answer.headers) != size:
             raise Unranged("The first part comes without what is needed to ask for the others.")
         return self._in_one_stream(crew, answer, offer)
 
@@ -230,8 +230,8 @@ class _Fetch:
         if ranged and answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise Unranged("An empty file has no ranges.")
         answer.check_status()
-        answers.check_encoding(answer.headers)
-        if answer.status == HTTPStatus.PARTIAL_CONTENT and (not ranged or answers.piece(answer.headers).start != 0):
+        headers.check_encoding(answer.headers)
+        if answer.status == HTTPStatus.PARTIAL_CONTENT and (not ranged or headers.piece(answer.headers).start != 0):
             raise OriginFailed("The origin sends a part of the file that nobody asked for.")
         return answer
 
@@ -278,13 +278,13 @@ class _Fetch:
         self.watch.received = lambda: received
         self._begin(offer, resumed=False)
         crew.run(stream)
-        return Fetched(offer.url, offer.name, answers.version(answer.headers, received))
+        return Fetched(offer.url, offer.name, headers.version(answer.headers, received))
 
 
 def _size(answer: Answer) -> int | None:
     if answer.status == HTTPStatus.PARTIAL_CONTENT:
-        return answers.piece(answer.headers).size
-    return answers.length(answer.headers)
+        return headers.piece(answer.headers).size
+    return headers.length(answer.headers)
 
 
 def _gives_ranges(answer: Answer) -> bool:

@@ -12,11 +12,11 @@ from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
-from vimeo_api.core import answers
-from vimeo_api.core.addresses import OriginError, OriginFailed, Target
-from vimeo_api.core.answers import Version
-from vimeo_api.core.origins import Answer, Limits, Session
-from vimeo_api.core.ranges import Plan, Span
+from vimeo_api.core.fetching import headers
+from vimeo_api.core.fetching.headers import Version
+from vimeo_api.core.fetching.plan import Plan, Span
+from vimeo_api.core.fetching.session import Answer, Limits, Session
+from vimeo_api.core.fetching.ssrf import OriginError, OriginFailed, Target
 
 CHUNK = 1024 * 1024  # bytes received and written at once, at most; measured (`make bench`), as in `core.writer`
 _GLANCE = 0.1  # seconds between two looks for a span that may be shared
@@ -141,15 +141,15 @@ class Parallel:
     def _check(self, answer: Answer, asked: tuple[int, int]) -> None:
         """Raise unless the answer is a part of what was asked for, of the same version."""
         if answer.status == HTTPStatus.OK:
-            whole = answers.version(answer.headers, answers.length(answer.headers))
+            whole = headers.version(answer.headers, headers.length(answer.headers))
             self._compare(whole)
             raise Unranged(f"{self._target.host} does not give ranges.")
         if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise Changed(f"{self._target.host} changed the file while it was fetched.")
         answer.check_status()
-        answers.check_encoding(answer.headers)
-        piece = answers.piece(answer.headers)
-        version = answers.version(answer.headers, piece.size)
+        headers.check_encoding(answer.headers)
+        piece = headers.piece(answer.headers)
+        version = headers.version(answer.headers, piece.size)
         self._compare(version)
         if version.validator not in {self._version.etag, self._version.modified} - {None}:
             # RFC 9110, 15.3.7: a part says so. Of one that does not, nobody knows whether If-Range was looked at.
@@ -163,7 +163,7 @@ class Parallel:
 
     def _receive(self, answer: Answer, span: Span, tries: Tries) -> None:
         """Write what comes until the span or the answer ends, or others have the right of way."""
-        end = answers.end(answer.headers)
+        end = headers.end(answer.headers)
         while span.left > 0 and span.position < end and not answer.slot.wanted:
             data = answer.read(min(self._chunk, end - span.position))
             if not data:
