@@ -11,6 +11,7 @@ from flask import Flask
 
 from vimeo_api.config import Embedded
 from vimeo_api.core.fetching import client
+from vimeo_api.core.fetching.connections import CHUNK
 from vimeo_api.core.fetching.partial_file import PartialFile
 
 
@@ -21,7 +22,7 @@ class Ours:
     url: str
     folder: Path
     connections: int = client.CONNECTIONS
-    chunk: int = connections.CHUNK
+    chunk: int = CHUNK
     synced: bool = False
 
     def seconds(self) -> float:

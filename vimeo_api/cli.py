@@ -12,9 +12,9 @@ from vimeo_api.app import create_app
 from vimeo_api.commands.copy import copy
 from vimeo_api.commands.fetch import fetch
 from vimeo_api.commands.token import token
-from vimeo_api.core import reconciliation
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.reconciliation import Finding
+from vimeo_api.core.maintenance import reconciliation
+from vimeo_api.core.maintenance.reconciliation import Finding
 
 
 def _app(**overrides: object) -> Flask:

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from vimeo_api.core import deliveries, identifiers
+from vimeo_api.core import identifiers
 from vimeo_api.core.access import passwords
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.deliveries import Ticket
+from vimeo_api.core.deliveries import confirmations
+from vimeo_api.core.deliveries.confirmations import Ticket
 from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, StillFetching, WrongPassword
 from vimeo_api.core.fetching import job
 from vimeo_api.core.files import catalog, lifecycle
@@ -43,7 +44,7 @@ def open_download(
     Unavailable where it could not be noted how the download ends.
     """
     if policy.one_time and with_body:
-        deliveries.check_room()
+        confirmations.check_room()
     if policy.one_time and with_body and password is None and grant is None and (first := _first(policy, key)):
         return first
     entry = _present(policy, key, grant)
@@ -88,8 +89,8 @@ def _present(policy: Policy, key: str, grant: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is not None and policy.one_time and entry.answers and entry.status in {Status.LEASED, Status.AVAILABLE}:
         # A download may have ended a moment ago: what was written down about it is older than this request.
-        deliveries.endings.wait(entry.id)
-        deliveries.catch_up()
+        confirmations.endings.wait(entry.id)
+        confirmations.catch_up()
         entry = catalog.find(policy.surface, key)
     if entry is None or (entry.expired and not policy.one_time):
         raise NotThere

@@ -1,9 +1,9 @@
 """The use cases of queues of streams; the view of the surface `streams` calls them."""
 
-from vimeo_api.core import upkeep
 from vimeo_api.core.errors import Conflict, Nothing, NotThere
 from vimeo_api.core.files import catalog, lifecycle, queues
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import Policy
 
 
@@ -43,7 +43,7 @@ def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
         raise NotThere
     if not lifecycle.remove(entry, receipt=receipt):
         raise Conflict("The stream has been taken by somebody else.")
-    upkeep.purge([entry.id])
+    sweep.purge([entry.id])
 
 
 def _queued(policy: Policy, queue: str, key: str) -> Entry:

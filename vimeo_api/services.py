@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vimeo_api.core import identifiers, upkeep
+from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, passwords
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
 from vimeo_api.core.files import cache_generations, catalog, digests, joining, lifecycle, media_types, placing
 from vimeo_api.core.files.catalog import Entry, NewFile
+from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import blobs, mount_check, reservations
 from vimeo_api.core.storage.blobs import Staging
@@ -125,7 +126,7 @@ def remove(policy: Policy, key: str) -> None:
     if entry is None or entry.expired or not lifecycle.remove(entry):
         raise NotThere
     # At once, so that the very next request finds no bytes; after a crash here the sweep does it.
-    upkeep.purge([entry.id])
+    sweep.purge([entry.id])
 
 
 def page(policy: Policy, *, query: str, number: int, size: int) -> Page:

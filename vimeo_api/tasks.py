@@ -8,13 +8,16 @@ from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
 from vimeo_api import logs
-from vimeo_api.core import broker, census, reconciliation, upkeep
+from vimeo_api.core import broker
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.fetching import job, recovery
 from vimeo_api.core.files import digests, lifecycle, placing
-from vimeo_api.core.reconciliation import Finding
+from vimeo_api.core.maintenance import reconciliation
+from vimeo_api.core.maintenance.reconciliation import Finding
+from vimeo_api.core.maintenance.sweep import purge, settle_leases
+from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.storage import mount_check
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
@@ -63,7 +66,7 @@ def _without_broker(task: Task, error: Exception) -> None:
 @shared_task(name="vimeo_api.tasks.delete")  # type: ignore[untyped-decorator]
 def delete(file_ids: list[int]) -> None:
     """Remove the bytes of files that are gone."""
-    upkeep.purge(file_ids)
+    purge(file_ids)
 
 
 @shared_task(name="vimeo_api.tasks.fetch")  # type: ignore[untyped-decorator]
@@ -87,7 +90,7 @@ def digest() -> None:
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
-    due = Counter({Counted.LAPSED: upkeep.settle_leases()})
+    due = Counter({Counted.LAPSED: settle_leases()})
     recovery.settle()
     for file_id in job.revive(min(BATCH, room(fetch))):
         _published(fetch, file_id)
@@ -117,7 +120,7 @@ def _sweep_store() -> Counter[Counted]:
 @shared_task(name="vimeo_api.tasks.count")  # type: ignore[untyped-decorator]
 def count() -> None:
     """Count all files, if that is due."""
-    if census.count():
+    if file_stats.count():
         counters.ran(Counted.COUNT)
 
 

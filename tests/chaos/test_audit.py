@@ -16,11 +16,11 @@ from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask, form
 from tests.services import Service, running
-from vimeo_api.core import reconciliation
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.files import catalog, lifecycle, placing
 from vimeo_api.core.files.catalog import Entry, NewFile
+from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import settings
 

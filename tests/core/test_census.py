@@ -7,12 +7,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import Select, text, update
 
-from vimeo_api.core import census
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus
 from vimeo_api.core.fetching import job
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile, now
+from vimeo_api.core.monitoring import file_stats
 from vimeo_api.extensions import db
 
 GRANT = "a" * 32
@@ -20,9 +20,9 @@ GRANT = "a" * 32
 
 @pytest.fixture(autouse=True)
 def _anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "_SOONEST", timedelta())
-    monkeypatch.setattr(census, "_COST", 0)
-    monkeypatch.setattr(census, "PIECE", 2)
+    monkeypatch.setattr(file_stats, "_SOONEST", timedelta())
+    monkeypatch.setattr(file_stats, "_COST", 0)
+    monkeypatch.setattr(file_stats, "PIECE", 2)
 
 
 def add(key: str, size: int = 10, **more: object) -> int:
@@ -41,7 +41,7 @@ def ago(seconds: float) -> object:
 
 
 def waiting(work: str) -> float:
-    return round(census.take().waiting[work], -1)
+    return round(file_stats.take().waiting[work], -1)
 
 
 def test_it_counts_files_and_bytes_by_kind() -> None:
@@ -55,9 +55,9 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
     add("e", size=0, source_url="http://x/")
     cancelled = add("f", size=0, source_url="http://x/")
     job.cancel(cancelled)
-    assert census.take().groups == []
-    assert census.count()
-    kinds = {(g.status, g.fetched, g.failure): (g.files, g.stored) for g in census.take().groups}
+    assert file_stats.take().groups == []
+    assert file_stats.count()
+    kinds = {(g.status, g.fetched, g.failure): (g.files, g.stored) for g in file_stats.take().groups}
     assert kinds == {
         ("available", False, None): (1, 10),
         ("leased", False, None): (1, 10),
@@ -71,7 +71,7 @@ def test_nothing_waits_where_nothing_is_due() -> None:
     add("a")
     lifecycle.lease(add("b"), GRANT, seconds=60)
     lifecycle.use_up(add("c"), GRANT, grace_seconds=60)
-    assert set(census.take().waiting.values()) == {0.0}
+    assert set(file_stats.take().waiting.values()) == {0.0}
 
 
 def test_a_purge_that_nobody_does_gets_older_though_each_attempt_puts_it_off() -> None:
@@ -107,31 +107,31 @@ def test_leases_are_told_apart_by_surface() -> None:
     add("a")
     lifecycle.lease(add("b"), GRANT, seconds=60)
     lifecycle.lease(add("c"), GRANT, seconds=60)
-    leases = census.take().leases
+    leases = file_stats.take().leases
     assert (leases.pop("vimeo"), set(leases.values())) == (2, {0})
 
 
 def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "_COST", 10**9)
-    assert census.count()
+    monkeypatch.setattr(file_stats, "_COST", 10**9)
+    assert file_stats.count()
     add("a")
-    assert not census.count()
-    assert census.take().groups == []
+    assert not file_stats.count()
+    assert file_stats.take().groups == []
     statements.changed(update(LastCensus).values(due_at=ago(1)))
-    assert census.count()
-    assert [group.files for group in census.take().groups] == [1]
+    assert file_stats.count()
+    assert [group.files for group in file_stats.take().groups] == [1]
 
 
 def test_a_count_that_somebody_is_busy_with_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
     others = []
 
     def counting() -> list[object]:
-        others.append(census.count())
+        others.append(file_stats.count())
         return []
 
-    monkeypatch.setattr(census, "_groups", counting)
-    assert census.count()
-    assert census.count()
+    monkeypatch.setattr(file_stats, "_groups", counting)
+    assert file_stats.count()
+    assert file_stats.count()
     assert others == [False, False]
 
 
@@ -146,7 +146,7 @@ def test_a_question_reads_no_whole_table(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(statements, "rows", explained)
     monkeypatch.setattr(statements, "row", lambda statement: next(iter(explained(statement)), None))
-    census.take()
+    file_stats.take()
     assert len(plans) >= 6
     assert [plan for plan in plans if "files" in plan and "USING INDEX ix_files_" not in plan] == []
     assert [plan for plan in plans if plan.startswith("SCAN files")] == []

@@ -10,12 +10,13 @@ from flask import Flask
 from sqlalchemy import delete, select
 
 from vimeo_api import config
-from vimeo_api.core import deliveries, journal, upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, JournalFile, Status
-from vimeo_api.core.deliveries import Ticket
+from vimeo_api.core.deliveries import confirmations, journal
+from vimeo_api.core.deliveries.confirmations import Ticket
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile
+from vimeo_api.core.maintenance import sweep
 
 A = "a" * 32
 Write = Callable[..., None]
@@ -54,9 +55,9 @@ def status() -> str:
 
 
 def catch_up_twice() -> None:
-    deliveries.catch_up()
+    confirmations.catch_up()
     statements.changed(delete(JournalFile))
-    deliveries.catch_up()
+    confirmations.catch_up()
 
 
 @pytest.mark.parametrize(
@@ -102,22 +103,22 @@ def test_no_range_outlives_its_file(log: Path, ticket: Ticket, monkeypatch: pyte
     write(log, ticket, status="206", range="bytes 0-6/10", sent="7")
     write(log, ticket, status="206", range="bytes 5-9/10", sent="5")
     with monkeypatch.context() as patch:
-        patch.setattr(deliveries, "_forget_ranges", lambda _files: None)  # killed in between
-        deliveries.catch_up()
+        patch.setattr(confirmations, "_forget_ranges", lambda _files: None)  # killed in between
+        confirmations.catch_up()
     assert (status(), ranges()) == (Status.GONE, 2)
     write(log, Ticket(ticket.file_id, A, 0), status="206", range="bytes 2-9/10", sent="8")  # resumed in time
-    deliveries.catch_up()
+    confirmations.catch_up()
     assert ranges() == 2
-    upkeep.purge([ticket.file_id])
+    sweep.purge([ticket.file_id])
     assert ranges() == 0
 
 
 def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> None:
     write(log, ticket, completion="")
-    deliveries.catch_up()
+    confirmations.catch_up()
     assert lifecycle.lease(ticket.file_id, A, seconds=60) == 2
     statements.changed(delete(JournalFile))
-    deliveries.catch_up()
+    confirmations.catch_up()
     assert status() == Status.LEASED
 
 
@@ -191,7 +192,7 @@ def test_a_long_journal_is_noted_batch_by_batch(log: Path, app: Flask, monkeypat
 def test_rubbish_is_passed_over(log: Path, ticket: Ticket) -> None:
     log.write_bytes(b"\xff\xfe\n[]\n\n{}\nnull\n")
     write(log, ticket)
-    deliveries.catch_up()
+    confirmations.catch_up()
     assert status() == Status.GONE
 
 
@@ -209,6 +210,6 @@ def test_an_error_leaves_the_lines_for_the_next_reader(log: Path, app: Flask) ->
 
 
 def test_no_journal_is_nothing_to_read(log: Path, app: Flask) -> None:
-    deliveries.catch_up()
+    confirmations.catch_up()
     log.touch()
-    deliveries.catch_up()
+    confirmations.catch_up()

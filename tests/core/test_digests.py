@@ -9,11 +9,11 @@ from flask import Flask
 from sqlalchemy import text, update
 
 from vimeo_api import tasks
-from vimeo_api.core import upkeep
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, digests, lifecycle
 from vimeo_api.core.files.catalog import Entry, NewFile, now
+from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 
@@ -87,7 +87,7 @@ def test_a_file_removed_meanwhile_is_no_fault(
     def removed_then(*arguments: object) -> object:
         monkeypatch.undo()
         lifecycle.remove(first)
-        upkeep.purge([first.id])
+        sweep.purge([first.id])
         return reached(*arguments)
 
     monkeypatch.setattr(*where, removed_then)

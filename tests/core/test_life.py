@@ -16,10 +16,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from vimeo_api.core import deliveries
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.deliveries import Sent, Ticket
+from vimeo_api.core.deliveries import confirmations
+from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile, now
 from vimeo_api.core.files.lifecycle import MOVES
@@ -48,7 +48,7 @@ class Life(RuleBasedStateMachine):
         self.resumed = self.lapsed = self.purged = False
         self.ranges: dict[str, set[tuple[int, int]]] = {}
 
-    def row(self) -> "database.AnyRow | None":
+    def row(self) -> "statements.AnyRow | None":
         columns = (File.status, File.key, File.grant, File.answers, File.resumed, File.purged_at, File.due_at)
         return statements.row(select(*columns).where(File.id == self.id))
 
@@ -111,7 +111,7 @@ class Life(RuleBasedStateMachine):
     )
     def answer_ends(self, grant: str, start: int, length: int, late: int, *, complete: bool) -> None:
         span = (start, min(start + length, SIZE))
-        deliveries.handle(Sent(Ticket(self.id, grant, self.answers - late), span, complete=complete))
+        confirmations.handle(Sent(Ticket(self.id, grant, self.answers - late), span, complete=complete))
         if self.status is None:
             return
         if complete and self.has_all(grant, span):

@@ -9,11 +9,11 @@ from flask import Flask
 
 from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
-from vimeo_api.core import readiness
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import digests
+from vimeo_api.core.monitoring import readiness
 from vimeo_api.core.storage import blobs, mount_check
 
 

@@ -22,8 +22,8 @@ from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import Entry, now
+from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, mend
 from vimeo_api.core.policy import STORE, STREAMS
-from vimeo_api.core.reconciliation import AGE_SECONDS, findings, mend
 from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import settings

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from tests.services import await_
-from vimeo_api.core import probes
-from vimeo_api.core.probes import Probe
+from vimeo_api.core.monitoring import probes
+from vimeo_api.core.monitoring.probes import Probe
 
 FOREVER = 60.0
 AT_ONCE = 0.0

@@ -11,13 +11,13 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from vimeo_api import services
-from vimeo_api.core import upkeep
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, QuotaExceeded
 from vimeo_api.core.files import cache_generations, catalog
 from vimeo_api.core.files.catalog import NewFile, now
+from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
 from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.blobs import Staging
@@ -56,7 +56,7 @@ def content() -> str:
 def end_all() -> None:
     """Let the time of every file be over, and take them away as the sweep does."""
     statements.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
-    upkeep.settle_leases()
+    sweep.settle_leases()
 
 
 def test_a_name_is_free_once_the_sweep_has_taken_its_file_away(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,11 @@ from flask import Flask
 from sqlalchemy import update
 
 from vimeo_api import tasks
-from vimeo_api.core import deliveries
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
 from vimeo_api.core.database.models import Tally
-from vimeo_api.core.deliveries import Sent, Ticket
+from vimeo_api.core.deliveries import confirmations
+from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile
 
@@ -46,8 +46,8 @@ def test_nobody_is_lost_among_many(app: Flask) -> None:
 
 def test_a_delivery_counts_once_however_often_it_is_reported(app: Flask) -> None:
     whole, broken = Sent(leased("a"), (0, 10), complete=True), Sent(leased("b"), (0, 3), complete=False)
-    deliveries.handle(whole, broken, whole)
-    deliveries.handle(whole, broken)
+    confirmations.handle(whole, broken, whole)
+    confirmations.handle(whole, broken)
     assert counts() == {"confirmed": 1, "given_back": 1}
 
 

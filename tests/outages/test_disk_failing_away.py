@@ -15,9 +15,9 @@ from sqlalchemy.exc import OperationalError
 from tests.outages.disks import Shaky
 from tests.outages.requesting import get, refused_for_now, stream
 from tests.services import await_
-from vimeo_api.core import upkeep
 from vimeo_api.core.errors import StorageFull, Unavailable
 from vimeo_api.core.files import lifecycle
+from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.storage import reservations
 
 ROW = "the disk, which fails or turns read-only"
@@ -82,7 +82,7 @@ def test_bytes_that_cannot_be_removed_are_due_again(app: Flask, monkeypatch: pyt
         assert [client.delete(url).status_code for url in urls] == [200, 200]
         assert [client.get(url).status_code for url in urls] == [404, 404]
     assert len(list(store.glob("streams/*/*"))) == 2
-    upkeep.purge(lifecycle.claim_purges(10))
+    sweep.purge(lifecycle.claim_purges(10))
     assert list(store.glob("streams/*/*")) == []
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import Forbidden
 
-from vimeo_api.core import readiness
-from vimeo_api.core.readiness import Check
+from vimeo_api.core.monitoring import readiness
+from vimeo_api.core.monitoring.readiness import Check
 from vimeo_api.views.descriptions import operations as described_as
 from vimeo_api.web import metrics, operators
 from vimeo_api.web.openapi import described

@@ -20,8 +20,8 @@ from urllib.parse import quote
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, PreconditionFailed
 
-from vimeo_api.core import deliveries
-from vimeo_api.core.deliveries import Sent, Ticket
+from vimeo_api.core.deliveries import confirmations
+from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import NotThere
 from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.downloads import Download
@@ -180,7 +180,7 @@ def _reading(download: Download) -> Iterator[None]:
         yield
     except OSError as error:
         if download.ticket:
-            deliveries.handle(Sent(download.ticket, None, complete=False))
+            confirmations.handle(Sent(download.ticket, None, complete=False))
         if not isinstance(error, FileNotFoundError):
             raise
         mount_check.check()
@@ -201,7 +201,7 @@ class Reporter:
         """Note that the next piece is the last one."""
         if self._ticket:
             self._ending = True
-            deliveries.endings.begin(self._ticket.file_id)
+            confirmations.endings.begin(self._ticket.file_id)
 
     def closed(self, span: tuple[int, int], *, whole: bool) -> None:
         """Report the bytes that were written, and whether they were all of the answer."""
@@ -210,10 +210,10 @@ class Reporter:
         try:
             with self._app.app_context():
                 complete = whole and connections.drained(self._connection)
-                deliveries.handle(Sent(self._ticket, span, complete=complete))
+                confirmations.handle(Sent(self._ticket, span, complete=complete))
         finally:
             if self._ending:
-                deliveries.endings.end(self._ticket.file_id)
+                confirmations.endings.end(self._ticket.file_id)
 
 
 class FileBody:

@@ -12,13 +12,15 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from vimeo_api.core import broker, census, journal, probes, readiness
-from vimeo_api.core.census import Census, Group
+from vimeo_api.core import broker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.probes import Probe
-from vimeo_api.core.readiness import Check
+from vimeo_api.core.deliveries import journal
+from vimeo_api.core.monitoring import file_stats, probes, readiness
+from vimeo_api.core.monitoring.file_stats import Census, Group
+from vimeo_api.core.monitoring.probes import Probe
+from vimeo_api.core.monitoring.readiness import Check
 from vimeo_api.extensions import settings
 from vimeo_api.web import nginx_status
 from vimeo_api.web.nginx_status import NginxStatus
@@ -39,7 +41,7 @@ def _measured() -> dict[str, tuple[int, int]]:
 
 # Two seconds, and two for the dependencies: Prometheus waits for ten by default.
 _PROBES: Mapping[str, Probe[Any]] = {
-    "census": Probe(census.take, seconds=2),
+    "census": Probe(file_stats.take, seconds=2),
     "journal": Probe(_lag, seconds=2),
     "nginx": Probe(nginx_status.ask, seconds=1),
     "queues": Probe(broker.depths, seconds=1),

@@ -133,8 +133,8 @@ class Parallel:
             return
         with self._plan.working(span):
             asked = (span.position, span.end)
-            headers = {"Range": f"bytes={asked[0]}-{asked[1] - 1}", "If-Range": self._version.validator or ""}
-            with self._session.get(self._target, headers, slot) as answer:
+            wanted = {"Range": f"bytes={asked[0]}-{asked[1] - 1}", "If-Range": self._version.validator or ""}
+            with self._session.get(self._target, wanted, slot) as answer:
                 self._check(answer, asked)
                 self._receive(answer, span, tries)
 

@@ -117,11 +117,11 @@ class Session:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
 
-    def follow(self, url: str, headers: dict[str, str]) -> Answer:
+    def follow(self, url: str, extra: dict[str, str]) -> Answer:
         """GET a URL and what it redirects to. Raises UrlRefused, OriginFailed, OriginTooSlow."""
         target = check_url(url, allow_private=self._allow_private)
         for _ in range(self.limits.redirects + 1):
-            answer = self.get(target, headers, self.slot(target, first=True))
+            answer = self.get(target, extra, self.slot(target, first=True))
             if answer.status not in _REDIRECTS:
                 return answer
             with answer:
@@ -137,7 +137,7 @@ class Session:
             raise OriginTooSlow("The fetch was stopped.")
         return slot
 
-    def get(self, target: Target, headers: dict[str, str], slot: Slot) -> Answer:
+    def get(self, target: Target, extra: dict[str, str], slot: Slot) -> Answer:
         """GET a checked URL, no redirects; the answer owns the slot.
 
         Raises AddressRefused, OriginFailed, OriginTooSlow.
@@ -148,7 +148,7 @@ class Session:
                 response = self._pool(target).urlopen(
                     "GET",
                     target.path,
-                    headers=_HEADERS | headers,
+                    headers=_HEADERS | extra,
                     timeout=urllib3.Timeout(connect=min(self.limits.connect, left), read=min(self.limits.stall, left)),
                     retries=False,
                     redirect=False,

@@ -20,10 +20,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from vimeo_api.core import broker, journal, probes
+from vimeo_api.core import broker
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
-from vimeo_api.core.probes import Finding, Probe
+from vimeo_api.core.deliveries import journal
+from vimeo_api.core.monitoring import probes
+from vimeo_api.core.monitoring.probes import Finding, Probe
 from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import cache, settings
 

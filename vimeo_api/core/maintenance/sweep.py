@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from vimeo_api.core import deliveries
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
+from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, lifecycle, placing
 from vimeo_api.core.policy import POLICIES
@@ -25,7 +25,7 @@ def settle_leases() -> int:
 
     Returns how many leases nobody reported on.
     """
-    deliveries.catch_up()
+    confirmations.catch_up()
     lapsed = lifecycle.give_back_lapsed()
     lifecycle.expire()
     return lapsed

@@ -15,10 +15,10 @@ from typing import Any, Self
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from vimeo_api.core import journal
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import DeliveredRange, File, Status
+from vimeo_api.core.deliveries import journal
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.storage import reservations
 from vimeo_api.extensions import settings

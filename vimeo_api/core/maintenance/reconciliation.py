@@ -93,10 +93,10 @@ def _folders(root: Path) -> list[Path]:
 def _orphans(folder: Path, age: float) -> Iterator[Finding]:
     surface, root = folder.parent.name, folder.parents[1].name
     try:
-        blobs = [path.name for path in folder.iterdir() if _old(path, age)]
+        names = [path.name for path in folder.iterdir() if _old(path, age)]
     except FileNotFoundError:
         return  # its last file has been removed meanwhile
-    for blob in sorted(set(blobs) - _needed(folder, blobs)):
+    for blob in sorted(set(names) - _needed(folder, names)):
         yield Finding("orphan", f"{root}/{blobs.relative(surface, blob)}", _orphan_removal(folder / blob))
 
 
@@ -178,10 +178,10 @@ def _old(path: Path, age: float) -> bool:
         return False
 
 
-def _needed(folder: Path, blobs: Sequence[str]) -> set[str]:
+def _needed(folder: Path, names: Sequence[str]) -> set[str]:
     """Return those of the blobs in a folder of store or landing for which there is a row, which needs them there."""
     known = select(File.blob).where(
-        File.surface == folder.parent.name, statements.among(File.blob, blobs), File.purged_at.is_(None)
+        File.surface == folder.parent.name, statements.among(File.blob, names), File.purged_at.is_(None)
     )
     if settings.spool_dir / blobs.LANDING in folder.parents:
         # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
