@@ -9,18 +9,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
 from vimeo_api.core.storage import mount_check
-from vimeo_api.web import (
-    access,
-    admission,
-    cors,
-    cross_site,
-    hosts,
-    limits,
-    metrics,
-    microcache,
-    refusals,
-    request_ids,
-)
+from vimeo_api.web import metrics, microcache
+from vimeo_api.web.hooks import admission, auth, cors, csrf, host_check, rate_limits, refusal_cache, request_ids
 
 
 class Pipeline(Flask):
@@ -53,11 +43,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     cors.init_app(app)
     admission.init_app(app)
     metrics.init_app(app, views.owner)
-    hosts.init_app(app)
-    cross_site.init_app(app)
-    access.init_app(app)
-    limits.init_app(app, views.owner)
-    refusals.init_app(app, views.subject_of)
+    host_check.init_app(app)
+    csrf.init_app(app)
+    auth.init_app(app)
+    rate_limits.init_app(app, views.owner)
+    refusal_cache.init_app(app, views.subject_of)
     microcache.init_app(app, views.owner)
     views.init_app(app)
     return app

@@ -25,7 +25,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from vimeo_api import framing, logs
 from vimeo_api.config import Settings
-from vimeo_api.web import connections, request_ids
+from vimeo_api.web import connections
+from vimeo_api.web.hooks import request_ids
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -12,7 +12,7 @@ from vimeo_api.core.files import cache_generations, catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import cache
-from vimeo_api.web import refusals
+from vimeo_api.web.hooks import refusal_cache
 
 LINK = "/vimeo/api/v1.0/file/k"
 A = "a" * 32
@@ -20,8 +20,8 @@ A = "a" * 32
 
 @pytest.fixture
 def client(app: Flask, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.setattr(refusals, "_breaker", type(refusals._breaker)(seconds=60))  # noqa: SLF001
-    monkeypatch.setattr(refusals, "_refused", type(refusals._refused)(20_000))  # noqa: SLF001
+    monkeypatch.setattr(refusal_cache, "_breaker", type(refusal_cache._breaker)(seconds=60))  # noqa: SLF001
+    monkeypatch.setattr(refusal_cache, "_refused", type(refusal_cache._refused)(20_000))  # noqa: SLF001
     return app.test_client()
 
 
@@ -170,7 +170,7 @@ def test_a_scan_of_keys_that_nobody_has_never_meets_the_cache(
 
 
 def test_what_was_refused_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    recent = type(refusals._refused)(100)  # noqa: SLF001
+    recent = type(refusal_cache._refused)(100)  # noqa: SLF001
     for number in range(1000):
         recent.add(number)
         assert number in recent

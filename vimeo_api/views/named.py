@@ -22,8 +22,9 @@ from vimeo_api.core import policy
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import named as described_as
-from vimeo_api.web import access, delivery, pages, receive
-from vimeo_api.web.access import needs
+from vimeo_api.web import delivery, pages, receive
+from vimeo_api.web.hooks import auth
+from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -78,7 +79,7 @@ def upload_form() -> AnyResponse:
     """Store the file of a form."""
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        services.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in, token_id=access.token_id())
+        services.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in, token_id=auth.token_id())
     return redirect(url_for("named.listing"))
 
 
@@ -89,7 +90,7 @@ def upload_raw(key: str) -> tuple[Response, int]:
     """Store the raw body under a name."""
     name, expires_in = services.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
-        services.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=access.token_id())
+        services.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id())
     said = f"{name} uploaded"
     answer = (
         jsonify(status=said)

@@ -15,8 +15,9 @@ from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
 from vimeo_api.views.descriptions import store as described_as
-from vimeo_api.web import access, delivery, receive
-from vimeo_api.web.access import needs
+from vimeo_api.web import delivery, receive
+from vimeo_api.web.hooks import auth
+from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -47,12 +48,12 @@ def upload() -> Response:
     """Store content and answer its digest."""
     if receive.is_form():
         with receive.form(POLICY.max_bytes, prefer="file") as form:
-            digest = services.upload_content(POLICY, form.staging, token_id=access.token_id())
+            digest = services.upload_content(POLICY, form.staging, token_id=auth.token_id())
     else:
         with receive.raw(POLICY.max_bytes) as staging:
             if staging.size == 0:
                 raise Malformed("The body is empty.")
-            digest = services.upload_content(POLICY, staging, token_id=access.token_id())
+            digest = services.upload_content(POLICY, staging, token_id=auth.token_id())
     return Response(digest, content_type="text/plain; charset=utf-8")
 
 

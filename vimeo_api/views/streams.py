@@ -31,8 +31,9 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import queues
 from vimeo_api.views.descriptions import streams as described_as
-from vimeo_api.web import access, delivery, receive
-from vimeo_api.web.access import needs
+from vimeo_api.web import delivery, receive
+from vimeo_api.web.hooks import auth
+from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -114,7 +115,7 @@ def join() -> Response:
     if queue is not None and not isinstance(queue, str):
         raise Malformed("The queue must be a name.")
     queue = _checked(queue) if queue is not None else None
-    return _created(services.join(POLICY, keys, queue=queue, token_id=access.token_id()))
+    return _created(services.join(POLICY, keys, queue=queue, token_id=auth.token_id()))
 
 
 @blueprint.post("/v1/queues/<queue>/streams")
@@ -189,7 +190,7 @@ def _stored(*, queue: str | None) -> str:
     with receive.raw(POLICY.max_bytes) as staging:
         kind, expires_in = media_types.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
         return services.upload(
-            POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=access.token_id()
+            POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=auth.token_id()
         )
 
 

@@ -22,8 +22,9 @@ from vimeo_api.core import policy
 from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.views.descriptions import transfer as described_as
-from vimeo_api.web import access, delivery, limits, receive
-from vimeo_api.web.access import needs
+from vimeo_api.web import delivery, receive
+from vimeo_api.web.hooks import auth, rate_limits
+from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -54,7 +55,7 @@ def upload() -> Response:
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         name = services.check_name(POLICY, form.filename)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        number = services.upload(POLICY, form.staging, name=name, expires_in=expires_in, token_id=access.token_id())
+        number = services.upload(POLICY, form.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
     return jsonify(file_id=sealed_ids.seal(number, name))
 
 
@@ -93,8 +94,8 @@ def _fetched(wanted: dict[str, Any]) -> Response:
         raise Malformed("sha256 must be a text.")
     expires_in = receive.expires_in(wanted.get("expires_in"))
     url = _text(wanted, "file")
-    limits.allow_fetch()
-    begun = fetches.begin(POLICY, url, sha256=sha256, expires_in=expires_in, token_id=access.token_id())
+    rate_limits.allow_fetch()
+    begun = fetches.begin(POLICY, url, sha256=sha256, expires_in=expires_in, token_id=auth.token_id())
     file_id = sealed_ids.seal(begun.key, begun.name)
     if not _in_a_hurry() and fetches.wait(POLICY, begun.key):
         downloads.open_download(POLICY, begun.key, with_body=False)  # raises what the fetch ended with

@@ -16,8 +16,9 @@ from flask import Blueprint, Request, Response, jsonify, request, url_for
 from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.views.descriptions import vimeo as described_as
-from vimeo_api.web import access, delivery, receive
-from vimeo_api.web.access import needs
+from vimeo_api.web import delivery, receive
+from vimeo_api.web.hooks import auth
+from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -50,7 +51,7 @@ def _password(request: Request) -> str | None:
         return header.encode("latin-1").decode("utf-8", "replace")  # WSGI hands headers on as Latin-1
     if asked := request.args.get("password"):
         return asked
-    if request.authorization and (basic := request.authorization.password) and not access.is_token(basic):
+    if request.authorization and (basic := request.authorization.password) and not auth.is_token(basic):
         return basic
     return asked
 
@@ -77,7 +78,7 @@ def upload() -> tuple[Response, int]:
             name=form.filename,
             password=form.fields.get("password"),
             expires_in=receive.expires_in(form.fields.get("expires_in")),
-            token_id=access.token_id(),
+            token_id=auth.token_id(),
         )
     link = url_for("vimeo.download", key=key, _external=True)
     return jsonify(status="File Uploaded Successfully", url=link), HTTPStatus.CREATED

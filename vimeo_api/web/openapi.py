@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from flask import Flask
 from werkzeug.routing import Rule
 
-from vimeo_api.web import access
+from vimeo_api.web.hooks import auth
 
 VERSION = "0.1.0"
 UNLISTED = frozenset({"HEAD", "OPTIONS"})  # answered wherever GET is, and everywhere
@@ -243,7 +243,7 @@ def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, str, str | None]
         operation, by_method = _described[view]
         summary = (getdoc(view) or "").partition("\n")[0].removesuffix(".")
         for method in sorted((rule.methods or set()) - UNLISTED):
-            yield rule, method.lower(), by_method.get(method.lower(), operation), summary, access.verb_of(view)
+            yield rule, method.lower(), by_method.get(method.lower(), operation), summary, auth.verb_of(view)
 
 
 def _path(rule: Rule) -> str:

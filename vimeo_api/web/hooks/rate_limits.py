@@ -17,7 +17,8 @@ from flask_limiter import RateLimitExceeded
 from vimeo_api.core.errors import TooMany
 from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import limiter, settings
-from vimeo_api.web import access, bodies
+from vimeo_api.web import bodies
+from vimeo_api.web.hooks import auth
 from vimeo_api.web.surface import Surface
 
 SurfaceOf = Callable[[str], Surface | None]
@@ -31,7 +32,7 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
         surface = surface_of(request.path)
         if surface is None or request.url_rule is None:
             return
-        if access.verb_of(app.view_functions[request.url_rule.endpoint]) == "write":
+        if auth.verb_of(app.view_functions[request.url_rule.endpoint]) == "write":
             if request.method != "OPTIONS" and _upload_limit(surface.name):  # else the limiter looks for long
                 g.limited_surface = surface.name
                 _allow(_upload)
@@ -70,7 +71,7 @@ def _address() -> str:
 
 def _client() -> str:
     """Return who uploads: the token, else the address."""
-    token_id = access.token_id()
+    token_id = auth.token_id()
     return _address() if token_id is None else f"token {token_id}"
 
 

@@ -10,7 +10,7 @@ Source: the Fetch Metadata Request Headers (Sec-Fetch-Site), RFC 6454 (Origin), 
 from flask import Flask, request
 from werkzeug.exceptions import Forbidden
 
-from vimeo_api.web import access, cors
+from vimeo_api.web.hooks import auth, cors
 
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN = frozenset({"same-origin", "none"})  # none: the user's own doing, such as a bookmark
@@ -21,7 +21,7 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def refuse_foreign_pages() -> None:
-        if request.method not in _HARMLESS and _foreign() and access.bearer() is None:
+        if request.method not in _HARMLESS and _foreign() and auth.bearer() is None:
             raise Forbidden("A page of another site asked for it.")
 
 

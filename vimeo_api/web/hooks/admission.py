@@ -10,7 +10,7 @@ from http import HTTPStatus
 from flask import Flask, Response, request
 
 from vimeo_api.core.storage import reservations
-from vimeo_api.web import access
+from vimeo_api.web.hooks import auth
 
 
 def init_app(app: Flask) -> None:
@@ -33,7 +33,7 @@ def _check() -> None:
     environ = request.environ
     announced = environ["X_ANNOUNCED"]
     length = int(announced or 0)
-    access.check_announced(environ["X_METHOD"], environ["X_PATH"], environ.get("HTTP_AUTHORIZATION", ""), length)
+    auth.check_announced(environ["X_METHOD"], environ["X_PATH"], environ.get("HTTP_AUTHORIZATION", ""), length)
     if announced:
         reservations.reserve(_name(), length)
 
