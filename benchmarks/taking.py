@@ -17,8 +17,8 @@ from werkzeug.formparser import FormDataParser
 from vimeo_api.core.storage import writer as writing
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.storage.writer import Writer
-from vimeo_api.web import forms
-from vimeo_api.web.scanning import Span, Spooled, Streamed
+from vimeo_api.web.receiving import multipart_forms
+from vimeo_api.web.receiving.body_sources import Span, Spooled, Streamed
 
 BOUNDARY = "------------------------d74496d66958873e"  # as curl makes them
 HEAD = (
@@ -43,7 +43,7 @@ def werkzeug(body: Path, target: Path) -> None:
 def streamed(body: Path, target: Path) -> None:
     """Read the form as it comes in."""
     with body.open("rb", buffering=0) as stream, target.open("xb", buffering=0) as out:
-        for event in forms.events(Streamed(stream.read), BOUNDARY):
+        for event in multipart_forms.events(Streamed(stream.read), BOUNDARY):
             if isinstance(event, bytes):
                 out.write(event)
 
@@ -94,7 +94,7 @@ def _opened(body: Path) -> Staging:
 
 
 def _file(staging: Staging) -> Span:
-    (span,) = (event for event in forms.events(Spooled(staging), BOUNDARY) if isinstance(event, Span))
+    (span,) = (event for event in multipart_forms.events(Spooled(staging), BOUNDARY) if isinstance(event, Span))
     return span
 
 

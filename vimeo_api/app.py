@@ -9,8 +9,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
 from vimeo_api.core.storage import mount_check
-from vimeo_api.web import metrics, microcache
 from vimeo_api.web.hooks import admission, auth, cors, csrf, host_check, rate_limits, refusal_cache, request_ids
+from vimeo_api.web.monitoring import metrics
+from vimeo_api.web.sending import nginx_cache
 
 
 class Pipeline(Flask):
@@ -48,6 +49,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     auth.init_app(app)
     rate_limits.init_app(app, views.owner)
     refusal_cache.init_app(app, views.subject_of)
-    microcache.init_app(app, views.owner)
+    nginx_cache.init_app(app, views.owner)
     views.init_app(app)
     return app

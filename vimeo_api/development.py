@@ -25,8 +25,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from vimeo_api import framing, logs
 from vimeo_api.config import Settings
-from vimeo_api.web import connections
 from vimeo_api.web.hooks import request_ids
+from vimeo_api.web.sending import sockets
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -72,7 +72,7 @@ class Handler(WSGIRequestHandler):
     def setup(self) -> None:
         """Prepare the connection."""
         super().setup()
-        connections.narrow(self.connection)
+        sockets.narrow(self.connection)
 
     def handle_one_request(self) -> None:
         """Handle a request; until it is understood, the log must not take it for the last on the connection."""

@@ -19,8 +19,9 @@ from vimeo_api.core.fetching import headers, ssrf
 from vimeo_api.core.fetching.plan import Plan, Span, missing
 from vimeo_api.core.fetching.ssrf import OriginFailed, UrlRefused
 from vimeo_api.framing import Chunked
-from vimeo_api.web import delivery, forms
-from vimeo_api.web.scanning import Streamed
+from vimeo_api.web.receiving import multipart_forms
+from vimeo_api.web.receiving.body_sources import Streamed
+from vimeo_api.web.sending import delivery
 
 GRANT = "0123456789abcdef" * 2
 LINE = {"ticket": f"7:{GRANT}:1", "method": "GET", "status": "200", "sent": "3", "range": "", "completion": "OK"}
@@ -256,4 +257,4 @@ def test_chunks_that_break_off_are_no_body(pieces: list[bytes], data: st.DataObj
 def test_the_headers_of_a_part_are_understood_or_refused(text: str) -> None:
     body = b"--b\r\n" + text.encode("utf-8", "surrogatepass") + b"\r\n\r\nabc\r\n--b--\r\n"
     with suppress(Malformed):
-        list(forms.events(Streamed(io.BytesIO(body).read), "b"))
+        list(multipart_forms.events(Streamed(io.BytesIO(body).read), "b"))

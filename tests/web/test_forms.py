@@ -20,8 +20,8 @@ from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.web import forms, receive
-from vimeo_api.web.scanning import Piece, Source, Spooled, Streamed
+from vimeo_api.web.receiving import multipart_forms, receive
+from vimeo_api.web.receiving.body_sources import Piece, Source, Spooled, Streamed
 
 Parts = list[tuple[str, str | None, bytes]] | None  # name, file name and content of each; None is a refusal
 
@@ -60,7 +60,7 @@ def spooled(body: bytes, *, window: int = 1) -> Iterator[Source]:
 
 def parts_of(source: Source) -> Parts:
     try:
-        return collected(forms.events(source, B))
+        return collected(multipart_forms.events(source, B))
     except Malformed:
         return None
 
@@ -231,9 +231,9 @@ def test_a_delimiter_across_two_windows_is_found(missing: int) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"x" * (forms.MAX_HEAD_BYTES + 1) + b"\r\n" + body_of(FILE + b"\r\nabc"),
-        body_of(FILE + b"x: " + b"y" * forms.MAX_HEAD_BYTES + b"\r\n\r\nabc"),
-        body_of(*[FIELD + b"\r\nx"] * (forms.MAX_PARTS + 1)),
+        b"x" * (multipart_forms.MAX_HEAD_BYTES + 1) + b"\r\n" + body_of(FILE + b"\r\nabc"),
+        body_of(FILE + b"x: " + b"y" * multipart_forms.MAX_HEAD_BYTES + b"\r\n\r\nabc"),
+        body_of(*[FIELD + b"\r\nx"] * (multipart_forms.MAX_PARTS + 1)),
     ],
     ids=["preamble", "headers", "parts"],
 )

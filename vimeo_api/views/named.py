@@ -22,11 +22,13 @@ from vimeo_api.core import policy
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import named as described_as
-from vimeo_api.web import delivery, pages, receive
+from vimeo_api.web import pages
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
+from vimeo_api.web.receiving import receive
+from vimeo_api.web.sending import delivery
 from vimeo_api.web.surface import Surface
 
 POLICY = policy.NAMED

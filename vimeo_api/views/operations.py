@@ -17,7 +17,7 @@ from werkzeug.exceptions import Forbidden
 from vimeo_api.core.monitoring import readiness
 from vimeo_api.core.monitoring.readiness import Check
 from vimeo_api.views.descriptions import operations as described_as
-from vimeo_api.web import metrics, operators
+from vimeo_api.web.monitoring import metrics, operators
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface

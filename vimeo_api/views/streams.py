@@ -31,11 +31,12 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.views.descriptions import queues
 from vimeo_api.views.descriptions import streams as described_as
-from vimeo_api.web import delivery, receive
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
+from vimeo_api.web.receiving import receive
+from vimeo_api.web.sending import delivery
 from vimeo_api.web.surface import Surface
 
 POLICY = policy.STREAMS

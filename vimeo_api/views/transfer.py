@@ -22,11 +22,12 @@ from vimeo_api.core import policy
 from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.views.descriptions import transfer as described_as
-from vimeo_api.web import delivery, receive
 from vimeo_api.web.hooks import auth, rate_limits
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
+from vimeo_api.web.receiving import receive
+from vimeo_api.web.sending import delivery
 from vimeo_api.web.surface import Surface
 
 POLICY = policy.TRANSFER

@@ -16,11 +16,12 @@ from flask import Blueprint, Request, Response, jsonify, request, url_for
 from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.views.descriptions import vimeo as described_as
-from vimeo_api.web import delivery, receive
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
+from vimeo_api.web.receiving import receive
+from vimeo_api.web.sending import delivery
 from vimeo_api.web.surface import Surface
 
 POLICY = policy.VIMEO

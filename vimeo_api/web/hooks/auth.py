@@ -19,8 +19,8 @@ from vimeo_api.core.access import api_tokens
 from vimeo_api.core.access.api_tokens import Holder
 from vimeo_api.core.errors import NotAllowed, PipelineError, TokenNeeded
 from vimeo_api.extensions import settings
-from vimeo_api.web import bodies
-from vimeo_api.web.receive import MULTIPART_OVERHEAD
+from vimeo_api.web.receiving import bodies
+from vimeo_api.web.receiving.receive import MULTIPART_OVERHEAD
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -17,8 +17,8 @@ from flask_limiter import RateLimitExceeded
 from vimeo_api.core.errors import TooMany
 from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import limiter, settings
-from vimeo_api.web import bodies
 from vimeo_api.web.hooks import auth
+from vimeo_api.web.receiving import bodies
 from vimeo_api.web.surface import Surface
 
 SurfaceOf = Callable[[str], Surface | None]

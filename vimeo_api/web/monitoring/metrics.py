@@ -18,7 +18,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from vimeo_api.extensions import settings
-from vimeo_api.web.figures import Figures
+from vimeo_api.web.monitoring.gauges import Figures
 from vimeo_api.web.surface import Surface
 
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -17,8 +17,8 @@ from werkzeug.http import parse_options_header
 from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.web import bodies, forms
-from vimeo_api.web.scanning import Keeper, Piece, Source, Spooled, Streamed
+from vimeo_api.web.receiving import bodies, multipart_forms
+from vimeo_api.web.receiving.body_sources import Keeper, Piece, Source, Spooled, Streamed
 
 MAX_LIFE_DIGITS = 9  # 31 years
 MAX_FIELD_BYTES = 64 * 1024  # of one form field that is no file
@@ -137,7 +137,7 @@ class _Collector:
 
     def collect(self, source: Source, boundary: str) -> None:
         part = _Skipped()
-        for event in forms.events(source, boundary):
+        for event in multipart_forms.events(source, boundary):
             if event is None:
                 part.finish()
             elif isinstance(event, MultipartSegment):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from vimeo_api.core.errors import Malformed
-from vimeo_api.web.scanning import Piece, Source
+from vimeo_api.web.receiving.body_sources import Piece, Source
 
 MAX_PARTS = 100
 # Of what stands before the first part, or of the headers of one: more than the library takes of those, however folded.

@@ -26,7 +26,7 @@ from vimeo_api.core.errors import NotThere
 from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.downloads import Download
 from vimeo_api.extensions import settings
-from vimeo_api.web import connections, microcache
+from vimeo_api.web.sending import nginx_cache, sockets
 
 GRANT_HEADER = "X-Download-Grant"
 SEND_CHUNK = 64 * 1024  # bytes
@@ -99,7 +99,7 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
 def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
     """Return the headers that tell nginx what to send."""
     # Where nginx would find nothing it asks anew, but for one-time files; so of those we look by ourselves.
-    if download.ticket or microcache.is_fresh():
+    if download.ticket or nginx_cache.is_fresh():
         with _reading(download):
             blobs.path(download.surface, download.blob, landed=download.landed).stat()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
@@ -112,13 +112,13 @@ def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
     if download.ticket:
         headers["X-Ticket"] = str(download.ticket)
     if not one_time:
-        headers[microcache.HEADER] = str(_lifetime(download))
+        headers[nginx_cache.HEADER] = str(_lifetime(download))
     return headers
 
 
 def _lifetime(download: Download) -> int:
     """Return for how many seconds nginx may keep the answer."""
-    seconds = microcache.ANSWER_SECONDS if download.digest else microcache.UNFINISHED_SECONDS
+    seconds = nginx_cache.ANSWER_SECONDS if download.digest else nginx_cache.UNFINISHED_SECONDS
     if download.expires_at is not None:
         seconds = min(seconds, int((download.expires_at - datetime.now(UTC)).total_seconds()))
     return max(seconds, 0)
@@ -209,7 +209,7 @@ class Reporter:
             return
         try:
             with self._app.app_context():
-                complete = whole and connections.drained(self._connection)
+                complete = whole and sockets.drained(self._connection)
                 confirmations.handle(Sent(self._ticket, span, complete=complete))
         finally:
             if self._ending:
