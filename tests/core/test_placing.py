@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.services import ROOT, other_filesystem
-from vimeo_api import config, services
+from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
@@ -27,6 +27,7 @@ from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import settings
+from vimeo_api.services import uploads
 
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -45,13 +46,13 @@ def apart(tmp_path: Path) -> Iterator[Flask]:
 def uploaded(*, content: bytes = CONTENT) -> Entry:
     with blobs.stage() as staging:
         staging.write(content)
-        return found("streams", services.upload(STREAMS, staging))
+        return found("streams", uploads.upload(STREAMS, staging))
 
 
 def stored(content: bytes = CONTENT) -> Entry:
     with blobs.stage() as staging:
         staging.write(content)
-        return found("store", services.upload_content(STORE, staging))
+        return found("store", uploads.upload_content(STORE, staging))
 
 
 def found(surface: str, key: str) -> Entry:
@@ -108,7 +109,7 @@ def test_a_file_that_is_deleted_leaves_nothing(apart: Flask) -> None:
         entry = uploaded()
         for _ in range(step):
             placing.run(entry.id)
-        services.remove(STREAMS, entry.key)
+        uploads.remove(STREAMS, entry.key)
         placing.run(entry.id)
         assert lies(entry) == (False, False)
 
@@ -118,7 +119,7 @@ def test_a_file_deleted_while_it_is_copied_leaves_nothing(apart: Flask, monkeypa
 
     def copy_and_lose(writer: Writer, source: int, size: int) -> None:
         copy(writer, source, size)
-        services.remove(STREAMS, entry.key)
+        uploads.remove(STREAMS, entry.key)
 
     monkeypatch.setattr(Writer, "copy", copy_and_lose)
     placing.run(entry.id)
@@ -132,7 +133,7 @@ def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
 
     def copied_and_lost(entry: Entry, target: int) -> str:
         digest = copied(entry, target)
-        services.remove(STREAMS, entry.key)
+        uploads.remove(STREAMS, entry.key)
         return digest
 
     monkeypatch.setattr(placing, "_copied", copied_and_lost)
@@ -203,7 +204,7 @@ def test_the_same_content_again_is_one_file(apart: Flask) -> None:
     make_due()
     placing.run(first.id)
     assert (stored().id, lies(first)) == (first.id, (False, True))
-    services.remove(STORE, first.key)
+    uploads.remove(STORE, first.key)
     assert lies(first) == (False, False)
     second = stored()
     assert (second.landed, lies(second)) == (True, (True, False))
@@ -262,6 +263,6 @@ def test_a_join_finds_a_stream_whose_landing_is_cleared_meanwhile(
         placing.run(second.id)
 
     monkeypatch.setattr(Writer, "copy", copy_and_place)
-    joined = found("streams", services.join(STREAMS, [first.key, second.key]))
+    joined = found("streams", uploads.join(STREAMS, [first.key, second.key]))
     assert blobs.path("streams", joined.blob, landed=True).read_bytes() == 2 * CONTENT
     assert lies(second) == (False, True)

@@ -10,7 +10,6 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from vimeo_api import services
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
@@ -22,10 +21,11 @@ from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
 from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import cache, db, settings
+from vimeo_api.services import uploads
 
 
 @pytest.mark.parametrize(
-    ("upload", "policy"), [(services.upload, STREAMS), (services.upload_content, STORE)], ids=["upload", "content"]
+    ("upload", "policy"), [(uploads.upload, STREAMS), (uploads.upload_content, STORE)], ids=["upload", "content"]
 )
 def test_nothing_is_published_that_cannot_be_written_down(
     app: Flask, monkeypatch: pytest.MonkeyPatch, upload: Callable[[Policy, Staging], str], policy: Policy
@@ -44,13 +44,13 @@ def test_nothing_is_published_that_cannot_be_written_down(
 def named(content: bytes) -> str:
     with blobs.stage() as staging:
         staging.write(content)
-        return services.upload(NAMED, staging, name="a.txt")
+        return uploads.upload(NAMED, staging, name="a.txt")
 
 
 def content() -> str:
     with blobs.stage() as staging:
         staging.write(b"content")
-        return services.upload_content(STORE, staging)
+        return uploads.upload_content(STORE, staging)
 
 
 def end_all() -> None:
@@ -106,5 +106,5 @@ def test_content_that_is_there_costs_nobody_anything(app: Flask, monkeypatch: py
     assert content() == key
     with blobs.stage() as staging, pytest.raises(QuotaExceeded):
         staging.write(b"other content")
-        services.upload_content(STORE, staging)
+        uploads.upload_content(STORE, staging)
     assert [path.read_bytes() for path in settings.store_dir.glob("store/*/*")] == [b"content"]

@@ -13,8 +13,8 @@ from vimeo_api.core.access import passwords
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import STREAMS, VIMEO, Policy
-from vimeo_api.downloads import open_download
 from vimeo_api.extensions import db
+from vimeo_api.services.downloads import open_download
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from vimeo_api import services
 from vimeo_api.core import policy
 from vimeo_api.core.access import passwords
 from vimeo_api.core.files import cache_generations, catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import cache
+from vimeo_api.services import uploads
 from vimeo_api.web.hooks import refusal_cache
 
 LINK = "/vimeo/api/v1.0/file/k"
@@ -52,7 +52,7 @@ def test_a_refusal_is_computed_three_times_and_then_remembered(client: FlaskClie
 
 def upload() -> None:
     with blobs.stage() as staging:
-        services.upload(policy.NAMED, staging, name="a.pdf")
+        uploads.upload(policy.NAMED, staging, name="a.pdf")
 
 
 def get_named(client: FlaskClient) -> int:

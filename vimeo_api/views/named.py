@@ -17,10 +17,10 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from jinja2.filters import do_filesizeformat
 from werkzeug.wrappers import Response as AnyResponse
 
-from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
+from vimeo_api.services import downloads, uploads
 from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import pages
 from vimeo_api.web.hooks import auth
@@ -59,7 +59,7 @@ surface = Surface("named", frozenset({"upload", "download"}), blueprint, render)
 def page() -> Response:
     """Show the files, the newest first, and the form."""
     query = request.args.get("q", "").strip()
-    found = services.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
+    found = uploads.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
     return pages.page(
         "upload.html",
         CONTENT_SECURITY_POLICY,
@@ -81,7 +81,7 @@ def upload_form() -> AnyResponse:
     """Store the file of a form."""
     with receive.form(POLICY.max_bytes, prefer="file") as form:
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        services.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in, token_id=auth.token_id())
+        uploads.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in, token_id=auth.token_id())
     return redirect(url_for("named.listing"))
 
 
@@ -90,9 +90,9 @@ def upload_form() -> AnyResponse:
 @needs("write")
 def upload_raw(key: str) -> tuple[Response, int]:
     """Store the raw body under a name."""
-    name, expires_in = services.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
+    name, expires_in = uploads.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
-        services.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id())
+        uploads.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id())
     said = f"{name} uploaded"
     answer = (
         jsonify(status=said)
@@ -112,7 +112,7 @@ def listing() -> AnyResponse:
     return jsonify(
         [
             {"filename": name, "url": url_for("named.download", key=name, _external=True)}
-            for name in services.names(POLICY)
+            for name in uploads.names(POLICY)
         ]
     )
 

@@ -11,9 +11,9 @@ hash, GET leads to the page of the surface `named`. Equal content is one file, s
 from flask import Blueprint, Request, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from vimeo_api import downloads, services
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
+from vimeo_api.services import downloads, uploads
 from vimeo_api.views.descriptions import store as described_as
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
@@ -49,12 +49,12 @@ def upload() -> Response:
     """Store content and answer its digest."""
     if receive.is_form():
         with receive.form(POLICY.max_bytes, prefer="file") as form:
-            digest = services.upload_content(POLICY, form.staging, token_id=auth.token_id())
+            digest = uploads.upload_content(POLICY, form.staging, token_id=auth.token_id())
     else:
         with receive.raw(POLICY.max_bytes) as staging:
             if staging.size == 0:
                 raise Malformed("The body is empty.")
-            digest = services.upload_content(POLICY, staging, token_id=auth.token_id())
+            digest = uploads.upload_content(POLICY, staging, token_id=auth.token_id())
     return Response(digest, content_type="text/plain; charset=utf-8")
 
 
@@ -76,5 +76,5 @@ def delete() -> Response:
     digest = asked_hash(request)
     if digest is None:
         raise Malformed("The parameter file_hash is missing.")
-    services.remove(POLICY, digest)
+    uploads.remove(POLICY, digest)
     return Response("", content_type="text/plain; charset=utf-8")

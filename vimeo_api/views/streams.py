@@ -23,12 +23,12 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from vimeo_api import downloads, queueing, services
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.core.files import media_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
+from vimeo_api.services import downloads, queues, uploads
 from vimeo_api.views.descriptions import queues
 from vimeo_api.views.descriptions import streams as described_as
 from vimeo_api.web.hooks import auth
@@ -95,7 +95,7 @@ def read(key: str) -> Response:
 def delete(key: str) -> Response:
     """Delete a stream."""
     try:
-        services.remove(POLICY, key)
+        uploads.remove(POLICY, key)
     except NotThere:
         return _not_removed(key)
     return _deleted(key)
@@ -116,7 +116,7 @@ def join() -> Response:
     if queue is not None and not isinstance(queue, str):
         raise Malformed("The queue must be a name.")
     queue = _checked(queue) if queue is not None else None
-    return _created(services.join(POLICY, keys, queue=queue, token_id=auth.token_id()))
+    return _created(uploads.join(POLICY, keys, queue=queue, token_id=auth.token_id()))
 
 
 @blueprint.post("/v1/queues/<queue>/streams")
@@ -133,7 +133,7 @@ def enqueue(queue: str) -> Response:
 def listing(queue: str) -> Response:
     """List the streams of a queue in the order of their creation; `next` leads to the following page."""
     limit = _number("limit", default=100, most=MAX_LISTED)
-    found = queueing.listing(POLICY, _checked(queue), after=request.args.get("after"), limit=limit + 1)
+    found = queues.listing(POLICY, _checked(queue), after=request.args.get("after"), limit=limit + 1)
     following = found[limit - 1].key if len(found) > limit else None
     return _json({"streams": [_described(entry) for entry in found[:limit]], "next": following})
 
@@ -143,7 +143,7 @@ def listing(queue: str) -> Response:
 @needs("list")
 def first(queue: str) -> Response:
     """Describe the first stream of a queue."""
-    return _json(_described(queueing.first(POLICY, _checked(queue))))
+    return _json(_described(queues.first(POLICY, _checked(queue))))
 
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/next")
@@ -151,7 +151,7 @@ def first(queue: str) -> Response:
 @needs("list")
 def following(queue: str, key: str) -> Response:
     """Describe the stream after a given one."""
-    return _json(_described(queueing.following(POLICY, _checked(queue), key)))
+    return _json(_described(queues.following(POLICY, _checked(queue), key)))
 
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/previous")
@@ -159,7 +159,7 @@ def following(queue: str, key: str) -> Response:
 @needs("list")
 def previous(queue: str, key: str) -> Response:
     """Describe the stream before a given one."""
-    return _json(_described(queueing.preceding(POLICY, _checked(queue), key)))
+    return _json(_described(queues.preceding(POLICY, _checked(queue), key)))
 
 
 @blueprint.post("/v1/queues/<queue>/take")
@@ -168,7 +168,7 @@ def previous(queue: str, key: str) -> Response:
 def take(queue: str) -> Response:
     """Hide the first stream that nobody has taken for a while, and give the taker a receipt for it."""
     seconds = _number("seconds", default=30, most=MAX_HIDDEN_SECONDS)
-    entry, receipt = queueing.take(POLICY, _checked(queue), seconds=seconds)
+    entry, receipt = queues.take(POLICY, _checked(queue), seconds=seconds)
     return _json(_described(entry) | {"receipt": receipt})
 
 
@@ -181,7 +181,7 @@ def confirm(queue: str, key: str) -> Response:
     if receipt is None:
         raise Malformed("The receipt is missing.")
     try:
-        queueing.confirm(POLICY, _checked(queue), key, receipt=receipt)
+        queues.confirm(POLICY, _checked(queue), key, receipt=receipt)
     except NotThere:
         return _not_removed(key)
     return _deleted(key)
@@ -190,7 +190,7 @@ def confirm(queue: str, key: str) -> Response:
 def _stored(*, queue: str | None) -> str:
     with receive.raw(POLICY.max_bytes) as staging:
         kind, expires_in = media_types.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
-        return services.upload(
+        return uploads.upload(
             POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=auth.token_id()
         )
 

@@ -17,10 +17,10 @@ from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from vimeo_api import downloads, fetches, services
 from vimeo_api.core import policy
 from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.services import downloads, fetches, uploads
 from vimeo_api.views.descriptions import transfer as described_as
 from vimeo_api.web.hooks import auth, rate_limits
 from vimeo_api.web.hooks.auth import needs
@@ -54,9 +54,9 @@ def upload() -> Response:
     if request.mimetype == "application/json":
         return _fetched(receive.json_object(MAX_QUESTION_BYTES))
     with receive.form(POLICY.max_bytes, prefer="file") as form:
-        name = services.check_name(POLICY, form.filename)
+        name = uploads.check_name(POLICY, form.filename)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        number = services.upload(POLICY, form.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
+        number = uploads.upload(POLICY, form.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
     return jsonify(file_id=sealed_ids.seal(number, name))
 
 

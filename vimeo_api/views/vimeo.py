@@ -13,8 +13,8 @@ from http import HTTPStatus
 
 from flask import Blueprint, Request, Response, jsonify, request, url_for
 
-from vimeo_api import downloads, services
 from vimeo_api.core import policy
+from vimeo_api.services import downloads, uploads
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
@@ -73,7 +73,7 @@ surface = Surface(
 def upload() -> tuple[Response, int]:
     """Store a file and answer its link."""
     with receive.form(POLICY.max_bytes) as form:
-        key = services.upload(
+        key = uploads.upload(
             POLICY,
             form.staging,
             name=form.filename,

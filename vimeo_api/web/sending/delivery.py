@@ -24,8 +24,8 @@ from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import NotThere
 from vimeo_api.core.storage import blobs, mount_check
-from vimeo_api.downloads import Download
 from vimeo_api.extensions import settings
+from vimeo_api.services.downloads import Download
 from vimeo_api.web.sending import nginx_cache, sockets
 
 GRANT_HEADER = "X-Download-Grant"
