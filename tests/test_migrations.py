@@ -55,8 +55,8 @@ def test_several_starts_at_once_migrate_once(tmp_path: Path, count: int) -> None
     import sys  # noqa: PLC0415
 
     code = (
-        "from vimeo_api import config, development; from vimeo_api.app import create_app;"
-        f"development.upgrade_database(create_app(config.load({{'DATA_DIR': {str(tmp_path)!r}}})))"
+        "from vimeo_api import config; from vimeo_api.embedded import server; from vimeo_api.app import create_app;"
+        f"server.upgrade_database(create_app(config.load({{'DATA_DIR': {str(tmp_path)!r}}})))"
     )
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(count)]
     assert [process.wait(60) for process in started] == [0] * count

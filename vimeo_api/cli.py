@@ -7,7 +7,7 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from vimeo_api import config, development, logs
+from vimeo_api import config, logs
 from vimeo_api.app import create_app
 from vimeo_api.commands.copy import copy
 from vimeo_api.commands.fetch import fetch
@@ -15,6 +15,7 @@ from vimeo_api.commands.token import token
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
+from vimeo_api.embedded import server
 
 
 def _app(**overrides: object) -> Flask:
@@ -51,14 +52,14 @@ def runserver(bind: str | None, port: int | None, addr: str | None, path: str | 
         raise click.ClickException(
             "runserver is the embedded profile; in production uWSGI serves behind nginx (deploy/README.md)."
         )
-    development.serve(app)
+    server.serve(app)
 
 
 @cli.command()
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def worker(*, until_stdin_ends: bool) -> None:
     """Run a worker with beat, as runserver does by itself."""
-    development.run_worker(_app(), until_stdin_ends=until_stdin_ends)
+    server.run_worker(_app(), until_stdin_ends=until_stdin_ends)
 
 
 @cli.command()

@@ -18,7 +18,7 @@ from vimeo_api.core.errors import Malformed
 from vimeo_api.core.fetching import headers, ssrf
 from vimeo_api.core.fetching.plan import Plan, Span, missing
 from vimeo_api.core.fetching.ssrf import OriginFailed, UrlRefused
-from vimeo_api.framing import Chunked
+from vimeo_api.embedded.framing import Chunked
 from vimeo_api.web.receiving import multipart_forms
 from vimeo_api.web.receiving.body_sources import Streamed
 from vimeo_api.web.sending import delivery

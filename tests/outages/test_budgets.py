@@ -17,12 +17,12 @@ from kombu.exceptions import OperationalError
 from tests.services import ROOT
 from vimeo_api import config, extensions, tasks
 from vimeo_api.app import create_app
+from vimeo_api.beat import PoliteScheduler
 from vimeo_api.core import broker
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.fetching import job
 from vimeo_api.core.storage import locks
-from vimeo_api.schedule import PoliteScheduler
 
 PRODUCTION = {
     "PROFILE": "production",
@@ -76,7 +76,7 @@ def test_nobody_waits_for_a_lock_in_any_other_way() -> None:
         if "LOCK_EX" in line and "LOCK_NB" not in line
     ]
     # Several processes of one developer that start at once wait for the first one's migrations.
-    assert [place.partition(":")[0] for place in places] == ["development.py"]
+    assert [place.partition(":")[0] for place in places] == ["server.py"]
 
 
 def test_beat_asks_while_much_waits_only_for_what_has_no_successor_soon(

@@ -1,1 +1,1 @@
-"""TODO services."""
+"""The use cases; views call one of them each."""

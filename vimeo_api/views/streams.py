@@ -29,7 +29,7 @@ from vimeo_api.core.files import media_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, queues, uploads
-from vimeo_api.views.descriptions import queues
+from vimeo_api.views.descriptions import queues as described_queues
 from vimeo_api.views.descriptions import streams as described_as
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
@@ -120,7 +120,7 @@ def join() -> Response:
 
 
 @blueprint.post("/v1/queues/<queue>/streams")
-@described(queues.ENQUEUE)
+@described(described_queues.ENQUEUE)
 @needs("write")
 def enqueue(queue: str) -> Response:
     """Store a stream at the end of a queue."""
@@ -128,7 +128,7 @@ def enqueue(queue: str) -> Response:
 
 
 @blueprint.get("/v1/queues/<queue>/streams")
-@described(queues.LISTING)
+@described(described_queues.LISTING)
 @needs("list")
 def listing(queue: str) -> Response:
     """List the streams of a queue in the order of their creation; `next` leads to the following page."""
@@ -139,7 +139,7 @@ def listing(queue: str) -> Response:
 
 
 @blueprint.get("/v1/queues/<queue>/first")
-@described(queues.FIRST)
+@described(described_queues.FIRST)
 @needs("list")
 def first(queue: str) -> Response:
     """Describe the first stream of a queue."""
@@ -147,7 +147,7 @@ def first(queue: str) -> Response:
 
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/next")
-@described(queues.NEXT)
+@described(described_queues.NEXT)
 @needs("list")
 def following(queue: str, key: str) -> Response:
     """Describe the stream after a given one."""
@@ -155,7 +155,7 @@ def following(queue: str, key: str) -> Response:
 
 
 @blueprint.get("/v1/queues/<queue>/streams/<key>/previous")
-@described(queues.PREVIOUS)
+@described(described_queues.PREVIOUS)
 @needs("list")
 def previous(queue: str, key: str) -> Response:
     """Describe the stream before a given one."""
@@ -163,7 +163,7 @@ def previous(queue: str, key: str) -> Response:
 
 
 @blueprint.post("/v1/queues/<queue>/take")
-@described(queues.TAKE)
+@described(described_queues.TAKE)
 @needs("take")
 def take(queue: str) -> Response:
     """Hide the first stream that nobody has taken for a while, and give the taker a receipt for it."""
@@ -173,7 +173,7 @@ def take(queue: str) -> Response:
 
 
 @blueprint.delete("/v1/queues/<queue>/streams/<key>")
-@described(queues.CONFIRM)
+@described(described_queues.CONFIRM)
 @needs("take")
 def confirm(queue: str, key: str) -> Response:
     """Delete a stream that one has taken; the receipt must still be the last one."""

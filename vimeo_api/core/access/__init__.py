@@ -1,1 +1,1 @@
-"""TODO access."""
+"""Who may do what: passwords of files, API tokens and sealed ids."""

@@ -1,1 +1,1 @@
-"""TODO database."""
+"""The tables, and how statements are run; every statement is a transaction of its own."""

@@ -1,1 +1,1 @@
-"""TODO fetching."""
+"""Fetching a URL into a file: the job of a worker, and the client that it uses."""

@@ -1,1 +1,1 @@
-"""TODO files."""
+"""What is known about files: their rows, their states, their queues, and where their bytes are."""

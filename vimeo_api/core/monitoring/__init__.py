@@ -1,1 +1,1 @@
-"""TODO monitoring."""
+"""What operators can see from inside: file counts, readiness and probes."""

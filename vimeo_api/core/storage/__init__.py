@@ -1,1 +1,1 @@
-"""TODO storage."""
+"""The disk: staging, publishing and removing bytes, and the locks and limits that guard it."""

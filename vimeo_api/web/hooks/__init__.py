@@ -1,1 +1,1 @@
-"""TODO hooks."""
+"""What happens before and after every request, one module for each concern."""

@@ -1,1 +1,1 @@
-"""TODO monitoring."""
+"""Metrics for Prometheus, and who may see them."""

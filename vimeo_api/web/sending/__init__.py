@@ -1,1 +1,1 @@
-"""TODO sending."""
+"""The only door by which bytes of files leave: X-Accel-Redirect, or Python when embedded."""

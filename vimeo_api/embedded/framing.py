@@ -1,7 +1,7 @@
 """Where a request ends and the next begins, strictly, for the embedded server; in production nginx sees to it.
 
 werkzeug's own server takes two lengths for one, reads `Content-Length: abc` as an empty body, and of a chunk that
-breaks off makes as many bytes as it announced, out of nothing. `development` refuses here what nginx refuses.
+breaks off makes as many bytes as it announced, out of nothing. `embedded.server` refuses here what nginx refuses.
 Sources: RFC 9112 sections 2.2, 3.2, 5 and 6; RFC 9110 section 5.6.2 (token).
 """
 

@@ -23,15 +23,16 @@ from celery.exceptions import SecurityWarning
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from vimeo_api import framing, logs
+from vimeo_api import logs
 from vimeo_api.config import Settings
+from vimeo_api.embedded import framing
 from vimeo_api.web.hooks import request_ids
 from vimeo_api.web.sending import sockets
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS = ROOT / "migrations"
 _RESTART_SECONDS = 1
 
