@@ -16,6 +16,7 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.embedded import server
+from vimeo_api.embedded.worker import run_worker
 
 
 def _app(**overrides: object) -> Flask:
@@ -59,7 +60,7 @@ def runserver(bind: str | None, port: int | None, addr: str | None, path: str | 
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def worker(*, until_stdin_ends: bool) -> None:
     """Run a worker with beat, as runserver does by itself."""
-    server.run_worker(_app(), until_stdin_ends=until_stdin_ends)
+    run_worker(_app(), until_stdin_ends=until_stdin_ends)
 
 
 @cli.command()

@@ -16,11 +16,11 @@ from tests.chaos.killer import parts
 from tests.services import Service
 from vimeo_api import config
 from vimeo_api.app import create_app
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.deliveries.confirmations import Sent
 from vimeo_api.core.files import placing
-from vimeo_api.core.files.catalog import now
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.storage import blobs, mount_check

@@ -16,6 +16,7 @@ from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask, form
 from tests.services import Service, running
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.files import catalog, lifecycle, placing
@@ -207,7 +208,7 @@ def test_it_sees_what_reconciliation_overlooks(
 def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "SETTLING_SECONDS", 0)
     with inside.inside(service):
-        later = catalog.now().replace(year=2999)
+        later = now().replace(year=2999)
         catalog.add(NewFile("transfer", "1", blob="ab", name="a", size=0, source_url="http://127.0.0.1:9/"))
         statements.changed(update(File).values(grant=A, due_at=later))
     assert "leaked: 1 rows are stuck: fetching" in broken(service, ledger)

@@ -9,10 +9,11 @@ from flask import Flask
 from sqlalchemy import text, update
 
 from vimeo_api import tasks
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, digests, lifecycle
-from vimeo_api.core.files.catalog import Entry, NewFile, now
+from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings

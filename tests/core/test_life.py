@@ -16,12 +16,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.files import catalog, lifecycle
-from vimeo_api.core.files.catalog import NewFile, now
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.files.lifecycle import MOVES
 
 SIZE = 4

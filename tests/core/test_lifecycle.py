@@ -7,10 +7,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import Executable, Update, update
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, lifecycle
-from vimeo_api.core.files.catalog import Entry, NewFile, now
+from vimeo_api.core.files.catalog import Entry, NewFile
 
 A, B = "a" * 32, "b" * 32
 

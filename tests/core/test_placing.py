@@ -17,17 +17,18 @@ from sqlalchemy import update
 from tests.services import ROOT, other_filesystem
 from vimeo_api import config
 from vimeo_api.app import create_app
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.files import catalog, placing
-from vimeo_api.core.files.catalog import Entry, now
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, mend
 from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import settings
-from vimeo_api.services import uploads
+from vimeo_api.services import files, uploads
 
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -109,7 +110,7 @@ def test_a_file_that_is_deleted_leaves_nothing(apart: Flask) -> None:
         entry = uploaded()
         for _ in range(step):
             placing.run(entry.id)
-        uploads.remove(STREAMS, entry.key)
+        files.remove(STREAMS, entry.key)
         placing.run(entry.id)
         assert lies(entry) == (False, False)
 
@@ -119,7 +120,7 @@ def test_a_file_deleted_while_it_is_copied_leaves_nothing(apart: Flask, monkeypa
 
     def copy_and_lose(writer: Writer, source: int, size: int) -> None:
         copy(writer, source, size)
-        uploads.remove(STREAMS, entry.key)
+        files.remove(STREAMS, entry.key)
 
     monkeypatch.setattr(Writer, "copy", copy_and_lose)
     placing.run(entry.id)
@@ -133,7 +134,7 @@ def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
 
     def copied_and_lost(entry: Entry, target: int) -> str:
         digest = copied(entry, target)
-        uploads.remove(STREAMS, entry.key)
+        files.remove(STREAMS, entry.key)
         return digest
 
     monkeypatch.setattr(placing, "_copied", copied_and_lost)
@@ -204,7 +205,7 @@ def test_the_same_content_again_is_one_file(apart: Flask) -> None:
     make_due()
     placing.run(first.id)
     assert (stored().id, lies(first)) == (first.id, (False, True))
-    uploads.remove(STORE, first.key)
+    files.remove(STORE, first.key)
     assert lies(first) == (False, False)
     second = stored()
     assert (second.landed, lies(second)) == (True, (True, False))

@@ -11,11 +11,12 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from vimeo_api.core.access import api_tokens
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, QuotaExceeded
 from vimeo_api.core.files import cache_generations, catalog
-from vimeo_api.core.files.catalog import NewFile, now
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
 from vimeo_api.core.storage import blobs

@@ -13,11 +13,12 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.services import ROOT
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog
-from vimeo_api.core.files.catalog import NewFile, now
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
 from vimeo_api.core.storage import blobs

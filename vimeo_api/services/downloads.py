@@ -6,13 +6,14 @@ from datetime import datetime
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import passwords
+from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Ticket
 from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, StillFetching, WrongPassword
 from vimeo_api.core.fetching import job
 from vimeo_api.core.files import catalog, lifecycle
-from vimeo_api.core.files.catalog import Entry, now
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
 

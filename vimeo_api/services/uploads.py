@@ -1,8 +1,7 @@
-"""The use cases of files, one function each; views call them, `downloads`, `queueing`, `fetches` and no more."""
+"""The use cases of uploading: of bytes that a client sends, and of streams that are joined."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, passwords
@@ -10,22 +9,11 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
 from vimeo_api.core.files import cache_generations, catalog, digests, joining, lifecycle, media_types, placing
-from vimeo_api.core.files.catalog import Entry, NewFile
-from vimeo_api.core.maintenance import sweep
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage import blobs, mount_check, reservations
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import settings
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a list: its files, how many there are in all, and how many pages they make."""
-
-    files: list[Entry]
-    total: int
-    number: int
-    pages: int
 
 
 def check_name(policy: Policy, name: str) -> str:
@@ -118,29 +106,6 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
                 blobs.remove(file.surface, file.blob)
             raise
     return key
-
-
-def remove(policy: Policy, key: str) -> None:
-    """Remove a file at its owner's word; downloads that run go on to their end. Raises NotThere."""
-    entry = catalog.find(policy.surface, key)
-    if entry is None or entry.expired or not lifecycle.remove(entry):
-        raise NotThere
-    # At once, so that the very next request finds no bytes; after a crash here the sweep does it.
-    sweep.purge([entry.id])
-
-
-def page(policy: Policy, *, query: str, number: int, size: int) -> Page:
-    """Return a page of a surface's files, the newest first, whose names contain the query."""
-    total = catalog.count(policy.surface, containing=query)
-    pages = max(1, math.ceil(total / size))
-    number = min(max(1, number), pages)
-    files = catalog.newest(policy.surface, containing=query, limit=size, offset=(number - 1) * size)
-    return Page(files, total, number, pages)
-
-
-def names(policy: Policy) -> list[str]:
-    """Return the names of all files of a surface, sorted."""
-    return catalog.names(policy.surface)
 
 
 def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token_id: int | None = None) -> str:

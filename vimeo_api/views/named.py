@@ -20,7 +20,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from vimeo_api.core import policy
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
-from vimeo_api.services import downloads, uploads
+from vimeo_api.services import downloads, files, uploads
 from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import pages
 from vimeo_api.web.hooks import auth
@@ -59,7 +59,7 @@ surface = Surface("named", frozenset({"upload", "download"}), blueprint, render)
 def page() -> Response:
     """Show the files, the newest first, and the form."""
     query = request.args.get("q", "").strip()
-    found = uploads.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
+    found = files.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
     return pages.page(
         "upload.html",
         CONTENT_SECURITY_POLICY,
@@ -110,10 +110,7 @@ def listing() -> AnyResponse:
     if not pages.wants_json(default=True):
         return redirect(url_for("named.page"))
     return jsonify(
-        [
-            {"filename": name, "url": url_for("named.download", key=name, _external=True)}
-            for name in uploads.names(POLICY)
-        ]
+        [{"filename": name, "url": url_for("named.download", key=name, _external=True)} for name in files.names(POLICY)]
     )
 
 

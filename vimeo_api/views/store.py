@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
-from vimeo_api.services import downloads, uploads
+from vimeo_api.services import downloads, files, uploads
 from vimeo_api.views.descriptions import store as described_as
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
@@ -76,5 +76,5 @@ def delete() -> Response:
     digest = asked_hash(request)
     if digest is None:
         raise Malformed("The parameter file_hash is missing.")
-    uploads.remove(POLICY, digest)
+    files.remove(POLICY, digest)
     return Response("", content_type="text/plain; charset=utf-8")

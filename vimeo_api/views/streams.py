@@ -28,7 +28,7 @@ from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.core.files import media_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
-from vimeo_api.services import downloads, queues, uploads
+from vimeo_api.services import downloads, files, queues, uploads
 from vimeo_api.views.descriptions import queues as described_queues
 from vimeo_api.views.descriptions import streams as described_as
 from vimeo_api.web.hooks import auth
@@ -95,7 +95,7 @@ def read(key: str) -> Response:
 def delete(key: str) -> Response:
     """Delete a stream."""
     try:
-        uploads.remove(POLICY, key)
+        files.remove(POLICY, key)
     except NotThere:
         return _not_removed(key)
     return _deleted(key)

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Token
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded
-from vimeo_api.core.files.catalog import now
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.core.storage import blobs
 

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from sqlalchemy import bindparam, select, text
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Tally, UtcDateTime
-from vimeo_api.core.files.catalog import now
 
 _ADD = text(
     "INSERT INTO tallies (name, value, noted_at) VALUES (:name, :count, :moment) "

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import JournalFile
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.files.catalog import now
 
 _log = logging.getLogger(__name__)
 

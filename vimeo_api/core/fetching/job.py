@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge, Unavailable
@@ -26,7 +27,7 @@ from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.fetching.session import Limits
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.files import catalog
-from vimeo_api.core.files.catalog import COLUMNS, Entry, now
+from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 

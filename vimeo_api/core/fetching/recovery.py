@@ -10,11 +10,11 @@ from contextlib import suppress
 
 from sqlalchemy import select, update
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching import partial_file
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
-from vimeo_api.core.files.catalog import now
 from vimeo_api.core.storage import blobs
 
 

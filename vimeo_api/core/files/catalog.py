@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
@@ -171,11 +172,6 @@ def claim(
 def alive() -> ColumnElement[bool]:
     """Return the condition that a file has not expired."""
     return or_(File.expires_at.is_(None), File.expires_at > now())
-
-
-def now() -> datetime:
-    """Return the present moment, in UTC."""
-    return datetime.now(UTC)
 
 
 def _named(surface: str, containing: str) -> list[ColumnElement[bool]]:

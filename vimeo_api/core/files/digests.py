@@ -16,10 +16,10 @@ from datetime import timedelta
 
 from sqlalchemy import case, select, text, update
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import UNDIGESTED, File
 from vimeo_api.core.database.statements import AnyRow
-from vimeo_api.core.files.catalog import now
 from vimeo_api.core.storage import blobs, locks
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import settings

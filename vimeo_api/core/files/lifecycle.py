@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, or_, select, update
 
 from vimeo_api.core import identifiers
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.files import cache_generations, catalog
-from vimeo_api.core.files.catalog import Entry, now
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import POLICIES
 
 # to → from. `fetching`, `queues.take` and the statements of a lease keep to it with UPDATEs of their own.

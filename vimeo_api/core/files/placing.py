@@ -20,11 +20,12 @@ from pathlib import Path
 from flask import Flask, current_app
 from sqlalchemy import func, update
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.files import catalog
-from vimeo_api.core.files.catalog import Entry, now
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import settings

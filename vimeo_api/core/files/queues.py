@@ -9,10 +9,11 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from vimeo_api.core import identifiers
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog
-from vimeo_api.core.files.catalog import COLUMNS, Entry, now
+from vimeo_api.core.files.catalog import COLUMNS, Entry
 
 
 def listing(surface: str, queue: str, *, after: Entry | None, limit: int) -> list[Entry]:

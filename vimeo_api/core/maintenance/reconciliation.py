@@ -20,11 +20,12 @@ from pathlib import Path
 
 from sqlalchemy import and_, func, not_, or_, select
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching.partial_file import PREFIX
 from vimeo_api.core.files import catalog, placing
-from vimeo_api.core.files.catalog import COLUMNS, Entry, now
+from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import settings
 

@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus, Status, UtcDateTime
 from vimeo_api.core.files import lifecycle
-from vimeo_api.core.files.catalog import now
 from vimeo_api.core.policy import POLICIES
 
 PIECE = 20_000  # rows read by one statement, so that none is a long one, however large the table

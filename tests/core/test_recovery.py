@@ -10,13 +10,14 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.origin import Origin, Page, noise
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching import job, partial_file, recovery
 from vimeo_api.core.fetching.job import MAX_ATTEMPTS
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog
-from vimeo_api.core.files.catalog import Entry, NewFile, now
+from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import settings
 

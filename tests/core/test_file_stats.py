@@ -7,11 +7,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import Select, text, update
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus
 from vimeo_api.core.fetching import job
 from vimeo_api.core.files import catalog, lifecycle
-from vimeo_api.core.files.catalog import NewFile, now
+from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.extensions import db
 

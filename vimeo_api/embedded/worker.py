@@ -1,0 +1,83 @@
+"""The worker of `manage.py runserver`: a child process, with beat, that ends when the server does."""
+
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from celery import signals
+from celery.beat import EmbeddedService
+from celery.exceptions import SecurityWarning
+from flask import Flask
+
+from vimeo_api.config import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+_RESTART_SECONDS = 1
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def worker_child(settings: Settings) -> Iterator[None]:
+    """Run a worker as a child process for the length of the block; one that dies is started again."""
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep_worker, args=(settings, ended), daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join()
+
+
+def _keep_worker(settings: Settings, ended: threading.Event) -> None:
+    while not ended.is_set():
+        with _start_worker(settings) as child:
+            while child.poll() is None and not ended.wait(0.1):
+                pass
+            if child.poll() is None:
+                child.terminate()
+        if not ended.wait(_RESTART_SECONDS):
+            _log.warning("the worker ended; starting another")
+
+
+def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
+    # Its standard input is a pipe of ours: when we die, however that happens, the worker reads its end and stops.
+    environ = os.environ | {"DATA_DIR": str(settings.data_dir), "PROFILE": settings.profile}
+    command = [sys.executable, str(ROOT / "manage.py"), "worker", "--until-stdin-ends"]
+    # A group of its own: Ctrl-C on the terminal is for us, and we stop the worker.
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environ, cwd=ROOT, start_new_session=True)  # noqa: S603
+
+
+def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
+    """Run worker and beat in this process, on threads."""
+    celery = app.extensions["celery"]
+    if until_stdin_ends:
+        threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
+    EmbeddedService(celery, thread=True, scheduler_cls=celery.conf.beat_scheduler).start()
+    broker = Path(urlsplit(celery.conf.broker_url).path.removeprefix("/"))
+    signals.task_postrun.connect(lambda **_: _forget_consumed(broker), weak=False)
+    options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
+    # Celery warns of root because of pickle; our messages are JSON.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    celery.worker_main(["--quiet", "worker", *options])
+
+
+def _forget_consumed(broker: Path) -> None:
+    # kombu's SQLite transport only hides what it has handed out; a returned message is written anew.
+    with closing(sqlite3.connect(broker, timeout=10)) as connection, connection:
+        connection.execute("DELETE FROM kombu_message WHERE visible = 0")
+
+
+def _stop_when_stdin_ends() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)

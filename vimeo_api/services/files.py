@@ -1,0 +1,43 @@
+"""The use cases of files that are there: listing and removing them."""
+
+import math
+from dataclasses import dataclass
+
+from vimeo_api.core.errors import NotThere
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.maintenance import sweep
+from vimeo_api.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: its files, how many there are in all, and how many pages they make."""
+
+    files: list[Entry]
+    total: int
+    number: int
+    pages: int
+
+
+def remove(policy: Policy, key: str) -> None:
+    """Remove a file at its owner's word; downloads that run go on to their end. Raises NotThere."""
+    entry = catalog.find(policy.surface, key)
+    if entry is None or entry.expired or not lifecycle.remove(entry):
+        raise NotThere
+    # At once, so that the very next request finds no bytes; after a crash here the sweep does it.
+    sweep.purge([entry.id])
+
+
+def page(policy: Policy, *, query: str, number: int, size: int) -> Page:
+    """Return a page of a surface's files, the newest first, whose names contain the query."""
+    total = catalog.count(policy.surface, containing=query)
+    pages = max(1, math.ceil(total / size))
+    number = min(max(1, number), pages)
+    files = catalog.newest(policy.surface, containing=query, limit=size, offset=(number - 1) * size)
+    return Page(files, total, number, pages)
+
+
+def names(policy: Policy) -> list[str]:
+    """Return the names of all files of a surface, sorted."""
+    return catalog.names(policy.surface)
