@@ -21,11 +21,37 @@ def walk(app: Flask) -> None:
     with app.app_context():
         flask_migrate.upgrade(MIGRATIONS)
         assert drift() == []
+        flask_migrate.downgrade(MIGRATIONS, "0008")
+        renaming_keeps_data()
         flask_migrate.downgrade(MIGRATIONS, "base")
         assert set(sqlalchemy.inspect(db.engine).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
         flask_migrate.upgrade(MIGRATIONS)
         assert drift() == []
         db.engine.dispose()
+
+
+def renaming_keeps_data() -> None:
+    """Fill the tables of 0008, go up and down again."""
+    with db.engine.begin() as connection:
+        columns = 'id, surface, key, blob, name, size, created_at, status, attempts, "grant", answers, landed, resumed'
+        values = "7, 'vimeo', 'k', 'b', 'n', 3, '2026-01-01', 'leased', 0, 'token', 5, true, false"
+        for statement in (
+            f"INSERT INTO files ({columns}) VALUES ({values})",
+            "INSERT INTO delivered_ranges (file_id, \"grant\", start, stop) VALUES (7, 'token', 0, 2)",
+            "INSERT INTO tallies (name, value, noted_at) VALUES ('sweep', 9, '2026-01-01')",
+        ):
+            connection.exec_driver_sql(statement)
+    flask_migrate.upgrade(MIGRATIONS)
+    now = ("lease_token, responses, pending FROM files", "lease_token FROM delivered_ranges", "value FROM counters")
+    before = ('"grant", answers, landed FROM files', '"grant" FROM delivered_ranges', "value FROM tallies")
+    assert contents(*now) == [("token", 5, True), ("token",), (9,)]
+    flask_migrate.downgrade(MIGRATIONS, "0008")
+    assert contents(*before) == [("token", 5, True), ("token",), (9,)]
+
+
+def contents(*columns: str) -> list[tuple[object, ...]]:
+    with db.engine.connect() as connection:
+        return [tuple(connection.exec_driver_sql(f"SELECT {each}").one()) for each in columns]
 
 
 def drift() -> object:

@@ -56,7 +56,7 @@ def init_database(app: Flask, values: Settings) -> None:
     options: dict[str, Any] = {
         "isolation_level": "AUTOCOMMIT",
         "skip_autocommit_rollback": True,
-        "hide_parameters": True,  # an error would quote them: hashes of passwords, grants, the URLs of fetches
+        "hide_parameters": True,  # an error would quote them: hashes of passwords, lease tokens, the URLs of fetches
     }
     if values.database_url.startswith("postgresql"):
         options |= {

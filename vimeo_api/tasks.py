@@ -77,7 +77,7 @@ def fetch(file_id: int) -> None:
 
 @shared_task(name="vimeo_api.tasks.place")  # type: ignore[untyped-decorator]
 def place(file_id: int) -> None:
-    """Bring a file that has landed into the store."""
+    """Copy a pending file into the store."""
     placing.run(file_id)
 
 

@@ -131,15 +131,15 @@ def test_the_static_folder_has_one_door(service: Service, room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "grant", ["0" * 32, "", "a" * 5000, "1:" + "0" * 32 + ":1", "%00", "'; --", "\N{SNOWMAN}", "None"]
+    "resume_token", ["0" * 32, "", "a" * 5000, "1:" + "0" * 32 + ":1", "%00", "'; --", "\N{SNOWMAN}", "None"]
 )
-def test_a_forged_grant_opens_nothing(service: Service, grant: str) -> None:
+def test_a_forged_grant_opens_nothing(service: Service, resume_token: str) -> None:
     answer = requests.put(service.vimeo, files={"file": ("f.txt", b"once")}, timeout=60)
     path = answer.json()["url"].removeprefix(service.url)
     with requests.get(service.url + path, timeout=60) as first:
         assert first.content == b"once"
         mine = first.headers["X-Download-Grant"]
-    assert ask(service, path, f"X-Download-Grant: {grant}").status in {410, 423}
+    assert ask(service, path, f"X-Download-Grant: {resume_token}").status in {410, 423}
     assert ask(service, path, f"X_Download_Grant: {mine}").status in {410, 423}
     assert ask(service, path, f"X-Download-Grant: {mine}").body == b"once"
 
@@ -148,8 +148,8 @@ def test_a_grant_is_for_one_file(service: Service) -> None:
     first, second = (
         requests.put(service.vimeo, files={"file": ("f.txt", b"%d" % n)}, timeout=60).json()["url"] for n in range(2)
     )
-    grants = [requests.get(link, timeout=60).headers["X-Download-Grant"] for link in (first, second)]
-    for link, other in zip((first, second), reversed(grants), strict=True):
+    resume_tokens = [requests.get(link, timeout=60).headers["X-Download-Grant"] for link in (first, second)]
+    for link, other in zip((first, second), reversed(resume_tokens), strict=True):
         assert requests.get(link, headers={"X-Download-Grant": other}, timeout=60).status_code in {410, 423}
 
 

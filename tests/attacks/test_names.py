@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 import requests
 
-from tests.attacks.wire import Answer, ask
+from tests.attacks.wire import RawResponse, ask
 from tests.services import Service
 
 pytestmark = pytest.mark.usefixtures("unharmed")
@@ -43,7 +43,7 @@ NAMES = [
 ]
 
 
-def put(service: Service, name: bytes, content: bytes = SCRIPT, path: str = "/vimeo/api/v1.0/file") -> Answer:
+def put(service: Service, name: bytes, content: bytes = SCRIPT, path: str = "/vimeo/api/v1.0/file") -> RawResponse:
     """Upload a form whose file name is these bytes."""
     part = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="'
@@ -55,12 +55,12 @@ def put(service: Service, name: bytes, content: bytes = SCRIPT, path: str = "/vi
     return ask(service, path, form, method=method, body=part + content + b"\r\n--b--\r\n")
 
 
-def path_of(answer: Answer) -> str:
+def path_of(answer: RawResponse) -> str:
     assert answer.status == 201, answer
     return urlsplit(str(json.loads(answer.body)["url"])).path
 
 
-def inert(answer: Answer) -> None:
+def inert(answer: RawResponse) -> None:
     """Fail unless a browser would neither sniff nor run these bytes."""
     assert answer.header("X-Content-Type-Options") == "nosniff"
     assert answer.header("Content-Security-Policy") == POLICY

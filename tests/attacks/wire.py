@@ -12,7 +12,7 @@ PATIENCE = 60  # seconds for any answer; one that takes longer is a hang
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawResponse:
     """One answer as it came."""
 
     status: int
@@ -57,7 +57,7 @@ def received(connection: socket.socket) -> bytes:
     return data
 
 
-def answers(data: bytes) -> list[Answer]:
+def answers(data: bytes) -> list[RawResponse]:
     """Return the answers in what was received, by their lengths."""
     found = []
     while data:
@@ -67,7 +67,7 @@ def answers(data: bytes) -> list[Answer]:
         status = int(text.split(" ", 2)[1])
         length = re.search(r"(?im)^content-length: *(\d+)", text)
         cut = int(length[1]) if length else len(data)
-        found.append(Answer(status, text, data[:cut]))
+        found.append(RawResponse(status, text, data[:cut]))
         data = data[cut:]
     return [answer for answer in found if answer.status >= 200]
 
@@ -81,7 +81,7 @@ def ask(
     version: str = "HTTP/1.1",
     host: str | None = "attacked.example",
     end: bool = False,
-) -> Answer:
+) -> RawResponse:
     """Send one request, its target and header lines as they are, and return its only answer."""
     lines = [f"{method} {target} {version}", *([] if host is None else [f"Host: {host}"]), "Connection: close", *fields]
     if body and not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in fields):
@@ -92,6 +92,6 @@ def ask(
         head_only, _, rest = data.partition(b"\r\n\r\n")
         assert not rest, rest
         text = head_only.decode("latin-1")
-        return Answer(int(text.split(" ", 2)[1]), text, b"")
+        return RawResponse(int(text.split(" ", 2)[1]), text, b"")
     (answer,) = answers(data)
     return answer

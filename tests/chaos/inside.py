@@ -47,7 +47,7 @@ def inside(service: Service) -> Iterator[None]:
 
 def let_time_pass() -> None:
     """Make due what is due later, as if nobody had done anything for long; fetches at work keep their claim."""
-    idle = or_(File.status != Status.FETCHING, File.grant.is_(None))
+    idle = or_(File.status != Status.FETCHING, File.lease_token.is_(None))
     statements.changed(update(File).where(File.due_at > now(), idle).values(due_at=now()))
     statements.changed(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
 
@@ -58,7 +58,7 @@ def unsettled() -> dict[str, int]:
         "fetching": File.status == Status.FETCHING,
         "leased": File.status == Status.LEASED,
         "to be purged": (File.status == Status.GONE) & File.purged_at.is_(None),
-        "to be placed": File.place_due_at.is_not(None) | (File.landed & (File.status != Status.GONE)),
+        "to be placed": File.place_due_at.is_not(None) | (File.pending & (File.status != Status.GONE)),
     }
     counts = {what: _count(select(func.count()).select_from(File).where(which)) for what, which in conditions.items()}
     return {what: number for what, number in counts.items() if number}
@@ -70,9 +70,9 @@ def _count(statement: statements.Query) -> int:
 
 
 def orphans() -> Iterator[tuple[str, str]]:
-    """Yield digest and path of bytes in store and landing for which there is no row."""
+    """Yield digest and path of bytes in store and pending area for which there is no row."""
     known = {(row.surface, row.blob) for row in statements.rows(select(File.surface, File.blob))}
-    for path in (*_files(settings.store_dir), *_files(settings.spool_dir / blobs.LANDING)):
+    for path in (*_files(settings.store_dir), *_files(settings.spool_dir / blobs.PENDING)):
         if path not in placing.drafts() and (path.parents[1].name, path.name) not in known:
             yield _digest(path), str(path)
 
@@ -98,9 +98,9 @@ def damage() -> Iterator[str]:
 
 def rows_without_bytes(digests: set[str]) -> Iterator[str]:
     """Yield a sentence for each file whose bytes are missing, cut short, or none that anybody has sent."""
-    columns = (File.surface, File.key, File.blob, File.size, File.landed)
+    columns = (File.surface, File.key, File.blob, File.size, File.pending)
     for row in statements.rows(select(*columns).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))):
-        path = blobs.path(row.surface, row.blob, landed=row.landed)
+        path = blobs.path(row.surface, row.blob, pending=row.pending)
         if not path.exists():
             yield f"{row.surface} {row.key}: its row has no bytes"
         elif path.stat().st_size != row.size:
@@ -116,20 +116,20 @@ def _digest(path: Path) -> str:
 
 def leftovers() -> Iterator[str]:
     """Yield a sentence for each file on disk that no row needs, and each row that should not be there any more."""
-    landing = settings.spool_dir / blobs.LANDING
+    pending = settings.spool_dir / blobs.PENDING
     promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
     for path in _files(settings.spool_dir):
-        if not {landing, promises} & {*path.parents}:
+        if not {pending, promises} & {*path.parents}:
             yield f"in the spool: {path.name}"
     needed = {
-        blobs.path(row.surface, row.blob, landed=row.landed)
+        blobs.path(row.surface, row.blob, pending=row.pending)
         for row in statements.rows(
-            select(File.surface, File.blob, File.landed).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))
+            select(File.surface, File.blob, File.pending).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))
         )
     }
     drafts = placing.drafts()
     known = {*needed, *drafts, settings.store_dir / mount_check.NAME}
-    for path in {*_files(settings.store_dir), *_files(landing)} - known:
+    for path in {*_files(settings.store_dir), *_files(pending)} - known:
         yield f"bytes without a row: {path}"
     for draft in drafts:
         yield f"a draft: {draft}"
@@ -148,7 +148,7 @@ class Delivery:
     """What nginx's journal says about an answer with bytes of a one-time file."""
 
     key: str
-    grant: str
+    lease_token: str
     span: tuple[int, int]
 
 
@@ -160,7 +160,7 @@ def journal() -> list[Delivery]:
     lines = [line for path in sorted(settings.journal.parent.iterdir()) for line in path.read_text().splitlines()]
     sent = [found for line in lines if (found := Sent.from_journal(json.loads(line)))]
     return [
-        Delivery(keys[entry.ticket.file_id], entry.ticket.grant, entry.span)
+        Delivery(keys[entry.ticket.file_id], entry.ticket.lease_token, entry.span)
         for entry in sent
         if entry.complete and entry.span is not None and entry.ticket.file_id in keys
     ]

@@ -69,7 +69,7 @@ class Item:
 class Attempt:
     """A download of a one-time file that was answered with bytes."""
 
-    grant: str
+    resume_token: str
     start: int  # the first byte that was asked for
     received: int  # bytes
     reply: Reply
@@ -82,8 +82,8 @@ class Attempt:
 def attempt(reply: Reply, *, start: int) -> Attempt:
     """Return what is to be remembered of an answer with bytes of a one-time file, from `start` if it is a range."""
     begin = start if reply.status == 206 else 0
-    grant = reply.headers.get("x-download-grant", "")
-    return Attempt(grant, begin, len(reply.body), replace(reply, body=b""))
+    resume_token = reply.headers.get("x-download-grant", "")
+    return Attempt(resume_token, begin, len(reply.body), replace(reply, body=b""))
 
 
 @dataclass

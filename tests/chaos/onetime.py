@@ -1,9 +1,9 @@
 """One-time files: several clients at once want each of them; some hang up in the middle, some go on afterwards.
 
 Who may have what, as docs/decisions/0005 has it: a file is used up once nginx's journal says that all of it was sent
-under one grant. From then on nobody is sent it but who shows that grant. Until then it is there for the next one: what
-was cut, or what nginx was killed over before it could write it down, uses nothing up. While one client downloads within
-the time of its lease, no other is sent a byte.
+under one resume token. From then on nobody is sent it but who shows that token. Until then it is there for the next:
+what was cut, or what nginx was killed over before it could write it down, uses nothing up. While one client downloads
+within the time of its lease, no other is sent a byte.
 """
 
 import json
@@ -66,27 +66,27 @@ class OneTimes(Role):
             if last is None or last.start + last.received == len(data) or rng.random() < 0.3:
                 return
             start = last.start + last.received if rng.random() < 0.5 else 0
-            last = self.download(file, data, grant=last.grant, start=start)
+            last = self.download(file, data, resume_token=last.resume_token, start=start)
 
     def download(
         self,
         file: OneTime,
         data: bytes,
         *,
-        grant: str | None = None,
+        resume_token: str | None = None,
         start: int = 0,
         stop_after: int | None = None,
         linger: float = 0,
     ) -> Attempt | None:
         """Ask for a file, and write down what came; None if nothing did."""
         headers = password_header(file)
-        if grant is not None:
-            headers["X-Download-Grant"] = grant
+        if resume_token is not None:
+            headers["X-Download-Grant"] = resume_token
         if start:
             headers["Range"] = f"bytes={start}-"
         reply = ask(self.port, "GET", file.path, headers=headers, stop_after=stop_after, linger=linger)
         cut = stop_after is not None and reply.status == 200
-        self.ledger.count("cut download" if cut else "resume" if grant else "download", reply)
+        self.ledger.count("cut download" if cut else "resume" if resume_token else "download", reply)
         return self._noted(file, data, reply, start)
 
     def _noted(self, file: OneTime, data: bytes, reply: Reply, start: int) -> Attempt | None:

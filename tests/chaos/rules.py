@@ -15,16 +15,16 @@ GONE, THERE = {410}, {200}
 
 def doubled(file: OneTime, deliveries: Sequence[Delivery]) -> Iterator[str]:
     """Yield where it was handed out to one although another had it, or was about to."""
-    grants = confirmed(file, deliveries)
-    yield from _sent_again(file, grants)
+    resume_tokens = confirmed(file, deliveries)
+    yield from _sent_again(file, resume_tokens)
     yield from _at_once(file)
-    yield from _had_by_two(file, grants)
+    yield from _had_by_two(file, resume_tokens)
 
 
 def wronged(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> Iterator[str]:
     """Yield where it counts as used up although nobody has had it."""
-    for grant in confirmed(file, deliveries):
-        if max((one.received for one in _under(file, grant)), default=-1) < file.content.size - UNREAD:
+    for resume_token in confirmed(file, deliveries):
+        if max((one.received for one in _under(file, resume_token)), default=-1) < file.content.size - UNREAD:
             yield "used up by somebody who has not had it"
     if file.told_gone and not _perhaps_used_up(file, deliveries, journalled=journalled):
         yield "somebody was told that it is gone, and nobody has had it"
@@ -38,22 +38,22 @@ def answers(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) 
 
 
 def confirmed(file: OneTime, deliveries: Sequence[Delivery]) -> set[str]:
-    """Return the grants under which the journal says that all of it was sent at once."""
-    return {delivery.grant for delivery in deliveries if delivery.span == (0, file.content.size)}
+    """Return the resume tokens under which the journal says that all of it was sent at once."""
+    return {delivery.lease_token for delivery in deliveries if delivery.span == (0, file.content.size)}
 
 
 def _perhaps_used_up(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> bool:
     size = file.content.size
     if not journalled:  # whoever got to the end may have used it up
         return any(attempt.start + attempt.received == size for attempt in file.attempts)
-    return any(_covered(deliveries, delivery.grant, size) for delivery in deliveries)
+    return any(_covered(deliveries, delivery.lease_token, size) for delivery in deliveries)
 
 
-def _sent_again(file: OneTime, grants: set[str]) -> Iterator[str]:
-    for grant in grants:
-        ends = [one.reply.ended_at for one in _under(file, grant) if one.reaches(file.content.size)]
+def _sent_again(file: OneTime, resume_tokens: set[str]) -> Iterator[str]:
+    for resume_token in resume_tokens:
+        ends = [one.reply.ended_at for one in _under(file, resume_token) if one.reaches(file.content.size)]
         for other in file.attempts:
-            if ends and other.grant != grant and other.reply.sent_at > max(ends):
+            if ends and other.resume_token != resume_token and other.reply.sent_at > max(ends):
                 yield f"sent again {other.reply.sent_at - max(ends):.3f} s after it was used up"
 
 
@@ -61,14 +61,16 @@ def _at_once(file: OneTime) -> Iterator[str]:
     """Yield where somebody was sent the file while another was downloading it within its lease."""
     for one, other in permutations(file.attempts, 2):
         held_until = min(one.reply.sent_at + _lease(file), one.reply.ended_at)
-        if one.grant != other.grant and one.reply.heard_at <= other.reply.heard_at < held_until:
+        if one.resume_token != other.resume_token and one.reply.heard_at <= other.reply.heard_at < held_until:
             yield "sent to two at once"
 
 
-def _had_by_two(file: OneTime, grants: set[str]) -> Iterator[str]:
+def _had_by_two(file: OneTime, resume_tokens: set[str]) -> Iterator[str]:
     """Yield where nginx sent all of it to two, although the lease of the first had not lapsed."""
-    for one, other in combinations((attempt for grant in grants for attempt in _under(file, grant)), 2):
-        if one.grant != other.grant and abs(one.reply.sent_at - other.reply.sent_at) < _lease(file):
+    for one, other in combinations(
+        (attempt for resume_token in resume_tokens for attempt in _under(file, resume_token)), 2
+    ):
+        if one.resume_token != other.resume_token and abs(one.reply.sent_at - other.reply.sent_at) < _lease(file):
             yield "had by two"
 
 
@@ -76,13 +78,13 @@ def _lease(file: OneTime) -> float:
     return LEASE_SECONDS + file.content.size / LEASE_RATE
 
 
-def _under(file: OneTime, grant: str) -> list[Attempt]:
-    return [attempt for attempt in file.attempts if attempt.grant == grant and attempt.start == 0]
+def _under(file: OneTime, resume_token: str) -> list[Attempt]:
+    return [attempt for attempt in file.attempts if attempt.resume_token == resume_token and attempt.start == 0]
 
 
-def _covered(deliveries: Sequence[Delivery], grant: str, size: int) -> bool:
+def _covered(deliveries: Sequence[Delivery], resume_token: str, size: int) -> bool:
     reached = 0
-    for start, stop in sorted(delivery.span for delivery in deliveries if delivery.grant == grant):
+    for start, stop in sorted(delivery.span for delivery in deliveries if delivery.lease_token == resume_token):
         if start <= reached:
             reached = max(reached, stop)
     return reached >= size

@@ -210,7 +210,7 @@ def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypat
     with inside.inside(service):
         later = now().replace(year=2999)
         catalog.add(NewFile("transfer", "1", blob="ab", name="a", size=0, source_url="http://127.0.0.1:9/"))
-        statements.changed(update(File).values(grant=A, due_at=later))
+        statements.changed(update(File).values(lease_token=A, due_at=later))
     assert "leaked: 1 rows are stuck: fetching" in broken(service, ledger)
 
 
@@ -219,6 +219,6 @@ def test_it_sees_ranges_that_outlive_their_file(service: Service, ledger: Ledger
     OneTimes(service.port, ledger).download(file, data)
     Audit(service, ledger).run()
     with inside.inside(service):
-        values = {"file_id": entry(file, "vimeo").id, "grant": A, "start": 0, "stop": 5}
+        values = {"file_id": entry(file, "vimeo").id, "lease_token": A, "start": 0, "stop": 5}
         statements.changed(insert(DeliveredRange).values(values))
     assert broken(service, ledger) == f"leaked: delivered ranges of {file.key}, which is gone"

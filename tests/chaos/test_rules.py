@@ -17,12 +17,14 @@ def reply(sent_at: float = 0, ended_at: float = 1, *, status: int = 200, body: b
     return Reply(status, True, True, sent_at, sent_at + 0.1, ended_at, body)  # noqa: FBT003
 
 
-def got(grant: str, received: int = SIZE, *, start: int = 0, at: float = 0, until: float | None = None) -> Attempt:
-    return Attempt(grant, start, received, reply(at, at + 1 if until is None else until))
+def got(
+    resume_token: str, received: int = SIZE, *, start: int = 0, at: float = 0, until: float | None = None
+) -> Attempt:
+    return Attempt(resume_token, start, received, reply(at, at + 1 if until is None else until))
 
 
-def sent(grant: str, start: int = 0, stop: int = SIZE) -> Delivery:
-    return Delivery("key", grant, (start, stop))
+def sent(resume_token: str, start: int = 0, stop: int = SIZE) -> Delivery:
+    return Delivery("key", resume_token, (start, stop))
 
 
 def file(*attempts: Attempt, told_gone: bool = False) -> OneTime:

@@ -8,13 +8,13 @@ from sqlalchemy import update
 from vimeo_api import tasks
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
-from vimeo_api.core.database.models import Tally
+from vimeo_api.core.database.models import Counter
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import NewFile
 
-GRANT = "a" * 32
+LEASE_TOKEN = "a" * 32
 
 
 def counts() -> dict[str, int]:
@@ -25,9 +25,9 @@ def leased(key: str) -> Ticket:
     catalog.add(NewFile("vimeo", key, blob=key, name="n", size=10))
     entry = catalog.find("vimeo", key)
     assert entry
-    answer = lifecycle.lease(entry.id, GRANT, seconds=60)
+    answer = lifecycle.lease(entry.id, LEASE_TOKEN, seconds=60)
     assert answer
-    return Ticket(entry.id, GRANT, answer)
+    return Ticket(entry.id, LEASE_TOKEN, answer)
 
 
 def test_nobody_is_lost_among_many(app: Flask) -> None:
@@ -53,7 +53,7 @@ def test_a_delivery_counts_once_however_often_it_is_reported(app: Flask) -> None
 
 def test_a_sweep_says_what_it_found_and_when_it_ran(app: Flask) -> None:
     ticket = leased("a")
-    lifecycle.use_up(ticket.file_id, GRANT, grace_seconds=0)
+    lifecycle.use_up(ticket.file_id, LEASE_TOKEN, grace_seconds=0)
     catalog.add(NewFile("transfer", "b", blob="b", name="n", size=0, source_url="http://x/"))
     tasks.sweep()
     assert counts() == {"purges": 1, "fetches": 1, "sweep": 1}
@@ -64,7 +64,7 @@ def test_runs_that_follow_closely_are_noted_once(app: Flask) -> None:
     first = counters.told()["sweep"]
     counters.ran(Counted.SWEEP)
     assert counters.told()["sweep"] == first
-    statements.changed(update(Tally).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
+    statements.changed(update(Counter).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
     counters.ran(Counted.SWEEP)
     value, moment = counters.told()["sweep"]
     assert value == 2

@@ -16,7 +16,7 @@ from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.extensions import db
 
-GRANT = "a" * 32
+LEASE_TOKEN = "a" * 32
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +47,11 @@ def waiting(work: str) -> float:
 
 def test_it_counts_files_and_bytes_by_kind() -> None:
     add("a")
-    lifecycle.lease(add("b"), GRANT, seconds=60)
+    lifecycle.lease(add("b"), LEASE_TOKEN, seconds=60)
     used = add("c", size=5)
-    lifecycle.use_up(used, GRANT, grace_seconds=60)
+    lifecycle.use_up(used, LEASE_TOKEN, grace_seconds=60)
     purged = add("d", size=7)
-    lifecycle.use_up(purged, GRANT, grace_seconds=60)
+    lifecycle.use_up(purged, LEASE_TOKEN, grace_seconds=60)
     lifecycle.purged([purged])
     add("e", size=0, source_url="http://x/")
     cancelled = add("f", size=0, source_url="http://x/")
@@ -70,14 +70,14 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
 
 def test_nothing_waits_where_nothing_is_due() -> None:
     add("a")
-    lifecycle.lease(add("b"), GRANT, seconds=60)
-    lifecycle.use_up(add("c"), GRANT, grace_seconds=60)
+    lifecycle.lease(add("b"), LEASE_TOKEN, seconds=60)
+    lifecycle.use_up(add("c"), LEASE_TOKEN, grace_seconds=60)
     assert set(file_stats.take().waiting.values()) == {0.0}
 
 
 def test_a_purge_that_nobody_does_gets_older_though_each_attempt_puts_it_off() -> None:
     used = add("a")
-    lifecycle.use_up(used, GRANT, grace_seconds=0)
+    lifecycle.use_up(used, LEASE_TOKEN, grace_seconds=0)
     changed(used, due_at=ago(100))
     assert waiting("purge") == 100
     assert list(lifecycle.claim_purges(1)) == [used]
@@ -92,22 +92,22 @@ def test_a_fetch_gets_older_until_a_worker_takes_it() -> None:
     changed(fetched, created_at=ago(300))
     assert job.revive(10) == [fetched]
     assert waiting("fetch") == 300
-    changed(fetched, grant=GRANT)
+    changed(fetched, lease_token=LEASE_TOKEN)
     assert waiting("fetch") == 0
 
 
-def test_a_lease_and_a_landing_get_older_too() -> None:
-    late, landed = add("a"), add("b", landed=True)
-    lifecycle.lease(late, GRANT, seconds=60)
+def test_a_lease_and_a_pending_file_get_older_too() -> None:
+    late, pending = add("a"), add("b", pending=True)
+    lifecycle.lease(late, LEASE_TOKEN, seconds=60)
     changed(late, due_at=ago(200))
-    changed(landed, created_at=ago(400))
+    changed(pending, created_at=ago(400))
     assert (waiting("lease"), waiting("place")) == (200, 400)
 
 
 def test_leases_are_told_apart_by_surface() -> None:
     add("a")
-    lifecycle.lease(add("b"), GRANT, seconds=60)
-    lifecycle.lease(add("c"), GRANT, seconds=60)
+    lifecycle.lease(add("b"), LEASE_TOKEN, seconds=60)
+    lifecycle.lease(add("c"), LEASE_TOKEN, seconds=60)
     leases = file_stats.take().leases
     assert (leases.pop("vimeo"), set(leases.values())) == (2, {0})
 

@@ -27,7 +27,7 @@ from vimeo_api.core.files.lifecycle import MOVES
 
 SIZE = 4
 PAST = timedelta(seconds=1)
-grants = st.sampled_from(["a" * 32, "b" * 32, "c" * 32])
+lease_tokens = st.sampled_from(["a" * 32, "b" * 32, "c" * 32])
 keys = (f"life-{number}" for number in itertools.count())
 
 
@@ -44,13 +44,13 @@ class Life(RuleBasedStateMachine):
         self.id = found.id
         self.status: Status | None = Status.FETCHING if fetched else Status.AVAILABLE  # None: the row is no more
         self.keyed = True
-        self.grant: str | None = None
-        self.answers = 0
+        self.lease_token: str | None = None
+        self.responses = 0
         self.resumed = self.lapsed = self.purged = False
         self.ranges: dict[str, set[tuple[int, int]]] = {}
 
     def row(self) -> "statements.AnyRow | None":
-        columns = (File.status, File.key, File.grant, File.answers, File.resumed, File.purged_at, File.due_at)
+        columns = (File.status, File.key, File.lease_token, File.responses, File.resumed, File.purged_at, File.due_at)
         return statements.row(select(*columns).where(File.id == self.id))
 
     @rule(to=st.sampled_from([Status.FETCHING, Status.FAILED, Status.AVAILABLE]))
@@ -61,72 +61,81 @@ class Life(RuleBasedStateMachine):
         if allowed:
             self.status, self.lapsed = to, False
 
-    @rule(grant=grants)
-    def lease(self, grant: str) -> None:
+    @rule(lease_token=lease_tokens)
+    def lease(self, lease_token: str) -> None:
         free = self.status == Status.AVAILABLE or (
-            self.status == Status.LEASED and (self.lapsed or self.grant == grant)
+            self.status == Status.LEASED and (self.lapsed or self.lease_token == lease_token)
         )
-        answer = lifecycle.lease(self.id, grant, seconds=60)
-        assert answer == (self.answers + 1 if free else None)
-        if answer:
-            self.resumed = self.grant == grant
-            self.status, self.grant, self.answers, self.lapsed = Status.LEASED, grant, answer, False
+        response = lifecycle.lease(self.id, lease_token, seconds=60)
+        assert response == (self.responses + 1 if free else None)
+        if response:
+            self.resumed = self.lease_token == lease_token
+            self.status, self.lease_token, self.responses, self.lapsed = Status.LEASED, lease_token, response, False
 
-    @rule(grant=grants)
-    def lease_at_once(self, grant: str) -> None:
+    @rule(lease_token=lease_tokens)
+    def lease_at_once(self, lease_token: str) -> None:
         """The short way of a first download."""
-        free = self.status == Status.AVAILABLE and not self.answers
-        again = self.status == Status.LEASED and self.grant == grant  # a statement may be repeated
-        row = lifecycle.lease_first("vimeo", self.key, grant, seconds=60)
+        free = self.status == Status.AVAILABLE and not self.responses
+        again = self.status == Status.LEASED and self.lease_token == lease_token  # a statement may be repeated
+        row = lifecycle.lease_first("vimeo", self.key, lease_token, seconds=60)
         assert (row is not None) == ((free or again) and self.keyed)
         if row is not None:
-            assert row.answers == self.answers + 1
-            self.status, self.grant, self.answers, self.lapsed = Status.LEASED, grant, row.answers, False
+            assert row.responses == self.responses + 1
+            self.status, self.lease_token, self.responses, self.lapsed = (
+                Status.LEASED,
+                lease_token,
+                row.responses,
+                False,
+            )
 
-    @rule(grant=grants, late=st.integers(0, 1), even_resumed=st.booleans())
-    def give_back(self, grant: str, late: int, *, even_resumed: bool) -> None:
-        given = self.gives_back(grant, self.answers - late, even_resumed=even_resumed)
-        assert lifecycle.give_back(self.id, grant, self.answers - late, even_resumed=even_resumed) == given
+    @rule(lease_token=lease_tokens, late=st.integers(0, 1), even_resumed=st.booleans())
+    def give_back(self, lease_token: str, late: int, *, even_resumed: bool) -> None:
+        given = self.gives_back(lease_token, self.responses - late, even_resumed=even_resumed)
+        assert lifecycle.give_back(self.id, lease_token, self.responses - late, even_resumed=even_resumed) == given
         self.back(given=given)
 
-    def gives_back(self, grant: str, answer: int, *, even_resumed: bool) -> bool:
-        last = (self.grant, self.answers) == (grant, answer)
+    def gives_back(self, lease_token: str, response: int, *, even_resumed: bool) -> bool:
+        last = (self.lease_token, self.responses) == (lease_token, response)
         return self.status == Status.LEASED and last and (even_resumed or not self.resumed)
 
     def back(self, *, given: bool) -> None:
         if given:
             self.status, self.resumed, self.lapsed = Status.AVAILABLE, False, False
 
-    @rule(grant=grants)
-    def use_up(self, grant: str) -> None:
+    @rule(lease_token=lease_tokens)
+    def use_up(self, lease_token: str) -> None:
         used = self.status in MOVES[Status.GONE]
-        assert lifecycle.use_up(self.id, grant, grace_seconds=60) == used
-        self.gone(grant, used=used)
+        assert lifecycle.use_up(self.id, lease_token, grace_seconds=60) == used
+        self.gone(lease_token, used=used)
 
-    def gone(self, grant: str, *, used: bool) -> None:
+    def gone(self, lease_token: str, *, used: bool) -> None:
         if used:
-            self.status, self.grant, self.lapsed = Status.GONE, grant, False
+            self.status, self.lease_token, self.lapsed = Status.GONE, lease_token, False
 
     @rule(
-        grant=grants, start=st.integers(0, 3), length=st.integers(1, 4), late=st.integers(0, 1), complete=st.booleans()
+        lease_token=lease_tokens,
+        start=st.integers(0, 3),
+        length=st.integers(1, 4),
+        late=st.integers(0, 1),
+        complete=st.booleans(),
     )
-    def answer_ends(self, grant: str, start: int, length: int, late: int, *, complete: bool) -> None:
+    def answer_ends(self, lease_token: str, start: int, length: int, late: int, *, complete: bool) -> None:
         span = (start, min(start + length, SIZE))
-        confirmations.handle(Sent(Ticket(self.id, grant, self.answers - late), span, complete=complete))
+        confirmations.handle(Sent(Ticket(self.id, lease_token, self.responses - late), span, complete=complete))
         if self.status is None:
             return
-        if complete and self.has_all(grant, span):
+        if complete and self.has_all(lease_token, span):
             used = self.status in MOVES[Status.GONE]
-            self.gone(grant, used=used)
+            self.gone(lease_token, used=used)
             self.ranges = {} if used else self.ranges
         else:
-            self.back(given=self.gives_back(grant, self.answers - late, even_resumed=not complete))
+            self.back(given=self.gives_back(lease_token, self.responses - late, even_resumed=not complete))
 
-    def has_all(self, grant: str, span: tuple[int, int]) -> bool:
+    def has_all(self, lease_token: str, span: tuple[int, int]) -> bool:
         if span == (0, SIZE):
             return True
-        self.ranges = {grant: self.ranges.get(grant, set()) | {span}}
-        return {at for start, stop in self.ranges[grant] for at in range(start, stop)} == set(range(SIZE))
+        self.ranges = {lease_token: self.ranges.get(lease_token, set()) | {span}}
+        return {at for start, stop in self.ranges[lease_token] for at in range(start, stop)} == set(range(SIZE))
 
     @rule()
     def time_passes(self) -> None:
@@ -150,7 +159,7 @@ class Life(RuleBasedStateMachine):
         assert lifecycle.remove(entry) == removed
         if removed:
             self.status, self.keyed, self.lapsed = Status.GONE, False, True
-            self.grant = row.grant if (row := self.row()) else None  # the mark of this very removal
+            self.lease_token = row.lease_token if (row := self.row()) else None  # the mark of this very removal
 
     @rule()
     def time_is_over(self) -> None:
@@ -184,7 +193,11 @@ class Life(RuleBasedStateMachine):
         assert (row is None) == (self.status is None)
         if row is not None:
             assert (row.status, row.key is not None) == (self.status, self.keyed)
-            assert (row.grant, row.answers, row.purged_at is not None) == (self.grant, self.answers, self.purged)
+            assert (row.lease_token, row.responses, row.purged_at is not None) == (
+                self.lease_token,
+                self.responses,
+                self.purged,
+            )
             assert row.resumed == self.resumed
             assert (row.due_at is not None and row.due_at <= now()) == self.lapsed or self.status == Status.FETCHING
 

@@ -36,14 +36,14 @@ def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
     assert lifecycle.lease(file, A, seconds=60) == 1
     assert lifecycle.lease(file, B, seconds=60) is None
     assert lifecycle.lease(file, A, seconds=60) == 2
-    assert (entry().status, entry().grant) == (Status.LEASED, A)
+    assert (entry().status, entry().lease_token) == (Status.LEASED, A)
 
 
 def test_a_lapsed_lease_can_be_taken_over(file: int) -> None:
     lifecycle.lease(file, A, seconds=60)
     lapse(file)
     assert lifecycle.lease(file, B, seconds=60) == 2
-    assert entry().grant == B
+    assert entry().lease_token == B
 
 
 def test_the_sweep_ends_lapsed_leases_only(file: int) -> None:
@@ -57,12 +57,12 @@ def test_the_sweep_ends_lapsed_leases_only(file: int) -> None:
 def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
     leased = lifecycle.lease_first("vimeo", "k", A, seconds=60)
     assert leased is not None
-    assert (leased.id, leased.blob, leased.size, leased.answers) == (file, "b", 10, 1)
-    assert (entry().status, entry().grant) == (Status.LEASED, A)
+    assert (leased.id, leased.blob, leased.size, leased.responses) == (file, "b", 10, 1)
+    assert (entry().status, entry().lease_token) == (Status.LEASED, A)
     assert lifecycle.lease_first("vimeo", "k", B, seconds=60) is None
     again = lifecycle.lease_first("vimeo", "k", A, seconds=60)  # whose first answer was lost
     assert again is not None
-    assert again.answers == 2
+    assert again.responses == 2
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
     [
         {"password_hash": "x"},
         {"size": lifecycle.SMALL + 1},
-        {"answers": 1},  # somebody may have had it, and not all is read that nginx wrote down
+        {"responses": 1},  # somebody may have had it, and not all is read that nginx wrote down
         {"expires_at": now()},
         {"status": Status.GONE},
         {"status": Status.FETCHING},
@@ -99,7 +99,7 @@ def test_a_file_is_used_up_once_even_after_its_lease_was_taken_over(file: int) -
     lifecycle.lease(file, B, seconds=60)
     assert lifecycle.use_up(file, A, grace_seconds=0)
     assert not lifecycle.use_up(file, B, grace_seconds=0)
-    assert (entry().status, entry().grant) == (Status.GONE, A)
+    assert (entry().status, entry().lease_token) == (Status.GONE, A)
     assert lifecycle.lease(file, B, seconds=60) is None
     assert not lifecycle.give_back(file, A, 1, even_resumed=True)
 
@@ -113,7 +113,7 @@ def test_of_several_files_one_was_taken_over_by_another(file: int) -> None:
     lapse(file)
     lifecycle.lease(file, B, seconds=60)
     assert sorted(lifecycle.use_up_all({file: A, other.id: A}, grace_seconds=60)) == [file, other.id]
-    assert (entry().status, entry().grant) == (Status.GONE, A)
+    assert (entry().status, entry().lease_token) == (Status.GONE, A)
     assert lifecycle.use_up_all({file: A, other.id: A}, grace_seconds=60) == []
 
 

@@ -60,9 +60,9 @@ def test_starting_again_learns_no_other_store(app: Flask, away: Callable[[Path],
 
 @AWAY
 def test_files_land_in_the_spool_meanwhile(app: Flask, away: Callable[[Path], None]) -> None:
-    blobs._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
+    blobs._on_another_filesystem.cache_clear()  # noqa: SLF001 -- as a new process begins
     away(app.config["SETTINGS"].store_dir)
-    assert blobs.lands()
+    assert blobs.uses_pending()
 
 
 def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,8 @@ from vimeo_api.web.receiving import multipart_forms
 from vimeo_api.web.receiving.body_sources import Streamed
 from vimeo_api.web.sending import delivery
 
-GRANT = "0123456789abcdef" * 2
-LINE = {"ticket": f"7:{GRANT}:1", "method": "GET", "status": "200", "sent": "3", "range": "", "completion": "OK"}
+LEASE_TOKEN = "0123456789abcdef" * 2
+LINE = {"ticket": f"7:{LEASE_TOKEN}:1", "method": "GET", "status": "200", "sent": "3", "range": "", "completion": "OK"}
 RANGE = "bytes 1-3/9"
 
 # An app that lives through all examples of a test.
@@ -34,15 +34,15 @@ names = st.text(max_size=40) | st.text(alphabet="a\"\\%;'\r\n\0 ./é\u202e嘊", 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 10**9 - 1))
 def test_a_ticket_comes_back(file_id: int, answer: int) -> None:
-    ticket = Ticket(file_id, GRANT, answer)
+    ticket = Ticket(file_id, LEASE_TOKEN, answer)
     assert Ticket.parse(str(ticket)) == ticket
 
 
 @given(st.text() | st.from_regex(r"\d{1,20}:[0-9a-fA-F]{30,34}:\d{1,12}\s*"))
-@example(f"٣:{GRANT}:1")
-@example(f"1:{GRANT}:\N{FULLWIDTH DIGIT ONE}")
-@example(f"1:{GRANT}:1\n")
-@example(f"01:{GRANT}:1")
+@example(f"٣:{LEASE_TOKEN}:1")
+@example(f"1:{LEASE_TOKEN}:\N{FULLWIDTH DIGIT ONE}")
+@example(f"1:{LEASE_TOKEN}:1\n")
+@example(f"01:{LEASE_TOKEN}:1")
 def test_no_other_text_is_a_ticket(text: str) -> None:
     ticket = Ticket.parse(text)
     assert ticket is None or str(ticket) == text

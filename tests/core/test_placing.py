@@ -1,4 +1,4 @@
-"""Placing: from the landing into the store, whatever comes in between."""
+"""Placing: from the pending area into the store, whatever comes in between."""
 
 import errno
 import hashlib
@@ -67,8 +67,8 @@ def again(entry: Entry) -> Entry:
 
 
 def lies(entry: Entry) -> tuple[bool, bool]:
-    """Return whether the bytes are in the landing, and in the store."""
-    return tuple(blobs.path(entry.surface, entry.blob, landed=landed).exists() for landed in (True, False))  # type: ignore[return-value]
+    """Return whether the bytes are in the pending area, and in the store."""
+    return tuple(blobs.path(entry.surface, entry.blob, pending=pending).exists() for pending in (True, False))  # type: ignore[return-value]
 
 
 def make_due() -> None:
@@ -76,26 +76,26 @@ def make_due() -> None:
     statements.changed(update(File).where(File.place_due_at.is_not(None)).values(place_due_at=moment))
 
 
-def test_on_one_filesystem_nothing_lands(app: Flask) -> None:
+def test_on_one_filesystem_nothing_is_pending(app: Flask) -> None:
     entry = uploaded()
-    assert (entry.landed, entry.place_due_at, lies(entry)) == (False, None, (False, True))
+    assert (entry.pending, entry.place_due_at, lies(entry)) == (False, None, (False, True))
     assert placing.due(10) == []
 
 
-def test_a_landed_file_is_placed_and_its_landing_cleared(apart: Flask) -> None:
+def test_a_pending_file_is_placed_and_its_pending_copy_removed(apart: Flask) -> None:
     entry = uploaded()
-    assert (entry.landed, lies(entry)) == (True, (True, False))
-    before = blobs.path("streams", entry.blob, landed=True).stat()
+    assert (entry.pending, lies(entry)) == (True, (True, False))
+    before = blobs.path("streams", entry.blob, pending=True).stat()
 
     assert placing.due(10) == [entry.id]
     assert placing.due(10) == []  # called for already
     placing.run(entry.id)
-    assert (again(entry).landed, again(entry).digest, lies(entry)) == (False, f"sha256:{DIGEST}", (True, True))
+    assert (again(entry).pending, again(entry).digest, lies(entry)) == (False, f"sha256:{DIGEST}", (True, True))
     placed = blobs.path("streams", entry.blob)
     assert placed.read_bytes() == CONTENT
     assert (placed.stat().st_mtime_ns, placed.stat().st_mode) == (before.st_mtime_ns, before.st_mode)  # one ETag
 
-    assert placing.due(10) == []  # not before those who were sent to the landing have opened it
+    assert placing.due(10) == []  # not before those who were sent to the pending copy have opened it
     make_due()
     assert placing.due(10) == [entry.id]
     placing.run(entry.id)
@@ -155,7 +155,7 @@ def test_a_folder_that_is_emptied_meanwhile_is_made_again(apart: Flask, monkeypa
 
     monkeypatch.setattr(blobs, "locked", emptied)
     placing.run(entry.id)
-    assert (again(entry).landed, lies(entry)) == (False, (True, True))
+    assert (again(entry).pending, lies(entry)) == (False, (True, True))
 
 
 def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,12 +167,12 @@ def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "copy", full)
         placing.run(entry.id)
-    assert (again(entry).landed, lies(entry), placing.drafts()) == (True, (True, False), [])
+    assert (again(entry).pending, lies(entry), placing.drafts()) == (True, (True, False), [])
     due_at = again(entry).place_due_at
     assert due_at is not None
     assert due_at > now() + timedelta(seconds=placing.CALL_SECONDS)
     placing.run(entry.id)
-    assert not again(entry).landed
+    assert not again(entry).pending
 
 
 def test_a_copy_that_is_not_the_same_is_not_served(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_a_copy_that_is_not_the_same_is_not_served(apart: Flask, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "copy", copy_and_damage)
         placing.run(entry.id)
-    assert (again(entry).landed, lies(entry)) == (True, (True, False))
+    assert (again(entry).pending, lies(entry)) == (True, (True, False))
 
 
 def test_a_draft_is_nobody_elses_while_its_maker_lives(apart: Flask) -> None:
@@ -193,9 +193,9 @@ def test_a_draft_is_nobody_elses_while_its_maker_lives(apart: Flask) -> None:
     with placing.draft(entry) as opened:
         assert opened is not None
         placing.run(entry.id)
-        assert again(entry).landed
+        assert again(entry).pending
     placing.run(entry.id)
-    assert not again(entry).landed
+    assert not again(entry).pending
 
 
 def test_the_same_content_again_is_one_file(apart: Flask) -> None:
@@ -208,7 +208,7 @@ def test_the_same_content_again_is_one_file(apart: Flask) -> None:
     files.remove(STORE, first.key)
     assert lies(first) == (False, False)
     second = stored()
-    assert (second.landed, lies(second)) == (True, (True, False))
+    assert (second.pending, lies(second)) == (True, (True, False))
 
 
 def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
@@ -216,12 +216,12 @@ def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
     placing.run(kept.id)
     placed = uploaded()
     placing.run(placed.id)
-    orphan = blobs.path("streams", "ab" * 16, landed=True)
+    orphan = blobs.path("streams", "ab" * 16, pending=True)
     draft = settings.store_dir / placing.DRAFTS / "s-b"
     for path in (orphan, draft):
         blobs.make_folder(path.parent)
         path.write_bytes(b"x")
-    for path in (orphan, draft, blobs.path("streams", kept.blob, landed=True)):
+    for path in (orphan, draft, blobs.path("streams", kept.blob, pending=True)):
         moment = now().timestamp() - AGE_SECONDS - 60
         os.utime(path, (moment, moment))
     assert mend(findings()) == (2, 0)
@@ -235,24 +235,22 @@ def test_content_stored_again_by_somebody_who_was_killed_is_reconciled(apart: Fl
     placing.run(entry.id)
     make_due()
     placing.run(entry.id)
-    landing = blobs.path("store", entry.blob, landed=True)
-    blobs.make_folder(landing.parent)
-    landing.write_bytes(CONTENT)  # linked, and no row yet
+    copy = blobs.path("store", entry.blob, pending=True)
+    blobs.make_folder(copy.parent)
+    copy.write_bytes(CONTENT)  # linked, and no row yet
     assert mend(findings()) == (0, 0)  # an upload may be at it
     assert mend(findings(age=-1)) == (1, 0)
     assert (lies(entry), again(entry).status) == ((False, True), "available")
 
 
-def test_a_landing_that_is_served_or_to_be_cleared_is_no_orphan(apart: Flask) -> None:
+def test_a_pending_copy_that_is_served_or_to_be_removed_is_no_orphan(apart: Flask) -> None:
     served, switched = uploaded(), uploaded()
     placing.run(switched.id)
     assert mend(findings(age=-1)) == (0, 0)
     assert (lies(served), lies(switched)) == ((True, False), (True, True))
 
 
-def test_a_join_finds_a_stream_whose_landing_is_cleared_meanwhile(
-    apart: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_join_finds_a_stream_that_is_placed_meanwhile(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = uploaded(), uploaded()
     copy = Writer.copy
 
@@ -265,5 +263,5 @@ def test_a_join_finds_a_stream_whose_landing_is_cleared_meanwhile(
 
     monkeypatch.setattr(Writer, "copy", copy_and_place)
     joined = found("streams", uploads.join(STREAMS, [first.key, second.key]))
-    assert blobs.path("streams", joined.blob, landed=True).read_bytes() == 2 * CONTENT
+    assert blobs.path("streams", joined.blob, pending=True).read_bytes() == 2 * CONTENT
     assert lies(second) == (False, True)

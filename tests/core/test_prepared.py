@@ -22,7 +22,7 @@ EVERYTHING = select(File.__table__).where(File.key == bindparam("key"))
 def key(app: Flask) -> str:
     with app.app_context():
         later = datetime.now(UTC) + timedelta(days=1)
-        catalog.add(NewFile("vimeo", "k", blob="b", name="näme", size=2**40, expires_at=later, landed=True))
+        catalog.add(NewFile("vimeo", "k", blob="b", name="näme", size=2**40, expires_at=later, pending=True))
     return "k"
 
 
@@ -41,13 +41,15 @@ def test_values_go_in_as_their_types_have_them(key: str) -> None:
 
 
 def test_an_update_is_done_when_it_returns(key: str) -> None:
-    statement = update(File).where(File.key == bindparam("of")).values(answers=File.answers + 1).returning(File.answers)
+    statement = (
+        update(File).where(File.key == bindparam("of")).values(responses=File.responses + 1).returning(File.responses)
+    )
     taken = Prepared(statement)
     assert [taken.row({"of": key}), taken.row({"of": key})] == [(1,), (2,)]
     assert taken.row({"of": "another"}) is None
-    found = statements.row(select(File.answers).where(File.key == key))
+    found = statements.row(select(File.responses).where(File.key == key))
     assert found is not None
-    assert found.answers == 2
+    assert found.responses == 2
 
 
 @pytest.mark.usefixtures("app")

@@ -118,17 +118,17 @@ def test_a_claim_is_free_for_who_knows_that_its_holder_is_dead(fetch: Entry, mon
 def test_a_claim_stands_while_its_holder_lives(fetch: Entry) -> None:
     with PartialFile("transfer", BLOB) as held:
         held.sign("one")
-        set_row(grant="one", due_at=now() + timedelta(seconds=20))
+        set_row(lease_token="one", due_at=now() + timedelta(seconds=20))
         assert swept() == []
     assert swept() == [fetch.id]
 
 
 def test_a_claim_from_another_host_stands_until_it_lapses(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_at(monkeypatch, job, "_fetch", fetch)
-    set_row(grant="another", due_at=now() + timedelta(seconds=20))
+    set_row(lease_token="another", due_at=now() + timedelta(seconds=20))
     assert swept() == []
     job.run(fetch.id)
-    assert (entry().status, entry().grant) == (Status.FETCHING, "another")
+    assert (entry().status, entry().lease_token) == (Status.FETCHING, "another")
     set_row(due_at=now())
     assert swept() == [fetch.id]
 
@@ -137,12 +137,12 @@ def test_who_lost_its_claim_publishes_nothing(fetch: Entry, monkeypatch: pytest.
     removed = []
 
     def lose(staging: blobs.Staging) -> None:
-        set_row(grant="another")
+        set_row(lease_token="another")
 
     monkeypatch.setattr(blobs.Staging, "sync", lose)
     monkeypatch.setattr(blobs, "remove", lambda *_: removed.append(1))
     job.run(fetch.id)
-    assert (entry().status, entry().grant) == (Status.FETCHING, "another")
+    assert (entry().status, entry().lease_token) == (Status.FETCHING, "another")
     assert not removed  # it may be the other's
     assert not published()
 
@@ -211,7 +211,7 @@ def test_a_message_that_comes_twice_does_not_take_the_claim_from_who_begins(
         monkeypatch.setattr(PartialFile, "sign", sign)
         sign(left, claim)
         job.run(fetch.id)
-        assert (entry().status, entry().grant) == (Status.FETCHING, None)
+        assert (entry().status, entry().lease_token) == (Status.FETCHING, None)
 
     monkeypatch.setattr(PartialFile, "sign", sign_while_it_comes_again)
     job.run(fetch.id)

@@ -46,9 +46,9 @@ def test_it_refuses_to_overwrite(app: Flask) -> None:
 
 
 def test_no_kill_leaves_a_probe_behind(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    blobs._lands.cache_clear()  # noqa: SLF001 -- as a new process begins
+    blobs._on_another_filesystem.cache_clear()  # noqa: SLF001 -- as a new process begins
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
-    assert not blobs.lands()
+    assert not blobs.uses_pending()
     assert [path.name for path in settings.store_dir.iterdir()] == [".mark"]
     assert list(settings.spool_dir.iterdir()) == []
 
@@ -73,7 +73,7 @@ def test_removing_what_is_not_there_is_done(app: Flask) -> None:
 
 
 def test_it_publishes_in_the_order_that_survives_a_power_cut(app: Flask, steps: list[tuple[str, Path]]) -> None:
-    blobs.lands()  # tries a link by itself, once
+    blobs.uses_pending()  # tries a link by itself, once
     steps.clear()
     with blobs.stage() as staging:
         staging.sync()

@@ -32,10 +32,10 @@ class Shaky:
 
     def unplaced(self) -> set[Path]:
         """Return the files in the spool, but for those that lie in the store too and will be cleared soon."""
-        landing, placed = self.seen("incoming/landing"), self.seen("store")
+        pending, placed = self.seen("incoming/landing"), self.seen("store")
         stored = {path.relative_to(placed) for path in self.files("store")}
         found = self.files("incoming")
-        return {path for path in found if not (landing in path.parents and path.relative_to(landing) in stored)}
+        return {path for path in found if not (pending in path.parents and path.relative_to(pending) in stored)}
 
     @property
     def settled(self) -> bool:

@@ -38,7 +38,7 @@ def test_a_body_that_does_not_fit_is_507_and_gone(shaky: Shaky, left: int) -> No
 
 
 def test_a_name_that_does_not_fit_is_507_and_the_body_gone(shaky: Shaky) -> None:
-    """The body is there, and there is no room for its folders or its second name in the landing."""
+    """The body is there, and there is no room for its folders or its second name in the pending area."""
     await_(lambda: not shaky.files("incoming"), 60)  # or clearing them makes room for names
     for left in (1, 2):
         with shaky.without_names("incoming", left=left):

@@ -100,7 +100,7 @@ def tell_path(service: Service, marks: Marks, path: str) -> None:
         {"params": query},
         {"auth": ("user", marks("basic"))},
         {"headers": {"Authorization": f"Bearer {marks('bearer')}"}},
-        {"headers": {"X-File-Password": marks("header"), "X-Download-Grant": marks("grant")}},
+        {"headers": {"X-File-Password": marks("header"), "X-Download-Grant": marks("resume_token")}},
         {"headers": {"Cookie": f"session={marks('cookie')}"}},
     )
     for method in ("GET", "GET", "GET", "HEAD", "DELETE", "PUT"):

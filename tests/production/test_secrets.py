@@ -1,7 +1,7 @@
 """No secret gets into a log, into Redis or into what nginx keeps: marked ones go in wherever there is a place for them.
 
 What is meant to hold them is left out: the database, whose rows name the URLs of fetches, the journal, whose lines name
-grants, and the files of secrets themselves.
+resume_tokens, and the files of secrets themselves.
 """
 
 import contextlib
@@ -75,10 +75,12 @@ def without_redis(service: Service, marks: Marks, origin: Origin) -> None:
 def with_a_journal_that_repeats_itself(service: Service, marks: Marks, _: Origin) -> None:
     # PostgreSQL refuses what is noted twice, and would quote it.
     link = requests.put(service.vimeo, files={"file": ("a.txt", b"content")}, timeout=60).json()["url"]
-    grant = requests.get(link, headers={"Range": "bytes=0-3"}, timeout=60).headers["X-Download-Grant"]
-    marks.note(grant)
+    resume_token = requests.get(link, headers={"Range": "bytes=0-3"}, timeout=60).headers["X-Download-Grant"]
+    marks.note(resume_token)
     journal = service.data / "journal/deliveries.log"
-    line = await_(lambda: [line for line in journal.read_bytes().splitlines(keepends=True) if grant.encode() in line])
+    line = await_(
+        lambda: [line for line in journal.read_bytes().splitlines(keepends=True) if resume_token.encode() in line]
+    )
     with journal.open("ab") as file:
         file.write(line[0])
     await_(lambda: b"duplicate key" in (service.data / "log/postgres.log").read_bytes())

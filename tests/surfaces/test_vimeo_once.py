@@ -53,7 +53,7 @@ def test_it_tells_others_that_a_download_is_running(service: Service) -> None:
 
 
 def cut(link: str, taken: int) -> str:
-    """Take so many bytes of a download, hang up, and return the grant."""
+    """Take so many bytes of a download, hang up, and return the resume token."""
     host, port = link.split("/")[2].split(":")
     with socket.create_connection((host, int(port))) as client:
         client.sendall(f"GET /{link.split('/', 3)[3]} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
@@ -71,12 +71,12 @@ def test_it_keeps_a_file_whose_download_was_cut_at_any_byte(service: Service, ti
     content = random.randbytes(15 * MIB)
     link = put(service, content)
     taken = random.randrange(len(content))
-    grant = cut(link, taken)
+    resume_token = cut(link, taken)
     answer = unlocked(link)
     if answer.status_code == 410:
-        # The rest was in the client's kernel already, so the server cannot know; the grant helps during the grace.
+        # The rest was in the client's kernel already, so the server cannot know; the token helps during the grace.
         assert len(content) - taken < RECEIVE_BUFFER
-        answer = unlocked(link, headers={"X-Download-Grant": grant})
+        answer = unlocked(link, headers={"X-Download-Grant": resume_token})
     assert answer.status_code == 200, taken
     assert answer.content == content
     gone(link)
@@ -87,8 +87,8 @@ def test_it_lets_the_holder_of_the_grant_resume_where_the_end_was_cut(service: S
     content = random.randbytes(15 * MIB)
     link = put(service, content)
     taken = len(content) - left
-    grant = cut(link, taken)
-    answer = unlocked(link, headers={"X-Download-Grant": grant})
+    resume_token = cut(link, taken)
+    answer = unlocked(link, headers={"X-Download-Grant": resume_token})
     assert answer.status_code == 200
     assert answer.content == content
     gone(link)
@@ -150,11 +150,11 @@ def test_it_answers_several_ranges_by_the_whole_file(service: Service) -> None:
 def test_it_counts_ranges_under_one_grant_as_a_download_once_they_cover_the_file(service: Service) -> None:
     link = put(service, b"0123456789")
     first = get(link, headers={"Range": "bytes=6-"})
-    grant = first.headers["X-Download-Grant"]
-    middle = get(link, headers={"Range": "bytes=2-6", "X-Download-Grant": grant})
-    assert middle.headers["X-Download-Grant"] == grant
+    resume_token = first.headers["X-Download-Grant"]
+    middle = get(link, headers={"Range": "bytes=2-6", "X-Download-Grant": resume_token})
+    assert middle.headers["X-Download-Grant"] == resume_token
     refused(get(link), 423, "Locked")
-    last = get(link, headers={"Range": "bytes=0-1", "X-Download-Grant": grant})
+    last = get(link, headers={"Range": "bytes=0-1", "X-Download-Grant": resume_token})
     assert last.content + middle.content + first.content == b"01234566789"
     gone(link)
 
@@ -168,10 +168,10 @@ def test_it_does_not_add_up_the_ranges_of_different_grants(service: Service) -> 
 
 def test_it_lets_only_the_holder_resume_during_the_grace_period(service: Service) -> None:
     link = put(service, b"0123456789", password=PASSWORD)
-    grant = get(link, params={"password": PASSWORD}).headers["X-Download-Grant"]
+    resume_token = get(link, params={"password": PASSWORD}).headers["X-Download-Grant"]
     gone(link, params={"password": PASSWORD}, headers={"X-Download-Grant": "0" * 32})
-    refused(get(link, headers={"X-Download-Grant": grant}), 401, "Unauthorized")
-    again = get(link, params={"password": PASSWORD}, headers={"X-Download-Grant": grant, "Range": "bytes=5-"})
+    refused(get(link, headers={"X-Download-Grant": resume_token}), 401, "Unauthorized")
+    again = get(link, params={"password": PASSWORD}, headers={"X-Download-Grant": resume_token, "Range": "bytes=5-"})
     assert (again.status_code, again.content) == (206, b"56789")
 
 

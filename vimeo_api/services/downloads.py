@@ -26,7 +26,7 @@ class Download:
 
     surface: str
     blob: str
-    landed: bool
+    pending: bool
     name: str
     size: int
     content_type: str | None
@@ -36,28 +36,28 @@ class Download:
 
 
 def open_download(
-    policy: Policy, key: str, *, password: str | None = None, grant: str | None = None, with_body: bool = True
+    policy: Policy, key: str, *, password: str | None = None, resume_token: str | None = None, with_body: bool = True
 ) -> Download:
     """Decide whether a file may be sent now; for the body of a one-time file take its lease.
 
-    `grant` is the one that the client shows to go on with a download of its own. Without a body (HEAD) nothing
+    `resume_token` is what the client shows to go on with a download of its own. Without a body (HEAD) nothing
     is taken. Raises NotThere, Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased;
     Unavailable where it could not be noted how the download ends.
     """
     if policy.one_time and with_body:
         confirmations.check_room()
-    if policy.one_time and with_body and password is None and grant is None and (first := _first(policy, key)):
+    if policy.one_time and with_body and password is None and resume_token is None and (first := _first(policy, key)):
         return first
-    entry = _present(policy, key, grant)
+    entry = _present(policy, key, resume_token)
     if not passwords.matches(entry.password_hash, password):
         raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
     ticket = None
     if policy.one_time and with_body:
-        ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, grant)
+        ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, resume_token)
     return Download(
         entry.surface,
         entry.blob,
-        entry.landed,
+        entry.pending,
         entry.name,
         entry.size,
         entry.content_type,
@@ -68,27 +68,27 @@ def open_download(
 
 
 def _first(policy: Policy, key: str) -> Download | None:
-    grant = identifiers.random_hex()
+    resume_token = identifiers.random_hex()
     seconds = settings.lease_seconds + lifecycle.SMALL / settings.lease_min_rate
-    leased = lifecycle.lease_first(policy.surface, key, grant, seconds=seconds)
+    leased = lifecycle.lease_first(policy.surface, key, resume_token, seconds=seconds)
     if leased is None:
         return None
     return Download(
         policy.surface,
         leased.blob,
-        leased.landed,
+        leased.pending,
         leased.name,
         leased.size,
         leased.content_type,
         leased.digest,
         leased.expires_at,
-        Ticket(leased.id, grant, leased.answers),
+        Ticket(leased.id, resume_token, leased.responses),
     )
 
 
-def _present(policy: Policy, key: str, grant: str | None) -> Entry:
+def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
-    if entry is not None and policy.one_time and entry.answers and entry.status in {Status.LEASED, Status.AVAILABLE}:
+    if entry is not None and policy.one_time and entry.responses and entry.status in {Status.LEASED, Status.AVAILABLE}:
         # A download may have ended a moment ago: what was written down about it is older than this request.
         confirmations.endings.wait(entry.id)
         confirmations.catch_up()
@@ -101,28 +101,33 @@ def _present(policy: Policy, key: str, grant: str | None) -> Entry:
         raise StillFetching(job.progress(entry))
     if entry.status == Status.FAILED:
         raise FetchFailed(entry.failure or "", entry.error or "")
-    if entry.status == Status.GONE and not _in_grace(entry, grant):
+    if entry.status == Status.GONE and not _in_grace(entry, resume_token):
         raise Gone
     return entry
 
 
-def _in_grace(entry: Entry, grant: str | None) -> bool:
-    if entry.delivered_at is None or entry.purged_at is not None or grant is None or grant != entry.grant:
+def _in_grace(entry: Entry, resume_token: str | None) -> bool:
+    if (
+        entry.delivered_at is None
+        or entry.purged_at is not None
+        or resume_token is None
+        or resume_token != entry.lease_token
+    ):
         return False
     return (now() - entry.delivered_at).total_seconds() < settings.grace_seconds
 
 
-def _leased_ticket(entry: Entry, grant: str | None) -> Ticket:
-    token = grant if grant is not None and grant == entry.grant else identifiers.random_hex()
-    answer = lifecycle.lease(entry.id, token, seconds=settings.lease_seconds + entry.size / settings.lease_min_rate)
-    if answer is None:
+def _leased_ticket(entry: Entry, resume_token: str | None) -> Ticket:
+    token = resume_token if resume_token is not None and resume_token == entry.lease_token else identifiers.random_hex()
+    response = lifecycle.lease(entry.id, token, seconds=settings.lease_seconds + entry.size / settings.lease_min_rate)
+    if response is None:
         raise Leased(_wait(entry))
-    return Ticket(entry.id, token, answer)
+    return Ticket(entry.id, token, response)
 
 
 def _resumed_ticket(entry: Entry) -> Ticket:
-    # The file is used up already; whatever becomes of this answer changes nothing.
-    return Ticket(entry.id, entry.grant or "", 0)
+    # The file is used up already; whatever becomes of this response changes nothing.
+    return Ticket(entry.id, entry.lease_token or "", 0)
 
 
 def _wait(entry: Entry) -> int:

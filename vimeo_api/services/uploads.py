@@ -66,9 +66,9 @@ def upload(
     staging.sync()
     statements.check_reachable()
     with blobs.locked(file.surface, file.blob):
-        landed = blobs.publish(staging, file.surface, file.blob)
+        pending = blobs.publish(staging, file.surface, file.blob)
         try:
-            _add(policy, replace(file, landed=landed))
+            _add(policy, replace(file, pending=pending))
         except (Exists, QuotaExceeded):
             blobs.remove(file.surface, file.blob)
             raise
@@ -93,14 +93,14 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     # Under the lock nobody removes the bytes between our finding them there and our row.
     with blobs.locked(file.surface, file.blob):
         try:
-            landed = blobs.publish(staging, file.surface, file.blob)
+            pending = blobs.publish(staging, file.surface, file.blob)
         except FileExistsError:
-            landed = blobs.lands()
+            pending = blobs.uses_pending()
         if lifecycle.prolong(file.surface, file.key, expires_at):
             placing.clear(file.surface, file.blob)  # that file's bytes may be in the store already
             return key
         try:
-            _add(policy, replace(file, landed=landed))
+            _add(policy, replace(file, pending=pending))
         except QuotaExceeded:
             if not catalog.live_blobs(file.surface, [file.blob]):
                 blobs.remove(file.surface, file.blob)

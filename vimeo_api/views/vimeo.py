@@ -94,7 +94,7 @@ def download(key: str) -> Response:
             POLICY,
             key,
             password=_password(request),
-            grant=request.headers.get(delivery.GRANT_HEADER),
+            resume_token=request.headers.get(delivery.RESUME_HEADER),
             with_body=request.method == "GET",
         ),
         one_time=True,

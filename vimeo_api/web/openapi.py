@@ -100,7 +100,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What an operation answers under one status; `headers` says what each of them means."""
 
     description: str
@@ -126,7 +126,7 @@ class Section:
     name: str
     title: str
     description: str
-    errors: Mapping[int, Answer]
+    errors: Mapping[int, Response]
     everywhere: frozenset[int]
     security: Mapping[str, Schema] = field(default_factory=dict)
 
@@ -147,7 +147,7 @@ class Operation:
     section: Section
     curl: str
     description: str
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, Response]
     errors: frozenset[int] = frozenset()
     parameters: tuple[Parameter, ...] = ()
     body: Content = field(default_factory=dict)
@@ -175,9 +175,9 @@ class Operation:
 
     def _responses(self, verb: str | None) -> Iterator[tuple[str, Json]]:
         refusals = (TOKEN_ERRORS if verb else frozenset()) | ({429} if verb == "write" else frozenset())
-        for status in (self.errors | self.section.everywhere | refusals) - set(self.answers):
+        for status in (self.errors | self.section.everywhere | refusals) - set(self.responses):
             yield str(status), {"$ref": f"#/components/responses/{_component(self.section, status)}"}
-        for status, answer in self.answers.items():
+        for status, answer in self.responses.items():
             yield str(status), answer.listed()
 
 

@@ -1,6 +1,6 @@
-"""Tallies: what all processes count together, in the database, for `web.metrics` to tell.
+"""What all processes count together, in the database; `web.monitoring` shows it.
 
-A tally is noted after what it counts has happened, so a crash in between counts too little, never too much.
+A counter is raised after what it counts has happened, so a crash in between counts too little, never too much.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from sqlalchemy import bindparam, select, text
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import Tally, UtcDateTime
+from vimeo_api.core.database.models import Counter, UtcDateTime
 
 _ADD = text(
-    "INSERT INTO tallies (name, value, noted_at) VALUES (:name, :count, :moment) "
-    "ON CONFLICT (name) DO UPDATE SET value = tallies.value + excluded.value, noted_at = excluded.noted_at"
+    "INSERT INTO counters (name, value, noted_at) VALUES (:name, :count, :moment) "
+    "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value, noted_at = excluded.noted_at"
 ).bindparams(bindparam("moment", type_=UtcDateTime))
 RUN_RESOLUTION = timedelta(seconds=10)  # runs that follow each other closely are noted once, and cost one write
 
@@ -36,7 +36,7 @@ class Counted(StrEnum):
 
 
 def add(counts: Mapping[Counted, int]) -> None:
-    """Add to tallies; what happened not at all costs nothing."""
+    """Add to counters; a count of zero costs nothing."""
     for name, count in counts.items():
         if count:
             _note(name, count)
@@ -44,14 +44,14 @@ def add(counts: Mapping[Counted, int]) -> None:
 
 def ran(task: Counted) -> None:
     """Note that a periodic task has run just now, at most once in RUN_RESOLUTION."""
-    last = statements.row(select(Tally.noted_at).where(Tally.name == task))
+    last = statements.row(select(Counter.noted_at).where(Counter.name == task))
     if last is None or last.noted_at < now() - RUN_RESOLUTION:
         _note(task, 1)
 
 
 def told() -> dict[str, tuple[int, datetime]]:
-    """Return value and last time of all tallies so far."""
-    rows = statements.rows(select(Tally.name, Tally.value, Tally.noted_at))
+    """Return the value and the last time of every counter so far."""
+    rows = statements.rows(select(Counter.name, Counter.value, Counter.noted_at))
     return {row.name: (row.value, row.noted_at) for row in rows}
 
 

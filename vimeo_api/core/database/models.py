@@ -7,15 +7,17 @@ surface   which of the HTTP dialects owns the file; surfaces do not see each oth
 key       how clients name the file within its surface; it stands in the link.
 blob      the random name of the bytes on disk, never used again for other bytes.
 lease     the exclusive right to download a one-time file; it ends by confirmation, by being given back, or by time.
-grant     the random token of a lease, told to its holder, who may resume with it.
-answer    one response with bytes under a grant; `answers` counts them, so that each has a number of its own.
-journal   what nginx writes down about every answer: the evidence for confirming or giving back.
-fetch     a worker's getting the bytes of a URL; its claim is a grant that it renews while it works.
-landing   where the bytes of a new file lie while the store is another filesystem; placing copies them over.
-token     what a client shows to be let in where tokens are required; files remember with which they were stored.
+token     `lease_token` proves who holds a file: a downloader's lease (its *resume token*, X-Download-Grant in HTTP),
+          a consumer's hold on a stream (its *receipt*), or a worker's hold on a fetch (its *claim*).
+response  one response with bytes under a lease; `responses` counts them, so that each has a number of its own.
+journal   what nginx writes down about every response: the evidence for confirming or giving back.
+fetch     a worker's job of getting the bytes of a URL; it renews its claim while it works.
+pending   a file whose bytes still lie in the pending area of the spool, because the store is another filesystem;
+          placing copies them over.
+API token what a client shows to be let in where tokens are required; files remember with which they were stored.
 purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
 census    how many files there are of each kind, counted by a worker now and then.
-tally     how often something has happened, and when last, counted by all processes together.
+counter   how often something has happened, and when last, counted by all processes together.
 """
 
 from datetime import UTC, datetime
@@ -139,12 +141,12 @@ class File(Base):
     # that could not be made is tried again.
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    grant: Mapped[str | None] = mapped_column(String(32))
-    answers: Mapped[int] = mapped_column(Integer, default=0)
-    # The bytes lie in the landing; with or without them there, what is left to do about that is due then.
-    landed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    responses: Mapped[int] = mapped_column(Integer, default=0)
+    # The bytes lie in the pending area; whether they do or not, what is left to do about that is due then.
+    pending: Mapped[bool] = mapped_column(default=False, server_default=false())
     place_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # The holder has shown the grant again, so it downloads in ranges, several at once perhaps.
+    # The holder has shown its resume token again, so it downloads in ranges, several at once perhaps.
     resumed: Mapped[bool] = mapped_column(default=False)
     # Of a file that is fetched: where from, what it must be, how far it is, and why it failed.
     source_url: Mapped[str | None] = mapped_column(Text)
@@ -174,12 +176,12 @@ class Token(Base):
 
 
 class DeliveredRange(Base):
-    """A range of a one-time file that went out whole; all under one grant may add up to the file."""
+    """A range of a one-time file that went out whole; all under one lease may add up to the file."""
 
     __tablename__ = "delivered_ranges"
 
     file_id: Mapped[int] = mapped_column(ForeignKey(File.id), primary_key=True)
-    grant: Mapped[str] = mapped_column(String(32), primary_key=True)
+    lease_token: Mapped[str] = mapped_column(String(32), primary_key=True)
     start: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # first byte
     stop: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # the byte after the last
 
@@ -194,10 +196,10 @@ class JournalFile(Base):
     read_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Tally(Base):
-    """How often something has happened; `tallies` counts."""
+class Counter(Base):
+    """How often something has happened; `counters` counts."""
 
-    __tablename__ = "tallies"
+    __tablename__ = "counters"
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     value: Mapped[int] = mapped_column(BigInteger)

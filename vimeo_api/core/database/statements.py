@@ -14,7 +14,7 @@ from vimeo_api.extensions import db
 AnyRow = Row[*tuple[Any, ...]]
 AnyResult = CursorResult[*tuple[Any, ...]]
 Query = Select[*tuple[Any, ...]]
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 def rows(statement: Executable) -> Sequence[AnyRow]:
@@ -56,8 +56,8 @@ def check_reachable() -> None:
 
 
 def _execute(
-    statement: Executable, take: Callable[[AnyResult], Answer], values: Mapping[str, Any] | None = None
-) -> Answer:
+    statement: Executable, take: Callable[[AnyResult], Result], values: Mapping[str, Any] | None = None
+) -> Result:
     try:
         with db.engine.connect() as connection:
             return take(connection.execute(statement, values))

@@ -35,15 +35,15 @@ ENDING_SECONDS = 1  # how long a request that meets a lease waits for a download
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Which answer is meant: the file, the grant, and the number of the answer; nginx carries it as text."""
+    """Which response is meant: the file, the lease, and the number of the response; nginx carries it as text."""
 
     file_id: int
-    grant: str
-    answer: int
+    lease_token: str
+    response: int
 
     def __str__(self) -> str:
         """Return the ticket as the journal has it."""
-        return f"{self.file_id}:{self.grant}:{self.answer}"
+        return f"{self.file_id}:{self.lease_token}:{self.response}"
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -54,7 +54,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How one answer with bytes of a one-time file ended."""
+    """How one response with bytes of a one-time file ended."""
 
     ticket: Ticket
     span: tuple[int, int] | None  # the bytes that went out: the first, and the one after the last
@@ -62,7 +62,7 @@ class Sent:
 
     @classmethod
     def from_journal(cls, line: Mapping[str, Any]) -> Self | None:
-        """Return what a line of nginx's journal says, or None if it is about no answer with a body.
+        """Return what a line of nginx's journal says, or None if it is about no response with a body.
 
         Raises KeyError and ValueError for a line that nginx cannot have written.
         """
@@ -101,7 +101,7 @@ def check_room() -> None:
 
 
 class Endings:
-    """Answers of this process whose last piece is being written, so that a client that has it may be back already."""
+    """Responses of this process whose last piece is being written, so that a client that has it may be back already."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -114,14 +114,14 @@ class Endings:
             self._files[file_id] += 1
 
     def end(self, file_id: int) -> None:
-        """Note that the answer has been handled."""
+        """Note that the response has been handled."""
         with self._ended:
             self._files[file_id] -= 1
             self._files += Counter()  # drops what is back at zero
             self._ended.notify_all()
 
     def wait(self, file_id: int) -> None:
-        """Wait for the answers of a file that are ending; not long, for the last piece may be stuck as any other."""
+        """Wait for the responses of a file that are ending; not long, for the last piece may be stuck as any other."""
         with self._ended:
             self._ended.wait_for(lambda: not self._files[file_id], timeout=ENDING_SECONDS)
 
@@ -129,22 +129,24 @@ class Endings:
 endings = Endings()
 
 
-def handle(*answers: Sent) -> None:
-    """Use each file up if all its bytes went out under this grant, else give the lease back.
+def handle(*responses: Sent) -> None:
+    """Use each file up if all its bytes went out under this lease, else give the lease back.
 
-    The oldest answer comes first; several take a few statements for all.
+    The oldest response comes first; several take a few statements for all.
     """
-    sizes = _sizes({sent.ticket.file_id for sent in answers})
+    sizes = _sizes({sent.ticket.file_id for sent in responses})
     used: dict[int, str] = {}
     back = 0
-    for sent in answers:
+    for sent in responses:
         ticket, size = sent.ticket, sizes.get(sent.ticket.file_id)
         if size is None:
             continue
         if _whole_file(sent, size):
-            used.setdefault(ticket.file_id, ticket.grant)
+            used.setdefault(ticket.file_id, ticket.lease_token)
         elif ticket.file_id not in used:
-            back += lifecycle.give_back(ticket.file_id, ticket.grant, ticket.answer, even_resumed=not sent.complete)
+            back += lifecycle.give_back(
+                ticket.file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete
+            )
     confirmed = 0
     if used:
         confirmed = len(lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds))
@@ -153,10 +155,10 @@ def handle(*answers: Sent) -> None:
 
 
 def _handle_lines(lines: journal.Lines) -> None:
-    handle(*_answers(lines))
+    handle(*_responses(lines))
 
 
-def _answers(lines: journal.Lines) -> Iterator[Sent]:
+def _responses(lines: journal.Lines) -> Iterator[Sent]:
     for line in lines:
         if upload := _RESERVATION.fullmatch(str(line.get("ticket"))):
             reservations.release(upload[1])
@@ -177,16 +179,18 @@ def _whole_file(sent: Sent, size: int) -> bool:
 
 
 def _spans_with(ticket: Ticket, span: tuple[int, int]) -> list[tuple[int, int]]:
-    values = {"file_id": ticket.file_id, "grant": ticket.grant, "start": span[0], "stop": span[1]}
+    values = {"file_id": ticket.file_id, "lease_token": ticket.lease_token, "start": span[0], "stop": span[1]}
     try:
         statements.changed(insert(DeliveredRange).values(values))
     except IntegrityError:
         _log.debug("journal: a range is read again")
-    # Ranges under an earlier grant will never add up; whoever had that would be given a new one.
+    # Ranges under an earlier lease will never add up; its holder would be given a new token.
     statements.changed(
-        delete(DeliveredRange).where(DeliveredRange.file_id == ticket.file_id, DeliveredRange.grant != ticket.grant)
+        delete(DeliveredRange).where(
+            DeliveredRange.file_id == ticket.file_id, DeliveredRange.lease_token != ticket.lease_token
+        )
     )
-    mine = (DeliveredRange.file_id == ticket.file_id, DeliveredRange.grant == ticket.grant)
+    mine = (DeliveredRange.file_id == ticket.file_id, DeliveredRange.lease_token == ticket.lease_token)
     return [
         (row.start, row.stop) for row in statements.rows(select(DeliveredRange.start, DeliveredRange.stop).where(*mine))
     ]

@@ -1,6 +1,6 @@
-"""nginx's delivery journal: one JSON line per answer from the internal location, read once and for good.
+"""nginx's delivery journal: one JSON line per response from the internal location, read once and for good.
 
-The offset of every journal file is kept in the database under the digest of its first line, which holds a grant
+The offset of every journal file is kept in the database under the digest of its first line, which holds a lease token
 and a moment and so names the file through any rename. Lines are handed on before the offset is saved: after a
 crash some are read again, which `deliveries` bears. Rotate by renaming and `nginx -s reopen`; compress only files
 that are at least a rotation old. Source: nginx, ngx_http_log_module.

@@ -1,6 +1,6 @@
 """A URL becomes bytes in a sink, over several connections where the origin allows it; never a wrong file.
 
-The first GET asks for `bytes=0-`, so its answer is a probe and the first span at once. An origin that gives ranges, a
+The first GET asks for `bytes=0-`, so its response is a probe and the first span at once. An origin that gives ranges, a
 size and a strong validator is asked by several connections (`core.parallel`); any other sends one stream, begun anew
 when it breaks. `fetch` stays in the caller's thread with all callbacks but `write_at` and watches the clock; however it
 ends, no thread and no connection outlives it. Sources: RFC 9110, 14 (ranges); RFC 9112, 6.3 (length).
@@ -21,7 +21,7 @@ from vimeo_api.core.fetching import headers
 from vimeo_api.core.fetching.connections import CHUNK, Parallel, Tries, Unranged
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.plan import Plan
-from vimeo_api.core.fetching.session import Answer, Limits, Session
+from vimeo_api.core.fetching.session import Limits, OriginResponse, Session
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginFailed, OriginTooSlow, Resolver, UrlRefused
 
 __all__ = [
@@ -209,37 +209,37 @@ class _Fetch:
                 session.close()
 
     def _attempt(self, crew: _Crew, url: str, *, ranged: bool) -> Fetched:
-        answer: Answer = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
-        size = _size(answer)
+        response: OriginResponse = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
+        size = _size(response)
         offer = Fetched(
-            answer.target.url,
-            headers.name(answer.headers, answer.target.url),
-            headers.version(answer.headers, size),
+            response.target.url,
+            headers.name(response.headers, response.target.url),
+            headers.version(response.headers, size),
         )
         self.watch.total = size
         _check_size(size or 0, self.watch.limits)
-        if ranged and _gives_ranges(answer) and size is not None and offer.version.validator:
-            return self._in_ranges(crew, answer, offer)
-        if answer.status == HTTPStatus.PARTIAL_CONTENT and headers.end(answer.headers) != size:
+        if ranged and _gives_ranges(response) and size is not None and offer.version.validator:
+            return self._in_ranges(crew, response, offer)
+        if response.status == HTTPStatus.PARTIAL_CONTENT and headers.end(response.headers) != size:
             raise Unranged("The first part comes without what is needed to ask for the others.")
-        return self._in_one_stream(crew, answer, offer)
+        return self._in_one_stream(crew, response, offer)
 
-    def _probe(self, session: Session, url: str, *, ranged: bool) -> Answer:
-        answer = session.follow(url, {"Range": "bytes=0-"} if ranged else {})
+    def _probe(self, session: Session, url: str, *, ranged: bool) -> OriginResponse:
+        response = session.follow(url, {"Range": "bytes=0-"} if ranged else {})
         self.watch.heard()
-        if ranged and answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if ranged and response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise Unranged("An empty file has no ranges.")
-        answer.check_status()
-        headers.check_encoding(answer.headers)
-        if answer.status == HTTPStatus.PARTIAL_CONTENT and (not ranged or headers.piece(answer.headers).start != 0):
+        response.check_status()
+        headers.check_encoding(response.headers)
+        if response.status == HTTPStatus.PARTIAL_CONTENT and (not ranged or headers.piece(response.headers).start != 0):
             raise OriginFailed("The origin sends a part of the file that nobody asked for.")
-        return answer
+        return response
 
     def _begin(self, offer: Fetched, *, resumed: bool) -> None:
         self.there = offer.version
         self.sink.begin(offer, resumed=resumed)
 
-    def _in_ranges(self, crew: _Crew, answer: Answer, offer: Fetched) -> Fetched:
+    def _in_ranges(self, crew: _Crew, response: OriginResponse, offer: Fetched) -> Fetched:
         version = offer.version
         kept = self.sink.spans() if self.there is not None and version.continues(self.there) else []
         self._begin(offer, resumed=bool(kept))
@@ -247,25 +247,25 @@ class _Fetch:
         self.watch.received = lambda: plan.received
         work = Parallel(
             plan,
-            target=answer.target,
+            target=response.target,
             version=version,
             sink=self.sink,
             session=crew.session,
             heard=self.watch.heard,
             chunk=self.chunk,
         )
-        crew.run(*work.jobs(answer, self.connections), until=lambda: plan.complete)
+        crew.run(*work.jobs(response, self.connections), until=lambda: plan.complete)
         self.watch.tick()
         return offer
 
-    def _in_one_stream(self, crew: _Crew, answer: Answer, offer: Fetched) -> Fetched:
-        if not answer.delimited:
+    def _in_one_stream(self, crew: _Crew, response: OriginResponse, offer: Fetched) -> Fetched:
+        if not response.delimited:
             raise OriginFailed("The origin does not say how long the file is, so a part could pass for the whole.")
         received, size = 0, offer.version.size
 
         def stream() -> None:
             nonlocal received
-            while data := answer.read(self.chunk):
+            while data := response.read(self.chunk):
                 _check_size(received + len(data), self.watch.limits)
                 if size is not None and received + len(data) > size:
                     raise OriginFailed("The origin sends more than it has announced.")
@@ -278,18 +278,18 @@ class _Fetch:
         self.watch.received = lambda: received
         self._begin(offer, resumed=False)
         crew.run(stream)
-        return Fetched(offer.url, offer.name, headers.version(answer.headers, received))
+        return Fetched(offer.url, offer.name, headers.version(response.headers, received))
 
 
-def _size(answer: Answer) -> int | None:
-    if answer.status == HTTPStatus.PARTIAL_CONTENT:
-        return headers.piece(answer.headers).size
-    return headers.length(answer.headers)
+def _size(response: OriginResponse) -> int | None:
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        return headers.piece(response.headers).size
+    return headers.length(response.headers)
 
 
-def _gives_ranges(answer: Answer) -> bool:
-    said = answer.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
-    return answer.status == HTTPStatus.PARTIAL_CONTENT or said
+def _gives_ranges(response: OriginResponse) -> bool:
+    said = response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+    return response.status == HTTPStatus.PARTIAL_CONTENT or said
 
 
 def _check_size(size: int, limits: Limits) -> None:

@@ -2,7 +2,7 @@
 
 `core.fetcher` runs the jobs. A connection that breaks gives its rest back and tries again; one that the origin does not
 want leaves quietly, and only the last to leave raises: an origin that allows two connections is served by two.
-An answer that cannot belong to the same file ends the fetch. Sources: RFC 9110, 13.1.5 (If-Range), 15.3.7 (206).
+A response that cannot belong to the same file ends the fetch. Sources: RFC 9110, 13.1.5 (If-Range), 15.3.7 (206).
 """
 
 import random
@@ -15,7 +15,7 @@ from typing import Protocol
 from vimeo_api.core.fetching import headers
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.plan import Plan, Span
-from vimeo_api.core.fetching.session import Answer, Limits, Session
+from vimeo_api.core.fetching.session import Limits, OriginResponse, Session
 from vimeo_api.core.fetching.ssrf import OriginError, OriginFailed, Target
 
 CHUNK = 1024 * 1024  # bytes received and written at once, at most; measured (`make bench`), as in `core.writer`
@@ -84,19 +84,19 @@ class Parallel:
         self._lock = threading.Lock()
         self._there = 0  # connections that have not left
 
-    def jobs(self, answer: Answer, connections: int) -> list[Callable[[], None]]:
-        """Return what the threads have to do, one of them going on with the answer whose body begins the file."""
+    def jobs(self, response: OriginResponse, connections: int) -> list[Callable[[], None]]:
+        """Return what the threads have to do, one of them going on with the response whose body begins the file."""
         self._there = max(1, min(connections, self._plan.parts))
         span = self._plan.take()
-        lead = partial(self._work, answer, span, first=True)
+        lead = partial(self._work, response, span, first=True)
         return [lead, *[partial(self._work, first=False)] * (self._there - 1)]
 
-    def _work(self, answer: Answer | None = None, span: Span | None = None, *, first: bool) -> None:
+    def _work(self, response: OriginResponse | None = None, span: Span | None = None, *, first: bool) -> None:
         tries = Tries(self._session.limits)
         while not self._plan.complete and not self._session.stopped.is_set():
             try:
-                if answer is not None and span is not None:
-                    self._continue(answer, span, tries)
+                if response is not None and span is not None:
+                    self._continue(response, span, tries)
                 else:
                     self._fetch_one(tries, first=first)
             except (Changed, Unranged):
@@ -104,7 +104,7 @@ class Parallel:
             except OriginError as error:
                 if not self._stays(error, tries):
                     return
-            answer = span = None
+            response = span = None
 
     def _stays(self, error: OriginError, tries: Tries) -> bool:
         """Wait before the next try, or leave. Raises the error for good if there is nobody else."""
@@ -119,10 +119,10 @@ class Parallel:
             raise
         return True
 
-    def _continue(self, answer: Answer, span: Span, tries: Tries) -> None:
-        with answer, self._plan.working(span):
+    def _continue(self, response: OriginResponse, span: Span, tries: Tries) -> None:
+        with response, self._plan.working(span):
             if span.position == 0:
-                self._receive(answer, span, tries)
+                self._receive(response, span, tries)
 
     def _fetch_one(self, tries: Tries, *, first: bool) -> None:
         slot = self._session.slot(self._target, first=first)
@@ -134,22 +134,22 @@ class Parallel:
         with self._plan.working(span):
             asked = (span.position, span.end)
             wanted = {"Range": f"bytes={asked[0]}-{asked[1] - 1}", "If-Range": self._version.validator or ""}
-            with self._session.get(self._target, wanted, slot) as answer:
-                self._check(answer, asked)
-                self._receive(answer, span, tries)
+            with self._session.get(self._target, wanted, slot) as response:
+                self._check(response, asked)
+                self._receive(response, span, tries)
 
-    def _check(self, answer: Answer, asked: tuple[int, int]) -> None:
-        """Raise unless the answer is a part of what was asked for, of the same version."""
-        if answer.status == HTTPStatus.OK:
-            whole = headers.version(answer.headers, headers.length(answer.headers))
+    def _check(self, response: OriginResponse, asked: tuple[int, int]) -> None:
+        """Raise unless the response is a part of what was asked for, of the same version."""
+        if response.status == HTTPStatus.OK:
+            whole = headers.version(response.headers, headers.length(response.headers))
             self._compare(whole)
             raise Unranged(f"{self._target.host} does not give ranges.")
-        if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise Changed(f"{self._target.host} changed the file while it was fetched.")
-        answer.check_status()
-        headers.check_encoding(answer.headers)
-        piece = headers.piece(answer.headers)
-        version = headers.version(answer.headers, piece.size)
+        response.check_status()
+        headers.check_encoding(response.headers)
+        piece = headers.piece(response.headers)
+        version = headers.version(response.headers, piece.size)
         self._compare(version)
         if version.validator not in {self._version.etag, self._version.modified} - {None}:
             # RFC 9110, 15.3.7: a part says so. Of one that does not, nobody knows whether If-Range was looked at.
@@ -161,11 +161,11 @@ class Parallel:
         if version.contradicts(self._version):
             raise Changed(f"{self._target.host} changed the file while it was fetched.")
 
-    def _receive(self, answer: Answer, span: Span, tries: Tries) -> None:
-        """Write what comes until the span or the answer ends, or others have the right of way."""
-        end = headers.end(answer.headers)
-        while span.left > 0 and span.position < end and not answer.slot.wanted:
-            data = answer.read(min(self._chunk, end - span.position))
+    def _receive(self, response: OriginResponse, span: Span, tries: Tries) -> None:
+        """Write what comes until the span or the response ends, or others have the right of way."""
+        end = headers.end(response.headers)
+        while span.left > 0 and span.position < end and not response.slot.wanted:
+            data = response.read(min(self._chunk, end - span.position))
             if not data:
                 raise OriginFailed(f"{self._target.host} ends before the file does.", transient=True)
             offset, wanted = self._plan.claim(span, len(data))

@@ -1,4 +1,4 @@
-"""What the headers of an answer say: length, range, version, name. `core.fetcher` decides what follows from it.
+"""What the headers of a response say: length, range, version, name. `core.fetcher` decides what follows from it.
 
 Nothing here is believed beyond what can be checked later; what contradicts itself is OriginFailed at once.
 Sources: RFC 9110 (8.6 length, 8.8 validators, 14.4 Content-Range), RFC 6266 and RFC 8187 (names).
@@ -47,7 +47,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The bytes [start, end) of which an answer is the body; the size of the whole, if it is known."""
+    """The bytes [start, end) of which a response is the body; the size of the whole, if it is known."""
 
     start: int
     end: int
@@ -79,7 +79,7 @@ def piece(headers: Headers) -> Piece:
 
 
 def end(headers: Headers) -> int:
-    """Return where the body of a 206 ends in the file, or that of any other answer of a known length.
+    """Return where the body of a 206 ends in the file, or that of any other response of a known length.
 
     Raises OriginFailed if that is not said.
     """

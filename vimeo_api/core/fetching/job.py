@@ -79,14 +79,14 @@ def call_again() -> None:
 
     Calls that a worker had in its hands when it died are lost, so whoever follows it says this.
     """
-    waiting = update(File).where(File.status == Status.FETCHING, File.grant.is_(None))
+    waiting = update(File).where(File.status == Status.FETCHING, File.lease_token.is_(None))
     statements.changed(waiting.values(due_at=now()))
 
 
 def revive(limit: int) -> list[int]:
     """Return the ids of rows that wait for a worker and have none, and put the next call for one off."""
     due = (File.status == Status.FETCHING, File.due_at <= now())
-    values = {"grant": None, "due_at": now() + timedelta(seconds=REVIVE_SECONDS)}
+    values = {"lease_token": None, "due_at": now() + timedelta(seconds=REVIVE_SECONDS)}
     return catalog.claim(*due, order=File.due_at, limit=limit, values=values)
 
 
@@ -113,19 +113,19 @@ def cancel(file_id: int) -> bool:
     cancelled = (
         update(File)
         .where(File.id == file_id, File.status == Status.FETCHING)
-        .values(status=Status.FAILED, failure=Failure.CANCELLED, error="Cancelled.", grant=None, due_at=None)
+        .values(status=Status.FAILED, failure=Failure.CANCELLED, error="Cancelled.", lease_token=None, due_at=None)
     )
     return statements.changed(cancelled) == 1
 
 
 def _claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
     """Take the claim if nobody has it, it has lapsed, or it is the one of a holder that is known to be dead."""
-    free = or_(File.grant.is_(None), File.due_at <= now(), File.grant == dead)
+    free = or_(File.lease_token.is_(None), File.due_at <= now(), File.lease_token == dead)
     row = statements.row(
         update(File)
         .where(File.id == file_id, File.status == Status.FETCHING, free)
         .values(
-            grant=token,
+            lease_token=token,
             due_at=now() + timedelta(seconds=CLAIM_SECONDS),
             attempts=File.attempts + 1,
         )
@@ -152,11 +152,11 @@ def _wait_for_holder(file_id: int, token: str) -> None:
     an attempt, however often the message comes.
     """
     soon = now() + timedelta(seconds=CLAIM_SECONDS)
-    unclaimed = or_(and_(File.grant.is_(None), File.due_at > soon), File.due_at <= now())
+    unclaimed = or_(and_(File.lease_token.is_(None), File.due_at > soon), File.due_at <= now())
     row = statements.row(
         update(File)
         .where(File.id == file_id, File.status == Status.FETCHING, unclaimed)
-        .values(grant=None, due_at=soon, attempts=File.attempts + 1)
+        .values(lease_token=None, due_at=soon, attempts=File.attempts + 1)
         .returning(File.attempts)
     )
     if row is not None and row.attempts > MAX_ATTEMPTS and _claim(file_id, token):
@@ -187,10 +187,10 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         with blobs.locked(entry.surface, entry.blob):
             claim.extend(CLAIM_SECONDS)  # or else another host may have published these bytes already
             blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
-            landed = blobs.publish(staging, entry.surface, entry.blob)
+            pending = blobs.publish(staging, entry.surface, entry.blob)
             try:
                 with api_tokens.charged(entry.token_id, staging.size):
-                    kept = _finish(entry.id, token, name=fetched.name, size=staging.size, landed=landed)
+                    kept = _finish(entry.id, token, name=fetched.name, size=staging.size, pending=pending)
             except QuotaExceeded:
                 blobs.remove(entry.surface, entry.blob)
                 raise
@@ -236,33 +236,33 @@ class _Claim:
         return self._lost
 
 
-def _finish(file_id: int, token: str, *, name: str, size: int, landed: bool) -> bool:
+def _finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> bool:
     values = {
         "status": Status.AVAILABLE,
         "name": identifiers.safe_name(name),
         "size": size,
         "received": size,
         "total": size,
-        "grant": None,
+        "lease_token": None,
         "due_at": None,
-        "landed": landed,
-        "place_due_at": now() if landed else None,
+        "pending": pending,
+        "place_due_at": now() if pending else None,
     }
     if statements.changed(update(File).where(*_held(file_id, token)).values(values)) == 1:
         return True
-    # It may have been done by a statement whose answer got lost; the grant is gone then, and the row tells.
+    # It may have been done by a statement whose result got lost; the claim is gone then, and the row tells.
     row = statements.row(select(File.status).where(File.id == file_id))
     return row is not None and row.status == Status.AVAILABLE
 
 
 def _fail(file_id: int, token: str, failure: Failure, sentence: str) -> None:
     _log.info("fetch of file %d failed: %s", file_id, failure)
-    values = {"status": Status.FAILED, "failure": failure, "error": sentence[:255], "grant": None, "due_at": None}
+    values = {"status": Status.FAILED, "failure": failure, "error": sentence[:255], "lease_token": None, "due_at": None}
     statements.changed(update(File).where(*_held(file_id, token)).values(values))
 
 
 def _held(file_id: int, token: str) -> tuple[ColumnElement[bool], ...]:
-    return (File.id == file_id, File.status == Status.FETCHING, File.grant == token)
+    return (File.id == file_id, File.status == Status.FETCHING, File.lease_token == token)
 
 
 def _kind(error: PipelineError) -> Failure:

@@ -22,7 +22,7 @@ def settle() -> None:
     """Settle every partial file whose worker is dead. Safe to run twice, and beside workers that live."""
     for surface, blob in partial_file.left():
         row = _row(surface, blob)
-        if row is not None and row.status == Status.FETCHING and row.grant is None:
+        if row is not None and row.status == Status.FETCHING and row.lease_token is None:
             continue  # the next worker may be opening it just now
         with suppress(Busy), PartialFile(surface, blob) as left:
             if not clear(left):
@@ -46,11 +46,11 @@ def _free(left: PartialFile) -> None:
         File.surface == left.surface,
         File.blob == left.blob,
         File.status == Status.FETCHING,
-        File.grant == left.claim,
-        File.grant.is_not(None),
+        File.lease_token == left.claim,
+        File.lease_token.is_not(None),
     )
     statements.changed(freed.values(due_at=now()))
 
 
 def _row(surface: str, blob: str) -> statements.AnyRow | None:
-    return statements.row(select(File.status, File.grant).where(File.surface == surface, File.blob == blob))
+    return statements.row(select(File.status, File.lease_token).where(File.surface == surface, File.blob == blob))

@@ -44,7 +44,7 @@ class Limits:
     per_host: int = 16  # connections of this process to one host
 
 
-class Answer:
+class OriginResponse:
     """The status, headers and body of one GET; closing it gives the connection back, or up."""
 
     def __init__(self, target: Target, response: urllib3.BaseHTTPResponse, slot: Slot) -> None:
@@ -113,11 +113,11 @@ class Session:
         self._connections = connections
         self._resolver = resolver
         self._pools: dict[tuple[str, str, int], urllib3.HTTPConnectionPool] = {}
-        self._answers: list[Answer] = []
+        self._answers: list[OriginResponse] = []
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
 
-    def follow(self, url: str, extra: dict[str, str]) -> Answer:
+    def follow(self, url: str, extra: dict[str, str]) -> OriginResponse:
         """GET a URL and what it redirects to. Raises UrlRefused, OriginFailed, OriginTooSlow."""
         target = check_url(url, allow_private=self._allow_private)
         for _ in range(self.limits.redirects + 1):
@@ -137,7 +137,7 @@ class Session:
             raise OriginTooSlow("The fetch was stopped.")
         return slot
 
-    def get(self, target: Target, extra: dict[str, str], slot: Slot) -> Answer:
+    def get(self, target: Target, extra: dict[str, str], slot: Slot) -> OriginResponse:
         """GET a checked URL, no redirects; the answer owns the slot.
 
         Raises AddressRefused, OriginFailed, OriginTooSlow.
@@ -158,7 +158,7 @@ class Session:
         except BaseException:
             slot.release()
             raise
-        answer = Answer(target, response, slot)
+        answer = OriginResponse(target, response, slot)
         with self._lock:
             self._answers = [other for other in self._answers if not other.closed] + [answer]
         return answer
@@ -186,7 +186,7 @@ class Session:
                 raise OSError("The fetch was stopped.")
             self._sockets.add(sock)
 
-    def _next(self, target: Target, answer: Answer) -> Target:
+    def _next(self, target: Target, answer: OriginResponse) -> Target:
         """Return where a redirect leads.
 
         From https to http it is refused: who asked for https was promised that nobody on the way chooses the bytes.

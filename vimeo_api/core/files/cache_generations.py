@@ -1,7 +1,7 @@
-"""The generation of a file: a random token in the cache, renewed after every commit that changes its 4XX answers.
+"""The generation of a file: a random token in the cache, renewed after every commit that changes its 4XX responses.
 
 A cached refusal carries the generation that was current before its view ran, and is served only while that is
-still current. So an answer computed from the state before a commit can never be served after it, in whatever
+still current. So a response computed from the state before a commit can never be served after it, in whatever
 order cache and database are reached. `web.refusals` reads generations, the core renews them. A new file under a key
 that we have made needs none: nobody can have been refused what nobody could name.
 """
@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 from vimeo_api.core import identifiers
 from vimeo_api.extensions import cache
 
-LIFETIME = 24 * 3600  # seconds; a generation that is forgotten only costs one more answer from the database
+LIFETIME = 24 * 3600  # seconds; a generation that is forgotten only costs one more response from the database
 
 # What a cache that is down, slow, full or damaged raises.
 CacheErrors = (RedisError, OSError, ValueError)

@@ -33,7 +33,7 @@ class NewFile:
     expected_sha256: str | None = None
     expires_at: datetime | None = None
     token_id: int | None = None  # with which it was uploaded
-    landed: bool = False  # its bytes lie in the landing, and are to be placed
+    pending: bool = False  # its bytes lie in the pending area, and are to be placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Entry:
     created_at: datetime
     status: str
     due_at: datetime | None
-    landed: bool
+    pending: bool
     place_due_at: datetime | None
-    grant: str | None
-    answers: int
+    lease_token: str | None
+    responses: int
     expires_at: datetime | None
     delivered_at: datetime | None
     purged_at: datetime | None
@@ -77,7 +77,7 @@ class Entry:
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
 _GIVEN = (*NewFile.__dataclass_fields__, "created_at", "status", "due_at", "place_due_at")
-_BEGINS = {"received": 0, "answers": 0, "attempts": 0, "resumed": False}
+_BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 _ADD = Prepared(insert(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id))
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
@@ -91,7 +91,7 @@ def add(file: NewFile) -> None:
     values["created_at"] = now()
     values["status"] = Status.FETCHING if file.source_url else Status.AVAILABLE
     values["due_at"] = now() if file.source_url else None
-    values["place_due_at"] = now() if file.landed else None
+    values["place_due_at"] = now() if file.pending else None
     try:
         _ADD.row(values)
     except IntegrityError:

@@ -67,8 +67,8 @@ def _alone() -> AbstractContextManager[bool]:
 def _undigested(limit: int) -> Sequence[AnyRow]:
     # Not `due_at IS NULL OR …`, for which SQLite would prefer the index of `due_at`, that is nearly all files.
     put_off = File.due_at > now()
-    # What has landed gets its digest when it is placed.
-    ready = (text(UNDIGESTED), put_off.is_not(True), File.landed.is_(False))
+    # A pending file gets its digest when it is placed.
+    ready = (text(UNDIGESTED), put_off.is_not(True), File.pending.is_(False))
     wanted = select(File.id, File.surface, File.blob).where(*ready)
     return statements.rows(wanted.order_by(File.id).limit(limit))
 

@@ -16,6 +16,6 @@ def join(staging: Staging, sources: Sequence[Entry], *, threads: int = THREADS) 
     writer = Writer(staging.descriptor, sum(entry.size for entry in sources))
     start = 0
     for entry in sources:
-        with blobs.opened(entry.surface, entry.blob, landed=entry.landed) as source:
+        with blobs.opened(entry.surface, entry.blob, pending=entry.pending) as source:
             writer.copy(source.fileno(), entry.size, at=start, threads=threads)
         start += entry.size

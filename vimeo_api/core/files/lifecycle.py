@@ -40,7 +40,7 @@ _CHANGES_401 = frozenset({Status.LEASED, Status.AVAILABLE})
 RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
 
-_RETURNED = (File.surface, File.key, File.answers, File.password_hash)
+_RETURNED = (File.surface, File.key, File.responses, File.password_hash)
 
 # Without IN, which is spelt out each time.
 _LEASE = Prepared(
@@ -51,16 +51,16 @@ _LEASE = Prepared(
             File.status == Status.AVAILABLE,
             and_(
                 File.status == Status.LEASED,
-                or_(File.due_at <= bindparam("moment"), File.grant == bindparam("taker")),
+                or_(File.due_at <= bindparam("moment"), File.lease_token == bindparam("taker")),
             ),
         ),
     )
     .values(
         status=Status.LEASED,
-        grant=bindparam("taker"),
+        lease_token=bindparam("taker"),
         due_at=bindparam("until"),
-        answers=File.answers + 1,
-        resumed=case((File.grant == bindparam("taker"), True), else_=False),
+        responses=File.responses + 1,
+        resumed=case((File.lease_token == bindparam("taker"), True), else_=False),
     )
     .returning(*_RETURNED)
 )
@@ -73,13 +73,13 @@ class FirstLease(NamedTuple):
 
     id: int
     blob: str
-    landed: bool
+    pending: bool
     name: str
     size: int
     content_type: str | None
     digest: str | None
     expires_at: datetime | None
-    answers: int
+    responses: int
 
 
 # Most one-time downloads: the first one of a small file without a password, found and leased in one round trip.
@@ -92,16 +92,16 @@ _FIRST_LEASE = Prepared(
         File.size <= SMALL,
         or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
         or_(
-            and_(File.status == Status.AVAILABLE, File.answers == 0),
-            # Where the statement was repeated after a lost answer.
-            and_(File.status == Status.LEASED, File.grant == bindparam("taker")),
+            and_(File.status == Status.AVAILABLE, File.responses == 0),
+            # Where the statement was repeated after its result got lost.
+            and_(File.status == Status.LEASED, File.lease_token == bindparam("taker")),
         ),
     )
     .values(
         status=Status.LEASED,
-        grant=bindparam("taker"),
+        lease_token=bindparam("taker"),
         due_at=bindparam("until"),
-        answers=File.answers + 1,
+        responses=File.responses + 1,
     )
     .returning(*(getattr(File, name) for name in FirstLease._fields))
 )
@@ -110,7 +110,7 @@ _FIRST_LEASE = Prepared(
 def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values: Any) -> int | None:
     """Move a file to a status if it is in one that leads there and the conditions hold.
 
-    Returns the file's number of answers after the move, or None if somebody else was first.
+    Returns the file's number of responses after the move, or None if somebody else was first.
     """
     moved = statements.row(
         update(File)
@@ -121,60 +121,60 @@ def advance(file_id: int, to: Status, *conditions: ColumnElement[bool], **values
     return None if moved is None else _moved(*moved, to=to)
 
 
-def _moved(surface: str, key: str | None, answers: int, password_hash: str | None, *, to: Status) -> int:
-    """Make refusals stale that a move has made wrong, and return the file's number of answers."""
+def _moved(surface: str, key: str | None, responses: int, password_hash: str | None, *, to: Status) -> int:
+    """Make refusals stale that a move has made wrong, and return the file's number of responses."""
     changes = to in _CHANGES_REFUSALS or (to in _CHANGES_401 and password_hash is not None)
     if changes and key is not None:
         cache_generations.renew(surface, key)
-    return answers
+    return responses
 
 
-def lease(file_id: int, grant: str, *, seconds: float) -> int | None:
-    """Take, take over once lapsed, or renew under the same grant the lease of a one-time file.
+def lease(file_id: int, lease_token: str, *, seconds: float) -> int | None:
+    """Take, take over once lapsed, or renew under the same token the lease of a one-time file.
 
-    Returns the number of the answer that may now be sent, or None while another grant holds the lease.
+    Returns the number of the response that may now be sent, or None while another token holds the lease.
     """
     moment = now()
-    values = {"file": file_id, "taker": grant, "moment": moment, "until": moment + timedelta(seconds=seconds)}
+    values = {"file": file_id, "taker": lease_token, "moment": moment, "until": moment + timedelta(seconds=seconds)}
     moved = _LEASE.row(values)
     return None if moved is None else _moved(*moved, to=Status.LEASED)
 
 
-def lease_first(surface: str, key: str, grant: str, *, seconds: float) -> FirstLease | None:
+def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> FirstLease | None:
     """Take the lease of a small one-time file without a password that nobody has asked for before.
 
     Returns None for any other file, which `catalog.find` and `lease` are for.
     """
     moment = now()
     until = moment + timedelta(seconds=seconds)
-    values = {"in_surface": surface, "of_key": key, "taker": grant, "moment": moment, "until": until}
+    values = {"in_surface": surface, "of_key": key, "taker": lease_token, "moment": moment, "until": until}
     leased = _FIRST_LEASE.row(values)
     return None if leased is None else FirstLease(*leased)
 
 
-def give_back(file_id: int, grant: str, answer: int, *, even_resumed: bool) -> bool:
-    """End a lease without using the file up, if `answer` is still the last one under this grant.
+def give_back(file_id: int, lease_token: str, response: int, *, even_resumed: bool) -> bool:
+    """End a lease without using the file up, if `response` is still the last one under this token.
 
     A lease that its holder has resumed is kept after a range that ended well, since others may be under way.
     """
-    conditions = [File.status == Status.LEASED, File.grant == grant, File.answers == answer]
+    conditions = [File.status == Status.LEASED, File.lease_token == lease_token, File.responses == response]
     if not even_resumed:
         conditions.append(File.resumed.is_(False))
     return advance(file_id, Status.AVAILABLE, *conditions, due_at=None, resumed=False) is not None
 
 
-def use_up(file_id: int, grant: str, *, grace_seconds: float) -> bool:
-    """Note that a one-time file was delivered under this grant; its bytes are due once the grace period is over.
+def use_up(file_id: int, lease_token: str, *, grace_seconds: float) -> bool:
+    """Note that a one-time file was delivered under this token; its bytes are due once the grace period is over.
 
     The lease may have lapsed meanwhile, or be another's: who has all bytes has used the file up.
     """
-    return bool(use_up_all({file_id: grant}, grace_seconds=grace_seconds))
+    return bool(use_up_all({file_id: lease_token}, grace_seconds=grace_seconds))
 
 
-def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
-    """Note, as `use_up` does, that files were delivered, each under the grant by its id; return which of them.
+def use_up_all(lease_tokens: Mapping[int, str], *, grace_seconds: float) -> list[int]:
+    """Note, as `use_up` does, that files were delivered, each under the token by its id; return which of them.
 
-    In one statement for all that were last leased under their grant, and one for the others, since a journal may tell
+    In one statement for all that were last leased under their token, and one for the others, since a journal may tell
     of hundreds in a second.
     """
     moment = now()
@@ -184,10 +184,10 @@ def use_up_all(grants: Mapping[int, str], *, grace_seconds: float) -> list[int]:
         "due_at": moment + timedelta(seconds=grace_seconds),
         "attempts": 0,
     }
-    rows = _moved_all(grants, values, statements.among(File.grant, grants.values()))
-    others = {file: grants[file] for file in grants.keys() - {row.id for row in rows}}
+    rows = _moved_all(lease_tokens, values, statements.among(File.lease_token, lease_tokens.values()))
+    others = {file: lease_tokens[file] for file in lease_tokens.keys() - {row.id for row in rows}}
     if others:  # taken over by somebody else, or used up already
-        rows += _moved_all(others, values | {"grant": case(others, value=File.id)})
+        rows += _moved_all(others, values | {"lease_token": case(others, value=File.id)})
     cache_generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
     return [row.id for row in rows]
 
@@ -204,13 +204,13 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
 
     A receipt must still be the one of whoever has taken the stream last.
     """
-    if receipt is not None and receipt != entry.grant:
+    if receipt is not None and receipt != entry.lease_token:
         return False
-    conditions = [] if receipt is None else [File.grant == receipt]
+    conditions = [] if receipt is None else [File.lease_token == receipt]
     mark = identifiers.random_hex() if receipt is None else receipt
     values: dict[str, Any] = {"key": None, "queue": None, "due_at": now(), "attempts": 0}
     if receipt is None:  # a receipt that is right stands there already; another may be too long for the column
-        values["grant"] = mark
+        values["lease_token"] = mark
     removed = advance(entry.id, Status.GONE, *conditions, **values) is not None or _removed_under(entry.id, mark)
     if removed:
         cache_generations.renew(entry.surface, entry.key)
@@ -218,8 +218,8 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
 
 
 def _removed_under(file_id: int, mark: str) -> bool:
-    """Return whether a file was removed under our mark, by a statement whose answer got lost."""
-    ours = (File.id == file_id, File.status == Status.GONE, File.grant == mark, File.key.is_(None))
+    """Return whether a file was removed under our mark, by a statement whose result got lost."""
+    ours = (File.id == file_id, File.status == Status.GONE, File.lease_token == mark, File.key.is_(None))
     return statements.row(select(File.id).where(*ours)) is not None
 
 

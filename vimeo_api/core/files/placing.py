@@ -1,11 +1,12 @@
-"""Placing: a file that has landed in the spool is copied into the store, which is another filesystem.
+"""Placing: a file in the pending area of the spool is copied into the store, which is another filesystem.
 
-    landed → copied, verified, synced, renamed → the row says where → the landing is cleared after a while
+    pending → copied, verified, synced, renamed → the row says where → the pending copy is removed after a while
 
-A file is served from the landing until its row is switched, and for GRACE_SECONDS more the landing stays for readers
-who were sent there. The copy keeps the time of modification, so nobody's ETag changes. Each step can be repeated: who
-is killed leaves a draft that the next attempt begins anew, or a landing that is still due. Uploads write down what is
-to be placed, the sweep asks for it, `tasks.place` does it. Sources: flock(2), rename(2), posix_fadvise(2).
+A file is served from there until its row is switched, and for GRACE_SECONDS more the pending copy stays for readers
+who were sent there. The copy keeps the time of modification, so nobody's ETag changes. Each step can be repeated: a
+worker that is killed leaves a draft that the next attempt begins anew, or a pending copy that is still due. Uploads
+write down what is to be placed, the sweep asks for it, `tasks.place` does it. Sources: flock(2), rename(2),
+posix_fadvise(2).
 """
 
 import hashlib
@@ -46,30 +47,30 @@ def due(limit: int) -> list[int]:
 
 
 def run(file_id: int) -> None:
-    """Do what is next for a file: copy it into the store, or clear its landing. Safe to run twice, and at once."""
+    """Do what is next for a file: copy it into the store or remove its pending copy. Safe to run twice, and at once."""
     entry = catalog.by_id(file_id)
     if entry is None or entry.place_due_at is None or entry.status == Status.GONE:
         return
-    if not entry.landed:
+    if not entry.pending:
         with blobs.locked(entry.surface, entry.blob):
             clear(entry.surface, entry.blob)
-        statements.changed(update(File).where(File.id == file_id, File.landed.is_(False)).values(place_due_at=None))
+        statements.changed(update(File).where(File.id == file_id, File.pending.is_(False)).values(place_due_at=None))
         return
     try:
         with draft(entry) as opened:
             if opened is not None:
                 _place(entry, *opened)
     except Unavailable as error:
-        _log.warning("file %d stays in the landing: %s", file_id, error)  # due again by itself, soon
+        _log.warning("file %d stays pending: %s", file_id, error)  # due again by itself, soon
     except (StorageFull, DigestMismatch, OSError) as error:
-        _log.error("file %d was not placed and stays in the landing: %s", file_id, error)
+        _log.error("file %d was not placed and stays pending: %s", file_id, error)
         _put_off(file_id, RETRY_SECONDS)
 
 
 def clear(surface: str, blob: str) -> None:
-    """Remove a blob from the landing, under `locked`, unless a file is served from there."""
-    if blobs.lands() and not catalog.live_blobs(surface, [blob], File.landed.is_(True)):
-        blobs.remove_from(blobs.path(surface, blob, landed=True))
+    """Remove a blob from the pending area, under `locked`, unless a file is served from there."""
+    if blobs.uses_pending() and not catalog.live_blobs(surface, [blob], File.pending.is_(True)):
+        blobs.remove_from(blobs.path(surface, blob, pending=True))
 
 
 def drafts() -> list[Path]:
@@ -117,7 +118,7 @@ def _copied(entry: Entry, target: int) -> str:
     """
     algorithm = entry.digest.partition(":")[0] if entry.digest else "sha256"
     renewal = _Renewal(entry.id)
-    source = os.open(blobs.path(entry.surface, entry.blob, landed=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    source = os.open(blobs.path(entry.surface, entry.blob, pending=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         facts = os.fstat(source)
         os.ftruncate(target, 0)
@@ -161,16 +162,16 @@ class _Renewal:
 def _switch(file_id: int, digest: str) -> bool:
     """Note that the file is served from the store now; return whether it is still there to be served."""
     values = {
-        "landed": False,
+        "pending": False,
         "place_due_at": _after(max(settings.grace_seconds, LEAST_CLEAR_SECONDS)),
         "digest": func.coalesce(File.digest, digest),
     }
-    switched = update(File).where(File.id == file_id, File.landed, File.status != Status.GONE).values(values)
+    switched = update(File).where(File.id == file_id, File.pending, File.status != Status.GONE).values(values)
     return statements.changed(switched) == 1
 
 
 def _put_off(file_id: int, seconds: float) -> None:
-    statements.changed(update(File).where(File.id == file_id, File.landed).values(place_due_at=_after(seconds)))
+    statements.changed(update(File).where(File.id == file_id, File.pending).values(place_due_at=_after(seconds)))
 
 
 def _after(seconds: float) -> datetime:

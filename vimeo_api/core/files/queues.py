@@ -1,7 +1,7 @@
 """Queues of streams, first in, first out: the order is that of the rows' numbers, also for equal times.
 
 A consumer *takes* the first stream, which hides it for a while; it confirms by deleting it with its receipt, and a
-receipt that lapses puts the stream back in its place. The receipt is the grant of a lease.
+receipt that lapses puts the stream back in its place. The receipt is the token of a lease.
 """
 
 from datetime import timedelta
@@ -52,7 +52,7 @@ def take(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str] | Non
     taken = statements.row(
         update(File)
         .where(File.id == head.scalar_subquery(), free)
-        .values(status=Status.LEASED, grant=receipt, due_at=now() + timedelta(seconds=seconds))
+        .values(status=Status.LEASED, lease_token=receipt, due_at=now() + timedelta(seconds=seconds))
         .returning(*COLUMNS)
     )
     return (Entry(*taken), receipt) if taken else None

@@ -1,7 +1,7 @@
 """What crashes and disks leave behind: found, reported, and mended where nothing can be lost by it.
 
     leftover   bytes in the spool that nobody receives any more              removed
-    orphan     a blob in store or landing that no row knows                  removed
+    orphan     a blob in store or pending area that no row knows             removed
     draft      a copy that a killed placer has left                          removed
     missing    a row whose bytes are not there                               reported: only a backup has them
     damaged    bytes that have another digest or size than their row says    reported
@@ -53,7 +53,7 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
     """
     mount_check.check()
     yield from _leftovers(age)
-    for root in (settings.store_dir, settings.spool_dir / blobs.LANDING):
+    for root in (settings.store_dir, settings.spool_dir / blobs.PENDING):
         for folder in _folders(root):
             yield from _orphans(folder, age)
     yield from _drafts(age)
@@ -139,7 +139,7 @@ def _damaged(sample: int) -> Iterator[Finding]:
     for entry in catalog.entries(select(*COLUMNS).where(*known).order_by(func.random()).limit(sample)):
         algorithm = (entry.digest or "").partition(":")[0]
         try:
-            with blobs.opened(entry.surface, entry.blob, landed=entry.landed) as file:
+            with blobs.opened(entry.surface, entry.blob, pending=entry.pending) as file:
                 digest = hashlib.file_digest(file, algorithm).hexdigest()
         except FileNotFoundError:
             continue  # told by `_missing`, or deleted meanwhile
@@ -157,7 +157,7 @@ def _all(statement: statements.Query) -> Iterator[Entry]:
 
 def _facts(entry: Entry) -> int | None:
     try:
-        return blobs.path(entry.surface, entry.blob, landed=entry.landed).stat().st_size
+        return blobs.path(entry.surface, entry.blob, pending=entry.pending).stat().st_size
     except FileNotFoundError:
         return None
 
@@ -165,7 +165,7 @@ def _facts(entry: Entry) -> int | None:
 def _still(entry: Entry) -> bool:
     """Return whether a row is as it was: neither deleted nor placed since we read it."""
     again = catalog.by_id(entry.id)
-    return again is not None and (again.status, again.landed) == (entry.status, entry.landed)
+    return again is not None and (again.status, again.pending) == (entry.status, entry.pending)
 
 
 def _name(entry: Entry) -> str:
@@ -180,13 +180,13 @@ def _old(path: Path, age: float) -> bool:
 
 
 def _needed(folder: Path, names: Sequence[str]) -> set[str]:
-    """Return those of the blobs in a folder of store or landing for which there is a row, which needs them there."""
+    """Return those of the blobs in a folder of store or pending area that a row needs there."""
     known = select(File.blob).where(
         File.surface == folder.parent.name, statements.among(File.blob, names), File.purged_at.is_(None)
     )
-    if settings.spool_dir / blobs.LANDING in folder.parents:
+    if settings.spool_dir / blobs.PENDING in folder.parents:
         # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
-        placed = and_(File.status == Status.AVAILABLE, File.landed.is_(False), File.place_due_at.is_(None))
+        placed = and_(File.status == Status.AVAILABLE, File.pending.is_(False), File.place_due_at.is_(None))
         known = known.where(not_(placed))
     return {row.blob for row in statements.rows(known)}
 

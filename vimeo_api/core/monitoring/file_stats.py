@@ -81,7 +81,7 @@ def _groups() -> list[tuple[Any, ...]]:
         File.surface,
         File.status,
         File.source_url.is_not(None).label("fetched"),
-        File.grant.is_not(None).label("claimed"),
+        File.lease_token.is_not(None).label("claimed"),
         File.failure,
     )
     stored = case((File.purged_at.is_(None), File.size), else_=0).label("stored")
@@ -116,8 +116,8 @@ def _waiting() -> dict[str, float]:
     unpurged = select(File.attempts, func.min(File.due_at)).where(File.status == Status.GONE, _DUE)
     due = statements.rows(unpurged.group_by(File.attempts))
     return {
-        "fetch": since(_oldest(File.created_at, File.status == Status.FETCHING, File.grant.is_(None), _DUE)),
-        "place": since(_oldest(File.created_at, File.landed.is_(True), File.place_due_at.is_not(None))),
+        "fetch": since(_oldest(File.created_at, File.status == Status.FETCHING, File.lease_token.is_(None), _DUE)),
+        "place": since(_oldest(File.created_at, File.pending.is_(True), File.place_due_at.is_not(None))),
         "lease": since(_oldest(File.due_at, File.status == Status.LEASED, _DUE)),
         "purge": max((since(first, attempts) for attempts, first in due), default=0.0),
     }

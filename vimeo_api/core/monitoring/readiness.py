@@ -5,7 +5,7 @@ Ready means: an upload that comes now can be taken, and a file that is there can
     database   needed: it decides every request but those that nginx answers from what it keeps
     journal    needed, where there is one: without it downloads are not confirmed, and files are given out again
     spool      needed: uploads are received there
-    store      needed to be read, and to be written where files do not land in the spool
+    store      needed to be read, and to be written where new files are not pending in the spool first
     cache      not needed: a refusal is computed anew
     broker     not needed: the rows say what is due, and it is done once the broker is back
     room       not needed: uploads are refused with 507, while downloads and the deleting that makes room go on
@@ -69,7 +69,7 @@ def _spool() -> None:
 
 def _store() -> None:
     mount_check.check()
-    if blobs.lands():
+    if blobs.uses_pending():
         next(os.scandir(settings.store_dir), None)
     else:
         _write_to(settings.store_dir)

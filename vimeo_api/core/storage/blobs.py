@@ -29,7 +29,7 @@ from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
 from vimeo_api.core.storage import locks, mount_check
 from vimeo_api.extensions import settings
 
-LANDING = "landing"
+PENDING = "landing"  # on disk and in nginx it keeps its old name, so that files of running installations stay found
 CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between being read and written
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -168,45 +168,45 @@ def open_alone(path: Path, mode: int = 0o600) -> int | None:
 
 
 def publish(staging: Staging, surface: str, blob: str) -> bool:
-    """Give synced bytes their durable name, under `locked`; return whether that is in the landing.
+    """Give synced bytes their durable name, under `locked`; return whether that is in the pending area.
 
     Raises StorageFull, and FileExistsError when the blob is there already.
     """
-    landed = lands()
-    target = path(surface, blob, landed=landed)
+    pending = uses_pending()
+    target = path(surface, blob, pending=pending)
     with full_disk_is_said():
         make_folder(target.parent)
         try:
             target.hardlink_to(staging.path)
         finally:
             fsync_folder(target.parent)  # a name that is there already, too: whoever linked it may have been killed
-    return landed
+    return pending
 
 
-def lands() -> bool:
-    """Return whether new files land in the spool, because no hard link leads from there into the store.
+def uses_pending() -> bool:
+    """Return whether new files are pending in the spool first, because no hard link leads from there into the store.
 
-    They do so, too, as long as the store is away.
+    They are, too, as long as the store is away.
     """
     try:
-        return _lands(settings.spool_dir, settings.store_dir)
+        return _on_another_filesystem(settings.spool_dir, settings.store_dir)
     except Unavailable:
         return True
 
 
-def path(surface: str, blob: str, *, landed: bool = False) -> Path:
-    """Return where the bytes of a blob lie, in the store or in the landing."""
-    return (settings.spool_dir / LANDING if landed else settings.store_dir) / relative(surface, blob)
+def path(surface: str, blob: str, *, pending: bool = False) -> Path:
+    """Return where the bytes of a blob lie, in the store or in the pending area."""
+    return (settings.spool_dir / PENDING if pending else settings.store_dir) / relative(surface, blob)
 
 
-def opened(surface: str, blob: str, *, landed: bool = False) -> FileIO:
+def opened(surface: str, blob: str, *, pending: bool = False) -> FileIO:
     """Open the bytes of a blob to be read, unbuffered. A link that someone has put there counts as no file.
 
     Raises FileNotFoundError.
     """
-    if landed:
-        with suppress(FileNotFoundError):  # the landing was cleared since its row was read, so it is in the store
-            return _opened(path(surface, blob, landed=True))
+    if pending:
+        with suppress(FileNotFoundError):  # placed since its row was read, so it is in the store
+            return _opened(path(surface, blob, pending=True))
     return _opened(path(surface, blob))
 
 
@@ -221,15 +221,15 @@ def _opened(target: Path) -> FileIO:
 
 
 def relative(surface: str, blob: str) -> str:
-    """Return the path of a blob below store or landing, as nginx's internal locations know it."""
+    """Return the path of a blob below store or pending area, as nginx's internal locations know it."""
     return f"{surface}/{blob[:2]}/{blob}"
 
 
 def remove(surface: str, blob: str) -> None:
     """Remove the bytes of a blob for good, wherever they lie, under `locked`. What is not there is removed already."""
     remove_from(path(surface, blob))
-    if lands():
-        remove_from(path(surface, blob, landed=True))
+    if uses_pending():
+        remove_from(path(surface, blob, pending=True))
 
 
 def remove_from(target: Path) -> None:
@@ -243,7 +243,7 @@ def remove_from(target: Path) -> None:
 
 
 @cache
-def _lands(spool: Path, store: Path) -> bool:
+def _on_another_filesystem(spool: Path, store: Path) -> bool:
     mount_check.check()  # of a folder over which the store should be mounted nothing can be learnt
     # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that is
     # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM. That call
@@ -260,7 +260,7 @@ def _lands(spool: Path, store: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder below the store or the landing, and its parents, durably."""
+    """Make a folder below the store or the pending area, and its parents, durably."""
     if folder.is_dir():
         return
     if not folder.parent.is_dir():

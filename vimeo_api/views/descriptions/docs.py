@@ -1,7 +1,7 @@
 """The description of the documentation itself."""
 
 from vimeo_api.views.descriptions import errors
-from vimeo_api.web.openapi import HTML, JSON, STRING, VERSION, Answer, Body, Operation, Section
+from vimeo_api.web.openapi import HTML, JSON, STRING, VERSION, Body, Operation, Response, Section
 
 _error = errors.in_json
 
@@ -22,8 +22,8 @@ DOCUMENT = Operation(
     SECTION,
     curl="curl http://localhost:8080/openapi.json",
     description="For generators of clients, tests and mocks.",
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "OpenAPI 3.1.",
             {
                 JSON: Body(
@@ -43,5 +43,5 @@ PAGE = Operation(
     SECTION,
     curl="curl http://localhost:8080/docs",
     description="Made from `/openapi.json`.",
-    answers={200: Answer("The page.", {HTML: Body(STRING, "<!doctype html>\n<title>API</title>\n…")})},
+    responses={200: Response("The page.", {HTML: Body(STRING, "<!doctype html>\n<title>API</title>\n…")})},
 )

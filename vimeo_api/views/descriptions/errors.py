@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from vimeo_api.web.openapi import JSON, STRING, Answer, Body, closed
+from vimeo_api.web.openapi import JSON, STRING, Body, Response, closed
 
 EVERYWHERE = frozenset({400, 405, 414, 503})  # what any operation may answer
 ALLOW = {"Allow": "The methods it has."}
@@ -15,12 +15,12 @@ BEARER = {"WWW-Authenticate": '`Bearer realm="vimeo_api"`'}
 RANGE = {"Content-Range": "`bytes */18`: the size of the file."}
 
 
-def in_json(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+def in_json(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
     """Return an error as `{"error": text}`."""
-    return Answer(description, {JSON: Body(closed("Error", error=STRING), {"error": text})}, headers or {})
+    return Response(description, {JSON: Body(closed("Error", error=STRING), {"error": text})}, headers or {})
 
 
-def common(error: Callable[..., Answer]) -> dict[int, Answer]:
+def common(error: Callable[..., Response]) -> dict[int, Response]:
     """Return the errors that all surfaces answer for the same reasons; `error` shapes them as `in_json` does."""
     return {
         401: error(NO_TOKEN, "This needs an API token, as `Authorization: Bearer …`.", BEARER),

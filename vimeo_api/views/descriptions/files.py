@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vimeo_api.web.openapi import ANY, BINARY, FORM, Answer, Body, Content, Parameter, Schema
+from vimeo_api.web.openapi import ANY, BINARY, FORM, Body, Content, Parameter, Response, Schema
 
 CONDITIONS = (
     Parameter(
@@ -42,17 +42,17 @@ def form(filename: str, example: Mapping[str, str], **fields: Schema) -> Content
     return {FORM: Body(schema, example, filename=filename)}
 
 
-def sent(kind: str, example: str, headers: Mapping[str, str]) -> dict[int, Answer]:
+def sent(kind: str, example: str, headers: Mapping[str, str]) -> dict[int, Response]:
     """Return the answers that carry a file: whole, in part, and not again."""
     content = {ANY: Body(BINARY, example)}
     validators = {"ETag": "Changes with the content.", "Last-Modified": "When the file was stored."}
     common = {**validators, "Accept-Ranges": "`bytes`", "X-Content-Type-Options": "`nosniff`"}
     return {
-        200: Answer(f"The file. `Content-Type` is {kind}.", content, {**headers, **common}),
-        206: Answer(
+        200: Response(f"The file. `Content-Type` is {kind}.", content, {**headers, **common}),
+        206: Response(
             "The part of the file that `Range` asked for.",
             {ANY: Body(BINARY, example[:4])},
             {**headers, **common, "Content-Range": "`bytes 0-3/18`: first byte, last byte, size."},
         ),
-        304: Answer("The client has it already.", headers=validators),
+        304: Response("The client has it already.", headers=validators),
     }

@@ -9,11 +9,11 @@ from vimeo_api.web.openapi import (
     JSON,
     STRING,
     TEXT,
-    Answer,
     Body,
     Content,
     Operation,
     Parameter,
+    Response,
     Section,
     closed,
 )
@@ -36,8 +36,8 @@ def _in_both(text: str) -> Content:
     return {JSON: _said("Error", "error", text), HTML: Body(STRING, page)}
 
 
-def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(description, _in_both(text), headers or {})
+def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(description, _in_both(text), headers or {})
 
 
 SECTION = Section(
@@ -65,7 +65,7 @@ PAGE = Operation(
         Parameter("q", "Only files whose names contain this, in any case.", "sample"),
         Parameter("page", "The number of the page, of 50 files each.", 1, {"type": "integer", "minimum": 1}),
     ),
-    answers={200: Answer("The page.", _PAGE)},
+    responses={200: Response("The page.", _PAGE)},
 )
 
 UPLOAD_FORM = Operation(
@@ -74,8 +74,8 @@ UPLOAD_FORM = Operation(
     description="The file is the part `file`, else the first file part. It keeps its name.",
     parameters=(_ACCEPT,),
     body=files.form("sample.pdf", {"file": "%PDF-1.7\n…"}),
-    answers={
-        302: Answer(
+    responses={
+        302: Response(
             "The file is stored.",
             {HTML: Body(STRING, '<a href="/download">/download</a>')},
             {"Location": "`/download`"},
@@ -101,8 +101,8 @@ UPLOAD_RAW = Operation(
     ),
     body={BYTES: Body(BINARY, "%PDF-1.7\n…"), ANY: Body(BINARY, "%PDF-1.7\n…")},
     body_required=False,
-    answers={
-        201: Answer(
+    responses={
+        201: Response(
             "The file is stored.",
             {
                 TEXT: Body(STRING, "my_upload.pdf uploaded"),
@@ -119,8 +119,8 @@ LISTING = Operation(
     curl="curl http://localhost:8080/download",
     description="Sorted by name. Browsers, which prefer HTML, are led to the page.",
     parameters=(_ACCEPT,),
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "All files.",
             {
                 JSON: Body(
@@ -138,7 +138,7 @@ LISTING = Operation(
                 )
             },
         ),
-        302: Answer(
+        302: Response(
             "The client prefers HTML.",
             {HTML: Body(STRING, '<a href="/upload">/upload</a>')},
             {"Location": "`/upload`"},
@@ -151,7 +151,7 @@ DOWNLOAD = Operation(
     curl="curl -O http://localhost:8080/download/sample.pdf",
     description="Any number of times.",
     parameters=(Parameter("key", "The name of the file.", "sample.pdf"), _ACCEPT, *files.CONDITIONS),
-    answers=files.sent(
+    responses=files.sent(
         "guessed from the name",
         "%PDF-1.7\n…",
         {"Content-Disposition": '`attachment; filename="sample.pdf"`', "Cache-Control": "`no-cache`"},

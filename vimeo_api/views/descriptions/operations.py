@@ -1,13 +1,13 @@
 """The description of what operators look at."""
 
-from vimeo_api.web.openapi import JSON, STRING, TEXT, Answer, Body, Operation, Section
+from vimeo_api.web.openapi import JSON, STRING, TEXT, Body, Operation, Response, Section
 
 _RETRY = {"Retry-After": "Seconds after which to ask again."}
 
 
-def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
     schema = {"title": "Error", "type": "object", "properties": {"error": STRING}, "required": ["error"]}
-    return Answer(description, {JSON: Body(schema, {"error": text})}, headers or {})
+    return Response(description, {JSON: Body(schema, {"error": text})}, headers or {})
 
 
 SECTION = Section(
@@ -28,8 +28,8 @@ HEALTH = Operation(
     SECTION,
     curl="curl http://localhost:8080/healthz",
     description="Touches nothing: no database, no cache, no disk. Restart what does not answer.",
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "The process answers.",
             {
                 JSON: Body(
@@ -75,9 +75,9 @@ READINESS = Operation(
         "spool and the store; not the cache, the broker and room on the disk, for without them files are still sent, "
         "and uploads refused by themselves where they must be. `dependencies` is for whom `METRICS_FROM` allows."
     ),
-    answers={
-        200: Answer("Ready.", {JSON: Body(_READINESS, _example("ready", {"ok": True, "needed": True, "ms": 1.2}))}),
-        503: Answer(
+    responses={
+        200: Response("Ready.", {JSON: Body(_READINESS, _example("ready", {"ok": True, "needed": True, "ms": 1.2}))}),
+        503: Response(
             "Not ready.",
             {
                 JSON: Body(
@@ -93,8 +93,8 @@ METRICS = Operation(
     SECTION,
     curl="curl http://localhost:8080/metrics",
     description="The text format of Prometheus, or OpenMetrics if asked for. From where `METRICS_FROM` allows.",
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "The metrics.",
             {TEXT: Body(STRING, '# TYPE vimeo_api_leases gauge\nvimeo_api_leases{surface="vimeo"} 0.0\n')},
         )

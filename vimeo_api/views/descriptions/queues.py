@@ -2,7 +2,7 @@
 
 from vimeo_api.views.descriptions import files
 from vimeo_api.views.descriptions.streams import DELETED, ID, NEXT_ID, RAW, SECTION, STORED, UUID, error
-from vimeo_api.web.openapi import JSON, STRING, Answer, Body, Operation, Parameter, Schema, closed
+from vimeo_api.web.openapi import JSON, STRING, Body, Operation, Parameter, Response, Schema, closed
 
 _RECEIPT = "5b0c4d6a7f1e4f0f8a55f2f1f3b6e2c9"
 _QUEUE = Parameter(
@@ -25,7 +25,7 @@ _STREAM: dict[str, object] = {
     "created_at": "2017-06-02T12:27:05+00:00",
     "taken": False,
 }
-_ONE = {200: Answer("The stream.", {JSON: Body(closed("Stream", **_ENTRY), _STREAM)})}
+_ONE = {200: Response("The stream.", {JSON: Body(closed("Stream", **_ENTRY), _STREAM)})}
 
 ENQUEUE = Operation(
     SECTION,
@@ -34,7 +34,7 @@ ENQUEUE = Operation(
     parameters=(_QUEUE, files.EXPIRES_IN),
     body=RAW,
     body_required=False,
-    answers=STORED,
+    responses=STORED,
     errors=frozenset({413, 507}),
 )
 
@@ -57,8 +57,8 @@ LISTING = Operation(
             {"type": "integer", "minimum": 1, "maximum": 1000},
         ),
     ),
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "A page of the queue; `next` is null on the last one.",
             {
                 JSON: Body(
@@ -81,7 +81,7 @@ FIRST = Operation(
     curl="curl http://localhost:8080/v1/queues/invoices/first",
     description="Whether somebody has taken it or not.",
     parameters=(_QUEUE,),
-    answers={**_ONE, 404: error("The queue is empty.", "404 page not found")},
+    responses={**_ONE, 404: error("The queue is empty.", "404 page not found")},
 )
 
 _BESIDE = Parameter("key", "The id of a stream in the queue.", ID, UUID)
@@ -91,7 +91,7 @@ NEXT = Operation(
     curl=f"curl http://localhost:8080/v1/queues/invoices/streams/{ID}/next",
     description="In the order of creation.",
     parameters=(_QUEUE, _BESIDE),
-    answers={**_ONE, 404: error("It is the last one, or not in the queue.", "404 page not found")},
+    responses={**_ONE, 404: error("It is the last one, or not in the queue.", "404 page not found")},
 )
 
 PREVIOUS = Operation(
@@ -99,7 +99,7 @@ PREVIOUS = Operation(
     curl=f"curl http://localhost:8080/v1/queues/invoices/streams/{NEXT_ID}/previous",
     description="In the order of creation.",
     parameters=(_QUEUE, _BESIDE),
-    answers={**_ONE, 404: error("It is the first one, or not in the queue.", "404 page not found")},
+    responses={**_ONE, 404: error("It is the first one, or not in the queue.", "404 page not found")},
 )
 
 TAKE = Operation(
@@ -116,8 +116,8 @@ TAKE = Operation(
             {"type": "integer", "minimum": 1, "maximum": 43_200},
         ),
     ),
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "The stream, and the receipt.",
             {
                 JSON: Body(
@@ -140,6 +140,6 @@ CONFIRM = Operation(
         _BESIDE,
         Parameter("receipt", "What `take` answered.", _RECEIPT, required=True),
     ),
-    answers={**DELETED, 400: error("There is no receipt.", "The receipt is missing.")},
+    responses={**DELETED, 400: error("There is no receipt.", "The receipt is missing.")},
     errors=frozenset({409}),
 )

@@ -1,15 +1,15 @@
 """The description of the surface `store`."""
 
 from vimeo_api.views.descriptions import errors, files
-from vimeo_api.web.openapi import ANY, BINARY, BYTES, FORM, HTML, TEXT, Answer, Body, Operation, Parameter, Section
+from vimeo_api.web.openapi import ANY, BINARY, BYTES, FORM, HTML, TEXT, Body, Operation, Parameter, Response, Section
 
 _DIGEST = "4c694ad7a5ea27610e73d5dca732d67b51100682543877a8a882584667371a9d"
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{32,128}$"}
 _ALIAS = "`hash` is another name of this parameter."
 
 
-def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(description, {TEXT: Body({"type": "string", "minLength": 1}, text)}, headers or {})
+def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(description, {TEXT: Body({"type": "string", "minLength": 1}, text)}, headers or {})
 
 
 SECTION = Section(
@@ -45,8 +45,8 @@ UPLOAD = Operation(
         BYTES: Body({**BINARY, "minLength": 1}, "quarterly numbers\n"),
         ANY: Body({**BINARY, "minLength": 1}, "quarterly numbers\n"),
     },
-    answers={
-        200: Answer("The hash, in lower-case hexadecimal digits, without a newline.", {TEXT: Body(_HEX, _DIGEST)}),
+    responses={
+        200: Response("The hash, in lower-case hexadecimal digits, without a newline.", {TEXT: Body(_HEX, _DIGEST)}),
         400: _error("The body is empty, or a form without a file.", "The body is empty."),
     },
     errors=frozenset({413, 507}),
@@ -60,13 +60,13 @@ DOWNLOAD = Operation(
         Parameter("file_hash", f"The hash; without one the answer leads to the page of files. {_ALIAS}", _DIGEST, _HEX),
         *files.CONDITIONS,
     ),
-    answers={
+    responses={
         **files.sent(
             "`application/octet-stream`",
             "quarterly numbers\n",
             {"Content-Disposition": "`attachment`, and the hash as the name", "Cache-Control": "`no-cache`"},
         ),
-        302: Answer(
+        302: Response(
             "The request names no hash.",
             {HTML: Body({"type": "string"}, '<a href="/upload">/upload</a>')},
             {"Location": "`/upload`"},
@@ -80,8 +80,8 @@ DELETE = Operation(
     curl=f"curl -X DELETE 'http://localhost:8080/?file_hash={_DIGEST}'",
     description="For everybody who stored that content; it can be stored again. Downloads that run go on.",
     parameters=(Parameter("file_hash", f"The hash. {_ALIAS}", _DIGEST, _HEX, required=True),),
-    answers={
-        200: Answer("The content is gone. The body is empty.", {TEXT: Body({"const": ""}, "")}),
+    responses={
+        200: Response("The content is gone. The body is empty.", {TEXT: Body({"const": ""}, "")}),
         400: _error("The request names no hash.", "The parameter file_hash is missing."),
     },
     errors=frozenset({404}),

@@ -8,10 +8,10 @@ from vimeo_api.web.openapi import (
     JSON,
     STRING,
     TEXT,
-    Answer,
     Body,
     Operation,
     Parameter,
+    Response,
     Schema,
     Section,
     closed,
@@ -24,9 +24,9 @@ UUID: Schema = {"type": "string", "format": "uuid"}
 _KEY = Parameter("key", "The id of a stream.", ID, UUID)
 
 
-def error(description: str, text: str, headers: dict[str, str] | None = None) -> Answer:
+def error(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
     """Return an error in the surface's dialect."""
-    return Answer(
+    return Response(
         description,
         {TEXT: Body({"type": "string", "pattern": "\n$"}, f"{text}\n")},
         {"X-Content-Type-Options": "`nosniff`", **(headers or {})},
@@ -49,7 +49,7 @@ SECTION = Section(
 )
 
 STORED = {
-    201: Answer(
+    201: Response(
         "The stream is durable.",
         {JSON: Body(closed("Created", id=UUID, status={"const": "created"}), {"id": ID, "status": "created"})},
     )
@@ -59,11 +59,11 @@ RAW = {
     ANY: Body(BINARY, "some data"),
 }
 DELETED = {
-    200: Answer(
+    200: Response(
         "The stream is gone.",
         {JSON: Body(closed("Deleted", id=UUID, status={"const": "deleted"}), {"id": ID, "status": "deleted"})},
     ),
-    404: Answer(
+    404: Response(
         "There is no such stream.",
         {
             JSON: Body(
@@ -81,8 +81,8 @@ PING = Operation(
     SECTION,
     curl="curl http://localhost:8080/ping",
     description="Touches neither database nor disk.",
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "It is there.",
             {
                 JSON: Body(
@@ -101,7 +101,7 @@ CREATE = Operation(
     parameters=(files.EXPIRES_IN,),
     body=RAW,
     body_required=False,
-    answers=STORED,
+    responses=STORED,
     errors=frozenset({413, 507}),
 )
 
@@ -110,7 +110,7 @@ READ = Operation(
     curl=f"curl http://localhost:8080/v1/streams/{ID}",
     description="Reading deletes nothing.",
     parameters=(_KEY, *files.CONDITIONS),
-    answers=files.sent("sniffed from the first 512 bytes", "some data", {"Cache-Control": "`no-cache`"}),
+    responses=files.sent("sniffed from the first 512 bytes", "some data", {"Cache-Control": "`no-cache`"}),
     errors=files.CONDITION_ERRORS | {404},
 )
 
@@ -119,7 +119,7 @@ DELETE = Operation(
     curl=f"curl -X DELETE http://localhost:8080/v1/streams/{ID}",
     description="Downloads that run go on to their end.",
     parameters=(_KEY,),
-    answers=DELETED,
+    responses=DELETED,
 )
 
 JOIN = Operation(
@@ -145,7 +145,7 @@ JOIN = Operation(
             {"streams": [ID, NEXT_ID]},
         )
     },
-    answers={
+    responses={
         **STORED,
         400: error("The body is something else.", 'The body must be {"streams": [id, …]}.'),
     },

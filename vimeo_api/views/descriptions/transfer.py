@@ -8,10 +8,10 @@ from vimeo_api.web.openapi import (
     JSON,
     STRING,
     URLENCODED,
-    Answer,
     Body,
     Operation,
     Parameter,
+    Response,
     Schema,
     Section,
     closed,
@@ -55,7 +55,7 @@ SECTION = Section(
         404: _error("The id is unknown or was tampered with.", "There is no file with this id."),
         410: _error("The fetch of this file was cancelled.", "Cancelled."),
         413: _error("The body is larger than the limit; files have none by default.", "Request Entity Too Large"),
-        425: Answer(
+        425: Response(
             "The file is still being fetched; how far it is stands beside the error.",
             {JSON: Body({**_STATE, "required": ["error"]}, {"error": "The file is still being fetched."})},
             errors.RETRY,
@@ -87,12 +87,12 @@ UPLOAD = Operation(
             {"file": "https://example.org/report.xls"},
         ),
     },
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "The file is stored.",
             {JSON: Body(closed("Uploaded", file_id=_SEALED), {"file_id": _FILE_ID})},
         ),
-        202: Answer(
+        202: Response(
             "The file is still being fetched.",
             {
                 JSON: Body(
@@ -112,7 +112,7 @@ DOWNLOAD = Operation(
     curl=f"curl -OJ 'http://localhost:8080/downloadFile?file_id={_FILE_ID}'",
     description="Both parts of the id must match.",
     parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED, required=True), *files.CONDITIONS),
-    answers={
+    responses={
         **files.sent(
             "guessed from the name",
             "quarterly numbers\n",
@@ -163,7 +163,7 @@ STATUS = Operation(
     curl=f"curl http://localhost:8080/uploadFile/{_FILE_ID}",
     description="Only of files that were uploaded by their URL.",
     parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED, required=True),),
-    answers={200: Answer("How far it is.", {JSON: _PROGRESS})},
+    responses={200: Response("How far it is.", {JSON: _PROGRESS})},
     errors=frozenset({404}),
 )
 
@@ -171,5 +171,5 @@ CANCEL = replace(
     STATUS,
     curl=f"curl -X DELETE http://localhost:8080/uploadFile/{_FILE_ID}",
     description="A fetch that is over stays as it is.",
-    answers={200: Answer("How it stands now.", {JSON: _PROGRESS})},
+    responses={200: Response("How it stands now.", {JSON: _PROGRESS})},
 )

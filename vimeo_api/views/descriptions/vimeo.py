@@ -1,7 +1,7 @@
 """The description of the surface `vimeo`."""
 
 from vimeo_api.views.descriptions import errors, files
-from vimeo_api.web.openapi import JSON, Answer, Body, Operation, Parameter, Section, closed
+from vimeo_api.web.openapi import JSON, Body, Operation, Parameter, Response, Section, closed
 
 _HASH = "d1c5b168e5782c80fe36f601a9df3b47"
 _BASIC = {"WWW-Authenticate": '`Basic realm="file", charset="UTF-8"`'}
@@ -45,8 +45,8 @@ UPLOAD = Operation(
         {"file": "quarterly numbers\n", "password": "hello world"},
         password={"type": "string", "maxLength": 1024, "description": "At most 1024 bytes of UTF-8."},
     ),
-    answers={
-        201: Answer(
+    responses={
+        201: Response(
             "The file is stored; the link works once.",
             {
                 JSON: Body(
@@ -86,7 +86,7 @@ DOWNLOAD = Operation(
         ),
         *files.CONDITIONS,
     ),
-    answers=files.sent(
+    responses=files.sent(
         "guessed from the name",
         "quarterly numbers\n",
         {

@@ -28,7 +28,7 @@ from vimeo_api.web.openapi import VERSION
 
 Labels = tuple[str, ...]
 Samples = Iterable[tuple[Sequence[str], float]]  # labels and value
-Tallies = Mapping[str, tuple[int, datetime]]
+Counters = Mapping[str, tuple[int, datetime]]
 
 
 def _lag() -> int | None:
@@ -46,7 +46,7 @@ _PROBES: Mapping[str, Probe[Any]] = {
     "nginx": Probe(nginx_status.ask, seconds=1),
     "queues": Probe(broker.depths, seconds=1),
     "rooms": Probe(_measured, seconds=1),
-    "tallies": Probe(counters.told, seconds=2),
+    "counters": Probe(counters.told, seconds=2),
 }
 
 
@@ -105,7 +105,7 @@ def _state(group: Group) -> str:
     return group.status
 
 
-def _tallies(told: Tallies) -> Iterator[Metric]:
+def _counters(told: Counters) -> Iterator[Metric]:
     def counts(names: Mapping[Counted, str]) -> Samples:
         return [((word,), told[name][0] if name in told else 0) for name, word in names.items()]
 
@@ -154,7 +154,7 @@ _TELLERS: Mapping[str, Callable[[Any], Iterator[Metric]]] = {
     "nginx": _nginx,
     "queues": _queues,
     "rooms": _rooms,
-    "tallies": _tallies,
+    "counters": _counters,
 }
 
 

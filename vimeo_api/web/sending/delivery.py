@@ -23,7 +23,7 @@ from vimeo_api.extensions import settings
 from vimeo_api.services.downloads import Download
 from vimeo_api.web.sending import by_python, nginx_cache
 
-GRANT_HEADER = "X-Download-Grant"
+RESUME_HEADER = "X-Download-Grant"
 SMALL = 32 * 1024  # bytes; nginx's output buffer, so that a file and its headers leave in one write
 
 # The system's own tables differ from host to host; these are Python's.
@@ -82,11 +82,11 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
     if digest := repr_digest(download.digest):
         headers["Repr-Digest"] = digest
     if download.ticket:
-        headers[GRANT_HEADER] = download.ticket.grant
+        headers[RESUME_HEADER] = download.ticket.lease_token
     if settings.behind_nginx:
         return Response(headers=headers | _for_nginx(download, one_time=one_time))
     with _reading(download):
-        file = blobs.opened(download.surface, download.blob, landed=download.landed)
+        file = blobs.opened(download.surface, download.blob, pending=download.pending)
     response = by_python.send(file, download.ticket)
     response.headers.update(headers)
     return response
@@ -97,10 +97,10 @@ def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
     # Where nginx would find nothing it asks anew, but for one-time files; so of those we look by ourselves.
     if download.ticket or nginx_cache.is_fresh():
         with _reading(download):
-            blobs.path(download.surface, download.blob, landed=download.landed).stat()
+            blobs.path(download.surface, download.blob, pending=download.pending).stat()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if download.ticket else "_any"
-    place = blobs.LANDING if download.landed else "store"
+    place = blobs.PENDING if download.pending else "store"
     if times == "_any" and place == "store" and download.size <= SMALL:
         place = "small"
     path = quote(blobs.relative(download.surface, download.blob))
