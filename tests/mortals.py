@@ -28,7 +28,7 @@ import kombu.transport.sqlalchemy
 import psycopg
 
 import vimeo_api.cli
-from vimeo_api.core.fetching import job
+from vimeo_api.core.fetching import claims
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.fetching.session import Session
 from vimeo_api.core.storage import blobs
@@ -37,9 +37,9 @@ from vimeo_api.core.storage.blobs import Staging
 IMPORTED = (celery, kombu, psycopg, vimeo_api)
 LONGEST_LIFE = 2  # times what passed from the fork to the first claim, so that it suits slow machines, too
 MOMENTS: list[tuple[Any, str]] = [
-    (job, "_claim"),
-    (job, "_finish"),
-    (job, "_fail"),
+    (claims, "claim"),
+    (claims, "finish"),
+    (claims, "fail"),
     (Session, "get"),
     (PartialFile, "sign"),
     (PartialFile, "begin"),
@@ -76,7 +76,7 @@ def main(seed: str, deaths: int, command: list[str]) -> None:
 
 def _doom(chance: random.Random) -> None:
     born, life = time.monotonic(), chance.uniform(0, LONGEST_LIFE)
-    _wrap(job, "_claim", after=lambda: threading.Timer(life * (time.monotonic() - born), _die).start())
+    _wrap(claims, "claim", after=lambda: threading.Timer(life * (time.monotonic() - born), _die).start())
     if chance.random() < 0.7:  # the others die of age
         owner, name = chance.choice(MOMENTS)
         spared = iter(range(chance.choice([0, 0, 0, 1, 2, 5, 20])))

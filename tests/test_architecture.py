@@ -11,7 +11,7 @@ from flask import Flask
 import celeryconfig
 from tests.services import ROOT
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.files.lifecycle import MOVES
+from vimeo_api.core.files.lifecycle import Move
 from vimeo_api.views import SURFACES
 
 SOURCES = sorted((ROOT / "vimeo_api").rglob("*.py"))
@@ -46,9 +46,66 @@ def test_every_task_has_a_queue_and_every_queue_a_task(app: Flask) -> None:
     assert {entry["task"] for entry in celeryconfig.beat_schedule.values()} <= ours
 
 
-def test_every_status_can_be_reached() -> None:
-    assert set(MOVES) == set(Status)
-    assert all(sources <= set(Status) for sources in MOVES.values())
+def test_every_status_can_be_reached_and_left() -> None:
+    assert {move.end for move in Move} == set(Status)
+    assert {start for move in Move for start in move.starts} == set(Status) - {Status.GONE}
+
+
+def test_the_rows_of_files_change_in_one_place() -> None:
+    files = ROOT / "vimeo_api/core/files"
+    found = {(path, words) for path in SOURCES for words in writes_to_files(path.read_text())}
+    assert found
+    assert {(path.name, words) for path, words in found if path.parent != files} == set()
+
+
+def test_a_status_changes_by_the_table_of_moves() -> None:
+    """Nobody but `moving` hands a status to an UPDATE, and `catalog.add` begins with one."""
+    named = {
+        path.name
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (
+            isinstance(node, ast.Dict)
+            and any(isinstance(key, ast.Constant) and key.value == "status" for key in node.keys)
+        )
+        or (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "values" and "status" in keywords(node))
+        if "core" in path.parts
+    }
+    assert named == {"lifecycle.py"}
+
+
+def keywords(call: ast.Call) -> set[str | None]:
+    return {keyword.arg for keyword in call.keywords}
+
+
+def writes_to_files(source: str) -> list[str]:
+    """Return what in a module writes to the table `files`: by SQLAlchemy, its ORM, or in words."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            verb = ast.unparse(node.func).rpartition(".")[2]
+            about = ast.unparse(node.args[0]) if node.args else ast.unparse(node.func)
+            if verb in {"update", "insert", "delete"} and re.search(r"\bFile\b(?!\.[a-z])", about):
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "db.session":
+            found.append("db.session")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found += re.findall(r"(?i)\b(?:UPDATE|INSERT\s+INTO|DELETE\s+FROM)\s+\"?files\b", node.value)
+    return found
+
+
+def test_writes_are_found_in_every_wording() -> None:
+    assert len(writes_to_files(WRITES)) == WRITES.count("\n")
+
+
+WRITES = """update(File).values(size=1)
+sqlalchemy.delete(models.File)
+insert(File)
+File.__table__.update()
+update(File.__table__)
+db.session.get(File, 1)
+text("UPDATE files SET size = 1")
+"""
 
 
 def test_no_two_surfaces_own_a_path(app: Flask) -> None:

@@ -12,7 +12,7 @@ from vimeo_api.core import broker
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
-from vimeo_api.core.fetching import job, recovery
+from vimeo_api.core.fetching import claims, job, recovery
 from vimeo_api.core.files import digests, lifecycle, placing
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
@@ -92,7 +92,7 @@ def sweep() -> None:
     """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
     due = Counter({Counted.LAPSED: settle_leases()})
     recovery.settle()
-    for file_id in job.revive(min(BATCH, room(fetch))):
+    for file_id in claims.revive(min(BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
     if mount_check.found():
@@ -106,7 +106,7 @@ def sweep() -> None:
 def _sweep_store() -> Counter[Counted]:
     # What the broker has no room for stays due.
     due: Counter[Counted] = Counter()
-    while room(delete) and (batch := lifecycle.claim_purges(BATCH)):
+    while room(delete) and (batch := lifecycle.due_purges(BATCH)):
         _published(delete, list(batch))
         due[Counted.PURGES] += len(batch)
     for file_id in placing.due(min(BATCH, room(place))):
@@ -127,7 +127,7 @@ def count() -> None:
 @shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
 def resume() -> None:
     """Sweep after a worker that may have died with calls in its hands."""
-    job.call_again()
+    claims.revive_all()
     sweep()
 
 

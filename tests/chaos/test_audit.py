@@ -19,7 +19,7 @@ from tests.services import Service, running
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, File, Status
-from vimeo_api.core.files import catalog, lifecycle, placing
+from vimeo_api.core.files import catalog, leases, placing
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.storage import blobs, mount_check
@@ -146,7 +146,7 @@ def test_it_sees_what_was_deleted_come_back(service: Service, ledger: Ledger) ->
 def test_it_sees_a_confirmation_of_what_nobody_has_had(service: Service, ledger: Ledger) -> None:
     file = once(service, ledger)
     with inside.inside(service):
-        lifecycle.use_up(entry(file, "vimeo").id, A, grace_seconds=0)
+        leases.use_up(entry(file, "vimeo").id, A, grace_seconds=0)
     assert f"lost: once {file.path}: answered 410, 17 of 1000 bytes at the end; right is {{200}}" in broken(
         service, ledger
     )

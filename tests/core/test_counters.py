@@ -11,7 +11,7 @@ from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
 from vimeo_api.core.database.models import Counter
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
-from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import NewFile
 
 LEASE_TOKEN = "a" * 32
@@ -25,7 +25,7 @@ def leased(key: str) -> Ticket:
     catalog.add(NewFile("vimeo", key, blob=key, name="n", size=10))
     entry = catalog.find("vimeo", key)
     assert entry
-    answer = lifecycle.lease(entry.id, LEASE_TOKEN, seconds=60)
+    answer = leases.lease(entry.id, LEASE_TOKEN, seconds=60)
     assert answer
     return Ticket(entry.id, LEASE_TOKEN, answer)
 
@@ -53,7 +53,7 @@ def test_a_delivery_counts_once_however_often_it_is_reported(app: Flask) -> None
 
 def test_a_sweep_says_what_it_found_and_when_it_ran(app: Flask) -> None:
     ticket = leased("a")
-    lifecycle.use_up(ticket.file_id, LEASE_TOKEN, grace_seconds=0)
+    leases.use_up(ticket.file_id, LEASE_TOKEN, grace_seconds=0)
     catalog.add(NewFile("transfer", "b", blob="b", name="n", size=0, source_url="http://x/"))
     tasks.sweep()
     assert counts() == {"purges": 1, "fetches": 1, "sweep": 1}

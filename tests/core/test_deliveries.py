@@ -14,7 +14,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import DeliveredRange, JournalFile, Status
 from vimeo_api.core.deliveries import confirmations, journal
 from vimeo_api.core.deliveries.confirmations import Ticket
-from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import sweep
 
@@ -37,7 +37,7 @@ def ticket(log: Path) -> Ticket:
     catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
     entry = catalog.find("vimeo", "k")
     assert entry is not None
-    answer = lifecycle.lease(entry.id, A, seconds=60)
+    answer = leases.lease(entry.id, A, seconds=60)
     assert answer is not None
     return Ticket(entry.id, A, answer)
 
@@ -116,7 +116,7 @@ def test_no_range_outlives_its_file(log: Path, ticket: Ticket, monkeypatch: pyte
 def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> None:
     write(log, ticket, completion="")
     confirmations.catch_up()
-    assert lifecycle.lease(ticket.file_id, A, seconds=60) == 2
+    assert leases.lease(ticket.file_id, A, seconds=60) == 2
     statements.changed(delete(JournalFile))
     confirmations.catch_up()
     assert status() == Status.LEASED

@@ -12,7 +12,7 @@ from vimeo_api import tasks
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.files import catalog, digests, lifecycle
+from vimeo_api.core.files import catalog, digests, leases, lifecycle
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.storage import blobs
@@ -67,12 +67,12 @@ def test_it_goes_on_batch_after_batch_and_begins_nothing_once_the_time_is_over(
 
 def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> None:
     leased, removed = put("leased"), put("removed")
-    lifecycle.lease(leased.id, "a" * 32, seconds=60)
+    leases.lease(leased.id, "a" * 32, seconds=60)
     lifecycle.remove(removed)
     catalog.add(NewFile("transfer", "1", blob="beef", name="f", size=0, source_url="http://example.org/"))
     assert not digests.due()
     assert digests.record(seconds=PATIENTLY) == 0
-    lifecycle.give_back(leased.id, "a" * 32, 1, even_resumed=True)
+    leases.give_back(leased.id, "a" * 32, 1, even_resumed=True)
     assert digests.record(seconds=PATIENTLY) == 1
     assert entry("leased").digest == digest_of(b"content")
 

@@ -10,8 +10,8 @@ from sqlalchemy import Select, text, update
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus
-from vimeo_api.core.fetching import job
-from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.fetching import claims
+from vimeo_api.core.files import catalog, leases, lifecycle
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.extensions import db
@@ -42,23 +42,23 @@ def ago(seconds: float) -> object:
 
 
 def waiting(work: str) -> float:
-    return round(file_stats.take().waiting[work], -1)
+    return round(file_stats.read().waiting[work], -1)
 
 
 def test_it_counts_files_and_bytes_by_kind() -> None:
     add("a")
-    lifecycle.lease(add("b"), LEASE_TOKEN, seconds=60)
+    leases.lease(add("b"), LEASE_TOKEN, seconds=60)
     used = add("c", size=5)
-    lifecycle.use_up(used, LEASE_TOKEN, grace_seconds=60)
+    leases.use_up(used, LEASE_TOKEN, grace_seconds=60)
     purged = add("d", size=7)
-    lifecycle.use_up(purged, LEASE_TOKEN, grace_seconds=60)
+    leases.use_up(purged, LEASE_TOKEN, grace_seconds=60)
     lifecycle.purged([purged])
     add("e", size=0, source_url="http://x/")
     cancelled = add("f", size=0, source_url="http://x/")
-    job.cancel(cancelled)
-    assert file_stats.take().groups == []
+    claims.cancel(cancelled)
+    assert file_stats.read().groups == []
     assert file_stats.count()
-    kinds = {(g.status, g.fetched, g.failure): (g.files, g.stored) for g in file_stats.take().groups}
+    kinds = {(g.status, g.fetched, g.failure): (g.files, g.stored) for g in file_stats.read().groups}
     assert kinds == {
         ("available", False, None): (1, 10),
         ("leased", False, None): (1, 10),
@@ -70,17 +70,17 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
 
 def test_nothing_waits_where_nothing_is_due() -> None:
     add("a")
-    lifecycle.lease(add("b"), LEASE_TOKEN, seconds=60)
-    lifecycle.use_up(add("c"), LEASE_TOKEN, grace_seconds=60)
-    assert set(file_stats.take().waiting.values()) == {0.0}
+    leases.lease(add("b"), LEASE_TOKEN, seconds=60)
+    leases.use_up(add("c"), LEASE_TOKEN, grace_seconds=60)
+    assert set(file_stats.read().waiting.values()) == {0.0}
 
 
 def test_a_purge_that_nobody_does_gets_older_though_each_attempt_puts_it_off() -> None:
     used = add("a")
-    lifecycle.use_up(used, LEASE_TOKEN, grace_seconds=0)
+    leases.use_up(used, LEASE_TOKEN, grace_seconds=0)
     changed(used, due_at=ago(100))
     assert waiting("purge") == 100
-    assert list(lifecycle.claim_purges(1)) == [used]
+    assert list(lifecycle.due_purges(1)) == [used]
     changed(used, due_at=ago(10))
     assert waiting("purge") == 10 + 60
     lifecycle.purged([used])
@@ -90,7 +90,7 @@ def test_a_purge_that_nobody_does_gets_older_though_each_attempt_puts_it_off() -
 def test_a_fetch_gets_older_until_a_worker_takes_it() -> None:
     fetched = add("a", source_url="http://x/")
     changed(fetched, created_at=ago(300))
-    assert job.revive(10) == [fetched]
+    assert claims.revive(10) == [fetched]
     assert waiting("fetch") == 300
     changed(fetched, lease_token=LEASE_TOKEN)
     assert waiting("fetch") == 0
@@ -98,7 +98,7 @@ def test_a_fetch_gets_older_until_a_worker_takes_it() -> None:
 
 def test_a_lease_and_a_pending_file_get_older_too() -> None:
     late, pending = add("a"), add("b", pending=True)
-    lifecycle.lease(late, LEASE_TOKEN, seconds=60)
+    leases.lease(late, LEASE_TOKEN, seconds=60)
     changed(late, due_at=ago(200))
     changed(pending, created_at=ago(400))
     assert (waiting("lease"), waiting("place")) == (200, 400)
@@ -106,10 +106,10 @@ def test_a_lease_and_a_pending_file_get_older_too() -> None:
 
 def test_leases_are_told_apart_by_surface() -> None:
     add("a")
-    lifecycle.lease(add("b"), LEASE_TOKEN, seconds=60)
-    lifecycle.lease(add("c"), LEASE_TOKEN, seconds=60)
-    leases = file_stats.take().leases
-    assert (leases.pop("vimeo"), set(leases.values())) == (2, {0})
+    leases.lease(add("b"), LEASE_TOKEN, seconds=60)
+    leases.lease(add("c"), LEASE_TOKEN, seconds=60)
+    told = file_stats.read().leases
+    assert (told.pop("vimeo"), set(told.values())) == (2, {0})
 
 
 def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +117,10 @@ def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.
     assert file_stats.count()
     add("a")
     assert not file_stats.count()
-    assert file_stats.take().groups == []
+    assert file_stats.read().groups == []
     statements.changed(update(LastCensus).values(due_at=ago(1)))
     assert file_stats.count()
-    assert [group.files for group in file_stats.take().groups] == [1]
+    assert [group.files for group in file_stats.read().groups] == [1]
 
 
 def test_a_count_that_somebody_is_busy_with_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_question_reads_no_whole_table(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(statements, "rows", explained)
     monkeypatch.setattr(statements, "row", lambda statement: next(iter(explained(statement)), None))
-    file_stats.take()
+    file_stats.read()
     assert len(plans) >= 6
     assert [plan for plan in plans if "files" in plan and "USING INDEX ix_files_" not in plan] == []
     assert [plan for plan in plans if plan.startswith("SCAN files")] == []

@@ -10,7 +10,7 @@ from sqlalchemy import Executable, Update, update
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files import catalog, leases, lifecycle
 from vimeo_api.core.files.catalog import Entry, NewFile
 
 A, B = "a" * 32, "b" * 32
@@ -33,34 +33,34 @@ def lapse(file_id: int) -> None:
 
 
 def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
-    assert lifecycle.lease(file, A, seconds=60) == 1
-    assert lifecycle.lease(file, B, seconds=60) is None
-    assert lifecycle.lease(file, A, seconds=60) == 2
+    assert leases.lease(file, A, seconds=60) == 1
+    assert leases.lease(file, B, seconds=60) is None
+    assert leases.lease(file, A, seconds=60) == 2
     assert (entry().status, entry().lease_token) == (Status.LEASED, A)
 
 
 def test_a_lapsed_lease_can_be_taken_over(file: int) -> None:
-    lifecycle.lease(file, A, seconds=60)
+    leases.lease(file, A, seconds=60)
     lapse(file)
-    assert lifecycle.lease(file, B, seconds=60) == 2
+    assert leases.lease(file, B, seconds=60) == 2
     assert entry().lease_token == B
 
 
 def test_the_sweep_ends_lapsed_leases_only(file: int) -> None:
-    lifecycle.lease(file, A, seconds=60)
-    assert lifecycle.give_back_lapsed() == 0
+    leases.lease(file, A, seconds=60)
+    assert leases.give_back_lapsed() == 0
     lapse(file)
-    assert lifecycle.give_back_lapsed() == 1
+    assert leases.give_back_lapsed() == 1
     assert entry().status == Status.AVAILABLE
 
 
 def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
-    leased = lifecycle.lease_first("vimeo", "k", A, seconds=60)
+    leased = leases.lease_first("vimeo", "k", A, seconds=60)
     assert leased is not None
     assert (leased.id, leased.blob, leased.size, leased.responses) == (file, "b", 10, 1)
     assert (entry().status, entry().lease_token) == (Status.LEASED, A)
-    assert lifecycle.lease_first("vimeo", "k", B, seconds=60) is None
-    again = lifecycle.lease_first("vimeo", "k", A, seconds=60)  # whose first answer was lost
+    assert leases.lease_first("vimeo", "k", B, seconds=60) is None
+    again = leases.lease_first("vimeo", "k", A, seconds=60)  # whose first answer was lost
     assert again is not None
     assert again.responses == 2
 
@@ -69,7 +69,7 @@ def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
     "values",
     [
         {"password_hash": "x"},
-        {"size": lifecycle.SMALL + 1},
+        {"size": leases.FIRST_LEASE_BYTES + 1},
         {"responses": 1},  # somebody may have had it, and not all is read that nginx wrote down
         {"expires_at": now()},
         {"status": Status.GONE},
@@ -80,61 +80,61 @@ def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
 )
 def test_the_first_lease_is_for_nothing_else(file: int, values: dict[str, object]) -> None:
     statements.changed(update(File).where(File.id == file).values(values))
-    assert lifecycle.lease_first("vimeo", "k", A, seconds=60) is None
+    assert leases.lease_first("vimeo", "k", A, seconds=60) is None
 
 
 def test_only_the_last_answer_of_the_holder_gives_back(file: int) -> None:
-    lifecycle.lease(file, A, seconds=60)
-    lifecycle.lease(file, A, seconds=60)
-    assert not lifecycle.give_back(file, A, 1, even_resumed=True)
-    assert not lifecycle.give_back(file, B, 2, even_resumed=True)
-    assert not lifecycle.give_back(file, A, 2, even_resumed=False)
-    assert lifecycle.give_back(file, A, 2, even_resumed=True)
-    assert not lifecycle.give_back(file, A, 2, even_resumed=True)
+    leases.lease(file, A, seconds=60)
+    leases.lease(file, A, seconds=60)
+    assert not leases.give_back(file, A, 1, even_resumed=True)
+    assert not leases.give_back(file, B, 2, even_resumed=True)
+    assert not leases.give_back(file, A, 2, even_resumed=False)
+    assert leases.give_back(file, A, 2, even_resumed=True)
+    assert not leases.give_back(file, A, 2, even_resumed=True)
 
 
 def test_a_file_is_used_up_once_even_after_its_lease_was_taken_over(file: int) -> None:
-    lifecycle.lease(file, A, seconds=60)
+    leases.lease(file, A, seconds=60)
     lapse(file)
-    lifecycle.lease(file, B, seconds=60)
-    assert lifecycle.use_up(file, A, grace_seconds=0)
-    assert not lifecycle.use_up(file, B, grace_seconds=0)
+    leases.lease(file, B, seconds=60)
+    assert leases.use_up(file, A, grace_seconds=0)
+    assert not leases.use_up(file, B, grace_seconds=0)
     assert (entry().status, entry().lease_token) == (Status.GONE, A)
-    assert lifecycle.lease(file, B, seconds=60) is None
-    assert not lifecycle.give_back(file, A, 1, even_resumed=True)
+    assert leases.lease(file, B, seconds=60) is None
+    assert not leases.give_back(file, A, 1, even_resumed=True)
 
 
 def test_of_several_files_one_was_taken_over_by_another(file: int) -> None:
     catalog.add(NewFile("vimeo", "l", blob="c", name="n", size=10))
     other = catalog.find("vimeo", "l")
     assert other is not None
-    lifecycle.lease(other.id, A, seconds=60)
-    lifecycle.lease(file, A, seconds=60)
+    leases.lease(other.id, A, seconds=60)
+    leases.lease(file, A, seconds=60)
     lapse(file)
-    lifecycle.lease(file, B, seconds=60)
-    assert sorted(lifecycle.use_up_all({file: A, other.id: A}, grace_seconds=60)) == [file, other.id]
+    leases.lease(file, B, seconds=60)
+    assert sorted(leases.use_up_all({file: A, other.id: A}, grace_seconds=60)) == [file, other.id]
     assert (entry().status, entry().lease_token) == (Status.GONE, A)
-    assert lifecycle.use_up_all({file: A, other.id: A}, grace_seconds=60) == []
+    assert leases.use_up_all({file: A, other.id: A}, grace_seconds=60) == []
 
 
 def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> None:
-    lifecycle.lease(file, A, seconds=60)
-    lifecycle.use_up(file, A, grace_seconds=60)
-    assert lifecycle.claim_purges(10) == []
+    leases.lease(file, A, seconds=60)
+    leases.use_up(file, A, grace_seconds=60)
+    assert lifecycle.due_purges(10) == []
     lapse(file)
-    assert lifecycle.claim_purges(10) == [file]
-    assert lifecycle.claim_purges(10) == []
+    assert lifecycle.due_purges(10) == [file]
+    assert lifecycle.due_purges(10) == []
     lapse(file)
-    assert lifecycle.claim_purges(10) == [file]
+    assert lifecycle.due_purges(10) == [file]
     lifecycle.purged([file])
     assert entry().purged_at is not None
     assert entry().due_at is None
 
 
 def test_what_is_gone_is_not_leased_again_by_a_statement_that_is_repeated(file: int) -> None:
-    assert lifecycle.lease_first("vimeo", "k", A, seconds=60)
-    assert lifecycle.use_up(file, A, grace_seconds=60)
-    assert lifecycle.lease_first("vimeo", "k", A, seconds=60) is None
+    assert leases.lease_first("vimeo", "k", A, seconds=60)
+    assert leases.use_up(file, A, grace_seconds=60)
+    assert leases.lease_first("vimeo", "k", A, seconds=60) is None
     assert entry().status == Status.GONE
 
 
@@ -155,7 +155,7 @@ def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> 
 def test_a_removal_whose_answer_got_lost_is_a_removal(
     file: int, monkeypatch: pytest.MonkeyPatch, receipt: str | None
 ) -> None:
-    lifecycle.lease(file, A, seconds=60)
+    leases.lease(file, A, seconds=60)
     found = entry()
     lose_the_answer(monkeypatch, Update)
     assert lifecycle.remove(found, receipt=receipt)

@@ -13,7 +13,7 @@ from tests.origin import Origin, Page, noise
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.fetching import job, partial_file, recovery
+from vimeo_api.core.fetching import claims, job, partial_file, recovery
 from vimeo_api.core.fetching.job import MAX_ATTEMPTS
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog
@@ -61,7 +61,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fetch: Ent
 
 def swept() -> list[int]:
     recovery.settle()
-    return job.revive(10)
+    return claims.revive(10)
 
 
 def spool() -> list[Path]:
@@ -74,12 +74,12 @@ def published() -> bool:
 
 MOMENTS = [
     (PartialFile, "sign"),
-    (job, "_claim"),
+    (claims, "claim"),
     (job, "_fetch"),
     (PartialFile, "begin"),
     (blobs.Staging, "sync"),
     (blobs, "publish"),
-    (job, "_finish"),
+    (claims, "finish"),
     (recovery, "clear"),
     (PartialFile, "discard"),
 ]
@@ -88,7 +88,7 @@ MOMENTS = [
 @pytest.mark.parametrize(("owner", "name"), MOMENTS, ids=[name for _, name in MOMENTS])
 def test_whoever_dies_is_followed_at_once(fetch: Entry, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
     killed_at(monkeypatch, owner, name, fetch)
-    job.call_again()  # as every worker does that starts
+    claims.revive_all()  # as every worker does that starts
     if entry().status == Status.FETCHING:
         assert swept() == [fetch.id]
         job.run(fetch.id)
@@ -97,14 +97,14 @@ def test_whoever_dies_is_followed_at_once(fetch: Entry, monkeypatch: pytest.Monk
     assert spool() == []
 
 
-@pytest.mark.parametrize("name", ["_fetch", "_finish"])
+@pytest.mark.parametrize(("owner", "name"), [(job, "_fetch"), (claims, "finish")])
 def test_cancelling_what_a_dead_worker_left_leaves_nothing(
-    fetch: Entry, monkeypatch: pytest.MonkeyPatch, name: str
+    fetch: Entry, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
-    killed_at(monkeypatch, job, name, fetch)
+    killed_at(monkeypatch, owner, name, fetch)
     assert spool()
-    assert published() == (name == "_finish")
-    assert job.cancel(fetch.id)
+    assert published() == (owner is claims)
+    assert claims.cancel(fetch.id)
     recovery.settle()
     assert (spool(), published()) == ([], False)
 
@@ -195,7 +195,7 @@ def test_a_message_that_comes_often_is_one_attempt_at_most(fetch: Entry) -> None
     assert (entry().status, entry().attempts) == (Status.FETCHING, 1)
     for called in (2, 3):
         set_row(due_at=now() - timedelta(seconds=1))
-        assert job.revive(1) == [fetch.id]
+        assert claims.revive(1) == [fetch.id]
         with PartialFile("transfer", BLOB):
             job.run(fetch.id)
             job.run(fetch.id)

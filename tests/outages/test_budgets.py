@@ -21,7 +21,7 @@ from vimeo_api.beat import PoliteScheduler
 from vimeo_api.core import broker
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.fetching import job
+from vimeo_api.core.fetching import claims
 from vimeo_api.core.storage import locks
 
 PRODUCTION = {
@@ -102,7 +102,7 @@ def test_a_sweep_that_loses_the_broker_waits_for_it_once(app: Flask, monkeypatch
 
     monkeypatch.setattr(tasks, "_broker", Breaker(seconds=60))
     monkeypatch.setattr(broker, "room", lambda *_: broker.MOST)
-    monkeypatch.setattr(job, "revive", lambda limit: list(range(limit)))
+    monkeypatch.setattr(claims, "revive", lambda limit: list(range(limit)))
     monkeypatch.setattr(tasks.fetch, "apply_async", lose)
     with app.app_context():
         tasks.sweep()

@@ -82,7 +82,7 @@ def test_bytes_that_cannot_be_removed_are_due_again(app: Flask, monkeypatch: pyt
         assert [client.delete(url).status_code for url in urls] == [200, 200]
         assert [client.get(url).status_code for url in urls] == [404, 404]
     assert len(list(store.glob("streams/*/*"))) == 2
-    sweep.purge(lifecycle.claim_purges(10))
+    sweep.purge(lifecycle.due_purges(10))
     assert list(store.glob("streams/*/*")) == []
 
 

@@ -7,7 +7,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from vimeo_api.core import policy
 from vimeo_api.core.access import passwords
-from vimeo_api.core.files import cache_generations, catalog, lifecycle
+from vimeo_api.core.files import cache_generations, catalog, leases
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.storage import blobs
 from vimeo_api.extensions import cache
@@ -87,10 +87,10 @@ def test_no_401_is_remembered_while_the_file_may_be_used_up_any_moment(client: F
         assert client.get(LINK).status_code == 401
     entry = catalog.find("vimeo", "k")
     assert entry is not None
-    lifecycle.lease(entry.id, A, seconds=60)
+    leases.lease(entry.id, A, seconds=60)
     for _ in range(3):
         assert client.get(LINK).headers["Cache-Control"] == "no-store"
-    lifecycle.use_up(entry.id, A, grace_seconds=0)
+    leases.use_up(entry.id, A, grace_seconds=0)
     assert client.get(LINK).status_code == 410
 
 

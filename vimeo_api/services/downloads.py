@@ -1,8 +1,6 @@
 """The use case of downloading: whether a file may be sent now, and to whom a one-time file is leased."""
 
 import math
-from dataclasses import dataclass
-from datetime import datetime
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import passwords
@@ -11,8 +9,8 @@ from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Ticket
 from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, StillFetching, WrongPassword
-from vimeo_api.core.fetching import job
-from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.fetching import claims
+from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
@@ -20,32 +18,17 @@ from vimeo_api.extensions import settings
 LONGEST_WAIT = 5  # seconds; a download is often over long before its lease would be
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file that may be sent now; `ticket` is set where a lease was taken for it."""
-
-    surface: str
-    blob: str
-    pending: bool
-    name: str
-    size: int
-    content_type: str | None
-    digest: str | None  # as `sha256:` and hexadecimal digits, where it is known
-    expires_at: datetime | None
-    ticket: Ticket | None
-
-
 def open_download(
     policy: Policy, key: str, *, password: str | None = None, resume_token: str | None = None, with_body: bool = True
-) -> Download:
-    """Decide whether a file may be sent now; for the body of a one-time file take its lease.
+) -> tuple[Entry, Ticket | None]:
+    """Return a file that may be sent now; for the body of a one-time file take its lease, and return its ticket too.
 
     `resume_token` is what the client shows to go on with a download of its own. Without a body (HEAD) nothing
     is taken. Raises NotThere, Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased;
     Unavailable where it could not be noted how the download ends.
     """
     if policy.one_time and with_body:
-        confirmations.check_room()
+        confirmations.check_journal()
     if policy.one_time and with_body and password is None and resume_token is None and (first := _first(policy, key)):
         return first
     entry = _present(policy, key, resume_token)
@@ -54,36 +37,14 @@ def open_download(
     ticket = None
     if policy.one_time and with_body:
         ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, resume_token)
-    return Download(
-        entry.surface,
-        entry.blob,
-        entry.pending,
-        entry.name,
-        entry.size,
-        entry.content_type,
-        entry.digest,
-        entry.expires_at,
-        ticket,
-    )
+    return entry, ticket
 
 
-def _first(policy: Policy, key: str) -> Download | None:
-    resume_token = identifiers.random_hex()
-    seconds = settings.lease_seconds + lifecycle.SMALL / settings.lease_min_rate
-    leased = lifecycle.lease_first(policy.surface, key, resume_token, seconds=seconds)
-    if leased is None:
-        return None
-    return Download(
-        policy.surface,
-        leased.blob,
-        leased.pending,
-        leased.name,
-        leased.size,
-        leased.content_type,
-        leased.digest,
-        leased.expires_at,
-        Ticket(leased.id, resume_token, leased.responses),
-    )
+def _first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
+    token = identifiers.random_hex()
+    seconds = settings.lease_seconds + leases.FIRST_LEASE_BYTES / settings.lease_min_rate
+    leased = leases.lease_first(policy.surface, key, token, seconds=seconds)
+    return None if leased is None else (leased, Ticket(leased.id, token, leased.responses))
 
 
 def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
@@ -98,7 +59,7 @@ def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
     if entry.expired:
         raise Gone
     if entry.status == Status.FETCHING:
-        raise StillFetching(job.progress(entry))
+        raise StillFetching(claims.progress(entry))
     if entry.status == Status.FAILED:
         raise FetchFailed(entry.failure or "", entry.error or "")
     if entry.status == Status.GONE and not _in_grace(entry, resume_token):
@@ -119,7 +80,7 @@ def _in_grace(entry: Entry, resume_token: str | None) -> bool:
 
 def _leased_ticket(entry: Entry, resume_token: str | None) -> Ticket:
     token = resume_token if resume_token is not None and resume_token == entry.lease_token else identifiers.random_hex()
-    response = lifecycle.lease(entry.id, token, seconds=settings.lease_seconds + entry.size / settings.lease_min_rate)
+    response = leases.lease(entry.id, token, seconds=settings.lease_seconds + entry.size / settings.lease_min_rate)
     if response is None:
         raise Leased(_wait(entry))
     return Ticket(entry.id, token, response)

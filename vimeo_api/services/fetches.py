@@ -9,7 +9,7 @@ from vimeo_api import tasks
 from vimeo_api.core import identifiers
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Malformed, NotThere
-from vimeo_api.core.fetching import headers, job, ssrf
+from vimeo_api.core.fetching import claims, headers, ssrf
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.policy import Policy
@@ -102,12 +102,12 @@ def status(policy: Policy, key: str) -> dict[str, Any]:
     Until the fetch is over the name is what the URL suggests; the origin may know a better one.
     """
     entry = _fetched(policy, key)
-    return {"name": entry.name, **job.progress(entry)}
+    return {"name": entry.name, **claims.progress(entry)}
 
 
 def cancel(policy: Policy, key: str) -> dict[str, Any]:
     """Stop a fetch that is still going on, and return how it stands. Raises NotThere."""
-    job.cancel(_fetched(policy, key).id)
+    claims.cancel(_fetched(policy, key).id)
     return status(policy, key)
 
 

@@ -28,9 +28,9 @@ def preceding(policy: Policy, queue: str, key: str) -> Entry:
     return _something(queues.preceding(_queued(policy, queue, key)))
 
 
-def take(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, str]:
-    """Hide the first stream of a queue that nobody has taken; return it and its receipt. Raises Nothing."""
-    taken = queues.take(policy.surface, queue, seconds=seconds)
+def take_first(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, str]:
+    """Lease the first free stream of a queue for `seconds`; return it and its receipt. Raises Nothing."""
+    taken = queues.lease_first(policy.surface, queue, seconds=seconds)
     if taken is None:
         raise Nothing
     return taken

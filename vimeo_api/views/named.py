@@ -118,7 +118,7 @@ def listing() -> AnyResponse:
 @described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
     """Send a file."""
-    return delivery.send(downloads.open_download(POLICY, key))
+    return delivery.send(*downloads.open_download(POLICY, key))
 
 
 class _Listed:

@@ -65,7 +65,7 @@ def download() -> AnyResponse:
     digest = asked_hash(request)
     if digest is None:
         return redirect(url_for("named.page"))
-    return delivery.send(downloads.open_download(POLICY, digest))
+    return delivery.send(*downloads.open_download(POLICY, digest))
 
 
 @blueprint.delete("/")

@@ -86,7 +86,7 @@ def create() -> Response:
 @described(described_as.READ)
 def read(key: str) -> Response:
     """Send a stream."""
-    return delivery.send(downloads.open_download(POLICY, key), attachment=False)
+    return delivery.send(*downloads.open_download(POLICY, key), attachment=False)
 
 
 @blueprint.delete("/v1/streams/<key>")
@@ -168,7 +168,7 @@ def previous(queue: str, key: str) -> Response:
 def take(queue: str) -> Response:
     """Hide the first stream that nobody has taken for a while, and give the taker a receipt for it."""
     seconds = _number("seconds", default=30, most=MAX_HIDDEN_SECONDS)
-    entry, receipt = queues.take(POLICY, _checked(queue), seconds=seconds)
+    entry, receipt = queues.take_first(POLICY, _checked(queue), seconds=seconds)
     return _json(_described(entry) | {"receipt": receipt})
 
 
@@ -205,7 +205,7 @@ def _deleted(key: str) -> Response:
 
 def _not_removed(key: str) -> Response:
     """Say what Go's os.Remove says; ENOENT is 2."""
-    error = {"Op": "remove", "Path": f"{settings.streams.path}/{key}.data", "Err": 2}
+    error = {"Op": "remove", "Path": f"{settings.streams_path}/{key}.data", "Err": 2}
     return _json({"error": error, "status": "error"}, HTTPStatus.NOT_FOUND)
 
 

@@ -64,7 +64,7 @@ def upload() -> Response:
 @described(described_as.DOWNLOAD, post=described_as.DOWNLOAD_BY_POST)
 def download() -> Response:
     """Send the file of a sealed id."""
-    return delivery.send(downloads.open_download(POLICY, _number(_file_id())))
+    return delivery.send(*downloads.open_download(POLICY, _number(_file_id())))
 
 
 @blueprint.get("/uploadFile/<file_id>")

@@ -90,7 +90,7 @@ def upload() -> tuple[Response, int]:
 def download(key: str) -> Response:
     """Send a file; the first complete download uses it up."""
     return delivery.send(
-        downloads.open_download(
+        *downloads.open_download(
             POLICY,
             key,
             password=_password(request),

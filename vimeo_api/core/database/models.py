@@ -45,7 +45,7 @@ from vimeo_api.extensions import Base
 
 
 class Status(StrEnum):
-    """Where a file is in its life; `lifecycle.MOVES` lists the ways between."""
+    """Where a file is in its life; `lifecycle.Move` lists the ways between."""
 
     FETCHING = "fetching"
     FAILED = "failed"

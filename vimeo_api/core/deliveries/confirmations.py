@@ -19,7 +19,7 @@ from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.deliveries import journal
-from vimeo_api.core.files import lifecycle
+from vimeo_api.core.files import leases
 from vimeo_api.core.storage import reservations
 from vimeo_api.extensions import settings
 
@@ -94,10 +94,10 @@ def catch_up() -> None:
         journal.read_new(settings.journal, _handle_lines)
 
 
-def check_room() -> None:
+def check_journal() -> None:
     """Raise Unavailable where it could not be noted how a download ends."""
     if settings.journal is not None:
-        journal.check_room(settings.journal)
+        journal.check_writable(settings.journal)
 
 
 class Endings:
@@ -144,12 +144,12 @@ def handle(*responses: Sent) -> None:
         if _whole_file(sent, size):
             used.setdefault(ticket.file_id, ticket.lease_token)
         elif ticket.file_id not in used:
-            back += lifecycle.give_back(
+            back += leases.give_back(
                 ticket.file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete
             )
     confirmed = 0
     if used:
-        confirmed = len(lifecycle.use_up_all(used, grace_seconds=settings.grace_seconds))
+        confirmed = len(leases.use_up_all(used, grace_seconds=settings.grace_seconds))
         _forget_ranges(list(used))  # a crash before this leaves them until the purge
     counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
 

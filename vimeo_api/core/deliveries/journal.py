@@ -63,7 +63,7 @@ def check(journal: Path) -> None:
             file.read(1)
 
 
-def check_room(journal: Path) -> None:
+def check_writable(journal: Path) -> None:
     """Raise Unavailable where nginx could not note how a download ends: it would be given out again."""
     if shutil.disk_usage(journal.parent).free < LEAST_ROOM:
         raise Unavailable("The journal's disk is full.")

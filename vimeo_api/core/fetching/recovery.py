@@ -8,12 +8,11 @@ there lapse by time, and their leftovers wait for a sweep there.
 
 from contextlib import suppress
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.fetching import partial_file
+from vimeo_api.core.fetching import claims, partial_file
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.storage import blobs
 
@@ -26,7 +25,7 @@ def settle() -> None:
             continue  # the next worker may be opening it just now
         with suppress(Busy), PartialFile(surface, blob) as left:
             if not clear(left):
-                _free(left)
+                claims.release(left.surface, left.blob, left.claim)
 
 
 def clear(left: PartialFile) -> bool:
@@ -39,17 +38,6 @@ def clear(left: PartialFile) -> bool:
             blobs.remove(left.surface, left.blob)  # published, and then its worker died or was told to stop
     left.discard()
     return True
-
-
-def _free(left: PartialFile) -> None:
-    freed = update(File).where(
-        File.surface == left.surface,
-        File.blob == left.blob,
-        File.status == Status.FETCHING,
-        File.lease_token == left.claim,
-        File.lease_token.is_not(None),
-    )
-    statements.changed(freed.values(due_at=now()))
 
 
 def _row(surface: str, blob: str) -> statements.AnyRow | None:

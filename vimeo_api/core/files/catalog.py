@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Executable, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -118,8 +118,8 @@ def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
     return {entry.key: entry for entry in entries(wanted)}
 
 
-def first(statement: statements.Query) -> Entry | None:
-    """Return the first entry of a query for COLUMNS."""
+def first(statement: Executable) -> Entry | None:
+    """Return the first entry of a statement that returns COLUMNS."""
     row = statements.row(statement)
     return Entry(*row) if row else None
 
@@ -154,12 +154,12 @@ def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bo
     return {row.blob for row in statements.rows(needed)}
 
 
-def claim(
+def put_off(
     *due: ColumnElement[bool], order: InstrumentedAttribute[Any], limit: int, values: Mapping[str, Any]
 ) -> list[int]:
-    """Change the first files for which it is time, which `values` must put off, and return their ids.
+    """Put off the first files for which it is time, as `values` say, and return their ids.
 
-    Of several who claim at once each file goes to one. By two statements: in one, PostgreSQL runs the inner SELECT for
+    Of several callers at once each file goes to one. By two statements: in one, PostgreSQL runs the inner SELECT for
     every row if it thinks that few are due.
     """
     first = statements.rows(select(File.id).where(*due).order_by(order).limit(limit))

@@ -24,7 +24,7 @@ from vimeo_api.core.storage import blobs, locks
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import settings
 
-SMALL = 128 * 1024  # bytes
+AT_ONCE_BYTES = 128 * 1024  # of the largest file that is digested by its upload
 BATCH = 100  # files per statement
 BATCH_SECONDS = 1  # after which what was computed is written down
 RETRY = timedelta(hours=1)  # for bytes that cannot be read
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 def of_small(staging: Staging) -> str | None:
     """Return the digest of staged bytes that are quickly digested: 0.1 ms, where a worker needs five times that."""
-    if not settings.digests or (size := staging.size) > SMALL:
+    if not settings.digests or (size := staging.size) > AT_ONCE_BYTES:
         return None
     return f"sha256:{hashlib.sha256(os.pread(staging.descriptor, size, 0)).hexdigest()}"
 

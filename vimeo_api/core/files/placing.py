@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 def due(limit: int) -> list[int]:
     """Return the ids of files for whose placing it is time, and put the next call off."""
     values = {"place_due_at": _after(CALL_SECONDS)}
-    return catalog.claim(File.place_due_at <= now(), order=File.place_due_at, limit=limit, values=values)
+    return catalog.put_off(File.place_due_at <= now(), order=File.place_due_at, limit=limit, values=values)
 
 
 def run(file_id: int) -> None:

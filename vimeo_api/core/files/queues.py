@@ -6,14 +6,14 @@ receipt that lapses puts the stream back in its place. The receipt is the token 
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
-from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.files import catalog
+from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import COLUMNS, Entry
+from vimeo_api.core.files.lifecycle import Move
 
 
 def listing(surface: str, queue: str, *, after: Entry | None, limit: int) -> list[Entry]:
@@ -41,21 +41,21 @@ def preceding(entry: Entry) -> Entry | None:
     return catalog.first(select(*COLUMNS).where(*earlier).order_by(File.id.desc()).limit(1))
 
 
-def take(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str] | None:
-    """Hide the first stream that nobody has taken for so many seconds; return it and its receipt, or None."""
+def lease_first(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str] | None:
+    """Lease the first free stream for `seconds`; return it and its receipt, or None if there is none."""
     receipt = identifiers.random_hex()
     free = or_(File.status == Status.AVAILABLE, and_(File.status == Status.LEASED, File.due_at <= now()))
     # SKIP LOCKED spares PostgreSQL's takers to wait for each other; SQLite has one writer at a time anyway.
     head = (
         select(File.id).where(*_in(surface, queue), free).order_by(File.id).limit(1).with_for_update(skip_locked=True)
     )
-    taken = statements.row(
-        update(File)
-        .where(File.id == head.scalar_subquery(), free)
-        .values(status=Status.LEASED, lease_token=receipt, due_at=now() + timedelta(seconds=seconds))
-        .returning(*COLUMNS)
+    until = now() + timedelta(seconds=seconds)
+    leased = catalog.first(
+        lifecycle.moving(
+            Move.LEASE, File.id == head.scalar_subquery(), free, lease_token=receipt, due_at=until
+        ).returning(*COLUMNS)
     )
-    return (Entry(*taken), receipt) if taken else None
+    return (leased, receipt) if leased else None
 
 
 def _in(surface: str, queue: str) -> tuple[ColumnElement[bool], ...]:

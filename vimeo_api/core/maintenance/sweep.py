@@ -10,7 +10,7 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.files import catalog, lifecycle, placing
+from vimeo_api.core.files import catalog, leases, lifecycle, placing
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.core.storage import blobs, mount_check
 
@@ -26,7 +26,7 @@ def settle_leases() -> int:
     Returns how many leases nobody reported on.
     """
     confirmations.catch_up()
-    lapsed = lifecycle.give_back_lapsed()
+    lapsed = leases.give_back_lapsed()
     lifecycle.expire()
     return lapsed
 

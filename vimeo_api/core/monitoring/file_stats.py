@@ -58,7 +58,7 @@ class Census:
     waiting: dict[str, float]  # for how many seconds the oldest row waits for each kind of work, 0 if none does
 
 
-def take() -> Census:
+def read() -> Census:
     """Return the last count, and what waits now."""
     last = statements.row(select(LastCensus.groups).where(LastCensus.id == _ID))
     return Census([Group(*group) for group in last.groups] if last else [], _leases(), _waiting())

@@ -41,7 +41,7 @@ def _measured() -> dict[str, tuple[int, int]]:
 
 # Two seconds, and two for the dependencies: Prometheus waits for ten by default.
 _PROBES: Mapping[str, Probe[Any]] = {
-    "census": Probe(file_stats.take, seconds=2),
+    "census": Probe(file_stats.read, seconds=2),
     "journal": Probe(_lag, seconds=2),
     "nginx": Probe(nginx_status.ask, seconds=1),
     "queues": Probe(broker.depths, seconds=1),

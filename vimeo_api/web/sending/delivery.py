@@ -16,11 +16,11 @@ from urllib.parse import quote
 from flask import Response
 
 from vimeo_api.core.deliveries import confirmations
-from vimeo_api.core.deliveries.confirmations import Sent
+from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import NotThere
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage import blobs, mount_check
 from vimeo_api.extensions import settings
-from vimeo_api.services.downloads import Download
 from vimeo_api.web.sending import by_python, nginx_cache
 
 RESUME_HEADER = "X-Download-Grant"
@@ -60,14 +60,14 @@ def repr_digest(digest: str | None) -> str | None:
     return f"{name}=:{base64.b64encode(bytes.fromhex(value)).decode()}:" if name else None
 
 
-def send(download: Download, *, attachment: bool = True, one_time: bool = False) -> Response:
+def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_time: bool = False) -> Response:
     """Answer the current request with the bytes of a file that a service has decided to send.
 
     As an attachment it has a name to be saved under; else browsers may show it, unless it could hold scripts. What is
     one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing, Unavailable while the
     store is away.
     """
-    kind = download.content_type or content_type(download.name)
+    kind = file.content_type or content_type(file.name)
     headers = {
         "Content-Type": kind,
         # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
@@ -76,52 +76,52 @@ def send(download: Download, *, attachment: bool = True, one_time: bool = False)
         "Cache-Control": "private, no-store" if one_time else "no-cache",
     }
     if attachment:
-        headers["Content-Disposition"] = content_disposition(download.name)
+        headers["Content-Disposition"] = content_disposition(file.name)
     elif kind.startswith(_ACTIVE):
         headers["Content-Disposition"] = "attachment"
-    if digest := repr_digest(download.digest):
+    if digest := repr_digest(file.digest):
         headers["Repr-Digest"] = digest
-    if download.ticket:
-        headers[RESUME_HEADER] = download.ticket.lease_token
+    if ticket:
+        headers[RESUME_HEADER] = ticket.lease_token
     if settings.behind_nginx:
-        return Response(headers=headers | _for_nginx(download, one_time=one_time))
-    with _reading(download):
-        file = blobs.opened(download.surface, download.blob, pending=download.pending)
-    response = by_python.send(file, download.ticket)
+        return Response(headers=headers | _for_nginx(file, ticket, one_time=one_time))
+    with _reading(ticket):
+        content = blobs.opened(file.surface, file.blob, pending=file.pending)
+    response = by_python.send(content, ticket)
     response.headers.update(headers)
     return response
 
 
-def _for_nginx(download: Download, *, one_time: bool) -> dict[str, str]:
+def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[str, str]:
     """Return the headers that tell nginx what to send."""
     # Where nginx would find nothing it asks anew, but for one-time files; so of those we look by ourselves.
-    if download.ticket or nginx_cache.is_fresh():
-        with _reading(download):
-            blobs.path(download.surface, download.blob, pending=download.pending).stat()
+    if ticket or nginx_cache.is_fresh():
+        with _reading(ticket):
+            blobs.path(file.surface, file.blob, pending=file.pending).stat()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
-    times = "_once" if download.ticket else "_any"
-    place = blobs.PENDING if download.pending else "store"
-    if times == "_any" and place == "store" and download.size <= SMALL:
+    times = "_once" if ticket else "_any"
+    place = blobs.PENDING if file.pending else "store"
+    if times == "_any" and place == "store" and file.size <= SMALL:
         place = "small"
-    path = quote(blobs.relative(download.surface, download.blob))
+    path = quote(blobs.relative(file.surface, file.blob))
     headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}"}
-    if download.ticket:
-        headers["X-Ticket"] = str(download.ticket)
+    if ticket:
+        headers["X-Ticket"] = str(ticket)
     if not one_time:
-        headers[nginx_cache.HEADER] = str(_lifetime(download))
+        headers[nginx_cache.HEADER] = str(_lifetime(file))
     return headers
 
 
-def _lifetime(download: Download) -> int:
+def _lifetime(file: Entry) -> int:
     """Return for how many seconds nginx may keep the answer."""
-    seconds = nginx_cache.ANSWER_SECONDS if download.digest else nginx_cache.UNFINISHED_SECONDS
-    if download.expires_at is not None:
-        seconds = min(seconds, int((download.expires_at - datetime.now(UTC)).total_seconds()))
+    seconds = nginx_cache.ANSWER_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
+    if file.expires_at is not None:
+        seconds = min(seconds, int((file.expires_at - datetime.now(UTC)).total_seconds()))
     return max(seconds, 0)
 
 
 @contextmanager
-def _reading(download: Download) -> Iterator[None]:
+def _reading(ticket: Ticket | None) -> Iterator[None]:
     """Give back what was leased for bytes that cannot be read.
 
     Raises NotThere for those that are missing, Unavailable if the whole store is.
@@ -129,8 +129,8 @@ def _reading(download: Download) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if download.ticket:
-            confirmations.handle(Sent(download.ticket, None, complete=False))
+        if ticket:
+            confirmations.handle(Sent(ticket, None, complete=False))
         if not isinstance(error, FileNotFoundError):
             raise
         mount_check.check()

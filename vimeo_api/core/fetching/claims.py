@@ -1,0 +1,125 @@
+"""The claim of a worker on a fetch: a token in the row, which its holder renews while it works.
+
+A claim that is not renewed lapses, and the next sweep calls for another worker. `job` claims, works and tells here how
+it ended; `recovery` releases the claims of the dead; the use cases cancel and ask for progress.
+"""
+
+import logging
+import math
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+
+from vimeo_api.core import identifiers
+from vimeo_api.core.clock import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import Failure, File, Status
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.lifecycle import Move
+
+CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
+REVIVE_SECONDS = 60  # between two calls for a worker
+
+_log = logging.getLogger(__name__)
+
+
+def claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
+    """Take the claim if nobody has it, it has lapsed, or it is the one of a holder that is known to be dead."""
+    free = or_(File.lease_token.is_(None), File.due_at <= now(), File.lease_token == dead)
+    until = now() + timedelta(seconds=CLAIM_SECONDS)
+    return lifecycle.advance(file_id, Move.WORK, free, lease_token=token, due_at=until, attempts=File.attempts + 1)
+
+
+def renew(file_id: int, token: str, *, seconds: float = CLAIM_SECONDS, **progress: Any) -> bool:
+    """Keep the claim for `seconds` from now and write progress down; return whether it was still ours."""
+    due_at = now() + timedelta(seconds=seconds)
+    held = File.lease_token == token
+    return lifecycle.advance(file_id, Move.WORK, held, due_at=due_at, **progress) is not None
+
+
+def release(surface: str, blob: str, token: str | None) -> None:
+    """Let the next sweep call for a worker, if the claim is still this one, whose holder is dead."""
+    these = (File.surface == surface, File.blob == blob)
+    lifecycle.advance_all(Move.WORK, *these, File.lease_token == token, File.lease_token.is_not(None), due_at=now())
+
+
+def reschedule(file_id: int) -> int | None:
+    """Reschedule a fetch whose file is locked by a worker without the claim: not yet, or no longer.
+
+    A worker that is frozen for good does not keep the fetch waiting for ever: each call counts as an attempt, however
+    often its message comes. Returns how many there were, or None while a claim is alive.
+    """
+    soon = now() + timedelta(seconds=CLAIM_SECONDS)
+    unclaimed = or_(and_(File.lease_token.is_(None), File.due_at > soon), File.due_at <= now())
+    row = lifecycle.advance(file_id, Move.WORK, unclaimed, lease_token=None, due_at=soon, attempts=File.attempts + 1)
+    return None if row is None else row.attempts
+
+
+def revive(limit: int) -> list[int]:
+    """Return the ids of rows that wait for a worker and have none, and put the next call for one off."""
+    due = (File.status == Status.FETCHING, File.due_at <= now())
+    values = {"lease_token": None, "due_at": now() + timedelta(seconds=REVIVE_SECONDS)}
+    return catalog.put_off(*due, order=File.due_at, limit=limit, values=values)
+
+
+def revive_all() -> None:
+    """Let the next sweep call for a worker for every fetch that has none.
+
+    Calls that a worker had in its hands when it died are lost, so the next one that starts says this.
+    """
+    lifecycle.advance_all(Move.WORK, File.lease_token.is_(None), due_at=now())
+
+
+def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> bool:
+    """Make the file available, whose bytes are durable; return False if the claim was lost before."""
+    finished = lifecycle.advance(
+        file_id,
+        Move.FINISH,
+        File.lease_token == token,
+        name=identifiers.safe_name(name),
+        size=size,
+        received=size,
+        total=size,
+        lease_token=None,
+        due_at=None,
+        pending=pending,
+        place_due_at=now() if pending else None,
+    )
+    if finished is not None:
+        return True
+    # It may have been done by a statement whose result got lost; the claim is gone then, and the row tells.
+    row = statements.row(select(File.status).where(File.id == file_id))
+    return row is not None and row.status == Status.AVAILABLE
+
+
+def fail(file_id: int, token: str, failure: Failure, sentence: str) -> None:
+    """Give a fetch up, if the claim is still ours; its owner is told the sentence."""
+    _log.info("fetch of file %d failed: %s", file_id, failure)
+    values = {"failure": failure, "error": sentence[:255], "lease_token": None, "due_at": None}
+    lifecycle.advance(file_id, Move.FAIL, File.lease_token == token, **values)
+
+
+def cancel(file_id: int) -> bool:
+    """Stop a fetch, whoever works on it; return whether there was one to stop."""
+    values = {"failure": Failure.CANCELLED, "error": "Cancelled.", "lease_token": None, "due_at": None}
+    return lifecycle.advance(file_id, Move.FAIL, **values) is not None
+
+
+def progress(entry: Entry) -> dict[str, Any]:
+    """Return state, bytes so far and in all, bytes per second, seconds left and error of a fetch."""
+    seconds = max((now() - entry.created_at).total_seconds(), 0.001)
+    rate = entry.received / seconds if entry.status == Status.FETCHING else None
+    left = None
+    if rate and entry.total:
+        left = math.ceil((entry.total - entry.received) / rate)
+    return {
+        "state": Status.AVAILABLE if entry.status == Status.LEASED else entry.status,
+        "bytes": entry.received,
+        "total": entry.total,
+        "rate": None if rate is None else round(rate),
+        "seconds_left": left,
+        "failure": entry.failure,
+        "error": entry.error,
+    }

@@ -1,0 +1,139 @@
+"""The lease of a one-time file: taken for a download, then given back or, with the file, used up.
+
+`services.downloads` leases; `core.deliveries` decides from the journal what becomes of it. Each is one statement.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, or_
+
+from vimeo_api.core.clock import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.database.prepared import Prepared
+from vimeo_api.core.files import cache_generations, lifecycle
+from vimeo_api.core.files.catalog import COLUMNS, Entry
+from vimeo_api.core.files.lifecycle import Move
+
+FIRST_LEASE_BYTES = 64 * 1024  # of the largest file that `lease_first` leases
+
+_LEASE = Prepared(
+    lifecycle.moving(
+        Move.LEASE,
+        File.id == bindparam("file"),
+        or_(
+            File.status == Status.AVAILABLE,
+            File.due_at <= bindparam("moment"),
+            File.lease_token == bindparam("taker"),
+        ),
+        lease_token=bindparam("taker"),
+        due_at=bindparam("until"),
+        responses=File.responses + 1,
+        resumed=case((File.lease_token == bindparam("taker"), True), else_=False),
+    ).returning(*COLUMNS)
+)
+
+# Most one-time downloads: the first one of a small file without a password, found and leased in one round trip.
+_LEASE_FIRST = Prepared(
+    lifecycle.moving(
+        Move.LEASE,
+        File.surface == bindparam("in_surface"),
+        File.key == bindparam("of_key"),
+        File.password_hash.is_(None),
+        File.size <= FIRST_LEASE_BYTES,
+        or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
+        or_(
+            and_(File.status == Status.AVAILABLE, File.responses == 0),
+            # Where the statement was repeated after its result got lost.
+            and_(File.status == Status.LEASED, File.lease_token == bindparam("taker")),
+        ),
+        lease_token=bindparam("taker"),
+        due_at=bindparam("until"),
+        responses=File.responses + 1,
+    ).returning(*COLUMNS)
+)
+
+
+def lease(file_id: int, lease_token: str, *, seconds: float) -> int | None:
+    """Take, take over once lapsed, or renew under the same token the lease of a one-time file.
+
+    Returns the number of the response that may now be sent, or None while another token holds the lease.
+    """
+    moment = now()
+    values = {"file": file_id, "taker": lease_token, "moment": moment, "until": moment + timedelta(seconds=seconds)}
+    row = _LEASE.row(values)
+    if row is None:
+        return None
+    leased = Entry(*row)
+    lifecycle.make_refusals_stale(leased, Move.LEASE)
+    return leased.responses
+
+
+def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> Entry | None:
+    """Take the lease of a small one-time file without a password that nobody has asked for before.
+
+    Returns None for any other file, which `catalog.find` and `lease` are for.
+    """
+    moment = now()
+    until = moment + timedelta(seconds=seconds)
+    values = {"in_surface": surface, "of_key": key, "taker": lease_token, "moment": moment, "until": until}
+    row = _LEASE_FIRST.row(values)
+    return Entry(*row) if row else None
+
+
+def give_back(file_id: int, lease_token: str, response: int, *, even_resumed: bool) -> bool:
+    """End a lease without using the file up, if `response` is still the last one under this token.
+
+    A lease that its holder has resumed is kept after a range that ended well, since others may be under way.
+    """
+    conditions = [File.lease_token == lease_token, File.responses == response]
+    if not even_resumed:
+        conditions.append(File.resumed.is_(False))
+    return lifecycle.advance(file_id, Move.GIVE_BACK, *conditions, due_at=None, resumed=False) is not None
+
+
+def give_back_lapsed() -> int:
+    """End all leases whose time is over; return how many."""
+    return lifecycle.advance_all(Move.GIVE_BACK, File.due_at <= now(), due_at=None, resumed=False)
+
+
+def use_up(file_id: int, lease_token: str, *, grace_seconds: float) -> bool:
+    """Note that a one-time file was delivered under this token; its bytes are due once the grace period is over.
+
+    The lease may have lapsed meanwhile, or be another's: a client that has all bytes has used the file up.
+    """
+    return bool(use_up_all({file_id: lease_token}, grace_seconds=grace_seconds))
+
+
+def use_up_all(lease_tokens: Mapping[int, str], *, grace_seconds: float) -> list[int]:
+    """Note, as `use_up` does, that files were delivered, each under the token by its id; return which of them.
+
+    In one statement for all that were last leased under their token, and one for the others, since a journal may tell
+    of hundreds in a second.
+    """
+    rows = _used_up(lease_tokens, grace_seconds, statements.among(File.lease_token, lease_tokens.values()))
+    others = {file: lease_tokens[file] for file in lease_tokens.keys() - {row.id for row in rows}}
+    if others:  # taken over by somebody else, or used up already
+        rows += _used_up(others, grace_seconds, lease_token=case(others, value=File.id))
+    cache_generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
+    return [row.id for row in rows]
+
+
+def _used_up(
+    lease_tokens: Mapping[int, str],
+    grace_seconds: float,
+    *conditions: ColumnElement[bool],
+    **values: ColumnElement[str],
+) -> list[statements.AnyRow]:
+    moment = now()
+    moved = lifecycle.moving(
+        Move.USE_UP,
+        statements.among(File.id, lease_tokens),
+        *conditions,
+        delivered_at=moment,
+        due_at=moment + timedelta(seconds=grace_seconds),
+        attempts=0,
+        **values,
+    )
+    return list(statements.rows(moved.returning(File.id, File.surface, File.key)))
