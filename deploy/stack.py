@@ -62,7 +62,7 @@ class Layout:
         """The paths and words of a host, and what stands for them here; longer ones first."""
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
-            "client_max_body_size 17m": f"client_max_body_size {self.settings.vimeo_max_bytes + MULTIPART_OVERHEAD}",
+            "client_max_body_size 17m": f"client_max_body_size {self.settings.vimeo.max_bytes + MULTIPART_OVERHEAD}",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
             "/run/redis-broker": f"{self.run}/redis-broker",
             "/run/redis-cache": f"{self.run}/redis-cache",

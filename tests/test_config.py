@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.services import ROOT
 from vimeo_api import config
+from vimeo_api.cli import cli
 
 PRODUCTION = {
     "PROFILE": "production",
@@ -127,11 +129,32 @@ def test_a_setting_may_come_from_the_environment(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("VIMEO_MAX_BYTES", "1MiB")
     monkeypatch.setenv("GRACE_SECONDS", "")
     settings = config.load()
-    assert (settings.data_dir, settings.vimeo_max_bytes, settings.grace_seconds) == (tmp_path, 2**20, 30)
+    assert (settings.data_dir, settings.vimeo.max_bytes, settings.grace_seconds) == (tmp_path, 2**20, 30)
 
 
-def test_the_readme_lists_every_setting() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for name, default, description in config.fields():
-        row = f"| `{name}` | {f'`{default}`' if default else ''} | {description} |"
-        assert row in readme, f"`python manage.py settings` prints the table; README.md lacks: {row}"
+def test_a_surface_has_its_settings_in_one_object(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "store_algorithm").write_text("md5")
+    monkeypatch.setenv("VIMEO_MAX_BYTES", "1MiB")
+    monkeypatch.setenv("STREAMS_EXPIRES_SECONDS", "60")
+    monkeypatch.setenv("STORE", "/srv/store")  # somebody else's, not the object's
+    overrides = {"DATA_DIR": str(data), "SECRETS_DIR": str(data), "VIMEO_MAX_BYTES": "2MiB", "NAMED_EXTENSIONS": "A, b"}
+    settings = config.load(overrides)
+    assert settings.vimeo.max_bytes == 2 * 2**20
+    assert (settings.streams.expires_seconds, settings.transfer.expires_seconds) == (60, None)
+    assert settings.store.algorithm == "md5"
+    assert settings.store_dir == data / "store"
+    assert settings.named.allowed_extensions == {"a", "b"}
+    assert settings.surfaces["named"] is settings.named
+
+
+def test_the_documentation_lists_every_setting() -> None:
+    printed = CliRunner().invoke(cli, ["settings"]).output
+    assert "## Surface `vimeo`" in printed
+    page = (ROOT / "docs/settings.md").read_text()
+    assert page.endswith(printed), "append what `python manage.py settings` prints to docs/settings.md"
+
+
+def test_every_setting_has_a_sentence() -> None:
+    rows = [row for _, rows in config.table() for row in rows]
+    assert [row.name for row in rows if not row.description.endswith(".")] == []
+    assert len({row.name for row in rows}) == len(rows)

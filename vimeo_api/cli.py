@@ -109,7 +109,8 @@ def _told(findings: Iterator[Finding], *, fix: bool) -> Iterator[Finding]:
 
 @cli.command()
 def settings() -> None:
-    """List every setting with its default, as the README's table."""
-    click.echo("| Setting | Default | What it is |\n|---|---|---|")
-    for name, default, description in config.fields():
-        click.echo(f"| `{name}` | {f'`{default}`' if default else ''} | {description} |")
+    """Print every setting with its default, as docs/settings.md has them."""
+    for title, rows in config.table():
+        click.echo(f"\n## {title}\n\n| Setting | Default | What it is |\n|---|---|---|")
+        for name, default, description in rows:
+            click.echo(f"| `{name}` | {f'`{default}`' if default else ''} | {description} |")

@@ -12,7 +12,7 @@ from tests.access.guarded import FORM, PROTECTED, Guarded, call
 from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped
 from tests.services import Service, running
-from vimeo_api.config.access import Access
+from vimeo_api.config.settings import Access
 
 
 def test_wrong_passwords_are_counted_by_address_and_right_ones_are_not(

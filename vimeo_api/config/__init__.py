@@ -1,43 +1,53 @@
 """Every setting, read from the environment in this one place, or from files.
 
-Two profiles share all code and differ only here: `Embedded` needs no service, `Production` stands behind nginx.
-`load()` picks one by `PROFILE` and `check()` looks at the host; both answer a mistake with one sentence. The settings
-themselves stand in a module for each thing that they are about; `settings` puts them together.
+Two profiles share all code and differ only here: `Embedded` needs no service, `Production` runs behind nginx.
+`load()` picks one by `PROFILE` and `check()` looks at the host; both report a mistake in one sentence. `settings` has
+the settings themselves, `profiles` what each profile changes.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ByteSize, ValidationError
 
 from vimeo_api.config import secret
-from vimeo_api.config.settings import Embedded, Production, Settings
+from vimeo_api.config.profiles import Embedded, Production
+from vimeo_api.config.settings import SECTIONS, SURFACES, Settings
 
-__all__ = ["ConfigError", "Embedded", "Production", "Settings", "check", "fields", "load"]
+__all__ = ["ConfigError", "Embedded", "Production", "Row", "Settings", "check", "load", "table"]
 
 
 class ConfigError(Exception):
     """A setting is missing or wrong; the message says which, and what to do."""
 
 
-def load(environ: dict[str, str] | None = None) -> Settings:
-    """Return the settings of the profile that the environment names.
+class Row(NamedTuple):
+    """A setting as the documentation lists it."""
 
-    Raises ConfigError with a sentence for each value that cannot be read.
+    name: str
+    default: str
+    description: str
+
+
+def load(overrides: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of the profile that the environment names; an override wins over the environment.
+
+    An empty value is the same as none. Raises ConfigError with a sentence for each value that cannot be read.
     """
-    values: dict[str, Any] = {} if environ is None else {k.lower(): v for k, v in environ.items()}
+    values = _upper(os.environ) | _upper(overrides or {})
     try:
-        first = Settings(**values)
-        profile = Production if first.profile == "production" else Embedded
-        settings = profile(_secrets_dir=_readable_folder(first.secrets_dir), **values)
+        if folder := values.get("SECRETS_DIR") or values.get("CREDENTIALS_DIRECTORY"):  # systemd.exec(5)
+            values = _read_files(Path(folder)) | values | {"SECRETS_DIR": folder}
+        profile = Production if values.get("PROFILE") == "production" else Embedded
+        settings = profile.model_validate(_nest(values))
         if isinstance(settings, Embedded):
-            settings = Embedded(_secrets_dir=settings.secrets_dir, **{**values, **_kept_secrets(settings)})
+            settings = settings.model_copy(update=_kept_secrets(settings))
     except ValidationError as error:
         # The message names the setting and the rule, never the value, which may be a secret.
-        raise ConfigError(
-            " ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}." for e in error.errors(include_input=False))
-        ) from None
+        faults = error.errors(include_input=False)
+        raise ConfigError(" ".join(f"{_name(*e['loc'])}: {e['msg']}." for e in faults)) from None
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be used: {error.strerror}.") from error
     return settings
@@ -53,23 +63,53 @@ def check(settings: Settings) -> Settings:
     return settings
 
 
-def fields() -> Iterator[tuple[str, str, str]]:
-    """Yield name, default and description of every setting, for the README's table."""
-    for name, field in Settings.model_fields.items():
-        default: object = field.default
-        if isinstance(default, ByteSize):
-            default = default.human_readable()
+def table() -> Iterator[tuple[str, list[Row]]]:
+    """Yield each section's title and settings, as docs/settings.md lists them."""
+    for prefix, section in SECTIONS:
         yield (
-            name.upper(),
-            "" if field.default_factory or default in ("", None) else str(default),
-            field.description or "",
+            (section.__doc__ or "").removesuffix("."),
+            [
+                Row(
+                    f"{prefix}{name}".upper(),
+                    "" if field.default_factory else _printed(field.default),
+                    field.description or "",
+                )
+                for name, field in section.model_fields.items()
+            ],
         )
 
 
-def _readable_folder(folder: Path | None) -> Path | None:
-    if folder is not None:
-        next(folder.iterdir(), None)
-    return folder
+def _printed(default: object) -> str:
+    if isinstance(default, ByteSize):
+        return default.human_readable()
+    return "" if default is None else str(default)
+
+
+def _upper(values: Mapping[str, str]) -> dict[str, str]:
+    return {name.upper(): value for name, value in values.items() if value}
+
+
+def _read_files(folder: Path) -> dict[str, str]:
+    known = {row.name for _, rows in table() for row in rows}
+    files = {path.name.upper(): path for path in folder.iterdir() if path.is_file()}
+    return _upper({name: files[name].read_text().strip() for name in known & files.keys()})
+
+
+def _nest(values: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values as `Settings` nests them: VIMEO_MAX_BYTES is `max_bytes` of `vimeo`."""
+    nested: dict[str, Any] = {name: {} for name in SURFACES}
+    for name, value in values.items():
+        surface, _, rest = name.lower().partition("_")
+        if surface in SURFACES and rest in SURFACES[surface].model_fields:
+            nested[surface][rest] = value
+        elif name.lower() not in SURFACES:
+            nested[name.lower()] = value
+    return nested
+
+
+def _name(first: int | str, *rest: int | str) -> str:
+    """Return the name of the setting at a place in `Settings`."""
+    return f"{first}_{rest[0]}".upper() if first in SURFACES else str(first).upper()
 
 
 def _kept_secrets(settings: Settings) -> dict[str, str]:

@@ -1,25 +1,257 @@
-"""All settings together, and what each profile makes of them."""
+"""Every setting: its name, default, unit and a sentence.
+
+A field is an environment variable of the same name in capitals; a field of a surface's object has the surface in front
+(`settings.vimeo.max_bytes` is VIMEO_MAX_BYTES). `manage.py settings` prints each class as a section of
+docs/settings.md, its docstring as the heading.
+"""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
-from vimeo_api.config.access import Access
-from vimeo_api.config.deliveries import Deliveries
-from vimeo_api.config.fetching import Fetching
-from vimeo_api.config.places import Address, Places
-from vimeo_api.config.surfaces import Surfaces
-from vimeo_api.config.watching import Watching
+from vimeo_api.config.values import (
+    AbsolutePath,
+    FernetKeys,
+    HashName,
+    Networks,
+    Origins,
+    Rate,
+    ServiceUrl,
+    listed,
+)
 
 
-class Settings(Access, Watching, Deliveries, Fetching, Surfaces, Places):
-    """What both profiles know. Each field is an environment variable of the same name in capitals."""
+class Section(BaseModel):
+    """Settings that are about one thing."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, validate_default=True)
+
+
+class General(Section):
+    """Profile, folders and services."""
+
+    profile: Literal["embedded", "production"] = Field(
+        "embedded", description="`embedded` needs no other service; `production` runs behind nginx."
+    )
+    secrets_dir: AbsolutePath | None = Field(
+        None,
+        description="Folder with one file per setting, such as `secret_key`. The environment wins over a file. "
+        "Default: the folder that systemd's `LoadCredential` makes.",
+    )
+    data_dir: AbsolutePath = Field(Path("data"), description="Folder for everything the service writes.")
+    store_dir: AbsolutePath = Field(
+        default_factory=lambda data: data["data_dir"] / "store",
+        description="Folder of stored files. Default: `DATA_DIR/store`.",
+    )
+    spool_dir: AbsolutePath = Field(
+        default_factory=lambda data: data["data_dir"] / "incoming",
+        description="Folder of uploads in progress. If it is on another filesystem than `STORE_DIR`, files are served "
+        "from here until a worker has copied them. Default: `DATA_DIR/incoming`.",
+    )
+    bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that `runserver` listens on; 0 picks a free one.")
+    secret_key: str = Field(
+        default="",
+        repr=False,
+        description="Secret of at least 32 characters; cache keys are made with it. Embedded: generated on first "
+        "start and kept in `DATA_DIR`.",
+    )
+    sealing_keys: FernetKeys = Field(
+        "",
+        repr=False,
+        description="Fernet keys for the file ids of `transfer`, separated by commas: the first encrypts, all decrypt. "
+        "Embedded: generated on first start and kept in `DATA_DIR`.",
+    )
+    database_url: ServiceUrl = Field(
+        "", repr=False, description="SQLAlchemy URL of the database. Embedded: SQLite in `DATA_DIR`."
+    )
+    database_seconds: int = Field(
+        10,
+        ge=1,
+        le=20,  # core/storage/locks.py: a lock's holder gives up on the database before others give up on the lock
+        description="Longest time a statement may take, in seconds; then it is cancelled and the client gets 503.",
+    )
+    broker_url: ServiceUrl = Field(
+        "", repr=False, description="URL of Celery's broker. Embedded: an SQLite file in `DATA_DIR`."
+    )
+    cache_url: ServiceUrl = Field(
+        "",
+        repr=False,
+        description="URL of the Redis that caches 4XX responses and counts for the rate limits. Embedded: responses "
+        "are cached in `DATA_DIR/cache`, and each process counts in memory.",
+    )
+    journal: Path | None = Field(
+        None,
+        description="nginx's access log of downloads, which confirms one-time files. Production: "
+        "`DATA_DIR/journal/deliveries.log`. Embedded: not used.",
+    )
+    keep_free: ByteSize = Field(
+        ByteSize(64 * 1024**2),
+        description="Bytes of the spool's filesystem that uploads leave free for database, journal and logs.",
+    )
+    digests: bool = Field(
+        default=True,
+        description="Whether every file gets a SHA-256 for `Repr-Digest`, even if its upload does not need one.",
+    )
+
+
+class Downloads(Section):
+    """One-time downloads."""
+
+    lease_seconds: int = Field(
+        60,
+        ge=1,
+        description="Seconds until an unfinished one-time download is released for another client, on top of the time "
+        "that the file takes at `LEASE_MIN_RATE`.",
+    )
+    lease_min_rate: ByteSize = Field(
+        ByteSize(4 * 1024), gt=0, description="Slowest download that keeps its lease, in bytes per second."
+    )
+    grace_seconds: int = Field(
+        30,
+        ge=0,
+        description="Seconds after a complete download in which the same client may resume; then the file is removed.",
+    )
+
+
+class Fetching(Section):
+    """Uploads from URLs."""
+
+    fetch_urls: bool = Field(default=True, description="Whether clients may upload by URL.")
+    fetch_wait_seconds: float = Field(
+        3, ge=0, description="Seconds that an upload by URL waits for the worker before it returns 202."
+    )
+    fetch_waiters: int = Field(
+        4, ge=0, description="Requests per web process that may wait for fetches; any others get 202 at once."
+    )
+    fetch_seconds: int = Field(6 * 3600, ge=1, description="Longest time a fetch may take, in seconds.")
+    fetch_idle_seconds: int = Field(60, ge=1, description="Seconds without a byte after which a fetch fails.")
+    fetch_connections: int = Field(8, ge=1, le=64, description="Most connections per URL, each fetching a range.")
+    fetch_allow_private: bool = Field(
+        default=False,
+        description="Whether URLs may lead to private and loopback addresses. Embedded: yes.",
+    )
+
+
+class Access(Section):
+    """Tokens, rate limits and other sites."""
+
+    require_tokens: bool = Field(
+        default=False,
+        description="Whether uploading, listing, deleting and taking from queues need an API token.",
+    )
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        description="Number of proxies in front of our nginx (embedded: of the server) whose `X-Forwarded-For` is "
+        "trusted.",
+    )
+    password_limit_address: Rate = Field(
+        "20 per minute", description="Most wrong passwords from one address, as `20 per minute`, or `off`."
+    )
+    password_limit_file: Rate = Field(
+        "100 per hour", description="Most wrong passwords for one file, from all addresses; as a rate or `off`."
+    )
+    fetch_limit: Rate = Field("", description="Most uploads from URLs by one token or address. Default: no limit.")
+    cors_origins: Origins = Field(
+        "",
+        description="Origins whose pages may call the API from a browser, separated by commas. Default: none.",
+    )
+
+
+class Monitoring(Section):
+    """Logs and metrics."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level to log.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="`text` for people; `json` for programs, one object per line. Production: `json`."
+    )
+    metrics_from: Networks = Field(
+        "127.0.0.0/8,::1,unix",
+        description="Networks that may read `/metrics` and the details of `/readyz`, separated by commas; "
+        "`unix` is any Unix socket, `none` is nobody.",
+    )
+    nginx_status: Path | None = Field(None, description="Socket on which nginx serves `stub_status` for `/metrics`.")
+    prometheus_multiproc_dir: Path | None = Field(
+        None, description="Folder in which web processes share their counters; the uWSGI configuration sets it."
+    )
+
+
+class SurfaceSettings(Section):
+    """What every surface has; a subclass adds or changes what only one surface has."""
+
+    max_bytes: ByteSize | None = Field(
+        None, gt=0, description="Largest file, in bytes or as `16MiB`. Default: no limit."
+    )
+    expires_seconds: int | None = Field(
+        None,
+        ge=1,
+        description="Longest time a file is kept, in seconds, and how long if the client sets none. Default: for ever.",
+    )
+    upload_limit: Rate = Field(
+        "", description="Most uploads by one token or address, as `100 per minute`. Default: no limit."
+    )
+
+    @property
+    def allowed_extensions(self) -> frozenset[str] | None:
+        """The file name extensions that are accepted, in lower case; None is any or none."""
+        return None
+
+
+class VimeoSettings(SurfaceSettings):
+    """Surface `vimeo`."""
+
+    max_bytes: ByteSize = Field(ByteSize(16 * 1024**2), gt=0, description="Largest file, in bytes or as `16MiB`.")
+
+
+class StreamsSettings(SurfaceSettings):
+    """Surface `streams`."""
+
+    path: str = Field("DATA", description="Name of the folder in error messages; `runserver --path` sets it too.")
+
+
+class StoreSettings(SurfaceSettings):
+    """Surface `store`."""
+
+    algorithm: HashName = Field(
+        "sha256", description="Hash that names new files, such as `md5`; stored files keep their names."
+    )
+
+
+class NamedSettings(SurfaceSettings):
+    """Surface `named`."""
+
+    extensions: str = Field(
+        "csv,doc,docx,gif,jpeg,jpg,pdf,png,rtf,txt,xls,xlsx,zip",
+        description="File name extensions to accept, in upper or lower case, separated by commas.",
+    )
+
+    @property
+    def allowed_extensions(self) -> frozenset[str]:
+        """The file name extensions that are accepted, in lower case."""
+        return listed(self.extensions.lower())
+
+
+class TransferSettings(SurfaceSettings):
+    """Surface `transfer`."""
+
+
+class Settings(Monitoring, Access, Fetching, Downloads, General):
+    """What both profiles know."""
+
+    vimeo: VimeoSettings = VimeoSettings()
+    streams: StreamsSettings = StreamsSettings()
+    store: StoreSettings = StoreSettings()
+    named: NamedSettings = NamedSettings()
+    transfer: TransferSettings = TransferSettings()
+
+    @property
+    def surfaces(self) -> dict[str, SurfaceSettings]:
+        """The settings of each surface, by its name."""
+        return {name: value for name, value in self if isinstance(value, SurfaceSettings)}
 
     @property
     def behind_nginx(self) -> bool:
@@ -36,45 +268,23 @@ class Settings(Access, Watching, Deliveries, Fetching, Surfaces, Places):
             yield from _folder_faults(folder)
 
 
-class Embedded(Settings):
-    """No service needed: SQLite, a broker in a file, the 4XX cache on disk."""
+SURFACES: dict[str, type[SurfaceSettings]] = {
+    "vimeo": VimeoSettings,
+    "streams": StreamsSettings,
+    "store": StoreSettings,
+    "named": NamedSettings,
+    "transfer": TransferSettings,
+}
 
-    database_url: Address = Field(
-        default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'vimeo_api.db'}",
-        repr=False,
-        description="SQLAlchemy address of the database. Embedded: SQLite in `DATA_DIR`.",
-    )
-    broker_url: Address = Field(
-        default_factory=lambda data: f"sqla+sqlite:///{data['data_dir'] / 'broker.db'}",
-        repr=False,
-        description="Celery's broker. Embedded: an SQLite file in `DATA_DIR`.",
-    )
-
-    fetch_allow_private: bool = Field(default=True, description="Whether URLs may lead to private addresses.")
-
-
-class Production(Settings):
-    """nginx → uWSGI, PostgreSQL, two Redis, Celery worker and beat."""
-
-    journal: Path | None = Field(
-        default_factory=lambda data: data["data_dir"] / "journal" / "deliveries.log",
-        description="nginx's delivery journal. Default: `DATA_DIR/journal/deliveries.log`.",
-    )
-    log_format: Literal["text", "json"] = Field("json", description="`text` for people, `json` for programs.")
-
-    def faults(self) -> Iterator[str]:
-        """Yield a sentence for each setting that production cannot start with."""
-        yield from super().faults()
-        if not self.database_url.startswith("postgresql+psycopg://"):
-            yield "DATABASE_URL must name a PostgreSQL database, such as postgresql+psycopg://vimeo_api@/vimeo_api."
-        if not self.broker_url.startswith(("redis://", "rediss://", "redis+socket://")):
-            yield "BROKER_URL must name the Redis that is Celery's broker, as redis+socket:///run/redis-broker/redis.sock."
-        if not self.cache_url.startswith(("redis://", "rediss://", "unix://")):
-            yield "CACHE_URL must name the Redis that keeps 4XX answers, such as unix:///run/redis-cache/redis.sock."
-        if self.cache_url and _redis_place(self.cache_url) == _redis_place(self.broker_url):
-            yield "CACHE_URL and BROKER_URL name the same Redis; the cache forgets what it likes, a broker must not."
-        if self.journal is None or not os.access(self.journal.parent, os.R_OK | os.X_OK, effective_ids=True):
-            yield f"JOURNAL ({self.journal}) must lie in a folder that this user can read: nginx writes it, we read it."
+# In the order of docs/settings.md, each with what the names of its settings begin with.
+SECTIONS: tuple[tuple[str, type[Section]], ...] = (
+    ("", General),
+    *((f"{name}_", section) for name, section in SURFACES.items()),
+    ("", Downloads),
+    ("", Fetching),
+    ("", Access),
+    ("", Monitoring),
+)
 
 
 def _folder_faults(folder: Path) -> Iterator[str]:
@@ -85,7 +295,3 @@ def _folder_faults(folder: Path) -> Iterator[str]:
         return
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         yield f"{folder} is not writable for this user."
-
-
-def _redis_place(url: str) -> str:
-    return url.split("://", 1)[-1].split("?", 1)[0].rstrip("/")

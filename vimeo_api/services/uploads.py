@@ -84,7 +84,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     """
     reservations.check_room()
     _check_size(policy, staging)
-    algorithm = settings.store_algorithm
+    algorithm = settings.store.algorithm
     key = staging.digest(algorithm)
     digest, expires_at = f"{algorithm}:{key}", policy.expiry(None)
     file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at, token_id=token_id)

@@ -205,7 +205,7 @@ def _deleted(key: str) -> Response:
 
 def _not_removed(key: str) -> Response:
     """Say what Go's os.Remove says; ENOENT is 2."""
-    error = {"Op": "remove", "Path": f"{settings.streams_path}/{key}.data", "Err": 2}
+    error = {"Op": "remove", "Path": f"{settings.streams.path}/{key}.data", "Err": 2}
     return _json({"error": error, "status": "error"}, HTTPStatus.NOT_FOUND)
 
 

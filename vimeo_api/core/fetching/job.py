@@ -118,7 +118,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
 
 def _most(entry: Entry) -> int | None:
     """Return how many bytes the file may have: by the setting, and by the quota of whoever wants it."""
-    limits = (settings.transfer_max_bytes, api_tokens.left(entry.token_id))
+    limits = (settings.transfer.max_bytes, api_tokens.left(entry.token_id))
     return min((limit for limit in limits if limit is not None), default=None)
 
 

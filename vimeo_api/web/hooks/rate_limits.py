@@ -81,7 +81,7 @@ def _file() -> str:
 
 
 def _upload_limit(surface: str) -> str:
-    return str(getattr(settings, f"{surface}_upload_limit"))
+    return settings.surfaces[surface].upload_limit
 
 
 def _refused(response: Response) -> bool:

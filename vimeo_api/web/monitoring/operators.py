@@ -4,7 +4,7 @@ import ipaddress
 
 from flask import request
 
-from vimeo_api.config.watching import listed, networks
+from vimeo_api.config.values import listed, networks
 from vimeo_api.extensions import settings
 
 # Whoever was forwarded is not where the connection comes from, and where it says it is anyone can write down.
