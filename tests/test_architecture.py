@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from flask import Flask
 
@@ -15,6 +14,7 @@ from vimeo_api.core.files.lifecycle import Move
 from vimeo_api.views import SURFACES
 
 SOURCES = sorted((ROOT / "vimeo_api").rglob("*.py"))
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
 
 
 def test_imports_point_one_way() -> None:
@@ -160,6 +160,24 @@ def test_no_other_user_enters_a_folder_of_sockets() -> None:
 
 
 def test_documents_name_files_that_exist() -> None:
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *Path(ROOT / "docs").rglob("*.md")]:
+    for document in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_documents_link_to_headings_that_exist() -> None:
+    for document in DOCUMENTS:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)", document.read_text()):
+            headings = re.findall(
+                r"^#+ (.+)$", (document.parent / target if target else document).read_text(), re.MULTILINE
+            )
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, f"{document.name}: {target}#{anchor}"
+
+
+def test_documents_name_modules_that_exist() -> None:
+    modules = [path.relative_to(ROOT).as_posix() for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]]
+    for document in DOCUMENTS:
+        for name in re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", document.read_text()):
+            found = (ROOT / name).exists() or any(f"/{module}".endswith(f"/{name}") for module in modules)
+            assert found, f"{document.name}: {name}"

@@ -1,18 +1,14 @@
-"""`manage.py token` beside the running service, and the README's section about it."""
+"""`manage.py token` beside the running service, and what the documents say about it."""
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from secrets import token_hex
 
 import pytest
 
+from tests import documents
 from tests.access.guarded import MIB, Guarded, call
-from tests.services import ROOT
-
-SECTION = (ROOT / "README.md").read_text().split("## Who may do what")[1].split("\n## ")[0]
 
 
 def test_a_token_is_made_listed_and_revoked(guarded: Guarded) -> None:
@@ -50,30 +46,16 @@ def test_a_mistake_is_a_sentence(guarded: Guarded, words: list[str], sentence: s
     assert sentence in done.stderr
 
 
-def test_the_readme_works_as_it_stands(guarded: Guarded, tmp_path: Path) -> None:
-    (tmp_path / "report.xls").write_text("quarterly numbers\n")
+@pytest.mark.parametrize("section", ["README.md#API tokens", "docs/tokens.md#API tokens"])
+def test_the_documents_work_as_they_stand(guarded: Guarded, tmp_path: Path, section: str) -> None:
     unique = token_hex(4)
-    (script,) = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
-    (example,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
-
-    def here(text: str) -> str:
-        text = text.replace("http://localhost:8080", guarded.url).replace("python manage.py", "manage")
-        return text.replace("reports", f"reports-{unique}").replace("quarter.xls", f"{unique}.xls")
-
-    manage = f'manage() {{ (cd {ROOT} && {sys.executable} manage.py "$@"); }}\n'
-    revoking = "python manage.py token revoke"
-    before, after = script.split(revoking)
-    program = f"{sys.executable} - <<'END'\n{here(example)}END\n"
-    script = f"{manage}{here(before)}export TOKEN\n{program}{here(revoking + after)}"
-    environ = {**guarded.environ(), "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        ["bash", "-ec", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    script = (
+        documents.sections()[section].replace("reports", f"reports-{unique}").replace("quarter.xls", f"{unique}.xls")
     )
-    assert done.returncode == 0, done.stderr
-    for words in (
-        f"{unique}.xls uploaded",
-        f'"filename":"{unique}.xls"',
-        '{"error":"This needs an API token',
-        "quarterly",
-    ):
-        assert words in done.stdout
+    environ = {**guarded.environ(), "PATH": os.environ["PATH"]}
+    said = documents.run(script, guarded.url, tmp_path, environ)
+    for words in (f"{unique}.xls uploaded", '{"error":"This needs an API token', "quarterly"):
+        assert words in said
+    if "token list" in script:
+        assert f'"filename":"{unique}.xls"' in said
+        assert f"reports-{unique}\tvalid" in said

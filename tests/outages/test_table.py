@@ -1,4 +1,4 @@
-"""The README's table of outages: every row is shown by a module here, and every module shows a row."""
+"""The table of outages in docs/operations.md: every row is shown by a module here, and every module shows a row."""
 
 import importlib
 import re
@@ -11,7 +11,7 @@ HEADING = "## When a service goes away"
 
 def rows() -> list[str]:
     """Return what the table says that may be gone."""
-    section = (ROOT / "README.md").read_text().split(HEADING)[1].split("\n## ")[0]
+    section = (ROOT / "docs/operations.md").read_text().split(HEADING)[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [re.split(r" \| ", line.removeprefix("| "))[0] for line in lines[1:]]
 

@@ -1,75 +1,56 @@
-"""The README's blocks, run as they stand but for the address."""
+"""The blocks of README.md and docs/, run as they stand but for the address."""
 
-import re
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
-from tests.services import ROOT, Service, used_up
+from tests import documents
+from tests.documents import REPORT
+from tests.services import Service
 
-WALK = (ROOT / "README.md").read_text().split("## A walk")[1].split("\n## ")[0]
-REPORT = "quarterly numbers\n"
-# Who is quicker than this meets 423: how a download ended is noted a moment after its client has it.
-PATIENTLY = """
-curl() {
-    command curl "$@"
-    [ "$1 $2" != "-o once.xls" ] || until [ "$(command curl -so /dev/null -w '%{http_code}' "$3")" != 423 ]; do :; done
-}
-"""
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", WALK, re.DOTALL)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "report.xls").write_text(REPORT)
-    return tmp_path
-
-
-def run(service: Service, folder: Path, block: str) -> str:
-    script = block.replace("http://localhost:8080", service.url).replace("my_report", f"my_report_{folder.name}")
-    script = script.replace("file=@report.xls http", f"'file=@report.xls;filename={folder.name}.xls' http")
-    done = subprocess.run(
-        ["bash", "-e", "-c", PATIENTLY + script], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize(
-    ("number", "said", "saved"),
-    [
-        (0, ['"File Uploaded Successfully"', '{"error":"Unauthorized"}', '{"error":"Gone"}'], ["once.xls"]),
-        (1, ["some data", '"status":"deleted"', '"streams":[{"id"', '"receipt":'], []),
-        (2, [], ["by_hash.xls"]),
-        (3, [" uploaded", '"filename":'], []),
-        (4, [":gAAAA"], ["sealed.xls", "again.xls"]),
+# What the blocks of a section print, and the files they save.
+SAID = {
+    "README.md#Vimeo: one-time links, with a password if you like": [
+        '{"error":"Unauthorized"}',
+        '{"error":"Gone"}',
+        f"{REPORT}\n410\n",
     ],
-)
-def test_each_block_works_as_it_stands(
-    service: Service, folder: Path, number: int, said: list[str], saved: list[str]
-) -> None:
-    output = run(service, folder, blocks("sh")[number])
-    for words in said:
+    "README.md#Streams: raw bytes by id, and queues of them": ["some data", '"status":"deleted"', "first\n"],
+    "README.md#Store: files by the hash of their content": [f" {REPORT}"],
+    "README.md#Named: files by name, with a page": [".xls uploaded", '"filename":', f"uploaded\n{REPORT}"],
+    "README.md#Transfer: files by sealed ids, and uploads from URLs": [":gAAAA", REPORT],
+    "docs/dialects.md#The dialects in detail": [],
+    "docs/dialects.md#Vimeo: one-time files": ["200"],
+    "docs/dialects.md#Streams: queues": ['"streams":[{"id"', '"receipt":', '"status":"deleted"'],
+    "docs/dialects.md#Streams: joining": ['"status":"created"'],
+    "docs/dialects.md#Store: forms": [],
+    "docs/dialects.md#Named: forms": [],
+    "docs/dialects.md#Transfer: forms": [],
+    "docs/commands.md#Copying and fetching": [],
+    "docs/operations.md#Health": ['{"status":"alive"}', '{"status":"ready"'],
+}
+SAVED = {
+    "README.md#Vimeo: one-time links, with a password if you like": ["once.xls"],
+    "README.md#Store: files by the hash of their content": ["by_hash.xls"],
+    "README.md#Transfer: files by sealed ids, and uploads from URLs": ["sealed.xls"],
+    "docs/dialects.md#Transfer: forms": ["sealed.xls"],
+}
+ELSEWHERE = {
+    "README.md#Two commands",  # what the tests start
+    "README.md#API tokens",  # tests/access/test_token_command.py
+    "docs/tokens.md#API tokens",  # the same
+    "docs/dialects.md#Transfer: uploads from URLs",  # of the internet; tests/surfaces/test_fetches.py
+}
+
+
+def test_every_block_is_run() -> None:
+    assert set(documents.sections()) == set(SAID) | ELSEWHERE
+
+
+@pytest.mark.parametrize("section", SAID)
+def test_each_section_works_as_it_stands(service: Service, tmp_path: Path, section: str) -> None:
+    output = documents.run(documents.sections()[section], service.url, tmp_path)
+    for words in SAID[section]:
         assert words in output
-    for name in saved:
-        assert (folder / name).read_text() == REPORT
-
-
-def test_the_python_example_works_as_it_stands(service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    get = requests.get
-
-    def patiently(url: str, **options: Any) -> requests.Response:
-        answer = get(url, **options)
-        assert "X-Download-Grant" not in answer.headers or used_up(url, **options)
-        return answer
-
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(requests, "get", patiently)
-    (example,) = blocks("python")
-    exec(example.replace("http://localhost:8080", service.url), {})
+    for name in SAVED.get(section, []):
+        assert (tmp_path / name).read_text() == REPORT
