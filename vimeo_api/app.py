@@ -36,7 +36,6 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     extensions.init_database(app, values)
     extensions.init_cache(app, values)
-    extensions.init_limiter(app, values)
     extensions.init_celery(app, values)
     if values.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=values.trusted_proxies, x_proto=1)  # type: ignore[method-assign]

@@ -12,8 +12,6 @@ from celery import Celery, Task
 from flask import Flask, current_app
 from flask_caching import Cache
 from flask_caching.backends import FileSystemCache, RedisCache
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from psycopg.abc import PQGen
@@ -35,19 +33,9 @@ class Base(DeclarativeBase):
     """The declarative base of every model."""
 
 
-class OnDemand(Limiter):
-    """Counts where `web.limits` tells it to, and looks at no other request, which would cost a third of a cheap one."""
-
-    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:  # noqa: FBT001, FBT002 -- as there
-        if not in_middleware:
-            super()._check_request_limit(callable_name, in_middleware)
-
-
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
 cache = Cache()
-# In memory while Redis is away; and no counting is worth an error.
-limiter = OnDemand(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
 settings = cast("Settings", LocalProxy(lambda: current_app.config["SETTINGS"]))
 
 
@@ -152,18 +140,6 @@ def init_cache(app: Flask, values: Settings) -> None:
             "CACHE_THRESHOLD": 10_000,  # entries
         }
     cache.init_app(app, config)
-
-
-def init_limiter(app: Flask, values: Settings) -> None:
-    """Bind the counters of rates: in the cache's Redis, else in this process."""
-    if values.cache_url:
-        # The library's name for the scheme that redis-py calls unix://.
-        app.config["RATELIMIT_STORAGE_URI"] = values.cache_url.replace("unix://", "redis+unix://", 1)
-        app.config["RATELIMIT_STORAGE_OPTIONS"] = CACHE_OPTIONS
-    else:
-        app.config["RATELIMIT_STORAGE_URI"] = "memory://"
-    app.config["RATELIMIT_KEY_PREFIX"] = "vimeo_api"
-    limiter.init_app(app)
 
 
 def init_celery(app: Flask, values: Settings) -> Celery:

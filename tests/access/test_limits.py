@@ -12,7 +12,7 @@ from tests.access.guarded import FORM, PROTECTED, Guarded, call
 from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped
 from tests.services import Service, running
-from vimeo_api.config.settings import Access
+from vimeo_api import config
 
 
 def test_wrong_passwords_are_counted_by_address_and_right_ones_are_not(
@@ -81,7 +81,7 @@ def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(profile: s
 
 
 def test_guesses_are_limited_and_uploads_are_not_by_default(tmp_path: Path) -> None:
-    default = Access.model_fields["password_limit_address"].default
+    default = {row.name: row.default for _, rows in config.table() for row in rows}["PASSWORD_LIMIT_ADDRESS"]
     with running("embedded", tmp_path / "data", PASSWORD_LIMIT_ADDRESS=default) as service:
         link = call("PUT", service.vimeo, **PROTECTED).json()["url"]
         statuses = [call("GET", link, auth=("user", f"wrong {number}")).status_code for number in range(21)]

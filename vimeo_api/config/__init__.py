@@ -82,6 +82,8 @@ def table() -> Iterator[tuple[str, list[Row]]]:
 def _printed(default: object) -> str:
     if isinstance(default, ByteSize):
         return default.human_readable()
+    if isinstance(default, tuple):  # of rates
+        return "; ".join(str(rate).replace(" per 1 ", " per ") for rate in default)
     return "" if default is None else str(default)
 
 

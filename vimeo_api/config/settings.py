@@ -18,9 +18,10 @@ from vimeo_api.config.values import (
     HashName,
     Networks,
     Origins,
-    Rate,
+    Rates,
     ServiceUrl,
     listed,
+    rates,
 )
 
 
@@ -149,13 +150,13 @@ class Access(Section):
         description="Number of proxies in front of our nginx (embedded: of the server) whose `X-Forwarded-For` is "
         "trusted.",
     )
-    password_limit_address: Rate = Field(
-        "20 per minute", description="Most wrong passwords from one address, as `20 per minute`, or `off`."
+    password_limit_address: Rates = Field(
+        rates("20 per minute"), description="Most wrong passwords from one address, as `20 per minute`, or `off`."
     )
-    password_limit_file: Rate = Field(
-        "100 per hour", description="Most wrong passwords for one file, from all addresses; as a rate or `off`."
+    password_limit_file: Rates = Field(
+        rates("100 per hour"), description="Most wrong passwords for one file, from all addresses; as a rate or `off`."
     )
-    fetch_limit: Rate = Field("", description="Most uploads from URLs by one token or address. Default: no limit.")
+    fetch_limit: Rates = Field((), description="Most uploads from URLs by one token or address. Default: no limit.")
     cors_origins: Origins = Field(
         "",
         description="Origins whose pages may call the API from a browser, separated by commas. Default: none.",
@@ -191,8 +192,8 @@ class SurfaceSettings(Section):
         ge=1,
         description="Longest time a file is kept, in seconds, and how long if the client sets none. Default: for ever.",
     )
-    upload_limit: Rate = Field(
-        "", description="Most uploads by one token or address, as `100 per minute`. Default: no limit."
+    upload_limit: Rates = Field(
+        (), description="Most uploads by one token or address, as `100 per minute`. Default: no limit."
     )
 
     @property

@@ -10,8 +10,8 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from limits import parse_many
-from pydantic import AfterValidator
+from limits import RateLimitItem, parse_many
+from pydantic import AfterValidator, PlainValidator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -31,13 +31,11 @@ def _networks(text: str) -> str:
     return text
 
 
-def _rate(text: str) -> str:
-    """Return a rate in the notation of the library `limits`, "" for no limit."""
-    if text == "off":
-        return ""
-    if text:
-        parse_many(text)
-    return text
+def rates(value: str | tuple[RateLimitItem, ...]) -> tuple[RateLimitItem, ...]:
+    """Return the rates in words like `20 per minute; 100 per day`; `off` is none."""
+    if isinstance(value, str):
+        return () if value == "off" else tuple(parse_many(value))
+    return value
 
 
 def _origins(text: str) -> str:
@@ -80,5 +78,5 @@ FernetKeys = Annotated[str, AfterValidator(_fernet_keys)]
 HashName = Annotated[str, AfterValidator(_hash_name)]
 Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]
-Rate = Annotated[str, AfterValidator(_rate)]
+Rates = Annotated[tuple[RateLimitItem, ...], PlainValidator(rates)]
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]

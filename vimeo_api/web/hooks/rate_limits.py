@@ -1,31 +1,73 @@
-"""How often: wrong passwords, uploads and fetches, counted by Flask-Limiter in the cache's Redis, else in memory.
+"""Rate limits on wrong passwords, uploads and fetches, counted by the library `limits`: in Redis, else in memory.
 
 Only requests that show a password, upload or ask for a fetch are counted, so that a plain GET pays nothing. Of
-passwords only wrong ones count: a request is let in while the count is below the limit, and counted once its answer is
-401. So as many as this service answers at the same time may pass over the limit, and no right password uses it up. A
-wrong password that is answered from the cache of refusals counts like any other.
+passwords only wrong ones count: a request is let in while the count is below the limit, and counted once its response
+is a 401. So requests that run at the same time may exceed the limit, and the right password uses none of it. A wrong
+password that is answered from the cache of refusals counts like any other.
 """
 
 import hashlib
+import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from flask import Flask, Response, g, request
-from flask_limiter import RateLimitExceeded
+from flask import Flask, Response, current_app, g, request
+from limits import RateLimitItem
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import FixedWindowRateLimiter
 
+from vimeo_api.config import Settings
+from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import TooMany
 from vimeo_api.core.files.cache_generations import CacheErrors
-from vimeo_api.extensions import limiter, settings
+from vimeo_api.extensions import CACHE_OPTIONS, settings
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.receiving import bodies
 from vimeo_api.web.surface import Surface
 
 SurfaceOf = Callable[[str], Surface | None]
+Count = tuple[RateLimitItem, str]  # a rate, and the key of what is counted
+Question = Callable[[FixedWindowRateLimiter, RateLimitItem, str], int]
+
+_log = logging.getLogger(__name__)
+
+
+class Counters:
+    """Counts that all processes share in Redis; while it is away, each process counts in its memory."""
+
+    def __init__(self, values: Settings) -> None:
+        """Use the Redis of the cache, if there is one. It is not asked yet."""
+        self._memory = FixedWindowRateLimiter(MemoryStorage())
+        self._shared = self._memory
+        if values.cache_url:
+            self._shared = FixedWindowRateLimiter(
+                RedisStorage(values.cache_url, key_prefix="vimeo_api", **CACHE_OPTIONS)
+            )
+        self._breaker = Breaker(seconds=1)
+
+    def add(self, counts: Iterable[Count]) -> int:
+        """Count an attempt; return the seconds to wait if a limit is exceeded, else 0."""
+        return max((self._ask(_add, *count) for count in counts), default=0)
+
+    def look(self, counts: Iterable[Count]) -> int:
+        """Return the seconds to wait if a limit is reached, else 0; count nothing."""
+        return max((self._ask(_look, *count) for count in counts), default=0)
+
+    def _ask(self, question: Question, rate: RateLimitItem, key: str) -> int:
+        if not self._breaker.open:
+            try:
+                return question(self._shared, rate, key)
+            except CacheErrors as error:
+                self._breaker.trip()
+                _log.warning("cache: counting in memory: %s", type(error).__name__)
+        return question(self._memory, rate, key)
 
 
 def init_app(app: Flask, surface_of: SurfaceOf) -> None:
     """Wire the hooks, before that of the refusals; `surface_of` names the surface that owns a path."""
+    counters = app.extensions["rate_limits"] = Counters(app.config["SETTINGS"])
 
     @app.before_request
     def limit() -> None:
@@ -33,36 +75,51 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
         if surface is None or request.url_rule is None:
             return
         if auth.verb_of(app.view_functions[request.url_rule.endpoint]) == "write":
-            if request.method != "OPTIONS" and _upload_limit(surface.name):  # else the limiter looks for long
-                g.limited_surface = surface.name
-                _allow(_upload)
+            if request.method != "OPTIONS":
+                rates = settings.surfaces[surface.name].upload_limit
+                _refuse_after(counters.add(_counts(rates, f"uploads to {surface.name}", _client())))
         elif surface.shows_password(request):
-            g.limited_file = f"{surface.name}:{surface.key_of(request)}"
-            _allow(_password)
+            counts = [
+                *_counts(settings.password_limit_address, "passwords by address", _address()),
+                *_counts(settings.password_limit_file, "passwords by file", surface.name, surface.key_of(request)),
+            ]
+            _refuse_after(counters.look(counts))
+            g.password_counts = counts
+
+    @app.after_request
+    def count_wrong_password(response: Response) -> Response:
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            counters.add(g.pop("password_counts", ()))
+        return response
 
 
 def allow_fetch() -> None:
-    """Count a fetch of whoever asks for it. Raises TooMany."""
-    _allow(_fetch)
+    """Count a fetch by the client that asks for it. Raises TooMany."""
+    counters: Counters = current_app.extensions["rate_limits"]
+    _refuse_after(counters.add(_counts(settings.fetch_limit, "fetches", _client())))
 
 
-def _allow(count: Callable[[], None]) -> None:
-    try:
-        count()
-    except RateLimitExceeded:
+def _refuse_after(seconds: int) -> None:
+    if seconds:
         bodies.pass_over()
-        raise TooMany("Too many attempts; try again later.", _wait()) from None
+        raise TooMany("Too many attempts; try again later.", seconds)
 
 
-def _wait() -> int:
-    """Return after how many seconds the limit that was met begins anew."""
-    met = limiter.current_limit
-    if met is None:
-        return 1
-    try:
-        return max(1, int(met.reset_at - time.time()))
-    except CacheErrors:
-        return met.limit.get_expiry()
+def _counts(rates: tuple[RateLimitItem, ...], *subject: str) -> list[Count]:
+    # A digest, for a key must not tell who asked for what, and whoever has a file's key has the file.
+    return [(rate, hashlib.sha256("\0".join(subject).encode()).hexdigest()) for rate in rates]
+
+
+def _add(limiter: FixedWindowRateLimiter, rate: RateLimitItem, key: str) -> int:
+    return 0 if limiter.hit(rate, key) else _seconds_left(limiter, rate, key)
+
+
+def _look(limiter: FixedWindowRateLimiter, rate: RateLimitItem, key: str) -> int:
+    return 0 if limiter.test(rate, key) else _seconds_left(limiter, rate, key)
+
+
+def _seconds_left(limiter: FixedWindowRateLimiter, rate: RateLimitItem, key: str) -> int:
+    return max(1, math.ceil(limiter.get_window_stats(rate, key).reset_time - time.time()))
 
 
 def _address() -> str:
@@ -73,38 +130,3 @@ def _client() -> str:
     """Return who uploads: the token, else the address."""
     token_id = auth.token_id()
     return _address() if token_id is None else f"token {token_id}"
-
-
-def _file() -> str:
-    # A digest, for the limiter writes what it counts into its log, and who has a file's link has the file.
-    return hashlib.sha256(str(g.limited_file).encode()).hexdigest()[:32]
-
-
-def _upload_limit(surface: str) -> str:
-    return settings.surfaces[surface].upload_limit
-
-
-def _refused(response: Response) -> bool:
-    return response.status_code == HTTPStatus.UNAUTHORIZED
-
-
-@limiter.shared_limit(
-    lambda: settings.password_limit_address, "passwords by address", key_func=_address, deduct_when=_refused
-)
-@limiter.shared_limit(lambda: settings.password_limit_file, "passwords by file", key_func=_file, deduct_when=_refused)
-def _password() -> None:
-    """Stand for an attempt at a password."""
-
-
-@limiter.shared_limit(
-    lambda: _upload_limit(g.limited_surface),
-    lambda _endpoint: f"uploads to {g.limited_surface}",
-    key_func=_client,
-)
-def _upload() -> None:
-    """Stand for an upload."""
-
-
-@limiter.shared_limit(lambda: settings.fetch_limit, "fetches", key_func=_client)
-def _fetch() -> None:
-    """Stand for a fetch of a URL."""
