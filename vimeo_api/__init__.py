@@ -1,16 +1,24 @@
 """A Celery-backed upload pipeline behind nginx.
 
+To find anything, start from the URL: `views/<dialect>` parses and words, `services/<noun>` decides, `core/<noun>/`
+does. `web/<stage>/` is HTTP that the dialects share. `embedded/` stands in for nginx, uWSGI and Redis on one machine.
+The modules at the root of the package start processes.
+
 The ten-minute tour:
 
 1.  `app.create_app` lists the parts in the order in which they are put together.
-2.  `views/vimeo.py` is a whole dialect on one page: parse, one call into `services`, shape the answer.
-3.  `services.py`, `downloads.py`, `queueing.py` and `fetches.py` have the use cases: `upload` and `open_download` show
-    how bytes and rows meet.
-4.  `core/models.py` opens with the glossary, `core/lifecycle.py` with the states; each move is one UPDATE.
-5.  `web/delivery.py` is the only door by which bytes leave, `core/deliveries.py` decides what became of them.
-6.  `tasks.py` is what workers do; `core/upkeep.py` is the guarantee behind it.
+2.  `views/vimeo.py` is a whole dialect on one page: parse, one call into `services`, shape the response.
+3.  `services/uploads.py` and `services/downloads.py` show how bytes and rows meet: `upload` and `open_download`.
+4.  `core/database/models.py` opens with the glossary. `core/files/lifecycle.py` has the states of a file and the table
+    of moves between them; each move is one UPDATE. `core/files/leases.py` decides who downloads a one-time file.
+5.  `web/receiving/` makes a file of a request's body, and `core/storage/blobs.py` publishes it.
+6.  `web/sending/delivery.py` is the only door by which bytes leave. `core/deliveries/confirmations.py` decides what
+    became of them: used up, or given back.
+7.  `tasks.py` is what workers do. `core/fetching/job.py` fetches a URL. `core/maintenance/sweep.py` is the guarantee
+    behind all of it: it finds in the rows what is due, whatever became of messages and workers.
+8.  `web/hooks/` is what happens around every request: tokens, rate limits, other sites' pages, the cache of refusals.
+9.  `config/settings.py` has every setting.
 
-Imports point one way: wsgi, worker, schedule, cli → app, commands → views → web → services → tasks → core →
-extensions → config.
-The reasons stand in docs/decisions/.
+Imports point one way: wsgi, worker, beat, cli → embedded → app, commands → views → web → services → tasks → core →
+extensions → logs → config. docs/decisions/ has the reasons, CONTRIBUTING.md the house rules.
 """
