@@ -1,115 +1,149 @@
 """Files that live for a while only: gone from then on for everybody, and their bytes soon after."""
 
-import time
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+from flask import Flask
+from werkzeug.test import TestResponse
 
-from tests.services import Service, await_, running
+from tests.inprocess import PROFILES, Clock, made, stored, sweep
+from tests.services import Service, await_
 
-STORE_SECONDS = 3
-
-
-@pytest.fixture(scope="module", params=["embedded", "production"])
-def brief(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real service; the surface `store` keeps nothing for long."""
-    settings = {"STORE_EXPIRES_SECONDS": str(STORE_SECONDS), "NAMED_EXPIRES_SECONDS": "3600"}
-    with running(request.param, tmp_path_factory.mktemp("brief") / "data", **settings) as service:
-        yield service
+NAME = "brief.xls"
 
 
-def upload(service: Service, surface: str, seconds: object) -> requests.Response:
+@dataclass(frozen=True)
+class Upload:
+    """How a surface takes a file, where it is then, and what it answers once its time is over."""
+
+    method: str
+    path: str
+    link: str  # with fields of the answer, or the name
+    form: bool = False
+    after: int = 404
+
+
+UPLOADS = {
+    "vimeo": Upload("PUT", "/vimeo/api/v1.0/file", "{url}", form=True, after=410),
+    "streams": Upload("POST", "/v1/streams", "/v1/streams/{id}"),
+    "queue": Upload("POST", "/v1/queues/q/streams", "/v1/streams/{id}"),
+    "named": Upload("POST", "/upload/{name}", "/download/{name}"),
+    "form": Upload("POST", "/upload", "/download/{name}", form=True),
+    "transfer": Upload("POST", "/uploadFile", "/downloadFile?file_id={file_id}", form=True),
+}
+
+
+def upload(app: Flask, surface: str, seconds: object, name: str = NAME) -> TestResponse:
     """Store a file that is to live for so many seconds."""
-    form = {"files": {"file": ("a.xls", b"brief")}, "data": {"expires_in": str(seconds)}, "timeout": 60}
-    asked = {"data": b"brief", "params": {"expires_in": str(seconds)}, "timeout": 60}
-    if surface == "vimeo":
-        return requests.put(service.vimeo, **form)  # type: ignore[arg-type]
-    if surface == "streams":
-        return requests.post(f"{service.url}/v1/streams", **asked)  # type: ignore[arg-type]
-    if surface == "queue":
-        return requests.post(f"{service.url}/v1/queues/q/streams", **asked)  # type: ignore[arg-type]
-    if surface == "named":
-        return requests.post(f"{service.url}/upload/brief.txt", **asked)  # type: ignore[arg-type]
-    if surface == "form":
-        return requests.post(f"{service.url}/upload", allow_redirects=False, **form)  # type: ignore[arg-type]
-    return requests.post(f"{service.url}/uploadFile", **form)  # type: ignore[arg-type]
+    how = UPLOADS[surface]
+    asked: dict[str, Any] = {"query_string": {"expires_in": seconds}, "data": b"brief"}
+    if how.form:
+        asked = {"data": {"expires_in": str(seconds), "file": (io.BytesIO(b"brief"), name)}}
+    return app.test_client().open(how.path.format(name=name), method=how.method, **asked)
 
 
-def link_to(service: Service, surface: str, seconds: object) -> str:
-    return link_of(service, surface, upload(service, surface, seconds))
+def link_to(surface: str, name: str, answer: Any) -> str:
+    """Return the path of a file by what its upload was answered with."""
+    found = urlsplit(UPLOADS[surface].link.format(name=name, **(answer or {})))
+    return f"{found.path}?{found.query}"
 
 
-def link_of(service: Service, surface: str, answer: requests.Response) -> str:
-    assert answer.status_code in {200, 201, 302}, answer.text
-    if surface == "vimeo":
-        return str(answer.json()["url"])
-    if surface in {"streams", "queue"}:
-        return f"{service.url}/v1/streams/{answer.json()['id']}"
-    if surface in {"named", "form"}:
-        return f"{service.url}/download/{'brief.txt' if surface == 'named' else 'a.xls'}"
-    return f"{service.url}/downloadFile?file_id={answer.json()['file_id']}"
+def status(app: Flask, path: str) -> int:
+    return app.test_client().head(path).status_code
 
 
-def head(url: str) -> int:
-    return requests.head(url, timeout=60).status_code
+def refusal(link: str) -> int | None:
+    """Return with what the real service refuses a file; None while it does not."""
+    status = requests.head(link, timeout=60).status_code
+    return None if status == 200 else status
 
 
-def read_in_time(seconds: float, store: Callable[[], str]) -> str:
-    """Store a file that lives for so long and read it, anew where its time is over before that; return its URL."""
-
-    def read() -> str:
-        begun = time.monotonic()
-        url = store()
-        statuses = [head(url) for _ in range(3)]
-        if time.monotonic() - begun >= seconds:
-            await_(lambda: head(url) != 200)
-            return ""
-        assert statuses == [200] * 3
-        return url
-
-    return await_(read)
+def content(app: Flask) -> str:
+    """Store content where it is found by its hash, and return its path."""
+    return f"/?file_hash={app.test_client().post('/', data=b'store').text}"
 
 
-SURFACES = ["vimeo", "streams", "queue", "named", "form", "transfer"]
+@pytest.fixture(params=PROFILES)
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
+    """The app; the surface `store` keeps nothing for long."""
+    with made(request.param, tmp_path / "data", STORE_EXPIRES_SECONDS="300", NAMED_EXPIRES_SECONDS="3600") as app:
+        yield app
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_a_file_is_gone_once_its_time_is_over(brief: Service, surface: str) -> None:
-    await_(lambda: not brief.stored())
-    for seconds in (3, 4):  # the second under the key of the first, where clients choose it
-        url = read_in_time(seconds, partial(link_to, brief, surface, seconds))
-        await_(lambda url=url: head(url) != 200)  # type: ignore[misc]
-        assert head(url) == (410 if surface == "vimeo" else 404)
-        assert "brief.txt" not in requests.get(f"{brief.url}/download", timeout=60).text
-        assert requests.get(f"{brief.url}/v1/queues/q/first", timeout=60).status_code == 404
-    await_(lambda: not brief.stored())
-    assert head(url) == (410 if surface == "vimeo" else 404)
+@pytest.mark.parametrize("surface", UPLOADS)
+def test_a_file_is_gone_once_its_time_is_over(app: Flask, clock: Clock, surface: str) -> None:
+    for seconds in (300, 400):  # the second under the key of the first, where clients choose it
+        answer = upload(app, surface, seconds)
+        assert answer.status_code in {200, 201, 302}
+        path = link_to(surface, NAME, answer.get_json(silent=True))
+        clock.forward(seconds - 10)
+        assert status(app, path) == 200
+        clock.forward(10)
+        assert status(app, path) == UPLOADS[surface].after
+        assert NAME not in app.test_client().get("/download").text
+        assert app.test_client().get("/v1/queues/q/first").status_code == 404
+        sweep(app)
+        assert stored(app) == set()
+        assert status(app, path) == UPLOADS[surface].after
 
 
-def test_a_surface_may_keep_nothing_for_long(brief: Service) -> None:
-    def store() -> str:
-        return f"{brief.url}/?file_hash={requests.post(brief.url, data=b'store', timeout=60).text}"
-
-    url = read_in_time(STORE_SECONDS, store)
-    await_(lambda: head(url) == 404)
-    assert read_in_time(STORE_SECONDS, store) == url
-    await_(lambda: head(url) == 404)
-    await_(lambda: not brief.stored())
+def test_nginx_keeps_no_answer_for_longer_than_the_file_lives(inprocess: Flask, clock: Clock) -> None:
+    path = link_to("streams", NAME, upload(inprocess, "streams", 300).json)
+    clock.forward(200)
+    if inprocess.config["SETTINGS"].behind_nginx:
+        assert 90 <= int(inprocess.test_client().get(path).headers["X-Accel-Expires"]) <= 100
 
 
-def test_storing_content_again_prolongs_its_life(brief: Service) -> None:
-    def stored_again_and_read() -> int | None:
-        begun = time.monotonic()
-        digest = requests.post(brief.url, data=b"again", timeout=60).text
-        status = head(f"{brief.url}/?file_hash={digest}")
-        return status if time.monotonic() - begun < STORE_SECONDS else None
+def test_a_surface_may_keep_nothing_for_long(app: Flask, clock: Clock) -> None:
+    path = content(app)
+    for _ in range(2):
+        clock.forward(290)
+        assert status(app, path) == 200
+        clock.forward(10)
+        assert status(app, path) == 404
+        assert content(app) == path
+    clock.forward(300)
+    sweep(app)
+    assert stored(app) == set()
 
-    assert {stored_again_and_read() for _ in range(100)} - {None} == {200}
+
+def test_storing_content_again_prolongs_its_life(app: Flask, clock: Clock) -> None:
+    for _ in range(3):
+        path = content(app)
+        clock.forward(200)
+        assert status(app, path) == 200
 
 
-@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("surface", UPLOADS)
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "1.5", "", "٣", "9999999999"])
-def test_a_life_that_is_no_number_of_seconds_is_refused(brief: Service, surface: str, seconds: str) -> None:
-    assert upload(brief, surface, seconds).status_code == 400
+def test_a_life_that_is_no_number_of_seconds_is_refused(inprocess: Flask, surface: str, seconds: str) -> None:
+    assert upload(inprocess, surface, seconds).status_code == 400
+
+
+def test_workers_remove_what_has_been_there_long_enough(service: Service) -> None:
+    before = service.stored()
+    links = {}
+    for surface, how in UPLOADS.items():
+        name, seconds = f"{token_hex(8)}.xls", {"expires_in": "4"}
+        asked: dict[str, Any] = {"params": seconds, "data": b"brief"}
+        if how.form:
+            asked = {"data": seconds, "files": {"file": (name, b"brief")}}
+        url = service.url + how.path.format(name=name)
+        answer = requests.request(how.method, url, timeout=60, allow_redirects=False, **asked)
+        assert answer.status_code in {200, 201, 302}
+        links[surface] = service.url + link_to(
+            surface, name, answer.json() if "json" in answer.headers["Content-Type"] else None
+        )
+        requests.head(links[surface], timeout=60)  # from now on nginx may know it
+    mine = service.stored() - before
+    for surface, link in links.items():
+        assert await_(partial(refusal, link)) == UPLOADS[surface].after
+    await_(lambda: not service.stored() & mine)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from vimeo_api.config.settings import SurfaceSettings
 from vimeo_api.core import identifiers
+from vimeo_api.core.clock import now
 from vimeo_api.extensions import settings
 
 
@@ -40,7 +41,7 @@ class Policy:
         The setting `<SURFACE>_EXPIRES_SECONDS` is the most, and the default.
         """
         lives = [seconds for seconds in (wanted, self.settings.expires_seconds) if seconds is not None]
-        return datetime.now(UTC) + timedelta(seconds=min(lives)) if lives else None
+        return now() + timedelta(seconds=min(lives)) if lives else None
 
 
 VIMEO = Policy("vimeo", one_time=True)

@@ -10,11 +10,11 @@ import mimetypes
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from flask import Response
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import NotThere
@@ -116,7 +116,7 @@ def _lifetime(file: Entry) -> int:
     """Return for how many seconds nginx may keep the answer."""
     seconds = nginx_cache.ANSWER_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
     if file.expires_at is not None:
-        seconds = min(seconds, int((file.expires_at - datetime.now(UTC)).total_seconds()))
+        seconds = min(seconds, int((file.expires_at - now()).total_seconds()))
     return max(seconds, 0)
 
 

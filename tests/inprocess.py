@@ -1,0 +1,133 @@
+"""The app in this process, once as the embedded server runs it and once behind an nginx that is played here.
+
+For what the app decides by itself: whole tables of requests, and time that is moved instead of waited for. What nginx,
+uWSGI, PostgreSQL or a worker decides is tested with the real service. Import the fixtures in a folder's conftest.
+"""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from flask import Flask
+
+from tests.services import ROOT
+from vimeo_api import config, tasks
+from vimeo_api.app import create_app
+from vimeo_api.extensions import db
+
+PROFILES = ["embedded", "production"]
+
+
+class Nginx:
+    """What the app sees of nginx: the body lies in a file of the spool, and nothing of it comes over the socket."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], spool: Path) -> None:
+        self._app = app
+        self._spool = spool
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ |= {"CONTENT_LENGTH": "", "X_BODY_FILE": self._spooled(body) if body else ""}
+        return self._app(environ, start_response)
+
+    def _spooled(self, body: bytes) -> str:
+        with tempfile.NamedTemporaryFile(dir=self._spool, delete=False) as file:
+            file.write(body)
+        return file.name
+
+
+class Server:
+    """What the app sees of the embedded server: the connection to a client, who has taken all that it was sent."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], connection: socket.socket) -> None:
+        self._app = app
+        self._connection = connection
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return self._app(environ | {"werkzeug.socket": self._connection}, start_response)
+
+
+class Clock:
+    """Stands in for `datetime` in `core.clock`: the real time, and as much more as a test adds."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self, zone: tzinfo) -> datetime:
+        return datetime.now(zone) + self._ahead
+
+    def forward(self, seconds: float) -> None:
+        self._ahead += timedelta(seconds=seconds)
+
+
+@contextmanager
+def made(profile: str, data: Path, **settings: str) -> Iterator[Flask]:
+    """Make an app with a database of its own, and what differs by profile as that profile has it.
+
+    What is enqueued is done at once; what would be due meanwhile, once somebody sweeps.
+    """
+    shutil.copytree(_migrated(), data)
+    values = config.load({"BROKER_URL": "memory://", **settings, "DATA_DIR": str(data), "PROFILE": "embedded"})
+    values = values.model_copy(update={"profile": profile})
+    app = create_app(values)
+    app.extensions["celery"].conf.task_always_eager = True
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server = Nginx(app.wsgi_app, values.spool_dir) if values.behind_nginx else Server(app.wsgi_app, ours)
+        app.wsgi_app = server  # type: ignore[method-assign]
+        yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def sweep(app: Flask) -> None:
+    """Do all that is due."""
+    with app.app_context():
+        tasks.sweep()
+
+
+def stored(app: Flask) -> set[Path]:
+    """Return the files whose bytes lie in the store."""
+    store = app.config["SETTINGS"].store_dir
+    return {path for path in store.rglob("*") if path.is_file() and not path.name.startswith(".")}
+
+
+@cache
+def _migrated() -> Path:
+    """Return a folder with an empty database, made once."""
+    data = Path(tempfile.mkdtemp(prefix="migrated-")) / "data"
+    app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
+    with app.app_context():
+        flask_migrate.upgrade(str(ROOT / "migrations"))
+        db.engine.dispose()
+    return data
+
+
+@pytest.fixture(scope="session", params=PROFILES)
+def _made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    with made(request.param, tmp_path_factory.mktemp("inprocess") / "data") as app:
+        yield app
+
+
+@pytest.fixture
+def inprocess(_made_once: Flask) -> Flask:
+    """The app in each profile, the same for all tests that leave it as they find it."""
+    for make_known in (_made_once.extensions["celery"].set_current, _made_once.extensions["celery"].set_default):
+        make_known()  # others may have been made meanwhile
+    return _made_once
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of everything that is written down, which a test may move."""
+    moved = Clock()
+    monkeypatch.setattr("vimeo_api.core.clock.datetime", moved)
+    return moved
