@@ -42,9 +42,9 @@ bench: .venv/dev .venv/packages-bench ## measure against others, into benchmarks
 lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command 'make lock' pyproject.toml -o requirements.txt --upgrade
+		--custom-compile-command 'make lock' --extra production pyproject.toml -o requirements.txt --upgrade
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command 'make lock' --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt --upgrade
+		--custom-compile-command 'make lock' --extra production --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt --upgrade
 
 clean: ## remove what was installed here; files and database in DATA_DIR stay
 	rm -rf .venv benchmarks/.peers

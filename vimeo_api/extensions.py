@@ -3,10 +3,9 @@
 `app.create_app` binds them to an app; everything above imports them from here.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import Any, cast
 
-import psycopg
 from cachelib.serializers import JSONSerializer
 from celery import Celery, Task
 from flask import Flask, current_app
@@ -14,8 +13,6 @@ from flask_caching import Cache
 from flask_caching.backends import FileSystemCache, RedisCache
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from psycopg.abc import PQGen
-from psycopg.pq import TransactionStatus
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import event
@@ -24,9 +21,13 @@ from werkzeug.local import LocalProxy
 
 from vimeo_api.config import Settings
 
-SILENCE_SECONDS = 2  # without a word after PostgreSQL should have ended a statement: it hangs, or the network to it
+# A checkout has these beside the package, a wheel inside it (pyproject.toml).
+_PACKAGE = Path(__file__).parent
+_INSTALLED = (_PACKAGE / "migrations").is_dir()
+MIGRATIONS = _PACKAGE / "migrations" if _INSTALLED else _PACKAGE.parent / "migrations"
+CELERY_CONFIG = "vimeo_api.celeryconfig" if _INSTALLED else "celeryconfig"
 
-T = TypeVar("T")
+SILENCE_SECONDS = 2  # without a word after PostgreSQL should have ended a statement: it hangs, or the network to it
 
 
 class Base(DeclarativeBase):
@@ -58,12 +59,15 @@ def init_database(app: Flask, values: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = values.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
-    migrate.init_app(app, db, render_as_batch=True)
+    migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _prepare_sqlite)
         else:
-            event.listen(db.engine, "do_connect", _connector(values.database_seconds + SILENCE_SECONDS))
+            connection = _impatient(db.engine.dialect.loaded_dbapi, values.database_seconds + SILENCE_SECONDS)
+            event.listen(
+                db.engine, "do_connect", lambda _dialect, _record, words, named: connection.connect(*words, **named)
+            )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -72,28 +76,22 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-class _Impatient(psycopg.Connection[Any]):
-    """A connection that closes itself when a server that hangs would hold its thread up for ever."""
+def _impatient(driver: Any, patience: float) -> Any:
+    """Return psycopg's class of connections, but one closes itself when the server has been silent for `patience` s.
 
-    patience: float  # seconds
+    A server that hangs would hold its thread up for ever. `driver` is psycopg, which only production has installed.
+    """
 
-    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for the server's answer. Raises psycopg.OperationalError if there is none in time."""
-        try:
-            return super().wait(gen, interval, self.patience if timeout is None else timeout)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self.pgconn.finish()
-            raise
+    class Impatient(driver.Connection):  # type: ignore[misc]
+        def wait(self, gen: object, interval: float = 0.1, timeout: float | None = None) -> object:
+            try:
+                return super().wait(gen, interval, patience if timeout is None else timeout)
+            except driver.OperationalError:
+                if self.pgconn.transaction_status == driver.pq.TransactionStatus.ACTIVE:
+                    self.pgconn.finish()
+                raise
 
-
-def _connector(patience: float) -> Callable[..., psycopg.Connection[Any]]:
-    def connect(_dialect: object, _record: object, words: Any, options: Any) -> psycopg.Connection[Any]:
-        connection = _Impatient.connect(*words, **options)
-        connection.patience = patience
-        return connection
-
-    return connect
+    return Impatient
 
 
 class _Json(JSONSerializer):
@@ -154,7 +152,7 @@ def init_celery(app: Flask, values: Settings) -> Celery:
                 return self.run(*args, **kwargs)
 
     celery = Celery(app.name, task_cls=FlaskTask)
-    celery.config_from_object("celeryconfig")
+    celery.config_from_object(CELERY_CONFIG)
     celery.conf.broker_url = values.broker_url
     if values.broker_url.startswith("redis"):
         # A request that enqueues waits no longer than this for a broker that is gone or frozen; workers wait longer.

@@ -1,5 +1,6 @@
 """What each profile makes of the settings: its own defaults, and what it cannot start without."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ class Production(Settings):
     def faults(self) -> Iterator[str]:
         """Yield a sentence for each setting that production cannot start with."""
         yield from super().faults()
+        if importlib.util.find_spec("psycopg") is None:
+            yield "Production needs the packages of the extra `production`: pip install 'vimeo_api[production]'."
         if not self.database_url.startswith("postgresql+psycopg://"):
             yield "DATABASE_URL must name a PostgreSQL database, such as postgresql+psycopg://vimeo_api@/vimeo_api."
         if not self.broker_url.startswith(("redis://", "rediss://", "redis+socket://")):

@@ -4,7 +4,6 @@ import fcntl
 import logging
 import signal
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -21,8 +20,6 @@ from vimeo_api.web.sending import sockets
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 _log = logging.getLogger(__name__)
 _access = logging.getLogger("vimeo_api.access")
@@ -114,4 +111,4 @@ def upgrade_database(app: Flask) -> None:
     settings: Settings = app.config["SETTINGS"]
     with app.app_context(), (settings.data_dir / "migrate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        flask_migrate.upgrade(str(MIGRATIONS))
+        flask_migrate.upgrade()

@@ -20,7 +20,6 @@ from flask import Flask
 
 from vimeo_api.config import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 _RESTART_SECONDS = 1
 
 _log = logging.getLogger(__name__)
@@ -53,9 +52,11 @@ def _keep_worker(settings: Settings, ended: threading.Event) -> None:
 def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
     # Its standard input is a pipe of ours: when we die, however that happens, the worker reads its end and stops.
     environ = os.environ | {"DATA_DIR": str(settings.data_dir), "PROFILE": settings.profile}
-    command = [sys.executable, str(ROOT / "manage.py"), "worker", "--until-stdin-ends"]
+    environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # a checkout is not installed
+    # -P: no file in the folder that we were started in stands for a module.
+    command = [sys.executable, "-P", "-m", "vimeo_api", "worker", "--until-stdin-ends"]
     # A group of its own: Ctrl-C on the terminal is for us, and we stop the worker.
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environ, cwd=ROOT, start_new_session=True)  # noqa: S603
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environ, start_new_session=True)  # noqa: S603
 
 
 def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:

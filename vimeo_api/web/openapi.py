@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeVar
 from flask import Flask
 from werkzeug.routing import Rule
 
+from vimeo_api.version import VERSION
 from vimeo_api.web.hooks import auth
 
-VERSION = "0.1.0"
 UNLISTED = frozenset({"HEAD", "OPTIONS"})  # answered wherever GET is, and everywhere
 
 JSON = "application/json"

@@ -1,7 +1,8 @@
 """The description of the documentation itself."""
 
+from vimeo_api.version import VERSION
 from vimeo_api.views.descriptions import errors
-from vimeo_api.web.openapi import HTML, JSON, STRING, VERSION, Body, Operation, Response, Section
+from vimeo_api.web.openapi import HTML, JSON, STRING, Body, Operation, Response, Section
 
 _error = errors.in_json
 

@@ -22,9 +22,9 @@ from vimeo_api.core.monitoring.file_stats import Census, Group
 from vimeo_api.core.monitoring.probes import Probe
 from vimeo_api.core.monitoring.readiness import Check
 from vimeo_api.extensions import settings
+from vimeo_api.version import VERSION
 from vimeo_api.web.monitoring import nginx_status
 from vimeo_api.web.monitoring.nginx_status import NginxStatus
-from vimeo_api.web.openapi import VERSION
 
 Labels = tuple[str, ...]
 Samples = Iterable[tuple[Sequence[str], float]]  # labels and value
