@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Flask
-
-from vimeo_api.config import Embedded
 from vimeo_api.core.fetching import client
 from vimeo_api.core.fetching.connections import CHUNK
 from vimeo_api.core.fetching.partial_file import PartialFile
+from vimeo_api.core.storage.reservations import Reservations
 
 
 @dataclass(frozen=True)
@@ -27,14 +25,13 @@ class Ours:
 
     def seconds(self) -> float:
         """Fetch once. Includes making room, the notes for resuming, and the fsync if there is one."""
-        app = Flask(__name__)
-        app.config["SETTINGS"] = Embedded(data_dir=self.folder, spool_dir=self.folder)
+        reservations = Reservations(self.folder, keep_free=0)
         begin = time.perf_counter()
 
         def checkpoint(_received: int, _total: int | None) -> None:
             partial.checkpoint()
 
-        with app.app_context(), PartialFile("transfer", "benchmark") as partial:
+        with PartialFile(reservations, "transfer", "benchmark") as partial:
             fetched = client.fetch(
                 self.url,
                 partial,

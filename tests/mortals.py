@@ -31,8 +31,7 @@ import vimeo_api.cli
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.fetching.session import Session
-from vimeo_api.core.storage import blobs
-from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.core.storage.blobs import Blobs, Staging
 
 IMPORTED = (celery, kombu, psycopg, vimeo_api)
 LONGEST_LIFE = 2  # times what passed from the fork to the first claim, so that it suits slow machines, too
@@ -48,8 +47,8 @@ MOMENTS: list[tuple[Any, str]] = [
     (PartialFile, "discard"),
     (Staging, "digest"),
     (Staging, "sync"),
-    (blobs, "publish"),
-    (blobs, "remove"),
+    (Blobs, "publish"),
+    (Blobs, "remove"),
     (os, "ftruncate"),
     (os, "fdatasync"),
     (os, "replace"),

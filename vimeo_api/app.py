@@ -8,7 +8,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
-from vimeo_api.core.storage import mount_check
 from vimeo_api.web.hooks import admission, auth, cors, csrf, host_check, rate_limits, refusal_cache, request_ids
 from vimeo_api.web.monitoring import metrics
 from vimeo_api.web.sending import nginx_cache
@@ -28,12 +27,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises config.ConfigError, with a sentence for each mistake, before anything is served.
     """
     values = config.check(settings or config.load())
-    mount_check.settle(values)
     app = Pipeline("vimeo_api")
     app.config["SETTINGS"] = values
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//` is another path, and unknown
 
+    extensions.init_storage(app, values)
     extensions.init_database(app, values)
     extensions.init_cache(app, values)
     extensions.init_celery(app, values)

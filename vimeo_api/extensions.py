@@ -1,10 +1,12 @@
-"""The objects that live as long as the process: settings, database, migrations, cache, Celery.
+"""The objects that live as long as the process: settings, database, migrations, cache, folders for bytes, Celery.
 
 `app.create_app` binds them to an app; everything above imports them from here.
 """
 
+import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from cachelib.serializers import JSONSerializer
 from celery import Celery, Task
@@ -20,6 +22,10 @@ from sqlalchemy.orm import DeclarativeBase
 from werkzeug.local import LocalProxy
 
 from vimeo_api.config import Settings
+from vimeo_api.config.secret import kept
+from vimeo_api.core.storage.blobs import Blobs
+from vimeo_api.core.storage.mount_check import MountCheck
+from vimeo_api.core.storage.reservations import Reservations
 
 # A checkout has these beside the package, a wheel inside it (pyproject.toml).
 _PACKAGE = Path(__file__).parent
@@ -28,6 +34,9 @@ MIGRATIONS = _PACKAGE / "migrations" if _INSTALLED else _PACKAGE.parent / "migra
 CELERY_CONFIG = "vimeo_api.celeryconfig" if _INSTALLED else "celeryconfig"
 
 SILENCE_SECONDS = 2  # without a word after PostgreSQL should have ended a statement: it hangs, or the network to it
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Base(DeclarativeBase):
@@ -38,6 +47,21 @@ db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
 cache = Cache()
 settings = cast("Settings", LocalProxy(lambda: current_app.config["SETTINGS"]))
+blobs = cast("Blobs", LocalProxy(lambda: current_app.extensions["blobs"]))
+mount_check = cast("MountCheck", LocalProxy(lambda: current_app.extensions["mount_check"]))
+reservations = cast("Reservations", LocalProxy(lambda: current_app.extensions["reservations"]))
+celery = cast("Celery", LocalProxy(lambda: current_app.extensions["celery"]))
+
+
+def in_app(call: Callable[P, T]) -> Callable[P, T]:
+    """Return the same call for another thread to make: there it runs in the context of this thread's app."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 -- Flask says to
+
+    def call_in_app(*args: P.args, **kwargs: P.kwargs) -> T:
+        with app.app_context():
+            return call(*args, **kwargs)
+
+    return call_in_app
 
 
 def init_database(app: Flask, values: Settings) -> None:
@@ -140,6 +164,19 @@ def init_cache(app: Flask, values: Settings) -> None:
     cache.init_app(app, config)
 
 
+def init_storage(app: Flask, values: Settings) -> None:
+    """Bind the folders for bytes. The first start marks the store; every later one expects that mark."""
+    mounted = MountCheck(values.store_dir, values.data_dir)
+    if not mounted.expected.exists():
+        # The store's own first: a crash in between leaves one that the next start learns.
+        kept(mounted.expected, kept(mounted.mark, secrets.token_hex(16)))
+    app.extensions["mount_check"] = mounted
+    app.extensions["blobs"] = Blobs(
+        spool=values.spool_dir, store=values.store_dir, locks=values.data_dir / "locks", mount_check=mounted
+    )
+    app.extensions["reservations"] = Reservations(values.spool_dir, keep_free=values.keep_free)
+
+
 def init_celery(app: Flask, values: Settings) -> Celery:
     """Bind a Celery app whose tasks run inside the Flask app's context.
 
@@ -151,12 +188,12 @@ def init_celery(app: Flask, values: Settings) -> Celery:
             with app.app_context():
                 return self.run(*args, **kwargs)
 
-    celery = Celery(app.name, task_cls=FlaskTask)
-    celery.config_from_object(CELERY_CONFIG)
-    celery.conf.broker_url = values.broker_url
+    made = Celery(app.name, task_cls=FlaskTask)
+    made.config_from_object(CELERY_CONFIG)
+    made.conf.broker_url = values.broker_url
     if values.broker_url.startswith("redis"):
         # A request that enqueues waits no longer than this for a broker that is gone or frozen; workers wait longer.
-        celery.conf.broker_transport_options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
-    celery.set_default()
-    app.extensions["celery"] = celery
-    return celery
+        made.conf.broker_transport_options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
+    made.set_default()
+    app.extensions["celery"] = made
+    return made

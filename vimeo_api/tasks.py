@@ -18,7 +18,8 @@ from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.maintenance.sweep import purge, settle_leases
 from vimeo_api.core.monitoring import file_stats
-from vimeo_api.core.storage import mount_check
+from vimeo_api.core.storage.mount_check import AWAY
+from vimeo_api.extensions import mount_check
 
 BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
 DIGEST_SECONDS = 5  # of one task: it shares its worker with more urgent ones, and a worker that ends waits for it
@@ -98,7 +99,7 @@ def sweep() -> None:
     if mount_check.found():
         due.update(_sweep_store())
     else:
-        _log.warning("nothing is placed, removed or digested: %s", mount_check.AWAY)
+        _log.warning("nothing is placed, removed or digested: %s", AWAY)
     counters.add(due)
     counters.ran(Counted.SWEEP)
 
@@ -141,7 +142,7 @@ def _follow(**_: object) -> None:
 def reconcile() -> None:
     """Remove what crashes have left behind, and report what is missing or damaged."""
     if not mount_check.found():
-        _log.warning("nothing is reconciled: %s", mount_check.AWAY)
+        _log.warning("nothing is reconciled: %s", AWAY)
         return
     mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
     _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)

@@ -23,8 +23,8 @@ from vimeo_api.core.deliveries.confirmations import Sent
 from vimeo_api.core.files import placing
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
-from vimeo_api.core.storage import blobs, mount_check
-from vimeo_api.extensions import db, settings
+from vimeo_api.core.storage.mount_check import NAME
+from vimeo_api.extensions import blobs, db, settings
 
 PIECE = 1024**2
 
@@ -72,7 +72,7 @@ def _count(statement: statements.Query) -> int:
 def orphans() -> Iterator[tuple[str, str]]:
     """Yield digest and path of bytes in store and pending area for which there is no row."""
     known = {(row.surface, row.blob) for row in statements.rows(select(File.surface, File.blob))}
-    for path in (*_files(settings.store_dir), *_files(settings.spool_dir / blobs.PENDING)):
+    for path in (*_files(settings.store_dir), *_files(blobs.pending)):
         if path not in placing.drafts() and (path.parents[1].name, path.name) not in known:
             yield _digest(path), str(path)
 
@@ -116,7 +116,7 @@ def _digest(path: Path) -> str:
 
 def leftovers() -> Iterator[str]:
     """Yield a sentence for each file on disk that no row needs, and each row that should not be there any more."""
-    pending = settings.spool_dir / blobs.PENDING
+    pending = blobs.pending
     promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
     for path in _files(settings.spool_dir):
         if not {pending, promises} & {*path.parents}:
@@ -128,7 +128,7 @@ def leftovers() -> Iterator[str]:
         )
     }
     drafts = placing.drafts()
-    known = {*needed, *drafts, settings.store_dir / mount_check.NAME}
+    known = {*needed, *drafts, settings.store_dir / NAME}
     for path in {*_files(settings.store_dir), *_files(pending)} - known:
         yield f"bytes without a row: {path}"
     for draft in drafts:

@@ -22,8 +22,9 @@ from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.files import catalog, leases, placing
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import reconciliation
-from vimeo_api.core.storage import blobs, mount_check
-from vimeo_api.extensions import settings
+from vimeo_api.core.storage.blobs import make_folder
+from vimeo_api.core.storage.mount_check import NAME
+from vimeo_api.extensions import blobs, settings
 
 A = "a" * 32
 
@@ -49,7 +50,7 @@ def _empty(service: Service) -> Iterator[None]:
         statements.changed(delete(File))
         for folder in (settings.store_dir, settings.spool_dir):
             for path in folder.rglob("*"):
-                if path.is_file() and path.name != mount_check.NAME:
+                if path.is_file() and path.name != NAME:
                     path.unlink()
 
 
@@ -180,7 +181,7 @@ def test_it_sees_a_purge_that_removes_nothing(service: Service, ledger: Ledger) 
     with inside.inside(service):
         path = bytes_of(item)
         item.end(ask(service.port, "DELETE", item.path).ended_at)
-        blobs.make_folder(path.parent)
+        make_folder(path.parent)
         path.write_bytes(b"content")
     assert broken(service, ledger) == f"leaked: bytes of a file that was deleted: {path}"
 

@@ -15,8 +15,8 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, digests, leases, lifecycle
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import sweep
-from vimeo_api.core.storage import blobs
-from vimeo_api.extensions import settings
+from vimeo_api.core.storage.blobs import Blobs
+from vimeo_api.extensions import blobs, settings
 
 PATIENTLY = 60  # seconds
 
@@ -77,7 +77,7 @@ def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> Non
     assert entry("leased").digest == digest_of(b"content")
 
 
-@pytest.mark.parametrize("where", [(blobs, "opened"), (hashlib, "file_digest")], ids=["before", "while read"])
+@pytest.mark.parametrize("where", [(Blobs, "opened"), (hashlib, "file_digest")], ids=["before", "while read"])
 def test_a_file_removed_meanwhile_is_no_fault(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: tuple[object, str]
 ) -> None:

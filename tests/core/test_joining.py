@@ -8,8 +8,8 @@ from flask import Flask
 from vimeo_api.core import policy
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.files import joining
-from vimeo_api.core.storage import blobs
-from vimeo_api.extensions import settings
+from vimeo_api.core.storage.reservations import Reservations
+from vimeo_api.extensions import blobs, settings
 from vimeo_api.services import uploads
 
 MIB = 1024**2
@@ -20,7 +20,7 @@ def test_a_question_of_a_few_bytes_does_not_fill_the_disk(app: Flask, monkeypatc
         staging.write(bytes(MIB))
         key = uploads.upload(policy.STREAMS, staging)
     keep = shutil.disk_usage(settings.spool_dir).free - 5000 * MIB
-    monkeypatch.setitem(app.config, "SETTINGS", app.config["SETTINGS"].model_copy(update={"keep_free": keep}))
+    monkeypatch.setitem(app.extensions, "reservations", Reservations(settings.spool_dir, keep_free=keep))
     monkeypatch.setattr(joining, "join", lambda *_: pytest.fail("written"))
     with pytest.raises(StorageFull):
         uploads.join(policy.STREAMS, [key] * 9000)

@@ -14,7 +14,8 @@ from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import digests
 from vimeo_api.core.monitoring import readiness
-from vimeo_api.core.storage import blobs, mount_check
+from vimeo_api.core.storage.mount_check import AWAY
+from vimeo_api.extensions import blobs, mount_check
 
 
 def unmounted(store: Path) -> None:
@@ -27,10 +28,10 @@ def replaced(store: Path) -> None:
     (store / ".mark").write_text("another")
 
 
-AWAY = pytest.mark.parametrize("away", [unmounted, replaced])
+BOTH = pytest.mark.parametrize("away", [unmounted, replaced])
 
 
-@AWAY
+@BOTH
 def test_a_store_that_is_away_is_said_until_it_is_back(app: Flask, away: Callable[[Path], None]) -> None:
     client, store = app.test_client(), app.config["SETTINGS"].store_dir
     url = f"/v1/streams/{client.post('/v1/streams', data=b'x').get_json()['id']}"
@@ -47,7 +48,7 @@ def test_a_store_that_is_away_is_said_until_it_is_back(app: Flask, away: Callabl
     assert client.get(url, environ_base={"werkzeug.socket": None}).data == b"x"
 
 
-@AWAY
+@BOTH
 def test_starting_again_learns_no_other_store(app: Flask, away: Callable[[Path], None]) -> None:
     settings = app.config["SETTINGS"]
     away(settings.store_dir)
@@ -58,9 +59,8 @@ def test_starting_again_learns_no_other_store(app: Flask, away: Callable[[Path],
         mount_check.check()
 
 
-@AWAY
-def test_files_land_in_the_spool_meanwhile(app: Flask, away: Callable[[Path], None]) -> None:
-    blobs._on_another_filesystem.cache_clear()  # noqa: SLF001 -- as a new process begins
+@BOTH
+def test_files_stay_pending_meanwhile(app: Flask, away: Callable[[Path], None]) -> None:
     away(app.config["SETTINGS"].store_dir)
     assert blobs.uses_pending()
 
@@ -71,7 +71,7 @@ def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     unmounted(settings.store_dir)
     done = CliRunner().invoke(cli.cli, ["reconcile"])
-    assert (done.exit_code, done.output) == (1, f"Error: {mount_check.AWAY}\n")
+    assert (done.exit_code, done.output) == (1, f"Error: {AWAY}\n")
 
 
 def test_a_sweep_has_no_files_digested_that_are_away(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,5 +90,5 @@ def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
     with app.app_context():
         unmounted(app.config["SETTINGS"].store_dir)
         tasks.reconcile()
-        assert mount_check.AWAY in caplog.text
+        assert AWAY in caplog.text
         assert Counted.RECONCILE not in counters.told()

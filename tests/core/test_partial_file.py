@@ -15,7 +15,7 @@ from vimeo_api.core.fetching import partial_file
 from vimeo_api.core.fetching.client import Fetched
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import reservations, settings
 
 pytestmark = pytest.mark.usefixtures("app")
 CONTENT = noise(100_000)
@@ -30,7 +30,7 @@ def offer(etag: str = '"one"') -> Fetched:
 
 
 def opened() -> PartialFile:
-    return PartialFile("transfer", "ab1")
+    return PartialFile(reservations, "transfer", "ab1")
 
 
 @pytest.fixture
@@ -149,4 +149,4 @@ def test_notes_that_cannot_be_read_are_none(noted: Path, text: str) -> None:
 
 def test_left_lists_the_files_without_their_notes(noted: Path) -> None:
     (settings.spool_dir / "fetch-odd").touch()
-    assert list(partial_file.left()) == [("transfer", "ab1")]
+    assert list(partial_file.left(settings.spool_dir)) == [("transfer", "ab1")]

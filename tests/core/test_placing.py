@@ -25,9 +25,9 @@ from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, mend
 from vimeo_api.core.policy import STORE, STREAMS
-from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.blobs import make_folder, remove_from
 from vimeo_api.core.storage.writer import Writer
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, settings
 from vimeo_api.services import files, uploads
 
 CONTENT = b"content" * 1000
@@ -150,7 +150,7 @@ def test_a_folder_that_is_emptied_meanwhile_is_made_again(apart: Flask, monkeypa
     def emptied(surface: str, blob: str) -> Iterator[None]:
         """Have somebody else, who held the lock before us, remove the last file beside ours."""
         with locked(surface, blob):
-            blobs.remove_from(blobs.path(surface, f"{blob[:2]}-another"))
+            remove_from(blobs.path(surface, f"{blob[:2]}-another"))
             yield
 
     monkeypatch.setattr(blobs, "locked", emptied)
@@ -219,7 +219,7 @@ def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
     orphan = blobs.path("streams", "ab" * 16, pending=True)
     draft = settings.store_dir / placing.DRAFTS / "s-b"
     for path in (orphan, draft):
-        blobs.make_folder(path.parent)
+        make_folder(path.parent)
         path.write_bytes(b"x")
     for path in (orphan, draft, blobs.path("streams", kept.blob, pending=True)):
         moment = now().timestamp() - AGE_SECONDS - 60
@@ -236,7 +236,7 @@ def test_content_stored_again_by_somebody_who_was_killed_is_reconciled(apart: Fl
     make_due()
     placing.run(entry.id)
     copy = blobs.path("store", entry.blob, pending=True)
-    blobs.make_folder(copy.parent)
+    make_folder(copy.parent)
     copy.write_bytes(CONTENT)  # linked, and no row yet
     assert mend(findings()) == (0, 0)  # an upload may be at it
     assert mend(findings(age=-1)) == (1, 0)

@@ -19,9 +19,8 @@ from vimeo_api.core.files import cache_generations, catalog
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
-from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.extensions import cache, db, settings
+from vimeo_api.extensions import blobs, cache, db, settings
 from vimeo_api.services import uploads
 
 

@@ -21,8 +21,7 @@ from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
-from vimeo_api.core.storage import blobs
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, settings
 
 
 def put(path: Path, *, old: bool) -> Path:

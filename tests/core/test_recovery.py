@@ -18,8 +18,8 @@ from vimeo_api.core.fetching.job import MAX_ATTEMPTS
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, NewFile
-from vimeo_api.core.storage import blobs
-from vimeo_api.extensions import settings
+from vimeo_api.core.storage.blobs import Blobs, Staging
+from vimeo_api.extensions import blobs, reservations, settings
 
 pytestmark = pytest.mark.usefixtures("app")
 BLOB = "ab1"
@@ -77,8 +77,8 @@ MOMENTS = [
     (claims, "claim"),
     (job, "_fetch"),
     (PartialFile, "begin"),
-    (blobs.Staging, "sync"),
-    (blobs, "publish"),
+    (Staging, "sync"),
+    (Blobs, "publish"),
     (claims, "finish"),
     (recovery, "clear"),
     (PartialFile, "discard"),
@@ -116,7 +116,7 @@ def test_a_claim_is_free_for_who_knows_that_its_holder_is_dead(fetch: Entry, mon
 
 
 def test_a_claim_stands_while_its_holder_lives(fetch: Entry) -> None:
-    with PartialFile("transfer", BLOB) as held:
+    with PartialFile(reservations, "transfer", BLOB) as held:
         held.sign("one")
         set_row(lease_token="one", due_at=now() + timedelta(seconds=20))
         assert swept() == []
@@ -136,10 +136,10 @@ def test_a_claim_from_another_host_stands_until_it_lapses(fetch: Entry, monkeypa
 def test_who_lost_its_claim_publishes_nothing(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     removed = []
 
-    def lose(staging: blobs.Staging) -> None:
+    def lose(staging: Staging) -> None:
         set_row(lease_token="another")
 
-    monkeypatch.setattr(blobs.Staging, "sync", lose)
+    monkeypatch.setattr(Staging, "sync", lose)
     monkeypatch.setattr(blobs, "remove", lambda *_: removed.append(1))
     job.run(fetch.id)
     assert (entry().status, entry().lease_token) == (Status.FETCHING, "another")
@@ -179,7 +179,7 @@ def test_attempts_that_got_further_do_not_count(fetch: Entry, monkeypatch: pytes
 
 def test_a_worker_that_is_frozen_does_not_keep_a_fetch_for_ever(fetch: Entry) -> None:
     set_row(attempts=MAX_ATTEMPTS)
-    with PartialFile("transfer", BLOB) as frozen:
+    with PartialFile(reservations, "transfer", BLOB) as frozen:
         frozen.sign("one")
         job.run(fetch.id)
         assert (entry().status, entry().error) == (Status.FAILED, "Given up: a worker hangs.")
@@ -188,7 +188,7 @@ def test_a_worker_that_is_frozen_does_not_keep_a_fetch_for_ever(fetch: Entry) ->
 
 
 def test_a_message_that_comes_often_is_one_attempt_at_most(fetch: Entry) -> None:
-    with PartialFile("transfer", BLOB) as held:
+    with PartialFile(reservations, "transfer", BLOB) as held:
         held.sign("one")
         for _ in range(2 * MAX_ATTEMPTS):
             job.run(fetch.id)
@@ -196,7 +196,7 @@ def test_a_message_that_comes_often_is_one_attempt_at_most(fetch: Entry) -> None
     for called in (2, 3):
         set_row(due_at=now() - timedelta(seconds=1))
         assert claims.revive(1) == [fetch.id]
-        with PartialFile("transfer", BLOB):
+        with PartialFile(reservations, "transfer", BLOB):
             job.run(fetch.id)
             job.run(fetch.id)
         assert entry().attempts == called

@@ -18,7 +18,7 @@ from tests.services import await_
 from vimeo_api.core.errors import StorageFull, Unavailable
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.maintenance import sweep
-from vimeo_api.core.storage import reservations
+from vimeo_api.extensions import reservations
 
 ROW = "the disk, which fails or turns read-only"
 

@@ -17,7 +17,7 @@ from tests.fetches import OPEN
 from tests.origin import Page, serving
 from tests.production.parts import frozen, stopped
 from tests.services import ROOT, Service, await_, running
-from vimeo_api.core.storage import mount_check
+from vimeo_api.core.storage.mount_check import AWAY
 
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"][0]["rules"]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
@@ -87,7 +87,7 @@ def away(service: Service, folder: str) -> Iterator[None]:
     [
         ("journal", "journal", "No such file or directory"),
         ("incoming", "spool", "No such file or directory"),
-        ("store", "store", mount_check.AWAY),
+        ("store", "store", AWAY),
     ],
 )
 def test_it_is_not_ready_without_its_folders(stack: Service, folder: str, name: str, trouble: str) -> None:

@@ -9,8 +9,7 @@ from vimeo_api.core import policy
 from vimeo_api.core.access import passwords
 from vimeo_api.core.files import cache_generations, catalog, leases
 from vimeo_api.core.files.catalog import NewFile
-from vimeo_api.core.storage import blobs
-from vimeo_api.extensions import cache
+from vimeo_api.extensions import blobs, cache
 from vimeo_api.services import uploads
 from vimeo_api.web.hooks import refusal_cache
 

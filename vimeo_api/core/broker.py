@@ -3,8 +3,9 @@
 from typing import Any
 
 from celery import Celery
-from flask import current_app
 from kombu.exceptions import OperationalError
+
+from vimeo_api.extensions import celery
 
 MOST = 200  # messages in a queue, which a sweep fills up: rows remember the rest, so nothing grows here without workers
 
@@ -14,7 +15,6 @@ def depths() -> dict[str, int]:
 
     Raises what the broker's client raises when it does not answer.
     """
-    celery: Celery = current_app.extensions["celery"]
     with celery.connection_or_acquire() as connection:
         connection.ensure_connection(max_retries=0)
         return {queue.name: _waiting(connection, queue.name) for queue in celery.conf.task_queues}

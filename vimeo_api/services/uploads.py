@@ -11,9 +11,8 @@ from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, To
 from vimeo_api.core.files import cache_generations, catalog, digests, joining, lifecycle, media_types, placing
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.storage import blobs, mount_check, reservations
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, mount_check, reservations, settings
 
 
 def check_name(policy: Policy, name: str) -> str:
@@ -46,7 +45,7 @@ def upload(
     The file expires after so many seconds, or sooner if the surface says so.
     Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
-    reservations.check_room()
+    reservations.check_spool_space()
     _check_size(policy, staging)
     safe = check_name(policy, name)
     key = policy.new_key(safe)
@@ -82,7 +81,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     It counts for the quota of whoever stored it first; the next one pays nothing. Raises TooLarge, QuotaExceeded and
     StorageFull.
     """
-    reservations.check_room()
+    reservations.check_spool_space()
     _check_size(policy, staging)
     algorithm = settings.store.algorithm
     key = staging.digest(algorithm)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from vimeo_api.core import errors
 from vimeo_api.core.database.models import Failure
 from vimeo_api.core.fetching import ssrf
-from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.blobs import FULL
 from vimeo_api.web import pages
 
 _log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def from_exception(error: Exception) -> Problem:
         return _from_http(error)
     if isinstance(error, errors.FetchFailed):
         return Problem(FAILURES[error.failure], str(error))
-    if isinstance(error, OSError) and error.errno in blobs.FULL:
+    if isinstance(error, OSError) and error.errno in FULL:
         error = errors.StorageFull(error.strerror)  # wherever it was met
     for kind, status in STATUSES.items():
         if isinstance(error, kind):

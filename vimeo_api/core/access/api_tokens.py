@@ -20,7 +20,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Token
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.core.storage import blobs
+from vimeo_api.extensions import blobs
 
 VERBS = ("write", "list", "take", "delete")
 PREFIX = "va_"  # so that a token is known for one where it turns up

@@ -20,8 +20,7 @@ from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import DeliveredRange, File, Status
 from vimeo_api.core.deliveries import journal
 from vimeo_api.core.files import leases
-from vimeo_api.core.storage import reservations
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import reservations, settings
 
 _log = logging.getLogger(__name__)
 # Numbers as nginx and `str` write them, and that a column can hold.

@@ -27,7 +27,7 @@ from vimeo_api.core.errors import Unavailable
 _log = logging.getLogger(__name__)
 
 BATCH = 64 * 1024  # bytes, some hundred lines
-LEAST_ROOM = 1024**2  # bytes, some thousand lines: those of all downloads that are under way
+LEAST_SPACE = 1024**2  # bytes, some thousand lines: those of all downloads that are under way
 
 Lines = list[dict[str, Any]]
 
@@ -65,7 +65,7 @@ def check(journal: Path) -> None:
 
 def check_writable(journal: Path) -> None:
     """Raise Unavailable where nginx could not note how a download ends: it would be given out again."""
-    if shutil.disk_usage(journal.parent).free < LEAST_ROOM:
+    if shutil.disk_usage(journal.parent).free < LEAST_SPACE:
         raise Unavailable("The journal's disk is full.")
 
 

@@ -24,8 +24,7 @@ from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.fetching.session import Limits
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage import blobs
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, reservations, settings
 
 RENEW_SECONDS = 1
 SLOWEST_DISK = 4 * 1024**2  # bytes per second, for the digest and the fsync at the end
@@ -53,7 +52,7 @@ def run(file_id: int) -> None:
         return
     token = identifiers.random_hex()
     try:
-        with PartialFile(row.surface, row.blob) as partial:
+        with PartialFile(reservations, row.surface, row.blob) as partial:
             dead = partial.claim
             partial.sign(token)  # before we claim, so that no claim of ours can be unknown once we are dead
             entry = claims.claim(file_id, token, dead=dead)

@@ -23,10 +23,9 @@ from typing import Self
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.fetching.client import Fetched
 from vimeo_api.core.fetching.headers import Version
-from vimeo_api.core.storage import reservations
 from vimeo_api.core.storage.blobs import Staging, full_disk_is_said, open_alone
+from vimeo_api.core.storage.reservations import Reservations
 from vimeo_api.core.storage.writer import Writer
-from vimeo_api.extensions import settings
 
 CHECKPOINT_SECONDS = 2.0  # between two notes of what is there: what a crash costs
 FIRST_CHECKPOINT_SECONDS = 0.1  # doubled for each further one, so that short attempts get somewhere, too
@@ -130,11 +129,15 @@ class ResumableFile:
 class PartialFile(ResumableFile):
     """The file of a job, in the spool."""
 
-    def __init__(self, surface: str, blob: str) -> None:
-        """Open the partial file of a blob, with what an earlier attempt has left. Raises Busy and StorageFull."""
+    def __init__(self, reservations: Reservations, surface: str, blob: str) -> None:
+        """Open the partial file of a blob, with what an earlier attempt has left. Raises Busy and StorageFull.
+
+        It lies in the spool of `reservations`, and takes no space there that is promised to uploads.
+        """
         self.surface = surface
         self.blob = blob
-        super().__init__(settings.spool_dir / f"{PREFIX}{surface}-{blob}")
+        self._reservations = reservations
+        super().__init__(reservations.spool / f"{PREFIX}{surface}-{blob}")
 
     @property
     def claim(self) -> str | None:
@@ -150,13 +153,13 @@ class PartialFile(ResumableFile):
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
         """Make room for the offer, if the disk is for uploads to fill. Raises StorageFull."""
         there = sum(end - start for start, end in self.spans()) if resumed else 0
-        reservations.check_room((offer.version.size or 0) - there)
+        self._reservations.check_spool_space((offer.version.size or 0) - there)
         super().begin(offer, resumed=resumed)
 
 
-def left() -> Iterator[tuple[str, str]]:
+def left(spool: Path) -> Iterator[tuple[str, str]]:
     """Yield surface and blob of every partial file in the spool."""
-    for path in list(settings.spool_dir.glob(f"{PREFIX}*")):
+    for path in list(spool.glob(f"{PREFIX}*")):
         surface, _, blob = path.name.removeprefix(PREFIX).partition("-")
         if blob and "." not in blob:
             yield surface, blob

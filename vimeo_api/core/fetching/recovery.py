@@ -14,16 +14,16 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching import claims, partial_file
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
-from vimeo_api.core.storage import blobs
+from vimeo_api.extensions import blobs, reservations
 
 
 def settle() -> None:
     """Settle every partial file whose worker is dead. Safe to run twice, and beside workers that live."""
-    for surface, blob in partial_file.left():
+    for surface, blob in partial_file.left(blobs.spool):
         row = _row(surface, blob)
         if row is not None and row.status == Status.FETCHING and row.lease_token is None:
             continue  # the next worker may be opening it just now
-        with suppress(Busy), PartialFile(surface, blob) as left:
+        with suppress(Busy), PartialFile(reservations, surface, blob) as left:
             if not clear(left):
                 claims.release(left.surface, left.blob, left.claim)
 

@@ -20,9 +20,9 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import UNDIGESTED, File
 from vimeo_api.core.database.statements import AnyRow
-from vimeo_api.core.storage import blobs, locks
+from vimeo_api.core.storage import locks
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, settings
 
 AT_ONCE_BYTES = 128 * 1024  # of the largest file that is digested by its upload
 BATCH = 100  # files per statement

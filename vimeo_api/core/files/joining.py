@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.storage.writer import THREADS, Writer
+from vimeo_api.extensions import blobs
 
 
 def join(staging: Staging, sources: Sequence[Entry], *, threads: int = THREADS) -> None:

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from flask import Flask, current_app
 from sqlalchemy import func, update
 
 from vimeo_api.core.clock import now
@@ -27,9 +26,9 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage import blobs, mount_check
+from vimeo_api.core.storage.blobs import fsync_folder, full_disk_is_said, make_folder, open_alone, remove_from
 from vimeo_api.core.storage.writer import Writer
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, in_app, mount_check, settings
 
 DRAFTS = ".placing"  # folder of the store
 LEAST_CLEAR_SECONDS = 2  # longer than nginx takes to open a file that it was told of
@@ -70,7 +69,7 @@ def run(file_id: int) -> None:
 def clear(surface: str, blob: str) -> None:
     """Remove a blob from the pending area, under `locked`, unless a file is served from there."""
     if blobs.uses_pending() and not catalog.live_blobs(surface, [blob], File.pending.is_(True)):
-        blobs.remove_from(blobs.path(surface, blob, pending=True))
+        remove_from(blobs.path(surface, blob, pending=True))
 
 
 def drafts() -> list[Path]:
@@ -86,10 +85,10 @@ def _place(entry: Entry, path: Path, descriptor: int) -> None:
     with blobs.locked(entry.surface, entry.blob):
         if not catalog.live_blobs(entry.surface, [entry.blob]):
             return  # deleted, and purged perhaps: nobody would remove the copy if we were killed here
-        with blobs.full_disk_is_said():
-            blobs.make_folder(target.parent)  # under the lock, or whoever removes the last file in it takes it away
+        with full_disk_is_said():
+            make_folder(target.parent)  # under the lock, or whoever removes the last file in it takes it away
         path.replace(target)  # over one that somebody left there, if so; the bytes are the same
-        blobs.fsync_folder(target.parent)
+        fsync_folder(target.parent)
         if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
             blobs.remove(entry.surface, entry.blob)  # deleted meanwhile; its purge waits for our lock
 
@@ -98,9 +97,9 @@ def _place(entry: Entry, path: Path, descriptor: int) -> None:
 def draft(entry: Entry) -> Iterator[tuple[Path, int] | None]:
     """Open the draft of a file, or give None if another worker has it; the kernel frees one whose worker died."""
     path = settings.store_dir / DRAFTS / f"{entry.surface}-{entry.blob}"
-    with blobs.full_disk_is_said():
-        blobs.make_folder(path.parent)
-    descriptor = blobs.open_alone(path)
+    with full_disk_is_said():
+        make_folder(path.parent)
+    descriptor = open_alone(path)
     if descriptor is None:
         yield None
         return
@@ -124,7 +123,7 @@ def _copied(entry: Entry, target: int) -> str:
         os.ftruncate(target, 0)
         Writer(target, facts.st_size, progress=renewal).copy(source, facts.st_size)
         os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        with blobs.full_disk_is_said():
+        with full_disk_is_said():
             os.fsync(target)
         os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
         digests = {f"{algorithm}:{_digest(descriptor, algorithm, renewal)}" for descriptor in (source, target)}
@@ -148,15 +147,14 @@ class _Renewal:
     """Puts the next call for a worker off while one is at it."""
 
     def __init__(self, file_id: int) -> None:
-        self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        self._put_off = in_app(_put_off)  # the writer's threads report
         self._file_id = file_id
         self._renewed = time.monotonic()
 
     def __call__(self, _bytes: int) -> None:
         if time.monotonic() - self._renewed > RENEW_SECONDS:
             self._renewed = time.monotonic()
-            with self._app.app_context():  # the writer's threads report
-                _put_off(self._file_id, CALL_SECONDS)
+            self._put_off(self._file_id, CALL_SECONDS)
 
 
 def _switch(file_id: int, digest: str) -> bool:

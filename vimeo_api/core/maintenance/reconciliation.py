@@ -26,8 +26,8 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching.partial_file import PREFIX
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import COLUMNS, Entry
-from vimeo_api.core.storage import blobs, mount_check
-from vimeo_api.extensions import settings
+from vimeo_api.core.storage.blobs import relative, remove_from
+from vimeo_api.extensions import blobs, mount_check, settings
 
 AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
 OVERDUE_SECONDS = 900  # longer than any retry is put off
@@ -53,7 +53,7 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
     """
     mount_check.check()
     yield from _leftovers(age)
-    for root in (settings.store_dir, settings.spool_dir / blobs.PENDING):
+    for root in (blobs.store, blobs.pending):
         for folder in _folders(root):
             yield from _orphans(folder, age)
     yield from _drafts(age)
@@ -98,14 +98,14 @@ def _orphans(folder: Path, age: float) -> Iterator[Finding]:
     except FileNotFoundError:
         return  # its last file has been removed meanwhile
     for blob in sorted(set(names) - _needed(folder, names)):
-        yield Finding("orphan", f"{root}/{blobs.relative(surface, blob)}", _orphan_removal(folder / blob))
+        yield Finding("orphan", f"{root}/{relative(surface, blob)}", _orphan_removal(folder / blob))
 
 
 def _orphan_removal(path: Path) -> Mend:
     def remove() -> None:
         with blobs.locked(path.parents[1].name, path.name):
             if not _needed(path.parent, [path.name]):
-                blobs.remove_from(path)
+                remove_from(path)
 
     return remove
 
@@ -169,7 +169,7 @@ def _still(entry: Entry) -> bool:
 
 
 def _name(entry: Entry) -> str:
-    return f"file {entry.id} ({blobs.relative(entry.surface, entry.blob)})"
+    return f"file {entry.id} ({relative(entry.surface, entry.blob)})"
 
 
 def _old(path: Path, age: float) -> bool:
@@ -184,7 +184,7 @@ def _needed(folder: Path, names: Sequence[str]) -> set[str]:
     known = select(File.blob).where(
         File.surface == folder.parent.name, statements.among(File.blob, names), File.purged_at.is_(None)
     )
-    if settings.spool_dir / blobs.PENDING in folder.parents:
+    if blobs.pending in folder.parents:
         # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
         placed = and_(File.status == Status.AVAILABLE, File.pending.is_(False), File.place_due_at.is_(None))
         known = known.where(not_(placed))

@@ -12,7 +12,7 @@ from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, leases, lifecycle, placing
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.core.storage import blobs, mount_check
+from vimeo_api.extensions import blobs, mount_check
 
 # Where several files may have one blob.
 _SHARED = frozenset(policy.surface for policy in POLICIES if policy.by_content)

@@ -11,9 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from flask import Flask, current_app
-
 from vimeo_api.core.errors import Unavailable
+from vimeo_api.extensions import in_app
 
 T = TypeVar("T")
 
@@ -53,15 +52,13 @@ class Probe(Generic[T]):
         with self._lock:
             if self._asked is None or self._asked.done():
                 self._asked = Future()
-                app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-                threading.Thread(target=self._run, args=(app, self._asked), daemon=True).start()
+                threading.Thread(target=in_app(self._run), args=(self._asked,), daemon=True).start()
             return self._asked
 
-    def _run(self, app: Flask, asked: "Future[_Answer[T]]") -> None:
+    def _run(self, asked: "Future[_Answer[T]]") -> None:
         begun = time.monotonic()
         try:
-            with app.app_context():
-                value = self._question()
+            value = self._question()
         except Exception as error:  # noqa: BLE001 -- whoever waits is told
             asked.set_exception(error)
         else:

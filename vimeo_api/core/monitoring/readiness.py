@@ -26,10 +26,9 @@ from vimeo_api.core.database.models import File
 from vimeo_api.core.deliveries import journal
 from vimeo_api.core.monitoring import probes
 from vimeo_api.core.monitoring.probes import Finding, Probe
-from vimeo_api.core.storage import blobs, mount_check
-from vimeo_api.extensions import cache, settings
+from vimeo_api.extensions import blobs, cache, mount_check, settings
 
-LEAST_ROOM = 64 * 1024**2  # bytes; below that journal and database, if they share the disk, are soon stuck too
+LEAST_DISK_SPACE = 64 * 1024**2  # bytes; below that journal and database, if they share the disk, are soon stuck too
 
 
 class _NoRoom(Exception):
@@ -84,7 +83,7 @@ def _broker() -> None:
 
 
 def _room() -> None:
-    if min(room(folder)[0] for folder in (settings.spool_dir, settings.store_dir)) < LEAST_ROOM:
+    if min(room(folder)[0] for folder in (settings.spool_dir, settings.store_dir)) < LEAST_DISK_SPACE:
         raise _NoRoom
 
 

@@ -1,5 +1,7 @@
 """The disk: bytes are staged in the spool, published into the store by a hard link, and removed.
 
+Knows no app: it is handed its folders, and `extensions.blobs` is the one of the app.
+
     SPOOL_DIR/<random>                         being received; a crash leaves it for the reconciliation
     STORE_DIR/<surface>/<ab>/<blob>            published: complete, fsynced, never written again
     SPOOL_DIR/landing/<surface>/<ab>/<blob>    published all the same, where the store is another filesystem, until
@@ -18,7 +20,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cached_property
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -26,8 +28,8 @@ from typing import Self
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
-from vimeo_api.core.storage import locks, mount_check
-from vimeo_api.extensions import settings
+from vimeo_api.core.storage import locks
+from vimeo_api.core.storage.mount_check import MountCheck
 
 PENDING = "landing"  # on disk and in nginx it keeps its old name, so that files of running installations stay found
 CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between being read and written
@@ -116,33 +118,104 @@ def _write_at(descriptor: int, view: memoryview, position: int) -> None:
         view, position = view[written:], position + written
 
 
-def stage() -> Staging:
-    """Open a new file in the spool, for its maker only. Raises StorageFull."""
-    path = settings.spool_dir / identifiers.random_hex()
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with full_disk_is_said():
-        return Staging(path, os.open(path, flags, 0o600), owned=True)
+class Blobs:
+    """The bytes of all files, in the spool and in the store."""
 
+    def __init__(self, *, spool: Path, store: Path, locks: Path, mount_check: MountCheck) -> None:
+        """Keep bytes in these folders; `mount_check` tells whether the store is mounted."""
+        self.spool = spool
+        self.store = store
+        self.pending = spool / PENDING
+        self._locks = locks
+        self._mount_check = mount_check
 
-def adopt(path: Path) -> Staging:
-    """Open a body file that nginx has spooled; nginx removes its own name once the request is over.
+    def stage(self) -> Staging:
+        """Open a new file in the spool, for its maker only. Raises StorageFull."""
+        path = self.spool / identifiers.random_hex()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with full_disk_is_said():
+            return Staging(path, os.open(path, flags, 0o600), owned=True)
 
-    Raises Malformed when it lies anywhere else than in the spool.
-    """
-    if path.parent != settings.spool_dir:
-        raise Malformed("The body file does not lie in the spool.")
-    return Staging(path, os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
+    def adopt(self, path: Path) -> Staging:
+        """Open a body file that nginx has spooled; nginx removes its own name once the request is over.
 
+        Raises Malformed if it is anywhere else than in the spool.
+        """
+        if path.parent != self.spool:
+            raise Malformed("The body file does not lie in the spool.")
+        return Staging(path, os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
 
-@contextmanager
-def locked(surface: str, blob: str) -> Iterator[None]:
-    """Keep all others, in whatever process, from publishing or removing a blob in the same folder, flock(2).
+    @contextmanager
+    def locked(self, surface: str, blob: str) -> Iterator[None]:
+        """Keep every other process and thread from publishing or removing a blob in the same folder, flock(2).
 
-    So a blob that is shared by its digest is not removed while it is uploaded again, and an empty folder vanishes
-    only while nobody is about to use it. Raises Unavailable when a process that hangs holds it.
-    """
-    with locks.held(settings.data_dir / "locks" / f"{surface}-{blob[:2]}"):
-        yield
+        So a blob that is shared by its digest is not removed while it is uploaded again, and an empty folder is removed
+        only while nobody is about to use it. Raises Unavailable if a process that hangs holds the lock.
+        """
+        with locks.held(self._locks / f"{surface}-{blob[:2]}"):
+            yield
+
+    def publish(self, staging: Staging, surface: str, blob: str) -> bool:
+        """Give synced bytes their durable name, under `locked`; return whether that is in the pending area.
+
+        Raises StorageFull, and FileExistsError if the blob is there already.
+        """
+        pending = self.uses_pending()
+        target = self.path(surface, blob, pending=pending)
+        with full_disk_is_said():
+            make_folder(target.parent)
+            try:
+                target.hardlink_to(staging.path)
+            finally:
+                fsync_folder(target.parent)  # also of a name that is there: whoever linked it may have been killed
+        return pending
+
+    def uses_pending(self) -> bool:
+        """Return whether new files are pending in the spool first, because no hard link leads from there to the store.
+
+        So they are, too, while the store is away.
+        """
+        try:
+            return self._store_is_apart
+        except Unavailable:
+            return True
+
+    def path(self, surface: str, blob: str, *, pending: bool = False) -> Path:
+        """Return where the bytes of a blob are, in the store or in the pending area."""
+        return (self.pending if pending else self.store) / relative(surface, blob)
+
+    def opened(self, surface: str, blob: str, *, pending: bool = False) -> FileIO:
+        """Open the bytes of a blob for reading, unbuffered. A symbolic link counts as no file.
+
+        Raises FileNotFoundError.
+        """
+        if pending:
+            with suppress(FileNotFoundError):  # placed since its row was read, so it is in the store
+                return _opened(self.path(surface, blob, pending=True))
+        return _opened(self.path(surface, blob))
+
+    def remove(self, surface: str, blob: str) -> None:
+        """Remove the bytes of a blob for good, wherever they are, under `locked`. To remove none is no error."""
+        remove_from(self.path(surface, blob))
+        if self.uses_pending():
+            remove_from(self.path(surface, blob, pending=True))
+
+    @cached_property
+    def _store_is_apart(self) -> bool:
+        """Whether the store is another filesystem than the spool. Raises Unavailable while the store is away."""
+        self._mount_check.check()  # an empty mount point would tell us nothing about the store
+        # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that
+        # is to be linked, which no filesystem does, so that a process killed here leaves nothing: link(2), EPERM. That
+        # call follows no symbolic link.
+        if self.spool.stat().st_dev != self.store.stat().st_dev:
+            return True
+        try:
+            (self.store / f".probe-{identifiers.random_hex()}").hardlink_to(self.spool.resolve())
+        except OSError as error:
+            if error.errno not in {errno.EXDEV, errno.EPERM}:
+                raise
+            return error.errno == errno.EXDEV
+        raise OSError(errno.EISDIR, "A folder was linked", str(self.spool))
 
 
 def open_alone(path: Path, mode: int = 0o600) -> int | None:
@@ -167,49 +240,6 @@ def open_alone(path: Path, mode: int = 0o600) -> int | None:
         os.close(descriptor)
 
 
-def publish(staging: Staging, surface: str, blob: str) -> bool:
-    """Give synced bytes their durable name, under `locked`; return whether that is in the pending area.
-
-    Raises StorageFull, and FileExistsError when the blob is there already.
-    """
-    pending = uses_pending()
-    target = path(surface, blob, pending=pending)
-    with full_disk_is_said():
-        make_folder(target.parent)
-        try:
-            target.hardlink_to(staging.path)
-        finally:
-            fsync_folder(target.parent)  # a name that is there already, too: whoever linked it may have been killed
-    return pending
-
-
-def uses_pending() -> bool:
-    """Return whether new files are pending in the spool first, because no hard link leads from there into the store.
-
-    They are, too, as long as the store is away.
-    """
-    try:
-        return _on_another_filesystem(settings.spool_dir, settings.store_dir)
-    except Unavailable:
-        return True
-
-
-def path(surface: str, blob: str, *, pending: bool = False) -> Path:
-    """Return where the bytes of a blob lie, in the store or in the pending area."""
-    return (settings.spool_dir / PENDING if pending else settings.store_dir) / relative(surface, blob)
-
-
-def opened(surface: str, blob: str, *, pending: bool = False) -> FileIO:
-    """Open the bytes of a blob to be read, unbuffered. A link that someone has put there counts as no file.
-
-    Raises FileNotFoundError.
-    """
-    if pending:
-        with suppress(FileNotFoundError):  # placed since its row was read, so it is in the store
-            return _opened(path(surface, blob, pending=True))
-    return _opened(path(surface, blob))
-
-
 def _opened(target: Path) -> FileIO:
     try:
         descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -225,13 +255,6 @@ def relative(surface: str, blob: str) -> str:
     return f"{surface}/{blob[:2]}/{blob}"
 
 
-def remove(surface: str, blob: str) -> None:
-    """Remove the bytes of a blob for good, wherever they lie, under `locked`. What is not there is removed already."""
-    remove_from(path(surface, blob))
-    if uses_pending():
-        remove_from(path(surface, blob, pending=True))
-
-
 def remove_from(target: Path) -> None:
     """Remove one file of a blob, and its folder if that is empty, under `locked`."""
     with suppress(FileNotFoundError):
@@ -240,23 +263,6 @@ def remove_from(target: Path) -> None:
     # Not empty, or gone already.
     with suppress(OSError):
         target.parent.rmdir()
-
-
-@cache
-def _on_another_filesystem(spool: Path, store: Path) -> bool:
-    mount_check.check()  # of a folder over which the store should be mounted nothing can be learnt
-    # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that is
-    # to be linked, which no filesystem does, so that whoever is killed here leaves nothing: link(2), EPERM. That call
-    # follows no symbolic link.
-    if spool.stat().st_dev != store.stat().st_dev:
-        return True
-    try:
-        (store / f".probe-{identifiers.random_hex()}").hardlink_to(spool.resolve())
-    except OSError as error:
-        if error.errno not in {errno.EXDEV, errno.EPERM}:
-            raise
-        return error.errno == errno.EXDEV
-    raise OSError(errno.EISDIR, "A folder was linked", str(spool))
 
 
 def make_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, request
 
-from vimeo_api.core.storage import reservations
+from vimeo_api.extensions import reservations
 from vimeo_api.web.hooks import auth
 
 

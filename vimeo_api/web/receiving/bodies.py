@@ -17,8 +17,7 @@ from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
 from vimeo_api.core.errors import Malformed, StorageFull, TooLarge
-from vimeo_api.core.storage import blobs, reservations
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, reservations, settings
 
 CHUNK = 64 * 1024  # bytes per read; larger ones were slower
 LINGER_SECONDS = 30  # how long a refused body is read on, so that the client sees the answer; nginx's lingering_time

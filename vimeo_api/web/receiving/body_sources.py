@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving.bodies import CHUNK, Read
 
 WINDOW = 256 * 1024  # bytes searched at once; from here to 4 MiB it was the same

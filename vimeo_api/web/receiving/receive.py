@@ -15,8 +15,8 @@ from multipart import MultipartSegment
 from werkzeug.http import parse_options_header
 
 from vimeo_api.core.errors import Malformed, TooLarge
-from vimeo_api.core.storage import blobs
 from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving import bodies, multipart_forms
 from vimeo_api.web.receiving.body_sources import Keeper, Piece, Source, Spooled, Streamed
 

@@ -19,8 +19,8 @@ from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import NotThere
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage import blobs, mount_check
-from vimeo_api.extensions import settings
+from vimeo_api.core.storage.blobs import PENDING, relative
+from vimeo_api.extensions import blobs, mount_check, settings
 from vimeo_api.web.sending import by_python, nginx_cache
 
 RESUME_HEADER = "X-Download-Grant"
@@ -100,10 +100,10 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
             blobs.path(file.surface, file.blob, pending=file.pending).stat()
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if ticket else "_any"
-    place = blobs.PENDING if file.pending else "store"
+    place = PENDING if file.pending else "store"
     if times == "_any" and place == "store" and file.size <= SMALL:
         place = "small"
-    path = quote(blobs.relative(file.surface, file.blob))
+    path = quote(relative(file.surface, file.blob))
     headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}"}
     if ticket:
         headers["X-Ticket"] = str(ticket)
