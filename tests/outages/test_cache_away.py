@@ -6,10 +6,10 @@ import requests
 from tests.outages.requesting import delete, get, link, stream
 from tests.production.parts import frozen, full, stopped
 from tests.services import Service, await_, used_up
-from vimeo_api.web.hooks.refusal_cache import KEPT
+from vimeo_api.web.hooks.refusal_cache import KEPT_SECONDS
 
 ROW = "Redis, the cache"
-OUTLIVED = KEPT[404] / 2  # seconds; it would be forgotten by then in no case
+OUTLIVED = KEPT_SECONDS[404] / 2  # seconds; it would be forgotten by then in no case
 
 
 @pytest.mark.parametrize("how", [stopped, frozen, full])

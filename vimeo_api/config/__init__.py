@@ -14,7 +14,7 @@ from pydantic import ByteSize, ValidationError
 
 from vimeo_api.config import secret
 from vimeo_api.config.profiles import Embedded, Production
-from vimeo_api.config.settings import SECTIONS, SURFACES, Settings
+from vimeo_api.config.settings import SECTIONS, SURFACE_SECTIONS, Settings
 
 __all__ = ["ConfigError", "Embedded", "Production", "Row", "Settings", "check", "load", "table"]
 
@@ -99,19 +99,19 @@ def _read_files(folder: Path) -> dict[str, str]:
 
 def _nest(values: Mapping[str, str]) -> dict[str, Any]:
     """Return the values as `Settings` nests them: VIMEO_MAX_BYTES is `max_bytes` of `vimeo`."""
-    nested: dict[str, Any] = {name: {} for name in SURFACES}
+    nested: dict[str, Any] = {name: {} for name in SURFACE_SECTIONS}
     for name, value in values.items():
         surface, _, rest = name.lower().partition("_")
-        if surface in SURFACES and rest in SURFACES[surface].model_fields:
+        if surface in SURFACE_SECTIONS and rest in SURFACE_SECTIONS[surface].model_fields:
             nested[surface][rest] = value
-        elif name.lower() not in SURFACES:
+        elif name.lower() not in SURFACE_SECTIONS:
             nested[name.lower()] = value
     return nested
 
 
 def _name(first: int | str, *rest: int | str) -> str:
     """Return the name of the setting at a place in `Settings`."""
-    return f"{first}_{rest[0]}".upper() if first in SURFACES else str(first).upper()
+    return f"{first}_{rest[0]}".upper() if first in SURFACE_SECTIONS else str(first).upper()
 
 
 def _kept_secrets(settings: Settings) -> dict[str, str]:

@@ -269,7 +269,7 @@ class Settings(Monitoring, Access, Fetching, Downloads, General):
             yield from _folder_faults(folder)
 
 
-SURFACES: dict[str, type[SurfaceSettings]] = {
+SURFACE_SECTIONS: dict[str, type[SurfaceSettings]] = {
     "vimeo": VimeoSettings,
     "streams": StreamsSettings,
     "store": StoreSettings,
@@ -280,7 +280,7 @@ SURFACES: dict[str, type[SurfaceSettings]] = {
 # In the order of docs/settings.md, each with what the names of its settings begin with.
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("", General),
-    *((f"{name}_", section) for name, section in SURFACES.items()),
+    *((f"{name}_", section) for name, section in SURFACE_SECTIONS.items()),
     ("", Downloads),
     ("", Fetching),
     ("", Access),

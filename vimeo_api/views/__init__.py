@@ -5,7 +5,6 @@ from flask import Flask, Request, Response, jsonify, request
 from vimeo_api.core.errors import Malformed
 from vimeo_api.views import docs, named, operations, store, streams, transfer, vimeo
 from vimeo_api.web import problems
-from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
 SURFACES: tuple[Surface, ...] = (
@@ -47,7 +46,12 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
-        return _worded(problems.from_exception(error))
+        problem = problems.from_exception(error)
+        surface = owner(request.path)
+        response = surface.render(problem) if surface else jsonify(error=problem.phrase)
+        response.status_code = problem.status
+        response.headers.update(problem.headers)
+        return response
 
 
 def owner(path: str) -> Surface | None:
@@ -64,11 +68,3 @@ def subject_of(req: Request) -> tuple[str, str] | None:
     if surface is None:
         return "", ""
     return (surface.name, surface.key_of(req)) if surface.remembers else None
-
-
-def _worded(problem: Problem) -> Response:
-    surface = owner(request.path)
-    response = surface.render(problem) if surface else jsonify(error=problem.phrase)
-    response.status_code = problem.status
-    response.headers.update(problem.headers)
-    return response

@@ -19,11 +19,11 @@ from vimeo_api.web.hooks import auth
 UNLISTED = frozenset({"HEAD", "OPTIONS"})  # answered wherever GET is, and everywhere
 
 JSON = "application/json"
-TEXT = "text/plain"
+PLAIN_TEXT = "text/plain"
 HTML = "text/html"
 FORM = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
-BYTES = "application/octet-stream"
+OCTET_STREAM = "application/octet-stream"
 ANY = "*/*"
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ Schema = Mapping[str, Any]
 View = TypeVar("View", bound=Callable[..., Any])
 
 STRING: Schema = {"type": "string"}
-BINARY: Schema = {"type": "string", "format": "binary"}
+BINARY_STRING: Schema = {"type": "string", "format": "binary"}
 
 # What any view that is no link may ask for; the names beside it in an operation are the scopes that it needs.
 TOKEN_SCHEME = "apiToken"  # noqa: S105 -- a name

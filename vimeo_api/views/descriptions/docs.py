@@ -14,7 +14,7 @@ SECTION = Section(
         400: _error("The request cannot be understood.", "Bad Request"),
         405: _error("The path is there, the method is not.", "Method Not Allowed", errors.ALLOW),
         414: _error("The address is too long.", "Request-URI Too Long"),
-        503: _error("The service is away for a moment.", "Service Unavailable", errors.RETRY),
+        503: _error("The service is away for a moment.", "Service Unavailable", errors.RETRY_AFTER),
     },
     everywhere=errors.EVERYWHERE,
 )

@@ -6,7 +6,7 @@ from vimeo_api.web.openapi import JSON, STRING, Body, Response, closed
 
 EVERYWHERE = frozenset({400, 405, 414, 503})  # what any operation may answer
 ALLOW = {"Allow": "The methods it has."}
-RETRY = {"Retry-After": "Seconds after which to ask again."}
+RETRY_AFTER = {"Retry-After": "Seconds after which to ask again."}
 BEYOND = "The range begins after the last byte; `Content-Range` tells the size."
 NO_TOKEN = "The operator requires an API token; there is none, or it is unknown, revoked or expired."  # noqa: S105 -- a sentence
 NO_SCOPE = "The API token does not allow this or its quota has no room, or a page of another site asks."
@@ -29,7 +29,7 @@ def common(error: Callable[..., Response]) -> dict[int, Response]:
         412: error("`If-Match` names another version.", "Precondition Failed"),
         414: error("The address is too long.", "Request-URI Too Long"),
         416: error(BEYOND, "The server cannot provide the requested range.", RANGE),
-        429: error(TOO_OFTEN, "Too many attempts; try again later.", RETRY),
-        503: error("The service or its database is away for a moment.", "Service Unavailable", RETRY),
+        429: error(TOO_OFTEN, "Too many attempts; try again later.", RETRY_AFTER),
+        503: error("The service or its database is away for a moment.", "Service Unavailable", RETRY_AFTER),
         507: error("The disk is full; nothing was stored.", "Insufficient Storage"),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vimeo_api.web.openapi import ANY, BINARY, FORM, Body, Content, Parameter, Response, Schema
+from vimeo_api.web.openapi import ANY, BINARY_STRING, FORM, Body, Content, Parameter, Response, Schema
 
 CONDITIONS = (
     Parameter(
@@ -34,7 +34,7 @@ EXPIRES_IN = Parameter("expires_in", "Seconds after which the file is gone.", 36
 def form(filename: str, example: Mapping[str, str], **fields: Schema) -> Content:
     """Return the form of an upload: the file, and the fields that may stand beside it."""
     properties = {
-        "file": {**BINARY, "description": "The file, with its name."},
+        "file": {**BINARY_STRING, "description": "The file, with its name."},
         **fields,
         "expires_in": LIFE,
     }
@@ -44,14 +44,14 @@ def form(filename: str, example: Mapping[str, str], **fields: Schema) -> Content
 
 def sent(kind: str, example: str, headers: Mapping[str, str]) -> dict[int, Response]:
     """Return the answers that carry a file: whole, in part, and not again."""
-    content = {ANY: Body(BINARY, example)}
+    content = {ANY: Body(BINARY_STRING, example)}
     validators = {"ETag": "Changes with the content.", "Last-Modified": "When the file was stored."}
     common = {**validators, "Accept-Ranges": "`bytes`", "X-Content-Type-Options": "`nosniff`"}
     return {
         200: Response(f"The file. `Content-Type` is {kind}.", content, {**headers, **common}),
         206: Response(
             "The part of the file that `Range` asked for.",
-            {ANY: Body(BINARY, example[:4])},
+            {ANY: Body(BINARY_STRING, example[:4])},
             {**headers, **common, "Content-Range": "`bytes 0-3/18`: first byte, last byte, size."},
         ),
         304: Response("The client has it already.", headers=validators),

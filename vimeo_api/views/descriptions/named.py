@@ -3,12 +3,12 @@
 from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import (
     ANY,
-    BINARY,
-    BYTES,
+    BINARY_STRING,
     HTML,
     JSON,
+    OCTET_STREAM,
+    PLAIN_TEXT,
     STRING,
-    TEXT,
     Body,
     Content,
     Operation,
@@ -99,13 +99,13 @@ UPLOAD_RAW = Operation(
         files.EXPIRES_IN,
         _ACCEPT,
     ),
-    body={BYTES: Body(BINARY, "%PDF-1.7\n…"), ANY: Body(BINARY, "%PDF-1.7\n…")},
+    body={OCTET_STREAM: Body(BINARY_STRING, "%PDF-1.7\n…"), ANY: Body(BINARY_STRING, "%PDF-1.7\n…")},
     body_required=False,
     responses={
         201: Response(
             "The file is stored.",
             {
-                TEXT: Body(STRING, "my_upload.pdf uploaded"),
+                PLAIN_TEXT: Body(STRING, "my_upload.pdf uploaded"),
                 JSON: _said("Uploaded", "status", "my_upload.pdf uploaded"),
             },
         ),

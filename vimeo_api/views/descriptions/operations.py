@@ -1,6 +1,6 @@
 """The description of what operators look at."""
 
-from vimeo_api.web.openapi import JSON, STRING, TEXT, Body, Operation, Response, Section
+from vimeo_api.web.openapi import JSON, PLAIN_TEXT, STRING, Body, Operation, Response, Section
 
 _RETRY = {"Retry-After": "Seconds after which to ask again."}
 
@@ -96,7 +96,7 @@ METRICS = Operation(
     responses={
         200: Response(
             "The metrics.",
-            {TEXT: Body(STRING, '# TYPE vimeo_api_leases gauge\nvimeo_api_leases{surface="vimeo"} 0.0\n')},
+            {PLAIN_TEXT: Body(STRING, '# TYPE vimeo_api_leases gauge\nvimeo_api_leases{surface="vimeo"} 0.0\n')},
         )
     },
     errors=frozenset({403}),

@@ -1,7 +1,19 @@
 """The description of the surface `store`."""
 
 from vimeo_api.views.descriptions import errors, files
-from vimeo_api.web.openapi import ANY, BINARY, BYTES, FORM, HTML, TEXT, Body, Operation, Parameter, Response, Section
+from vimeo_api.web.openapi import (
+    ANY,
+    BINARY_STRING,
+    FORM,
+    HTML,
+    OCTET_STREAM,
+    PLAIN_TEXT,
+    Body,
+    Operation,
+    Parameter,
+    Response,
+    Section,
+)
 
 _DIGEST = "4c694ad7a5ea27610e73d5dca732d67b51100682543877a8a882584667371a9d"
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{32,128}$"}
@@ -9,7 +21,7 @@ _ALIAS = "`hash` is another name of this parameter."
 
 
 def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(description, {TEXT: Body({"type": "string", "minLength": 1}, text)}, headers or {})
+    return Response(description, {PLAIN_TEXT: Body({"type": "string", "minLength": 1}, text)}, headers or {})
 
 
 SECTION = Section(
@@ -36,17 +48,19 @@ UPLOAD = Operation(
         FORM: Body(
             {
                 "type": "object",
-                "properties": {"file": {**BINARY, "description": "The file."}},
+                "properties": {"file": {**BINARY_STRING, "description": "The file."}},
                 "required": ["file"],
             },
             {"file": "quarterly numbers\n"},
             filename="report.xls",
         ),
-        BYTES: Body({**BINARY, "minLength": 1}, "quarterly numbers\n"),
-        ANY: Body({**BINARY, "minLength": 1}, "quarterly numbers\n"),
+        OCTET_STREAM: Body({**BINARY_STRING, "minLength": 1}, "quarterly numbers\n"),
+        ANY: Body({**BINARY_STRING, "minLength": 1}, "quarterly numbers\n"),
     },
     responses={
-        200: Response("The hash, in lower-case hexadecimal digits, without a newline.", {TEXT: Body(_HEX, _DIGEST)}),
+        200: Response(
+            "The hash, in lower-case hexadecimal digits, without a newline.", {PLAIN_TEXT: Body(_HEX, _DIGEST)}
+        ),
         400: _error("The body is empty, or a form without a file.", "The body is empty."),
     },
     errors=frozenset({413, 507}),
@@ -81,7 +95,7 @@ DELETE = Operation(
     description="For everybody who stored that content; it can be stored again. Downloads that run go on.",
     parameters=(Parameter("file_hash", f"The hash. {_ALIAS}", _DIGEST, _HEX, required=True),),
     responses={
-        200: Response("The content is gone. The body is empty.", {TEXT: Body({"const": ""}, "")}),
+        200: Response("The content is gone. The body is empty.", {PLAIN_TEXT: Body({"const": ""}, "")}),
         400: _error("The request names no hash.", "The parameter file_hash is missing."),
     },
     errors=frozenset({404}),

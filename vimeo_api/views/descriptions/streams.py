@@ -3,11 +3,11 @@
 from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import (
     ANY,
-    BINARY,
-    BYTES,
+    BINARY_STRING,
     JSON,
+    OCTET_STREAM,
+    PLAIN_TEXT,
     STRING,
-    TEXT,
     Body,
     Operation,
     Parameter,
@@ -28,7 +28,7 @@ def error(description: str, text: str, headers: dict[str, str] | None = None) ->
     """Return an error in the surface's dialect."""
     return Response(
         description,
-        {TEXT: Body({"type": "string", "pattern": "\n$"}, f"{text}\n")},
+        {PLAIN_TEXT: Body({"type": "string", "pattern": "\n$"}, f"{text}\n")},
         {"X-Content-Type-Options": "`nosniff`", **(headers or {})},
     )
 
@@ -55,8 +55,8 @@ STORED = {
     )
 }
 RAW = {
-    BYTES: Body(BINARY, "some data"),
-    ANY: Body(BINARY, "some data"),
+    OCTET_STREAM: Body(BINARY_STRING, "some data"),
+    ANY: Body(BINARY_STRING, "some data"),
 }
 DELETED = {
     200: Response(

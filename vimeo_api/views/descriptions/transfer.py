@@ -21,9 +21,9 @@ _FILE_ID = (
     "8350294637461029384:gAAAAABrAWlWIfA18iaxguaKUI1GIUYKOxQpzpkNybp4_t10DwcufHmIPKQQ384wBdgdvm8OLBy7-5g_vNk3W7LTZRhz4"
     "Z63xyORGL6WRKfgDZRaE08pTGE="
 )
-_SEALED = {"type": "string", "pattern": "^[0-9]{1,20}:[A-Za-z0-9_=-]+$"}
+_SEALED_ID = {"type": "string", "pattern": "^[0-9]{1,20}:[A-Za-z0-9_=-]+$"}
 _QUESTION = Body(
-    {"title": "Question", "type": "object", "properties": {"file_id": _SEALED}, "required": ["file_id"]},
+    {"title": "Question", "type": "object", "properties": {"file_id": _SEALED_ID}, "required": ["file_id"]},
     {"file_id": _FILE_ID},
 )
 _STATE: Schema = {
@@ -58,7 +58,7 @@ SECTION = Section(
         425: Response(
             "The file is still being fetched; how far it is stands beside the error.",
             {JSON: Body({**_STATE, "required": ["error"]}, {"error": "The file is still being fetched."})},
-            errors.RETRY,
+            errors.RETRY_AFTER,
         ),
         502: _error("The origin of the URL is at fault.", "example.org answers 404 (Not Found)."),
         504: _error("The origin of the URL is too slow.", "The fetch takes longer than 21600 seconds."),
@@ -90,13 +90,13 @@ UPLOAD = Operation(
     responses={
         200: Response(
             "The file is stored.",
-            {JSON: Body(closed("Uploaded", file_id=_SEALED), {"file_id": _FILE_ID})},
+            {JSON: Body(closed("Uploaded", file_id=_SEALED_ID), {"file_id": _FILE_ID})},
         ),
         202: Response(
             "The file is still being fetched.",
             {
                 JSON: Body(
-                    closed("Begun", file_id=_SEALED, status_url=STRING),
+                    closed("Begun", file_id=_SEALED_ID, status_url=STRING),
                     {"file_id": _FILE_ID, "status_url": f"http://localhost:8080/uploadFile/{_FILE_ID}"},
                 )
             },
@@ -111,7 +111,10 @@ DOWNLOAD = Operation(
     SECTION,
     curl=f"curl -OJ 'http://localhost:8080/downloadFile?file_id={_FILE_ID}'",
     description="Both parts of the id must match.",
-    parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED, required=True), *files.CONDITIONS),
+    parameters=(
+        Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED_ID, required=True),
+        *files.CONDITIONS,
+    ),
     responses={
         **files.sent(
             "guessed from the name",
@@ -138,7 +141,7 @@ _PROGRESS = Body(
         **_STATE,
         "title": "Progress",
         "properties": {
-            "file_id": _SEALED,
+            "file_id": _SEALED_ID,
             "name": {"type": "string", "description": "The URL's last segment, until the origin has named the file."},
             **_STATE["properties"],
         },
@@ -162,7 +165,7 @@ STATUS = Operation(
     SECTION,
     curl=f"curl http://localhost:8080/uploadFile/{_FILE_ID}",
     description="Only of files that were uploaded by their URL.",
-    parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED, required=True),),
+    parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED_ID, required=True),),
     responses={200: Response("How far it is.", {JSON: _PROGRESS})},
     errors=frozenset({404}),
 )

@@ -22,8 +22,8 @@ SECTION = Section(
         410: _error("The file has been downloaded.", "Gone"),
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
         416: _error(errors.BEYOND, "Requested Range Not Satisfiable", errors.RANGE),
-        423: _error("Somebody else is downloading the file just now.", "Locked", errors.RETRY),
-        429: _error(errors.TOO_OFTEN, "Too Many Requests", errors.RETRY),
+        423: _error("Somebody else is downloading the file just now.", "Locked", errors.RETRY_AFTER),
+        429: _error(errors.TOO_OFTEN, "Too Many Requests", errors.RETRY_AFTER),
     },
     everywhere=errors.EVERYWHERE,
     security={

@@ -1,8 +1,8 @@
 """Who may do what: the API token that a request shows, checked before its body is read.
 
-A view states with `needs` which verb it is (`core.tokens.VERBS`); one that states none is a link, open to whoever holds
-it. Checked only where REQUIRE_TOKENS says so. For large uploads nginx asks before the first byte (`web.admission`).
-A browser is asked for the token as a password, and adds it from then on; so `cross_site` does not trust it for that.
+A view states with `needs` which verb it is (`api_tokens.VERBS`); one that states none is a link, open to whoever holds
+it. Checked only where REQUIRE_TOKENS says so. For large uploads nginx asks before the first byte (`admission`).
+A browser is asked for the token as a password, and adds it from then on; so `csrf` does not trust it for that.
 Sources: RFC 6750 (Bearer), RFC 7617 (Basic), RFC 9110 section 11.
 """
 
@@ -118,6 +118,6 @@ def _checked(scope: str | None, authorization: str, length: int) -> Holder:
     if scope is not None and not holder.allows(*scope.split(":")):
         raise NotAllowed(scope)
     if holder.quota is not None:
-        # Before the body; of a form nobody knows yet how much of it is the file. `tokens.charged` is exact.
+        # Before the body; of a form nobody knows yet how much of it is the file. `api_tokens.charged` is exact.
         api_tokens.check_quota(holder.id, max(0, length - MULTIPART_OVERHEAD))
     return holder

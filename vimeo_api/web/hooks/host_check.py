@@ -13,8 +13,8 @@ from flask import Flask, request
 
 from vimeo_api.core.errors import Malformed
 
-MAX_NAME = 253  # characters
-_NAME = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.?")
+MAX_HOST_NAME = 253  # characters
+_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.?")
 _AUTHORITY = re.compile(r"(?P<host>\[(?P<six>[0-9A-Fa-f:.]+)\]|[^\[\]:]+)(?::(?P<port>[0-9]{0,5}))?")
 _LAST_PORT = 65535
 
@@ -41,7 +41,9 @@ def is_host(text: str) -> bool:
     match = _AUTHORITY.fullmatch(text)
     if match is None or int(match["port"] or 0) > _LAST_PORT:
         return False
-    return _is_ipv6(match["six"]) if match["six"] else len(text) <= MAX_NAME and bool(_NAME.fullmatch(match["host"]))
+    if match["six"]:
+        return _is_ipv6(match["six"])
+    return len(text) <= MAX_HOST_NAME and bool(_HOST_NAME.fullmatch(match["host"]))
 
 
 def _is_ipv6(text: str) -> bool:

@@ -1,7 +1,7 @@
 """The 4XX cache: a refusal that was computed once is answered from Redis until something makes it wrong.
 
 A pair of hooks around every GET and HEAD, wired in `app`. A cached refusal is bound to the generation of the file
-that it is about (`core.generations`) and to all of the request that it depends on, credentials included, under a
+that it is about (`cache_generations`) and to all of the request that it depends on, credentials included, under a
 key that tells nothing about them. The cache is only asked about what this process has refused before, for most requests
 are not refused, and asking costs a third of deciding. When it is down, slow or damaged, requests go on without it.
 """
@@ -24,7 +24,7 @@ from vimeo_api.extensions import cache, settings
 
 # Which refusals are kept, and for how many seconds. Not kept: 408, 413 (about the body), 409, 412, 416, 423, 425
 # (true for a moment only), 429 (counted elsewhere).
-KEPT: dict[int, int] = {
+KEPT_SECONDS: dict[int, int] = {
     HTTPStatus.BAD_REQUEST: 30,  # a GET that cannot be understood stays so
     HTTPStatus.UNAUTHORIZED: 60,  # saves 25 ms of argon2; the password is part of the key
     HTTPStatus.NOT_FOUND: 30,  # short, because keys nobody ever makes fill the cache
@@ -84,7 +84,7 @@ def init_app(app: Flask, subject_of: SubjectOf) -> None:
     @app.after_request
     def keep_refusal(response: Response) -> Response:
         lookup: _Lookup | None = g.pop("refusal_lookup", None)
-        if request.method in READS and response.status_code in KEPT and not response.cache_control.no_store:
+        if request.method in READS and response.status_code in KEPT_SECONDS and not response.cache_control.no_store:
             _refused.add(hash(_question(request)))
             if lookup is not None:
                 _keep(lookup, response)
@@ -112,7 +112,7 @@ def _keep(lookup: _Lookup, response: Response) -> None:
             # Whoever plants the generation does not keep its own answer, which may be older than the planting.
             cache.add(lookup.generation_key, identifiers.random_hex(), timeout=cache_generations.LIFETIME)
         else:
-            cache.set(lookup.key, _entry(lookup.generation, response), timeout=KEPT[response.status_code])
+            cache.set(lookup.key, _entry(lookup.generation, response), timeout=KEPT_SECONDS[response.status_code])
     except CacheErrors as error:
         _tripped(error)
 

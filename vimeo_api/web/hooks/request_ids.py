@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 
 from vimeo_api import logs
 
-HEADER = "X-Request-Id"
+REQUEST_ID_HEADER = "X-Request-Id"
 VARIABLE = "X_REQUEST_ID"  # of the WSGI environment; no client can set it, as its headers begin with HTTP_ there
 
 
@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def tell(response: Response) -> Response:
-        response.headers[HEADER] = request.environ[VARIABLE]
+        response.headers[REQUEST_ID_HEADER] = request.environ[VARIABLE]
         return response
 
 

@@ -2,7 +2,7 @@
 
 The processes of uWSGI count in files of one folder, that whichever of them is asked adds up; the library looks for
 the folder in `PROMETHEUS_MULTIPROC_DIR` when it is imported, which deploy/uwsgi sets. What nginx answers from what it
-keeps never gets here: `figures` tells nginx's own numbers. Source: https://prometheus.github.io/client_python/.
+keeps never gets here: `gauges` tells nginx's own numbers. Source: https://prometheus.github.io/client_python/.
 """
 
 import logging
@@ -29,7 +29,7 @@ REQUESTS = Counter(
     ("surface", "status"),
     registry=None,
 )
-SECONDS = Histogram(
+REQUEST_SECONDS = Histogram(
     "vimeo_api_request_seconds",
     "Seconds until the service had decided on an answer. nginx takes bodies before that, and sends files after it.",
     ("surface",),
@@ -65,7 +65,7 @@ def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
 
 @cache
 def _children(surface: str, status: int) -> tuple[Counter, Histogram]:
-    return REQUESTS.labels(surface, status), SECONDS.labels(surface)
+    return REQUESTS.labels(surface, status), REQUEST_SECONDS.labels(surface)
 
 
 def exposed(accept: str) -> tuple[bytes, str]:
@@ -75,7 +75,7 @@ def exposed(accept: str) -> tuple[bytes, str]:
         MultiProcessCollector(registry, str(settings.prometheus_multiproc_dir))  # type: ignore[no-untyped-call]
     else:
         registry.register(REQUESTS)
-        registry.register(SECONDS)
+        registry.register(REQUEST_SECONDS)
     registry.register(Figures())
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type

@@ -9,7 +9,7 @@ from vimeo_api.extensions import settings
 
 PATH = "/nginx_status"
 _TIMEOUT = 1.0  # seconds
-_MOST = 4096  # bytes
+_MAX_RESPONSE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def _answer(path: Path) -> str:
         connection.connect(str(path))
         connection.sendall(f"GET {PATH} HTTP/1.0\r\nHost: nginx\r\n\r\n".encode())
         answer = b""
-        while len(answer) < _MOST and (piece := connection.recv(_MOST)):
+        while len(answer) < _MAX_RESPONSE_BYTES and (piece := connection.recv(_MAX_RESPONSE_BYTES)):
             answer += piece
     return answer.decode("latin-1")
 

@@ -19,7 +19,7 @@ from werkzeug.exceptions import ClientDisconnected
 from vimeo_api.core.errors import Malformed, StorageFull, TooLarge
 from vimeo_api.extensions import blobs, reservations, settings
 
-CHUNK = 64 * 1024  # bytes per read; larger ones were slower
+READ_CHUNK = 64 * 1024  # bytes per read; larger ones were slower
 LINGER_SECONDS = 30  # how long a refused body is read on, so that the client sees the answer; nginx's lingering_time
 
 Read = Callable[[int], bytes]  # like BinaryIO.read: b"" is the end
@@ -86,7 +86,7 @@ def _linger() -> None:
     """Read and drop what still comes: closing on unread bytes would reset the connection and lose the answer."""
     deadline = time.monotonic() + LINGER_SECONDS
     try:
-        while time.monotonic() < deadline and _read_stream(CHUNK):
+        while time.monotonic() < deadline and _read_stream(READ_CHUNK):
             pass
     except Malformed:
         return  # the client is gone, nobody is left to see the answer

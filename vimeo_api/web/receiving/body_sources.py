@@ -1,6 +1,6 @@
 """A body to be read up to a delimiter and past it: as it streams in, or in the file into which nginx has spooled it.
 
-`forms` reads the structure of a form from either. Of a stream the pieces between two delimiters are bytes; of a file
+`multipart_forms` reads the structure from either. Of a stream the pieces between two delimiters are bytes; of a file
 they are spans, whose bytes nobody reads but the search: it goes through one small buffer, for pages of a mapped file
 would count as ours. Sources: preadv(2), proc(5).
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 from vimeo_api.core.errors import Malformed
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
-from vimeo_api.web.receiving.bodies import CHUNK, Read
+from vimeo_api.web.receiving.bodies import READ_CHUNK, Read
 
 WINDOW = 256 * 1024  # bytes searched at once; from here to 4 MiB it was the same
 
@@ -82,7 +82,7 @@ class Streamed:
         while (at := window.find(delimiter)) < 0:
             held = _begun(window, delimiter)
             yield window[: len(window) - held]
-            data = self._read(CHUNK)
+            data = self._read(READ_CHUNK)
             if not data:
                 yield window[len(window) - held :]
                 raise Malformed("The multipart body ends early.")
@@ -92,14 +92,14 @@ class Streamed:
 
     def take(self, count: int) -> bytes:
         """Return the next bytes, fewer at the end, and go past them."""
-        while len(self._rest) < count and (data := self._read(CHUNK)):
+        while len(self._rest) < count and (data := self._read(READ_CHUNK)):
             self._rest += data
         taken, self._rest = self._rest[:count], self._rest[count:]
         return taken
 
     def drain(self) -> None:
         """Read what is left, and forget it."""
-        while self._read(CHUNK):
+        while self._read(READ_CHUNK):
             pass
 
     def keeper(self, stack: ExitStack) -> Keeper:

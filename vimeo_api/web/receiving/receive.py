@@ -48,7 +48,7 @@ def raw(max_bytes: int | None) -> Iterator[Staging]:
         return
     with blobs.stage() as staging:
         with bodies.opened(max_bytes) as read:
-            while data := read(bodies.CHUNK):
+            while data := read(bodies.READ_CHUNK):
                 staging.write(data)
         yield staging
 
@@ -56,7 +56,7 @@ def raw(max_bytes: int | None) -> Iterator[Staging]:
 def text(max_bytes: int) -> bytes:
     """Return the current request's whole body, of a few KiB. Raises Malformed and TooLarge."""
     with bodies.opened(max_bytes) as read:
-        return b"".join(iter(lambda: read(bodies.CHUNK), b""))
+        return b"".join(iter(lambda: read(bodies.READ_CHUNK), b""))
 
 
 def json_object(max_bytes: int) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _read_form(collector: "_Collector", max_bytes: int | None, stack: ExitStack)
 
 
 class _Collector:
-    """Makes a form of the parts that `forms` finds."""
+    """Makes a form of the parts that `multipart_forms` finds."""
 
     def __init__(self, max_bytes: int | None, prefer: str | None, stack: ExitStack, *, files: bool = True) -> None:
         self.keeper: Keeper | None = None

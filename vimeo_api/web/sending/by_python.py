@@ -70,7 +70,7 @@ def _one_range() -> bool:
 
 
 class Reporter:
-    """Tells `deliveries` how an answer of the embedded server ends; it outlives the request and holds what it needs."""
+    """Tells `confirmations` how a response ends; it outlives the request and holds what it needs."""
 
     def __init__(self, ticket: Ticket | None) -> None:
         """Report under this ticket; without one there is nothing to report."""

@@ -24,11 +24,11 @@ from vimeo_api.extensions import blobs, mount_check, settings
 from vimeo_api.web.sending import by_python, nginx_cache
 
 RESUME_HEADER = "X-Download-Grant"
-SMALL = 32 * 1024  # bytes; nginx's output buffer, so that a file and its headers leave in one write
+NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file and its headers leave in one write
 
 # The system's own tables differ from host to host; these are Python's.
 _types = mimetypes.MimeTypes(filenames=())
-_ACTIVE = ("text/html", "text/xml")  # of the types that `sniffing` knows, those that may hold scripts
+_ACTIVE = ("text/html", "text/xml")  # of the types that `media_types` knows, those that may hold scripts
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
@@ -101,14 +101,14 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
     times = "_once" if ticket else "_any"
     place = PENDING if file.pending else "store"
-    if times == "_any" and place == "store" and file.size <= SMALL:
+    if times == "_any" and place == "store" and file.size <= NGINX_BUFFER_BYTES:
         place = "small"
     path = quote(relative(file.surface, file.blob))
     headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}"}
     if ticket:
         headers["X-Ticket"] = str(ticket)
     if not one_time:
-        headers[nginx_cache.HEADER] = str(_lifetime(file))
+        headers[nginx_cache.EXPIRES_HEADER] = str(_lifetime(file))
     return headers
 
 

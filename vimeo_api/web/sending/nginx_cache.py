@@ -14,11 +14,11 @@ from flask import Flask, Response, request
 
 from vimeo_api.web.surface import Surface
 
-HEADER = "X-Accel-Expires"
+EXPIRES_HEADER = "X-Accel-Expires"
 ANSWER_SECONDS = 600
 UNFINISHED_SECONDS = 5  # while a worker may yet find out the digest
 REFUSAL_SECONDS = 1
-KEPT = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
+KEPT_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 
 
 def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
@@ -28,10 +28,10 @@ def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
 
     @app.after_request
     def let_nginx_keep(response: Response) -> Response:
-        if response.status_code in KEPT and not response.cache_control.no_store:
+        if response.status_code in KEPT_STATUSES and not response.cache_control.no_store:
             surface = surface_of(request.path)
             if surface is not None and surface.makes_keys:
-                response.headers[HEADER] = str(REFUSAL_SECONDS)
+                response.headers[EXPIRES_HEADER] = str(REFUSAL_SECONDS)
         return response
 
 

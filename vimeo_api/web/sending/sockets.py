@@ -11,7 +11,7 @@ import termios
 import time
 
 SEND_BUFFER = 64 * 1024  # bytes the kernel may hold back for a client; the less, the more we know of what it took
-PATIENCE = 60  # seconds for the last buffer to be acknowledged; nginx's send_timeout
+DRAIN_SECONDS = 60  # seconds for the last buffer to be acknowledged; nginx's send_timeout
 _POLL = 0.002  # seconds; the kernel has no event for an empty send queue
 
 
@@ -25,7 +25,7 @@ def drained(connection: socket.socket) -> bool:
 
     False when the client reset the connection, as one does that closes with bytes unread.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DRAIN_SECONDS
     while _alive(connection):
         if _unacknowledged(connection) == 0:
             return _alive(connection)
