@@ -8,6 +8,9 @@ from secrets import token_hex
 import pytest
 
 from tests.access.guarded import Guarded, guarding
+from tests.inprocess import clock
+
+__all__ = ["clock"]
 
 
 @pytest.fixture(scope="session")

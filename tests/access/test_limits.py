@@ -1,5 +1,6 @@
-"""Brute force and rates, with real requests to both profiles."""
+"""Brute force and rates, with real requests to both profiles, and in this process where that says it all."""
 
+import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,10 +10,13 @@ import pytest
 import requests
 
 from tests.access.guarded import FORM, PROTECTED, Guarded, call
+from tests.inprocess import PROFILES, made
 from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped
 from tests.services import Service, running
-from vimeo_api import config
+
+VIMEO = "/vimeo/api/v1.0/file"
+FORGED = ("X-Forwarded-For", "X-Real-IP", "Forwarded")
 
 
 def test_wrong_passwords_are_counted_by_address_and_right_ones_are_not(
@@ -66,13 +70,17 @@ def test_fetches_are_limited_by_token(guarded: Guarded, anything: dict[str, str]
     assert call("POST", f"{guarded.url}/uploadFile", headers=anything, **FORM).status_code == 200  # is no fetch
 
 
-@pytest.mark.parametrize("profile", ["embedded", "production"])
-def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(profile: str, tmp_path: Path) -> None:
-    with running(profile, tmp_path / "data", PASSWORD_LIMIT_ADDRESS="3 per hour") as service:
+def form(**fields: str) -> dict[str, Any]:
+    """Return what the client in this process sends as a form with a file."""
+    return {"data": {**fields, "file": (io.BytesIO(b"numbers"), "report.xls")}}
+
+
+def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(tmp_path: Path) -> None:
+    with running("production", tmp_path / "data", PASSWORD_LIMIT_ADDRESS="3 per hour") as service:
         links = [call("PUT", service.vimeo, **PROTECTED).json()["url"] for _ in range(5)]
         found = []
         for number, link in enumerate(links):
-            forged = dict.fromkeys(("X-Forwarded-For", "X-Real-IP", "Forwarded"), f"192.0.2.{number}")
+            forged = dict.fromkeys(FORGED, f"192.0.2.{number}")
             found.append(call("GET", link, params={"password": "wrong"}, headers=forged).status_code)
         assert found == [401, 401, 401, 429, 429]
         assert call("GET", links[0], params={"password": "sesame"}).status_code == 429
@@ -80,25 +88,34 @@ def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(profile: s
         assert call("GET", call("PUT", service.vimeo, **FORM).json()["url"]).status_code == 200
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nor_does_the_app_believe_one(profile: str, tmp_path: Path) -> None:
+    with made(profile, tmp_path / "data", PASSWORD_LIMIT_ADDRESS="3 per hour") as app:
+        client = app.test_client()
+        link = client.put(VIMEO, **form(password="sesame")).get_json()["url"]
+        wrong = {"query_string": {"password": "wrong"}}
+        found = [client.get(link, headers=dict.fromkeys(FORGED, f"192.0.2.{n}"), **wrong) for n in range(5)]
+        assert [answer.status_code for answer in found] == [401, 401, 401, 429, 429]
+
+
 def test_guesses_are_limited_and_uploads_are_not_by_default(tmp_path: Path) -> None:
-    default = {row.name: row.default for _, rows in config.table() for row in rows}["PASSWORD_LIMIT_ADDRESS"]
-    with running("embedded", tmp_path / "data", PASSWORD_LIMIT_ADDRESS=default) as service:
-        link = call("PUT", service.vimeo, **PROTECTED).json()["url"]
-        statuses = [call("GET", link, auth=("user", f"wrong {number}")).status_code for number in range(21)]
+    with made("embedded", tmp_path / "data") as app:
+        client = app.test_client()
+        link = client.put(VIMEO, **form(password="sesame")).get_json()["url"]
+        statuses = [client.get(link, auth=("user", f"wrong {number}")).status_code for number in range(21)]
         assert set(statuses) == {401, 429}
         assert statuses == sorted(statuses)
-        assert [call("POST", f"{service.url}/v1/streams", data=b"x").status_code for _ in range(40)] == [201] * 40
+        assert [client.post("/v1/streams", data=b"x").status_code for _ in range(40)] == [201] * 40
 
 
-def test_an_upload_that_shows_a_password_counts_as_an_upload(tmp_path: Path) -> None:
-    with running("embedded", tmp_path / "data", VIMEO_UPLOAD_LIMIT="2 per hour") as service:
-        assert [call("PUT", service.vimeo, **FORM).status_code for _ in range(2)] == [201, 201]
-        shown: list[dict[str, Any]] = [
-            {"auth": ("user", "x")},
-            {"headers": {"X-File-Password": "x"}},
-            {"params": {"password": "x"}},
-        ]
-        assert [call("PUT", service.vimeo, **FORM, **how).status_code for how in shown] == [429] * 3
+@pytest.mark.parametrize(
+    "shown", [{"auth": ("user", "x")}, {"headers": {"X-File-Password": "x"}}, {"query_string": {"password": "x"}}]
+)
+def test_an_upload_that_shows_a_password_counts_as_an_upload(tmp_path: Path, shown: dict[str, Any]) -> None:
+    with made("embedded", tmp_path / "data", VIMEO_UPLOAD_LIMIT="2 per hour") as app:
+        client = app.test_client()
+        assert [client.put(VIMEO, **form()).status_code for _ in range(2)] == [201, 201]
+        assert client.put(VIMEO, **form(), **shown).status_code == 429
 
 
 Disturb = Callable[[Service, str], AbstractContextManager[None]]

@@ -1,32 +1,61 @@
-"""`manage.py token` beside the running service, and what the documents say about it."""
+"""`manage.py token`, in this process and beside the running service, and what the documents say about it."""
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
 
 import pytest
+from click.testing import Result
+from flask import Flask
 
 from tests import documents
 from tests.access.guarded import MIB, Guarded, call
+from tests.inprocess import Clock, made
+from vimeo_api.commands.token import token
 
 
-def test_a_token_is_made_listed_and_revoked(guarded: Guarded) -> None:
-    name, url = f"robot {token_hex(4)}", f"{guarded.url}/v1/streams"
-    made = guarded.manage("token", "create", name, "--scope", "streams:*", "--quota", "1M", "--expires-in", "90d")
-    assert re.fullmatch(r"va_[A-Za-z0-9_-]{43}\n", made.stdout)
-    token = {"Authorization": f"Bearer {made.stdout.strip()}"}
-    assert call("POST", url, data=b"abc", headers=token).status_code == 201
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The app that asks for tokens, in this process."""
+    with made("embedded", tmp_path / "data", REQUIRE_TOKENS="1") as app:
+        yield app
 
-    listed = guarded.manage("token", "list").stdout
-    assert re.search(rf"^{name}\tvalid\tstreams:\*\t3 bytes of {MIB}\texpires [0-9: -]+ UTC$", listed, re.MULTILINE)
-    assert made.stdout.strip() not in listed
 
-    assert guarded.manage("token", "revoke", name).returncode == 0
-    assert call("POST", url, data=b"abc", headers=token).status_code == 401
-    assert f"{name}\trevoked" in guarded.manage("token", "list").stdout
-    again = guarded.manage("token", "create", name, "--scope", "*:*")
-    assert (again.returncode, "names are never used again" in again.stderr) == (1, True)
+def manage(app: Flask, *words: str) -> Result:
+    """Run `manage.py token` in this process."""
+    return app.test_cli_runner().invoke(token, words)
+
+
+def upload(app: Flask, secret: str) -> int:
+    headers = {"Authorization": f"Bearer {secret}"}
+    return app.test_client().post("/v1/streams", data=b"abc", headers=headers).status_code
+
+
+def test_a_token_is_made_listed_and_revoked(app: Flask) -> None:
+    secret = manage(app, "create", "robot", "--scope", "streams:*", "--quota", "1M", "--expires-in", "90d").stdout
+    assert re.fullmatch(r"va_[A-Za-z0-9_-]{43}\n", secret)
+    assert upload(app, secret.strip()) == 201
+
+    listed = manage(app, "list").stdout
+    assert re.fullmatch(rf"robot\tvalid\tstreams:\*\t3 bytes of {MIB}\texpires [0-9: -]+ UTC\n", listed)
+    assert secret.strip() not in listed
+
+    assert manage(app, "revoke", "robot").exit_code == 0
+    assert upload(app, secret.strip()) == 401
+    assert "robot\trevoked" in manage(app, "list").stdout
+    again = manage(app, "create", "robot", "--scope", "*:*")
+    assert (again.exit_code, "names are never used again" in again.stderr) == (1, True)
+
+
+def test_a_token_is_over_once_its_time_is(app: Flask, clock: Clock) -> None:
+    secret = manage(app, "create", "robot", "--scope", "streams:*", "--expires-in", "30m").stdout.strip()
+    clock.forward(29 * 60)
+    assert upload(app, secret) == 201
+    clock.forward(61)
+    assert upload(app, secret) == 401
+    assert "robot\texpired" in manage(app, "list").stdout
 
 
 @pytest.mark.parametrize(
@@ -40,10 +69,19 @@ def test_a_token_is_made_listed_and_revoked(guarded: Guarded) -> None:
         (["revoke", "nobody's"], "no token"),
     ],
 )
-def test_a_mistake_is_a_sentence(guarded: Guarded, words: list[str], sentence: str) -> None:
-    done = guarded.manage("token", *words)
-    assert (done.returncode != 0, done.stdout, "Traceback" in done.stderr) == (True, "", False)
+def test_a_mistake_is_a_sentence(app: Flask, words: list[str], sentence: str) -> None:
+    done = manage(app, *words)
+    assert (done.exit_code != 0, done.stdout) == (True, "")
+    assert isinstance(done.exception, SystemExit)
     assert sentence in done.stderr
+
+
+def test_a_token_is_revoked_beside_the_running_service(guarded: Guarded) -> None:
+    name = f"robot {token_hex(4)}"
+    robot = guarded.token(name, "streams:*")
+    assert call("POST", f"{guarded.url}/v1/streams", data=b"abc", headers=robot).status_code == 201
+    assert guarded.manage("token", "revoke", name).returncode == 0
+    assert call("POST", f"{guarded.url}/v1/streams", data=b"abc", headers=robot).status_code == 401
 
 
 @pytest.mark.parametrize(("document", "name"), [("README.md", "reports"), ("docs/tokens.md", "nightly")])

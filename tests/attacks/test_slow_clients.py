@@ -62,14 +62,14 @@ def test_heads_that_never_end(service: Service) -> None:
 def test_bodies_that_never_end(service: Service) -> None:
     form = b"PUT /vimeo/api/v1.0/file HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
-    stored = service.stored()
+    stored, spooled = service.stored(), service.spooled()
     with crowd(service, [HEAD, HEAD + b"x", form + b"Content-Length: 999\r\n\r\n--b\r\n", chunked]) as held:
         serves(service)
         for connection in held:
             connection.sendall(b"y")
         serves(service)
-    await_(lambda: len(service.stored() - stored) <= 2, 60)  # the two streams of `serves`
-    assert len(service.stored() - stored) <= 4
+    await_(lambda: service.spooled() <= spooled)
+    assert len(service.stored() - stored) <= 4  # those of `serves`
 
 
 def test_answers_that_nobody_reads(service: Service) -> None:

@@ -1,10 +1,15 @@
 """All surfaces at once: nothing is mixed, every error speaks the dialect of its path, nothing broken gives a 500."""
 
+import json
 import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
 import requests
+from flask import Flask
+from flask.testing import FlaskClient
 
 from tests.services import Service
 
@@ -64,35 +69,76 @@ TYPES = [
 BODIES = [b"", b"\x00\xff\xfe", b"{", b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n']
 
 
+# What every surface is asked through the whole service, too: a path that reads bodies, and one that is not there.
+THROUGH_ALL = ["/vimeo/api/v1.0/file", "/v1/streams", "/", "/upload", "/uploadFile", "/metrics", "/nothing"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that may be broken."""
+
+    method: str
+    path: str
+    kind: str | None
+    body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.kind is None else {"Content-Type": self.kind}
+
+
+def cases(path: str, allowed: set[str]) -> Iterator[Case]:
+    """Yield every broken body of every type for the methods of a path, and a few for those that it does not have."""
+    for method in METHODS:
+        if method in allowed - {"HEAD", "OPTIONS"}:
+            yield from (Case(method, path, kind, body) for kind in TYPES for body in BODIES)
+        else:
+            yield Case(method, path, None, b"")
+            yield Case(method, path, "multipart/form-data; boundary=x", BODIES[-1])
+
+
 @pytest.mark.parametrize("path", PATHS)
-def test_no_broken_request_gives_a_500_or_another_dialect(service: Service, path: str) -> None:
+def test_no_broken_request_gives_a_500_or_another_dialect(inprocess: Flask, path: str) -> None:
+    client = inprocess.test_client()
+    for case in cases(path, allowed_there(client, path)):
+        answer = client.open(path, method=case.method, data=case.body, headers=case.headers)
+        _speaks(case, answer.status_code, dict(answer.headers), answer.text)
+
+
+def allowed_there(client: FlaskClient, path: str) -> set[str]:
+    return set(client.options(path).headers.get("Allow", "").split(", "))
+
+
+@pytest.mark.parametrize("path", THROUGH_ALL)
+def test_nor_does_one_that_comes_through_the_whole_service(service: Service, path: str) -> None:
     with requests.Session() as session:
         for method in METHODS:
-            for kind in TYPES:
-                for body in BODIES:
-                    headers = {} if kind is None else {"Content-Type": kind.encode("latin-1")}
-                    answer = session.request(
-                        method, service.url + path, data=body, headers=headers, timeout=60, allow_redirects=False
-                    )
-                    case = (method, kind, body, answer.status_code, answer.text)
-                    assert answer.status_code < 500 or (answer.status_code, path) == (501, "/uploadFile"), case
-                    _speaks(answer, method, path, case)
+            for kind, body in ((None, b"{"), ("multipart/form-data; boundary=x", BODIES[-1]), ("\xff", BODIES[1])):
+                case = Case(method, path, kind, body)
+                headers = {name: value.encode("latin-1") for name, value in case.headers.items()}
+                answer = session.request(
+                    method, service.url + path, data=body, headers=headers, timeout=60, allow_redirects=False
+                )
+                _speaks(case, answer.status_code, answer.headers, answer.text)
 
 
-def _speaks(answer: requests.Response, method: str, path: str, case: object) -> None:
-    if answer.status_code < 400 or method == "HEAD":
+def _speaks(case: Case, status: int, headers: Mapping[str, str], text: str) -> None:
+    """Fail unless an answer is worded as those of its path are."""
+    seen = (case, status, text)
+    assert status < 500 or (status, case.path) == (501, "/uploadFile"), seen
+    if status < 400 or case.method == "HEAD":
         return
-    if answer.status_code == 405 and not answer.headers.get("Allow"):
-        assert method in {"TRACE", "BREW"}, case  # nginx itself refuses TRACE
+    if status == 405 and not headers.get("Allow"):
+        assert case.method in {"TRACE", "BREW"}, seen  # nginx itself refuses TRACE
         return
-    if path.startswith("/v1/") and method == "DELETE" and answer.status_code == 404:
-        assert answer.json()["error"]["Op"] == "remove" if "/more" not in path else True
+    if case.path.startswith("/v1/") and case.method == "DELETE" and status == 404:
+        assert json.loads(text)["error"]["Op"] == "remove" if "/more" not in case.path else True, seen
         return
-    assert answer.headers["Content-Type"].startswith(PATHS[path]), case
-    if PATHS[path] == JSON:
-        assert list(answer.json()) == ["error"], case
-    if PATHS[path] == HTML:
-        assert "Upload file error" in answer.text, case
+    assert headers["Content-Type"].startswith(PATHS[case.path]), seen
+    if PATHS[case.path] == JSON:
+        assert list(json.loads(text)) == ["error"], seen
+    if PATHS[case.path] == HTML:
+        assert "Upload file error" in text, seen
 
 
 def test_surfaces_do_not_see_each_others_files(service: Service) -> None:

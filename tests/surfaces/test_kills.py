@@ -22,7 +22,7 @@ from tests.services import ROOT, Service, await_, pids_of, running
 
 MIB = 1024**2
 WORKERS = 2
-DEATHS = 13  # of each, on each profile
+DEATHS = 6  # of each, on each profile
 AT_ONCE = 7  # fetches
 # What the command line of a worker that fetches contains.
 FETCHER = {"embedded": "worker", "production": "-Q fetch"}
