@@ -1,33 +1,39 @@
-"""Every way in which an origin can misbehave, through the real service: the right bytes or a clear failure.
+"""Every way in which an origin can misbehave, seen by a client of the app: the right bytes or a clear failure.
 
-All are asked for at once, and each test waits for its own.
+Real sockets lead to the origin; the worker is this process. `test_fetches` asks real workers.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
 
-from tests.fetches import OPEN, Fetch, begin
-from tests.origin import OLDER, Page, noise, serving
-from tests.services import await_, running
+from tests.fetches import OPEN
+from tests.inprocess import made, stored
+from tests.origin import OLDER, Origin, Page, changed, noise
+from vimeo_api.core.fetching import job
+from vimeo_api.core.fetching.session import Limits
 
 MIB = 1024**2
 CONTENT = noise(3 * MIB + 17)
-CHANGED = bytes(byte ^ 0xFF for byte in CONTENT)
+CHANGED = changed(CONTENT)
 CHAIN = 7  # redirects, more than are followed
+IDLE = {"FETCH_IDLE_SECONDS": "1"}
+LONG = {"FETCH_SECONDS": "1"}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What downloading the file must answer, and what the error says."""
+    """What downloading the file must answer, what the error says, and the settings under which it does."""
 
     code: int
     sentence: str
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 RIGHT = {
@@ -45,7 +51,7 @@ RIGHT = {
     "breaking streams": Page(CONTENT, ranges="no", break_after=200_000, breaks=2),
     "unavailable at first": Page(CONTENT, statuses=[503, 500]),
     "too many requests at first": Page(CONTENT, statuses=[429], retry_after="1"),
-    "two connections at most": Page(CONTENT, at_most=2),
+    "two connections at most": Page(CONTENT, at_most=2, throttle=4_000_000),
     "redirected": Page(location="/ranges"),
     "empty": Page(b""),
     "more than announced": Page(CONTENT, framing="shorter", ranges="no"),
@@ -59,7 +65,7 @@ WRONG = {
     "missing": (Page(statuses=[404] * 99), Fault(502, "answers 404 (Not Found)")),
     "forbidden": (Page(statuses=[403] * 99), Fault(502, "answers 403 (Forbidden)")),
     "unavailable": (Page(statuses=[503] * 99), Fault(502, "answers 503")),
-    "too many requests": (Page(statuses=[429] * 99, retry_after="1"), Fault(502, "answers 429")),
+    "too many requests": (Page(statuses=[429] * 99, retry_after="0"), Fault(502, "answers 429")),
     "416 for everything": (Page(statuses=[416] * 99), Fault(502, "answers 416")),
     "gzipped": (Page(CONTENT, headers={"Content-Encoding": "gzip"}), Fault(502, "compresses the file")),
     "coded in transfer": (
@@ -90,83 +96,72 @@ WRONG = {
 }
 
 SLOW = {
-    "silent": (Page(CONTENT, stall_after=0), Fault(504, "has sent nothing for 5 seconds")),
-    "silent streams": (Page(CONTENT, ranges="no", stall_after=500_000), Fault(504, "has sent nothing for 5 seconds")),
-    "dripping header": (Page(dripping=True), Fault(504, "has sent nothing for 5 seconds")),
-    "asking for an hour": (Page(statuses=[503] * 99, retry_after="3600"), Fault(504, "has sent nothing for 5 seconds")),
-    "slow": (Page(CONTENT, throttle=10_000), Fault(504, "takes longer than 15 seconds")),
-    "slow stream": (Page(CONTENT, ranges="no", throttle=100_000), Fault(504, "takes longer than 15 seconds")),
+    "silent": (Page(CONTENT, stall_after=0), Fault(504, "has sent nothing for 1 second", IDLE)),
+    "silent streams": (
+        Page(CONTENT, ranges="no", stall_after=500_000),
+        Fault(504, "has sent nothing for 1 second", IDLE),
+    ),
+    "dripping header": (Page(dripping=True), Fault(504, "has sent nothing for 1 second", IDLE)),
+    "asking for an hour": (
+        Page(statuses=[503] * 99, retry_after="3600"),
+        Fault(504, "has sent nothing for 1 second", IDLE),
+    ),
+    "slow": (Page(CONTENT, throttle=10_000), Fault(504, "takes longer than 1 second", LONG)),
+    "slow stream": (Page(CONTENT, ranges="no", throttle=100_000), Fault(504, "takes longer than 1 second", LONG)),
 }
+FAULTS = WRONG | SLOW
 
 
-@pytest.fixture(scope="module", params=["embedded", "production"])
-def fetches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fetch]]:
-    """The fetches of RIGHT and WRONG, all begun."""
-    pages = RIGHT | {name: page for name, (page, _) in WRONG.items()}
-    settings = {"TRANSFER_MAX_BYTES": "8MiB"}
-    with begun(request.param, tmp_path_factory.mktemp("origins"), pages, **settings) as fetches:
-        yield fetches
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The app, which fetches from loopback."""
+    with made("embedded", tmp_path / "data", **OPEN, TRANSFER_MAX_BYTES="8MiB") as app:
+        yield app
 
 
-@pytest.fixture(scope="module", params=["embedded", "production"])
-def slow_fetches(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Fetch]]:
-    """The fetches of SLOW, all begun by a service with little patience."""
-    pages = {name: page for name, (page, _) in SLOW.items()}
-    settings = {"FETCH_SECONDS": "15", "FETCH_IDLE_SECONDS": "5"}
-    with begun(request.param, tmp_path_factory.mktemp("slow"), pages, **settings) as fetches:
-        yield fetches
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried again almost at once."""
+    monkeypatch.setattr(job, "Limits", partial(Limits, backoff=0.001))
 
 
-@contextmanager
-def begun(profile: str, folder: Path, pages: dict[str, Page], **settings: str) -> Iterator[dict[str, Fetch]]:
-    with serving() as origin, running(profile, folder / "data", **OPEN, **settings) as service:
-        for step in range(1, CHAIN):
-            origin.serve(f"/chain-{step}", Page(location=f"/chain-{step + 1}"))
-        # Copies, for pages change while they are served.
-        urls = {name: origin.serve(f"/{quote(name)}", deepcopy(page)) for name, page in pages.items()}
-        yield {name: begin(service, url) for name, url in urls.items()}
+def fetched(app: Flask, url: str) -> str:
+    """Have a URL fetched, and return the id of the file."""
+    client = app.test_client()
+    answer = client.post("/uploadFile", json={"file": url}, headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202, answer.text
+    return str(answer.get_json()["file_id"])
+
+
+def download(app: Flask, file_id: str) -> TestResponse:
+    return app.test_client().get("/downloadFile", query_string={"file_id": file_id})
+
+
+def left_in_spool(app: Flask) -> set[str]:
+    return {path.name for path in app.config["SETTINGS"].spool_dir.iterdir()} - {".reserved"}
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_the_bytes_are_right(fetches: dict[str, Fetch], name: str) -> None:
-    status = fetches[name].ended()
+def test_the_bytes_are_right(app: Flask, origin: Origin, name: str) -> None:
+    origin.serve("/ranges", Page(CONTENT))
+    file_id = fetched(app, origin.serve("/file", deepcopy(RIGHT[name])))
+    status = app.test_client().get(f"/uploadFile/{file_id}").get_json()
     content = SERVED.get(name, CONTENT)
     assert (status["state"], status["bytes"], status["total"]) == ("available", len(content), len(content)), status
-    assert fetches[name].download().content == content
+    assert download(app, file_id).data == content
+    assert (len(stored(app)), left_in_spool(app)) == (1, set())
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_fault_is_a_clear_failure(fetches: dict[str, Fetch], name: str) -> None:
-    check(fetches[name], WRONG[name][1])
-
-
-@pytest.mark.parametrize("name", SLOW)
-def test_patience_ends(slow_fetches: dict[str, Fetch], name: str) -> None:
-    check(slow_fetches[name], SLOW[name][1])
-
-
-def test_nothing_is_left_behind(fetches: dict[str, Fetch]) -> None:
-    check_leftovers(fetches, files=len(RIGHT))
-
-
-def test_lost_patience_leaves_nothing_behind(slow_fetches: dict[str, Fetch]) -> None:
-    check_leftovers(slow_fetches, files=0)
-
-
-def check_leftovers(fetches: dict[str, Fetch], *, files: int) -> None:
-    for fetch in fetches.values():
-        fetch.ended()
-    service = next(iter(fetches.values())).service
-    assert len(service.stored()) == files
-    await_(lambda: not service.spooled())
-
-
-def check(fetch: Fetch, fault: Fault) -> None:
-    """Fail unless a fetch ends so, in its status and for who downloads."""
-    status = fetch.ended()
-    assert status["state"] == "failed"
-    assert fault.sentence in status["error"]
-    answer = fetch.download()
-    assert (answer.status_code, answer.json()) == (fault.code, {"error": status["error"]})
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_a_clear_failure_that_leaves_nothing(tmp_path: Path, origin: Origin, name: str) -> None:
+    page, fault = deepcopy(FAULTS[name])
+    for step in range(1, CHAIN):
+        origin.serve(f"/chain-{step}", Page(location=f"/chain-{step + 1}"))
+    with made("embedded", tmp_path / "data", **OPEN, **fault.settings, TRANSFER_MAX_BYTES="8MiB") as app:
+        file_id = fetched(app, origin.serve("/loop", page))
+        status = app.test_client().get(f"/uploadFile/{file_id}").get_json()
+        assert status["state"] == "failed"
+        assert fault.sentence in status["error"]
+        answer = download(app, file_id)
+        assert (answer.status_code, answer.get_json()) == (fault.code, {"error": status["error"]})
+        assert (stored(app), left_in_spool(app)) == (set(), set())

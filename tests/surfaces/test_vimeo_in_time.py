@@ -49,14 +49,6 @@ def test_a_lease_is_over_once_its_time_is(profile: str, tmp_path: Path, clock: C
             assert status(app, link) == 200
 
 
-def test_the_sweep_ends_a_lease_that_nobody_reports_on(app: Flask, clock: Clock) -> None:
-    link = put(app)
-    with begin(app, link):
-        clock.forward(LEASE_SECONDS + 1)
-        sweep(app)
-        assert status(app, link) == 200
-
-
 def test_a_file_that_was_downloaded_keeps_its_bytes_for_the_grace_period(app: Flask, clock: Clock) -> None:
     link = put(app)
     first = app.test_client().get(link, buffered=True)
