@@ -31,7 +31,10 @@ def test_wrong_passwords_are_counted_by_address_and_right_ones_are_not(
     # The second wrong one may be answered from the cache of refusals, and counts all the same.
     assert [attempt("wrong", "192.0.2.1").status_code for _ in range(4)] == [401, 401, 401, 429]
     refused = attempt("sesame", "192.0.2.1", "GET")
-    assert (refused.status_code, refused.json()) == (429, {"error": "Too Many Requests"})
+    assert (refused.status_code, refused.json()) == (
+        429,
+        {"error": "Too Many Requests", "message": "Too many attempts; try again later."},
+    )
     assert 0 < int(refused.headers["Retry-After"]) <= 3600
     assert call("GET", link).status_code == 401  # without a password nothing is counted
     # What a client writes in front of the trusted proxy's entry is not believed.

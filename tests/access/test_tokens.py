@@ -116,7 +116,12 @@ def test_a_browser_that_shows_its_token_everywhere_can_open_protected_links(guar
 @pytest.mark.parametrize(
     ("method", "path", "kind", "text"),
     [
-        ("PUT", "/vimeo/api/v1.0/file", "application/json", '{"error":"Unauthorized"}\n'),
+        (
+            "PUT",
+            "/vimeo/api/v1.0/file",
+            "application/json",
+            '{"error":"Unauthorized","message":"This needs an API token',
+        ),
         (
             "POST",
             "/v1/streams",

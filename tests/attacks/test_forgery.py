@@ -24,6 +24,7 @@ INTERNAL = [
     "/_admit",
     "/_worded/json",
     "/_worded/text",
+    "/_worded/vimeo",
     "/@fresh",
     "/@admitted",
 ]

@@ -26,7 +26,7 @@ def test_requests_are_told_to_come_again_and_then_it_goes_on(shaky: Shaky) -> No
     with stopped(stack, "postgres"):
         for answer in (get(once), upload(stack), put(stack), delete(kept)):
             assert refused_for_now(answer)
-        assert get(once).json() == {"error": "Service Unavailable"}
+        assert get(once).json() == {"error": "Service Unavailable", "message": "The service is away for a moment."}
     await_(lambda: works(stack))
     assert get(once).content == b"content"
     for _ in range(20):  # no process keeps a connection of the old server

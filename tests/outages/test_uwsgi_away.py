@@ -19,7 +19,7 @@ def test_nginx_speaks_the_dialect_and_takes_no_large_upload(shaky: Shaky) -> Non
     with stopped(stack, "web"):
         answer = get(f"{stack.vimeo}/{'0' * 32}")
         assert refused_for_now(answer)
-        assert answer.json() == {"error": "Service Unavailable"}
+        assert answer.json() == {"error": "Service Unavailable", "message": "The service is away for a moment."}
         assert answer.headers["Content-Type"] == "application/json"
         assert refused_for_now(put(stack))
         assert refused_for_now(get(f"{stack.url}/v1/streams/1"))

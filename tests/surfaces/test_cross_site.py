@@ -39,7 +39,7 @@ def test_a_foreign_page_changes_nothing(service: Service, method: str, path: str
 
 def test_the_refusal_speaks_the_dialect_of_its_path(service: Service) -> None:
     answer = ask(service, "PUT", "/vimeo/api/v1.0/file", {"Origin": EVIL})
-    assert answer.json() == {"error": "Forbidden"}
+    assert answer.json()["error"] == "Forbidden"
 
 
 @pytest.mark.parametrize("site", [None, "same-origin", "none"])

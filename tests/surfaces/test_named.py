@@ -60,6 +60,37 @@ def test_a_name_is_given_once(service: Service) -> None:
     assert f"{name} exists" in refused.text
 
 
+def files_called(*names: str) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("file", (name, name.encode())) for name in names]
+
+
+def test_several_files_in_one_form_are_all_stored(service: Service) -> None:
+    names = [fresh() for _ in range(3)]
+    form = [*files_called(*names[:2]), ("other", (names[2], names[2].encode()))]
+    answer = requests.post(f"{service.url}/upload", files=form, allow_redirects=False, timeout=60)
+    assert answer.status_code == 302
+    for name in names:
+        assert requests.get(f"{service.url}/download/{name}", timeout=60).content == name.encode()
+
+
+@pytest.mark.parametrize("fault", ["taken", "refused", "twice"])
+def test_several_files_in_one_form_are_all_stored_or_none(service: Service, fault: str) -> None:
+    good, odd = fresh(), fresh("exe" if fault == "refused" else "pdf")
+    if fault == "taken":
+        assert post(service, odd).status_code == 201
+    form = files_called(good, odd, odd) if fault == "twice" else files_called(good, odd)
+    before = service.stored()
+    answer = requests.post(f"{service.url}/upload", files=form, headers=JSON, timeout=60)
+    expected = {
+        "taken": (409, f"{odd} exists"),
+        "refused": (400, "exe file not allowed"),
+        "twice": (400, f"Two of the files are called {odd}."),
+    }
+    assert (answer.status_code, answer.json()["error"]) == expected[fault]
+    assert requests.get(f"{service.url}/download/{good}", timeout=60).status_code == 404
+    assert service.stored() <= before  # others' files may be removed meanwhile
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

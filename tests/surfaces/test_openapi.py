@@ -30,6 +30,8 @@ views.init_app(APP)
 DOCUMENT = openapi.document(APP)
 OPERATIONS = [(path, method, api) for path, methods in DOCUMENT["paths"].items() for method, api in methods.items()]
 
+PASSWORDS = ("password", "X-File-Password")
+
 # Well-formed requests that a valid answer refuses all the same: the file is used up, taken, or shorter than the range.
 REFUSED = ["404", "409", "410", "412", "416", "423"]
 SCHEMA = schemathesis.openapi.from_dict(
@@ -135,6 +137,9 @@ def _inapplicable(case: schemathesis.Case[Any]) -> Iterator[Check]:
     if case.operation.label == "POST /" and case.media_type != "application/octet-stream" and not body:
         yield positive_data_acceptance  # what is generated for */* is encoded: as a form, which is described apart,
         yield negative_data_rejection  # or so that nothing becomes something
+    ways = (parts and parts.get(name) for parts in (body, case.query, case.headers) for name in PASSWORDS)
+    if len({password for password in ways if password}) > 1:
+        yield positive_data_acceptance  # each way is valid, and passwords that differ are refused
     if "%00" in case.formatted_path:
         yield content_type_conformance  # nginx refuses NUL in a path before it knows whose path it is
     if not all(unquote(str(parts.get("queue") or "")).isprintable() for parts in (case.path_parameters, body)):

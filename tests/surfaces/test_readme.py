@@ -11,8 +11,8 @@ from tests.services import Service
 # What the blocks of a section print, and the files they save.
 SAID = {
     "README.md#Vimeo: one-time links, with a password if you like": [
-        '{"error":"Unauthorized"}',
-        '{"error":"Gone"}',
+        '{"error":"Unauthorized"',
+        '{"error":"Gone"',
         f"{REPORT}\n410\n",
     ],
     "README.md#Streams: raw bytes by id, and queues of them": ["some data", '"status":"deleted"', "first\n"],

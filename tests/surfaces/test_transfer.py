@@ -44,6 +44,21 @@ def test_it_hands_the_file_back_by_json_form_and_query_any_number_of_times(servi
     assert (head.status_code, head.headers["Content-Length"]) == (200, "100000")
 
 
+def test_a_form_with_two_files_is_refused(service: Service) -> None:
+    for fields in (("file", "file"), ("a", "b")):
+        form = [(field, (f"{field}.txt", b"x")) for field in fields]
+        answer = requests.post(f"{service.url}/uploadFile", files=form, timeout=60)
+        expected = (400, {"error": "The form has 2 files where one is expected."})
+        assert (answer.status_code, answer.json()) == expected
+    answer = requests.post(f"{service.url}/", files=form, timeout=60)
+    assert (answer.status_code, answer.text) == (400, "The form has 2 files where one is expected.")
+
+
+def test_an_id_that_a_browser_sends_as_a_blob_is_one(service: Service) -> None:
+    form = {"file_id": ("blob", upload(service, b"content"), "text/plain")}
+    assert requests.post(f"{service.url}/downloadFile", files=form, timeout=60).content == b"content"
+
+
 def test_ids_are_unique(service: Service) -> None:
     assert len({upload(service, b"same") for _ in range(10)}) == 10
 

@@ -2,7 +2,9 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
+import pytest
 import requests
 
 from tests.services import Service
@@ -34,14 +36,8 @@ def test_it_serves_the_examples_of_its_document(service: Service, tmp_path: Path
     refused(get(url), 410, "Gone")
 
 
-def test_it_finds_the_file_under_any_field_name_and_keeps_other_fields_apart(service: Service) -> None:
-    parts: list[tuple[str, tuple[str | None, str | bytes]]] = [
-        ("other", (None, "text")),
-        ("photo", ("a.png", b"first")),
-        ("file", ("b.txt", b"second")),
-    ]
-    link = requests.put(service.vimeo, files=parts, timeout=60).json()["url"]
-    answer = get(link)
+def test_it_finds_the_file_under_any_field_name(service: Service) -> None:
+    answer = get(requests.put(service.vimeo, files={"photo": ("a.png", b"first")}, timeout=60).json()["url"])
     assert answer.content == b"first"
     assert answer.headers["Content-Type"] == "image/png"
 
@@ -61,9 +57,59 @@ def test_it_takes_the_password_by_query_basic_or_header(service: Service) -> Non
         assert get(link, **way).content == b"secret"
 
 
+WAYS: dict[str, dict[str, Any]] = {
+    "field": {"data": {"password": PASSWORD}},
+    "blob": {"files": {"password": ("blob", PASSWORD, "text/plain"), "file": ("a.txt", b"secret")}},
+    "query": {"params": {"password": PASSWORD}},
+    "basic": {"auth": ("anyone", PASSWORD)},
+    "header": {"headers": {"X-File-Password": PASSWORD}},
+    "all": {
+        "data": {"password": PASSWORD},
+        "params": {"password": PASSWORD},
+        "auth": ("", PASSWORD),
+        "headers": {"X-File-Password": PASSWORD},
+    },
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_password_protects_the_file_whichever_way_it_is_sent(service: Service, way: str) -> None:
+    answer = requests.put(service.vimeo, **{"files": {"file": ("a.txt", b"secret")}, **WAYS[way]}, timeout=60)
+    assert answer.status_code == 201, answer.text
+    refused(get(answer.json()["url"]), 401, "Unauthorized")
+    assert get(answer.json()["url"], params={"password": PASSWORD}).content == b"secret"
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "The password is empty.": {"data": {"password": ""}},
+    "The request has several passwords that differ.": {"data": {"password": "a"}, "params": {"password": "b"}},
+    "The password in Authorization cannot be read.": {"headers": {"Authorization": "Basic %%%"}},
+    "The form has two values of password.": {"data": [("password", "a"), ("password", "b")]},
+    "The form has 'pasword', which is not one of: expires_in, password.": {"data": {"pasword": "a"}},
+    "The query has 'pasword', which is not one of: password.": {"params": {"pasword": "a"}},
+    "The form has 2 files where one is expected.": {"files": [("file", ("a", b"a")), ("file", ("b", b"b"))]},
+    "expires_in must be a number of seconds.": {"data": {"expires_in": "soon"}},
+}
+
+
+@pytest.mark.parametrize("sentence", ODD)
+def test_what_it_does_not_understand_is_refused_and_never_left_out(service: Service, sentence: str) -> None:
+    before = service.stored()
+    answer = requests.put(service.vimeo, **{"files": {"file": ("a.txt", b"secret")}, **ODD[sentence]}, timeout=60)
+    refused(answer, 400, "Bad Request")
+    assert answer.json()["message"] == sentence
+    assert service.stored() <= before  # others' files may be removed meanwhile
+
+
+@pytest.mark.parametrize(
+    "empty", [{"params": {"password": ""}}, {"headers": {"X-File-Password": ""}}, {"auth": ("me", "")}]
+)
+def test_an_empty_password_is_refused_whichever_way_it_is_sent(service: Service, empty: dict[str, Any]) -> None:
+    refused(requests.put(service.vimeo, files={"file": ("a.txt", b"x")}, timeout=60, **empty), 400, "Bad Request")
+
+
 def test_it_ignores_a_password_for_an_unprotected_file(service: Service) -> None:
     assert get(put(service, b"open"), params={"password": "anything"}).content == b"open"
-    assert get(put(service, b"open", password=""), params={"password": "anything"}).content == b"open"
 
 
 def test_it_refuses_a_password_that_is_too_long(service: Service) -> None:

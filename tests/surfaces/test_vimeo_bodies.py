@@ -32,7 +32,8 @@ def test_curl_sees_the_413(service: Service, tmp_path: Path, options: list[str])
     command = ["curl", "-sS", "-X", "PUT", "-F", f"file=@{big}", "-w", "%{http_code}", *options, service.vimeo]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout[:-3]) == {"error": "Request Entity too Large"}
+    message = "The file is larger than the limit."
+    assert json.loads(done.stdout[:-3]) == {"error": "Request Entity too Large", "message": message}
     assert done.stdout[-3:] == "413"
 
 

@@ -1,5 +1,7 @@
 """A client of the surface `vimeo`."""
 
+import re
+
 import requests
 
 from tests.services import Service, unlocked
@@ -27,5 +29,7 @@ def gone(link: str, **kwargs: object) -> None:
 
 
 def refused(answer: requests.Response, status: int, phrase: str) -> None:
-    assert (answer.status_code, answer.json()) == (status, {"error": phrase})
+    said = answer.json()
+    assert (answer.status_code, said.get("error"), list(said)) == (status, phrase, ["error", "message"])
+    assert re.fullmatch(r"\w.*\.", said["message"]), said
     assert answer.headers["Content-Type"] == "application/json"

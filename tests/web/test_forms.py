@@ -22,6 +22,7 @@ from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.web.receiving import multipart_forms, receive
 from vimeo_api.web.receiving.body_sources import Piece, Source, Spooled, Streamed
+from vimeo_api.web.receiving.receive import Form, FormFile
 
 Parts = list[tuple[str, str | None, bytes]] | None  # name, file name and content of each; None is a refusal
 
@@ -68,7 +69,7 @@ def parts_of(source: Source) -> Parts:
 def measure(body: bytes) -> Parts:
     """Return what the library makes of the body."""
     try:
-        with PushMultipartParser(B) as parser:
+        with PushMultipartParser(B, header_charset="latin-1") as parser:
             return collected(parser.parse(body))
     except MultipartError:
         return None
@@ -89,7 +90,7 @@ TOKENS = [
     *(b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"-", b"--", b"b", b"b-b", b"--b-b", b"--b-b--", b" ", b"\t", b"\0", b"\xff"),
     *(b"\r\n--b-b", b"\r\n--b-b\r\n", b"\r\n--b-b--", b"\r\n--b-", b"\n--b-b\n", b"\r\n--b-b \r\n", b"\r\n--b-bb\r\n"),
     *(FILE, FIELD, FILE + b"\r\n", FIELD + b"\r\n", b"Content-Length: 3\r\n", b"Content-Type: text/plain\r\n", b": "),
-    b"Content-Disposition: form-data;\r\n name=a;\r\n\tfilename*=utf-8''%D0%BE.txt\r\n",
+    b"Content-Disposition: form-data;\r\n name=a;\r\n\tfilename*=utf-8''%D0%B4.txt\r\n",
     b"Content-Disposition: attachment; filename=x\r\n",
     b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nnested\r\n--b--",
 ]
@@ -159,10 +160,13 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flask]:
     return made
 
 
-Received = tuple[str, dict[str, str], bytes] | type[Exception]
+Files = list[tuple[str, str, bytes]]  # field, name and content of each
+Received = tuple[Files, dict[str, str]] | type[Exception]
 
 
-def received(app: Flask, body: bytes, sizes: list[int], *, max_bytes: int | None, prefer: str | None) -> Received:
+def received(
+    app: Flask, body: bytes, sizes: list[int], *, max_bytes: int | None = None, fields: frozenset[str] = frozenset()
+) -> Received:
     """Return what `receive` makes of the body, or its refusal, and see that it leaves nothing in the spool."""
     spooled = app.config["SETTINGS"].spool_dir / "0000000001"
     environ: dict[str, object] = {"CONTENT_TYPE": f"multipart/form-data; boundary={B}"}
@@ -173,8 +177,9 @@ def received(app: Flask, body: bytes, sizes: list[int], *, max_bytes: int | None
         environ["X_BODY_FILE"] = str(spooled)
     with app.test_request_context("/", method="POST", environ_overrides=environ):
         try:
-            with receive.form(max_bytes, prefer=prefer) as form:
-                return form.filename, form.fields, form.staging.path.read_bytes()
+            with receive.form(max_bytes, fields=fields) as form:
+                files = [(file.field, file.name, file.staging.path.read_bytes()) for file in form.files]
+                return files, form.fields
         except (Malformed, TooLarge) as error:
             return type(error)
         finally:
@@ -182,38 +187,118 @@ def received(app: Flask, body: bytes, sizes: list[int], *, max_bytes: int | None
             assert list(spooled.parent.iterdir()) == []
 
 
-@given(bodies, sizes, st.sampled_from([None, 2, 50]), st.sampled_from([None, "file", "password"]))
-@example(body_of(FILE + b"Content-Length: 9\r\n\r\nabcdefghijkl"), [1], 2, None)
-@example(body_of(FILE + b"\r\nabc", FILE.replace(b"a.txt", b"b.txt") + b"\r\ndef"), [4], None, "file")
-@example(body_of(FIELD + b"\r\nsesame", FILE + b"\r\nabc", end=b"\r\n--b-"), [4], 2, None)
+@given(bodies, sizes, st.sampled_from([None, 2, 50]), st.sampled_from([frozenset[str](), frozenset({"file"})]))
+@example(body_of(FILE + b"Content-Length: 9\r\n\r\nabcdefghijkl"), [1], 2, frozenset())
+@example(body_of(FILE + b"\r\nabc", FILE.replace(b"a.txt", b"b.txt") + b"\r\ndef"), [4], None, frozenset())
+@example(body_of(FILE + b"\r\nabc", FILE.replace(b'"file"', b'"x"') + b"\r\ndef"), [4], None, frozenset({"file"}))
+@example(body_of(FIELD + b"\r\nsesame", FILE + b"\r\nabc", end=b"\r\n--b-"), [4], 2, frozenset())
 @settings(max_examples=600, deadline=None)
 def test_both_profiles_receive_the_same(
-    apps: dict[str, Flask], body: bytes, sizes: list[int], max_bytes: int | None, prefer: str | None
+    apps: dict[str, Flask], body: bytes, sizes: list[int], max_bytes: int | None, fields: frozenset[str]
 ) -> None:
-    outcomes = [received(app, body, sizes, max_bytes=max_bytes, prefer=prefer) for app in apps.values()]
+    outcomes = [received(app, body, sizes, max_bytes=max_bytes, fields=fields) for app in apps.values()]
     assert outcomes[0] == outcomes[1]
 
 
+def part_named(name: str, disposition: bytes, content: bytes = b"abc") -> bytes:
+    return b'Content-Disposition: form-data; name="' + name.encode() + b'"; ' + disposition + b"\r\n\r\n" + content
+
+
 @pytest.mark.parametrize("profile", ["embedded", "production"])
-def test_it_takes_the_preferred_file_and_all_fields(apps: dict[str, Flask], profile: str) -> None:
-    other = b'Content-Disposition: form-data; name="other"; filename="o.txt"\r\n\r\n'
-    size = 3 * 1024**2 + 17
-    file = random.Random(1).randbytes(size)
-    body = body_of(other + b"first", FIELD + b"\r\nsesame", FILE + b"\r\n" + file, other + b"last")
-    ask = {"body": body, "sizes": [65536], "max_bytes": None}
-    assert received(apps[profile], prefer="file", **ask) == ("a.txt", {"password": "sesame"}, file)  # type: ignore[arg-type]
-    assert received(apps[profile], prefer=None, **ask) == ("o.txt", {"password": "sesame"}, b"first")  # type: ignore[arg-type]
-    assert received(apps[profile], prefer="none", **ask) == ("o.txt", {"password": "sesame"}, b"first")  # type: ignore[arg-type]
+def test_it_takes_all_files_and_fields_in_their_order(apps: dict[str, Flask], profile: str) -> None:
+    file = random.Random(1).randbytes(3 * 1024**2 + 17)
+    other = part_named("other", b'filename="o.txt"', b"first")
+    last = part_named("other", b'filename="l.txt"', b"")
+    body = body_of(other, FIELD + b"\r\nsesame", FILE + b"\r\n" + file, last)
+    files = [("other", "o.txt", b"first"), ("file", "a.txt", file), ("other", "l.txt", b"")]
+    assert received(apps[profile], body, [65536]) == (files, {"password": "sesame"})
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+def test_a_field_keeps_its_value_whatever_file_name_a_browser_gives_it(apps: dict[str, Flask], profile: str) -> None:
+    body = body_of(part_named("password", b'filename="blob"\r\nContent-Type: text/plain', b"sesame"), FILE + b"\r\nabc")
+    expected = ([("file", "a.txt", b"abc")], {"password": "sesame"})
+    assert received(apps[profile], body, [7], fields=frozenset({"password"})) == expected
+
+
+def test_a_field_has_one_value_and_an_unknown_one_may_come_twice(apps: dict[str, Flask]) -> None:
+    twice = body_of(FIELD + b"\r\nsesame", FIELD + b"\r\nopen", FILE + b"\r\nabc")
+    assert received(apps["embedded"], twice, [7], fields=frozenset({"password"})) is Malformed
+    files, _ = received(apps["embedded"], twice, [7])  # type: ignore[misc]
+    assert files == [("file", "a.txt", b"abc")]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (
+            b"filename=\"=?utf-8?B?0L7RgtGH0ZHRgi50eHQ=?=\"; filename*=utf-8''%D0%BE%D1%82%D1%87%D1%91%D1%82.txt",
+            "отчёт.txt",
+        ),
+        (b"filename*=utf-8''%D0%B4.txt; filename=\"x.txt\"", "д.txt"),
+        (b"filename*=UTF-8'en'%D0%B4.txt", "д.txt"),
+        (b"filename*=iso-8859-1''%E4.txt", "ä.txt"),
+        (b"filename*=utf-8''%E4.txt; filename=\"x.txt\"", "x.txt"),
+        (b"filename*=klingon''a; filename=\"x.txt\"", "x.txt"),
+        (b'filename="=?utf-8?B?0L7RgtGH0ZHRgi50eHQ=?="', "отчёт.txt"),
+        (b'filename="=?UTF-8?Q?=D0=B4_a?= =?iso-8859-1?q?=E4?=.txt"', "д aä.txt"),
+        (b'filename="=?klingon?Q?a?=.txt"', "=?klingon?Q?a?=.txt"),
+        (b'filename="=?utf-8?B?_?=.txt"', "=?utf-8?B?_?=.txt"),
+        ('filename="отчёт.txt"'.encode(), "отчёт.txt"),
+        ('filename="à.txt"; x=à'.encode(), "à.txt"),
+        ('filename="Größe.txt"'.encode("latin-1"), "Größe.txt"),
+        ('filename="報告.txt"'.encode("gbk"), "\u02c6ó\u00b8æ.txt"),
+        (b'filename="a%22b.txt"', 'a"b.txt'),
+        (b'FILENAME="a.txt"', "a.txt"),
+    ],
+)
+def test_it_reads_names_as_clients_of_every_age_write_them(
+    apps: dict[str, Flask], profile: str, disposition: bytes, name: str
+) -> None:
+    assert received(apps[profile], body_of(part_named("file", disposition)), [9]) == ([("file", name, b"abc")], {})
+
+
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+def test_a_file_that_was_not_chosen_is_none_and_one_without_a_name_is_refused(
+    apps: dict[str, Flask], profile: str
+) -> None:
+    empty = part_named("second", b'filename=""\r\nContent-Type: application/octet-stream', b"")
+    assert received(apps[profile], body_of(FILE + b"\r\nabc", empty), [9]) == ([("file", "a.txt", b"abc")], {})
+    assert received(apps[profile], body_of(empty), [9]) is Malformed
+    assert received(apps[profile], body_of(part_named("file", b'filename=""')), [9]) is Malformed
+
+
+def test_media_types_and_parameter_names_come_in_any_case(apps: dict[str, Flask]) -> None:
+    body = body_of(FILE + b"\r\nabc").replace(b"form-data; name", b"Form-Data; NAME")
+    environ = {"wsgi.input": Dribble(body, [9]), "CONTENT_LENGTH": str(len(body))}
+    environ["CONTENT_TYPE"] = f"Multipart/Form-Data; BOUNDARY={B}"
+    with (
+        apps["embedded"].test_request_context("/", method="POST", environ_overrides=environ),
+        receive.form(None) as form,
+    ):
+        assert form.file().staging.path.read_bytes() == b"abc"
+
+
+def test_the_preferred_file_is_taken_or_the_only_one() -> None:
+    one, two, other = (FormFile(field, "a.txt", Staging(Path(), 0, owned=False)) for field in ("file", "file", "x"))
+    assert Form([other], {}).file("file") is other
+    assert Form([other, one], {}).file("file") is one
+    for files in ([one, two], [other, one, two], [other, other]):
+        with pytest.raises(Malformed, match=r"^The form has \d files where one is expected\.$"):
+            Form(files, {}).file("file")
+    with pytest.raises(Malformed):
+        Form([other, one], {}).file()
 
 
 @pytest.mark.parametrize("profile", ["embedded", "production"])
 @pytest.mark.parametrize("length", [0, 1, 2, 255, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 600_000])
 def test_a_file_of_any_length_comes_out_as_it_went_in(apps: dict[str, Flask], profile: str, length: int) -> None:
     file = random.Random(length).randbytes(length)
-    got = received(apps[profile], body_of(FILE + b"\r\n" + file), [65536], max_bytes=length, prefer=None)
-    assert got == ("a.txt", {}, file)
+    got = received(apps[profile], body_of(FILE + b"\r\n" + file), [65536], max_bytes=length)
+    assert got == ([("file", "a.txt", file)], {})
     if length:
-        over = received(apps[profile], body_of(FILE + b"\r\n" + file), [65536], max_bytes=length - 1, prefer=None)
+        over = received(apps[profile], body_of(FILE + b"\r\n" + file), [65536], max_bytes=length - 1)
         assert over is TooLarge
 
 

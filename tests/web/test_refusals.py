@@ -107,9 +107,12 @@ def test_credentials_and_method_are_part_of_the_question(client: FlaskClient, as
 def test_unknown_paths_and_wrong_methods_are_remembered_with_their_headers(client: FlaskClient) -> None:
     for _ in range(4):
         answer = client.get("/vimeo/api/v1.0/file")
-        assert (answer.status_code, answer.json) == (405, {"error": "Method not Allowed"})
+        assert (answer.status_code, answer.json) == (
+            405,
+            {"error": "Method not Allowed", "message": "This path does not have this method."},
+        )
         assert "PUT" in answer.headers["Allow"]
-        assert client.get("/vimeo/nothing").json == {"error": "Not Found"}
+        assert client.get("/vimeo/nothing").get_json()["error"] == "Not Found"
 
 
 def test_it_goes_on_without_the_cache(client: FlaskClient, monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> None:

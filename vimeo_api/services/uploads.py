@@ -1,13 +1,14 @@
 """The use cases of uploading: of bytes that a client sends, and of streams that are joined."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, passwords
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
-from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, TooLarge
+from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.files import cache_generations, catalog, digests, joining, lifecycle, media_types, placing
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
@@ -46,33 +47,29 @@ def upload(
     Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
     reservations.check_spool_space()
-    _check_size(policy, staging)
-    safe = check_name(policy, name)
-    key = policy.new_key(safe)
-    file = NewFile(
-        surface=policy.surface,
-        key=key,
-        blob=identifiers.random_hex(),
-        name=safe,
-        size=staging.size,
+    file = replace(
+        _new(policy, staging, name=name, expires_in=expires_in, token_id=token_id),
         content_type=content_type,
         queue=queue,
         digest=digest or digests.of_small(staging),
         password_hash=passwords.hashed(password) if password else None,
-        expires_at=policy.expiry(expires_in),
-        token_id=token_id,
     )
-    staging.sync()
-    statements.check_reachable()
-    with blobs.locked(file.surface, file.blob):
-        pending = blobs.publish(staging, file.surface, file.blob)
-        try:
-            _add(policy, replace(file, pending=pending))
-        except (Exists, QuotaExceeded):
-            blobs.remove(file.surface, file.blob)
-            raise
-        # Any other error leaves it open whether the row is there, so the bytes stay until they are reconciled.
-    return key
+    _publish(policy, (file, staging))
+    return file.key
+
+
+def upload_all(
+    policy: Policy, files: Sequence[tuple[str, Staging]], *, expires_in: int | None = None, token_id: int | None = None
+) -> None:
+    """Publish several files under their names, all or none. Raises what `upload` does."""
+    reservations.check_spool_space()
+    new = [
+        (_new(policy, staging, name=name, expires_in=expires_in, token_id=token_id), staging) for name, staging in files
+    ]
+    keys = [file.key for file, _ in new]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise Malformed(f"Two of the files are called {twice}.")
+    _publish(policy, *((replace(file, digest=digests.of_small(staging)), staging) for file, staging in new))
 
 
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
@@ -131,17 +128,54 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
         return upload(policy, staging, content_type=kind, queue=queue, digest=digest, token_id=token_id)
 
 
-def _add(policy: Policy, file: NewFile) -> None:
-    """Write a file down, if need be in the place of one that has expired. Raises Exists and QuotaExceeded."""
-    with api_tokens.charged(file.token_id, file.size):
+def _new(policy: Policy, staging: Staging, *, name: str, expires_in: int | None, token_id: int | None) -> NewFile:
+    """Return what is to be written down about a file. Raises TooLarge and Malformed."""
+    _check_size(policy, staging)
+    safe = check_name(policy, name)
+    return NewFile(
+        surface=policy.surface,
+        key=policy.new_key(safe),
+        blob=identifiers.random_hex(),
+        name=safe,
+        size=staging.size,
+        expires_at=policy.expiry(expires_in),
+        token_id=token_id,
+    )
+
+
+def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
+    """Make files durable and write them down, all or none. Raises Exists, QuotaExceeded and StorageFull."""
+    for _, staging in new:
+        staging.sync()
+    statements.check_reachable()
+    published: list[NewFile] = []
+    with ExitStack() as stack:
+        for folder in sorted({file.blob[:2] for file, _ in new}):  # in order, so that no two wait for each other
+            stack.enter_context(blobs.locked(policy.surface, folder))
         try:
-            catalog.add(file)
+            for file, staging in new:
+                pending = blobs.publish(staging, file.surface, file.blob)
+                published.append(replace(file, pending=pending))
+            _add(policy, *published)
+        except (Exists, QuotaExceeded, StorageFull):
+            for file in published:
+                blobs.remove(file.surface, file.blob)
+            raise
+        # Any other error leaves it open whether the rows are there, so the bytes stay until they are reconciled.
+
+
+def _add(policy: Policy, *files: NewFile) -> None:
+    """Write files down, if need be in the place of some that have expired. Raises Exists and QuotaExceeded."""
+    with api_tokens.charged(files[0].token_id, sum(file.size for file in files)):
+        try:
+            catalog.add(*files)
         except Exists:
             # Here or, a moment ago, by the sweep.
-            lifecycle.expire(File.surface == file.surface, File.key == file.key)
-            catalog.add(file)
+            lifecycle.expire(File.surface == policy.surface, statements.among(File.key, [file.key for file in files]))
+            catalog.add(*files)
     if not policy.makes_keys:
-        cache_generations.renew(file.surface, file.key)
+        for file in files:
+            cache_generations.renew(file.surface, file.key)
 
 
 def _check_size(policy: Policy, staging: Staging) -> None:

@@ -1,7 +1,7 @@
 """The surface `named`: files by their names, with a page.
 
     GET   /upload            the page: lists the files, uploads more
-    POST  /upload            multipart, field `file` → 302 /download; else the page "Upload file error"
+    POST  /upload            multipart, one file or several → 302 /download; else the page "Upload file error"
     POST  /upload/<name>     the raw body, whatever its type → 201 `<name> uploaded`
     GET   /download          [{"filename": …, "url": …}], sorted
     GET   /download/<name>   the file, as an attachment
@@ -78,10 +78,11 @@ def page() -> Response:
 @described(described_as.UPLOAD_FORM)
 @needs("write")
 def upload_form() -> AnyResponse:
-    """Store the file of a form."""
-    with receive.form(POLICY.max_bytes, prefer="file") as form:
+    """Store the files of a form, all or none."""
+    with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        uploads.upload(POLICY, form.staging, name=form.filename, expires_in=expires_in, token_id=auth.token_id())
+        files = [(file.name, file.staging) for file in form.files]
+        uploads.upload_all(POLICY, files, expires_in=expires_in, token_id=auth.token_id())
     return redirect(url_for("named.listing"))
 
 

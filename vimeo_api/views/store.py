@@ -48,8 +48,8 @@ surface = Surface("store", frozenset({""}), blueprint, render, key_of=lambda req
 def upload() -> Response:
     """Store content and answer its digest."""
     if receive.is_form():
-        with receive.form(POLICY.max_bytes, prefer="file") as form:
-            digest = uploads.upload_content(POLICY, form.staging, token_id=auth.token_id())
+        with receive.form(POLICY.max_bytes) as form:
+            digest = uploads.upload_content(POLICY, form.file("file").staging, token_id=auth.token_id())
     else:
         with receive.raw(POLICY.max_bytes) as staging:
             if staging.size == 0:

@@ -53,10 +53,11 @@ def upload() -> Response:
     """Store a file and answer its sealed id."""
     if request.mimetype == "application/json":
         return _fetched(receive.json_object(MAX_QUESTION_BYTES))
-    with receive.form(POLICY.max_bytes, prefer="file") as form:
-        name = uploads.check_name(POLICY, form.filename)
+    with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
+        file = form.file("file")
+        name = uploads.check_name(POLICY, file.name)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        number = uploads.upload(POLICY, form.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
+        number = uploads.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
     return jsonify(file_id=sealed_ids.seal(number, name))
 
 
@@ -120,7 +121,7 @@ def _file_id() -> str:
     if request.method != "POST":
         file_id = request.args.get("file_id")
     elif receive.is_form():
-        file_id = receive.fields().get("file_id")
+        file_id = receive.fields({"file_id"}).get("file_id")
     elif request.mimetype == "application/x-www-form-urlencoded":
         file_id = _urlencoded(receive.text(MAX_QUESTION_BYTES)).get("file_id")
     else:

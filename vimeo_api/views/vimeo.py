@@ -1,19 +1,22 @@
 """The surface `vimeo`: one-time files, protected by a password if their owner wishes.
 
-    PUT  /vimeo/api/v1.0/file           multipart: a file, optionally `password`, `expires_in` seconds → 201, the link
+    PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in` seconds → 201, the link
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423
 
 Departures from its document: the hash is random where md5(name + time) could be guessed; the password is hashed
-with argon2id, not SHA-256, and may come as `X-File-Password` or by Basic too, so that it need not stand in a URL;
+with argon2id, not SHA-256, and may come as `X-File-Password` or by Basic too, so that it need not stand in a URL, with
+PUT as with GET; errors have a `message`, too, a sentence; what an upload sends and is not known here is refused;
 a file counts as downloaded once all of it was sent, and 423 says that somebody else is downloading it just now.
 A client that shows the `X-Download-Grant` it was given may resume its own download, in ranges if it likes.
 """
 
+from collections.abc import Collection, Iterable
 from http import HTTPStatus
 
 from flask import Blueprint, Request, Response, jsonify, request, url_for
 
 from vimeo_api.core import policy
+from vimeo_api.core.errors import Malformed
 from vimeo_api.services import downloads, uploads
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web.hooks import auth
@@ -25,6 +28,9 @@ from vimeo_api.web.sending import delivery
 from vimeo_api.web.surface import Surface
 
 POLICY = policy.VIMEO
+FIELDS = frozenset({"password", "expires_in"})  # of the form
+QUERY = frozenset({"password"})  # of an upload
+PASSWORD_HEADER = "X-File-Password"  # noqa: S105 -- its name
 
 blueprint = Blueprint("vimeo", __name__, url_prefix="/vimeo/api/v1.0")
 
@@ -33,28 +39,70 @@ _PHRASES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "Method not Allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity too Large",
 }
+# Where the error brings no sentence, or one of a library; nginx says the same.
+_SENTENCES = {
+    HTTPStatus.NOT_FOUND: "There is no such file or path.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not have this method.",
+    HTTPStatus.GONE: "The file is gone: it has been downloaded, or its time is over.",
+    HTTPStatus.PRECONDITION_FAILED: "The file is not the version that the request asks for.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file is larger than the limit.",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The file does not have the bytes that the request asks for.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong in the service.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The service is away for a moment.",
+    HTTPStatus.INSUFFICIENT_STORAGE: "The disk is full; nothing was stored.",
+}
 
 
 def render(problem: Problem) -> Response:
-    """Word a problem as this surface does: `{"error": "Not Found"}`."""
-    response = jsonify(error=_PHRASES.get(HTTPStatus(problem.status), problem.phrase))
+    """Word a problem as this surface does: `{"error": "Not Found", "message": …}`."""
+    status = HTTPStatus(problem.status)
+    message = _SENTENCES.get(status) or problem.reason or f"{problem.phrase}."
+    response = jsonify(error=_PHRASES.get(status, problem.phrase), message=message)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Basic realm="file", charset="UTF-8"'  # RFC 7617
     return response
 
 
-def _password(request: Request) -> str | None:
-    """Return the password a client sends: as a header, in the query, or by Basic with any user name.
+def _passwords(request: Request) -> list[str]:
+    """Return the passwords a client sends: as a header, in the query, and by Basic with any user name.
 
     A browser that was asked for an API token adds it to every address, by Basic, too.
     """
-    if header := request.headers.get("X-File-Password"):
-        return header.encode("latin-1").decode("utf-8", "replace")  # WSGI hands headers on as Latin-1
-    if asked := request.args.get("password"):
-        return asked
-    if request.authorization and (basic := request.authorization.password) and not auth.is_token(basic):
-        return basic
-    return asked
+    # WSGI hands headers on as Latin-1.
+    sent = [header.encode("latin-1").decode("utf-8", "replace") for header in request.headers.getlist(PASSWORD_HEADER)]
+    sent += request.args.getlist("password")
+    basic = request.authorization
+    if basic is not None and basic.type == "basic" and not auth.is_token(basic.password or ""):
+        sent.append(basic.password or "")
+    return sent
+
+
+def _password(request: Request) -> str | None:
+    """Return the password a client sends for a download, the first that is not empty."""
+    sent = _passwords(request)
+    return next(filter(None, sent), "") if sent else None
+
+
+def _new_password(field: str | None) -> str | None:
+    """Return the password that is to protect the file of the current request, whichever way it came.
+
+    Whoever sends one means it: a file is never open because its password was not understood. Raises Malformed.
+    """
+    if auth.is_basic() and request.authorization is None:
+        raise Malformed("The password in Authorization cannot be read.")
+    sent = set(_passwords(request)) | ({field} if field is not None else set())
+    if "" in sent:
+        raise Malformed("The password is empty.")
+    if len(sent) > 1:
+        raise Malformed("The request has several passwords that differ.")
+    return sent.pop() if sent else None
+
+
+def _check_known(names: Iterable[str], known: Collection[str], place: str) -> None:
+    """Raise Malformed for a name that means nothing here, for it may be a misspelt `password`."""
+    for name in names:
+        if name not in known:
+            raise Malformed(f"The {place} has {name[:50]!r}, which is not one of: {', '.join(sorted(known))}.")
 
 
 surface = Surface(
@@ -72,12 +120,15 @@ surface = Surface(
 @needs("write")
 def upload() -> tuple[Response, int]:
     """Store a file and answer its link."""
-    with receive.form(POLICY.max_bytes) as form:
+    with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
+        _check_known(form.fields, FIELDS, "form")
+        _check_known(request.args, QUERY, "query")
+        file = form.file()
         key = uploads.upload(
             POLICY,
-            form.staging,
-            name=form.filename,
-            password=form.fields.get("password"),
+            file.staging,
+            name=file.name,
+            password=_new_password(form.fields.get("password")),
             expires_in=receive.expires_in(form.fields.get("expires_in")),
             token_id=auth.token_id(),
         )

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.fetching.ssrf import OriginFailed
+from vimeo_api.core.files import dispositions
 
 Headers = Mapping[str, str]  # of any case
 
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
-_PARAMETER = re.compile(r";\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^;\s]*)", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +115,8 @@ def location(headers: Headers) -> str:
 
 def name(headers: Headers, url: str) -> str:
     """Return the name of the file: of Content-Disposition, else the last segment of the URL's path, else `file`."""
-    return identifiers.safe_name(_disposed(headers) or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
-
-
-def _disposed(headers: Headers) -> str | None:
-    """Return what Content-Disposition suggests; `filename*` wins (RFC 6266, 4.3)."""
-    parameters = dict(reversed(_PARAMETER.findall(_utf8(headers.get("Content-Disposition", "")))))
-    found = {key.lower(): value for key, value in parameters.items()}
-    return _extended(found.get("filename*", "")) or _unquoted(found.get("filename", "")) or None
-
-
-def _extended(value: str) -> str | None:
-    charset, quote, rest = value.strip('"').partition("'")
-    _language, other_quote, text = rest.partition("'")
-    if not quote or not other_quote or charset.lower() not in {"utf-8", "iso-8859-1"}:
-        return None
-    return unquote_to_bytes(text).decode(charset, errors="replace")
-
-
-def _unquoted(value: str) -> str:
-    if not value.startswith('"'):
-        return value
-    # Only these two are ever escaped in practice; a lone backslash is a Windows path.
-    return re.sub(r"\\([\"\\])", r"\1", value[1:-1])
+    suggested = dispositions.suggested(headers.get("Content-Disposition", ""))
+    return identifiers.safe_name(suggested or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
 
 
 def _utf8(value: str) -> str:

@@ -82,23 +82,39 @@ _ADD = Prepared(insert(File).values({name: bindparam(name) for name in _GIVEN} |
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
-def add(file: NewFile) -> None:
-    """Write down a file: one whose bytes are durable in the store is available, one with a source is to be fetched.
+def add(*files: NewFile) -> None:
+    """Write down files, all or none: one whose bytes are durable is available, one with a source is to be fetched.
 
-    Raises Exists when the surface has the key already.
+    Raises Exists when the surface has one of the keys already.
     """
-    values: dict[str, Any] = {name: getattr(file, name) for name in NewFile.__dataclass_fields__}
-    values["created_at"] = now()
-    values["status"] = Status.FETCHING if file.source_url else Status.AVAILABLE
-    values["due_at"] = now() if file.source_url else None
-    values["place_due_at"] = now() if file.pending else None
+    moment = now()
+    rows = [_row(file, moment) for file in files]
     try:
-        _ADD.row(values)
+        if len(rows) == 1:
+            _ADD.row(rows[0])
+        else:
+            statements.changed(insert(File).values([row | _BEGINS for row in rows]))
     except IntegrityError:
-        # Ours all the same, if the server committed it and went away before it could say so.
-        entry = find(file.surface, file.key)
-        if entry is None or entry.blob != file.blob or entry.created_at != values["created_at"]:
-            raise Exists(f"{file.key} exists") from None
+        there = find_all(files[0].surface, [file.key for file in files])
+        others = [file for file in files if not _is(there.get(file.key), file, moment)]
+        if others:
+            taken = next((file for file in others if file.key in there), others[0])
+            raise Exists(f"{taken.key} exists") from None
+        # They are ours: the server committed them and went away before it could say so.
+
+
+def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
+    return {
+        **{name: getattr(file, name) for name in NewFile.__dataclass_fields__},
+        "created_at": moment,
+        "status": Status.FETCHING if file.source_url else Status.AVAILABLE,
+        "due_at": moment if file.source_url else None,
+        "place_due_at": moment if file.pending else None,
+    }
+
+
+def _is(entry: Entry | None, file: NewFile, moment: datetime) -> bool:
+    return entry is not None and (entry.blob, entry.created_at) == (file.blob, moment)
 
 
 def find(surface: str, key: str) -> Entry | None:

@@ -31,14 +31,14 @@ LIFE: Schema = {
 EXPIRES_IN = Parameter("expires_in", "Seconds after which the file is gone.", 3600, LIFE)
 
 
-def form(filename: str, example: Mapping[str, str], **fields: Schema) -> Content:
-    """Return the form of an upload: the file, and the fields that may stand beside it."""
+def form(filename: str, example: Mapping[str, str], *, closed: bool = False, **fields: Schema) -> Content:
+    """Return the form of an upload: the file, and the fields that may stand beside it, no others if it is closed."""
     properties = {
         "file": {**BINARY_STRING, "description": "The file, with its name."},
         **fields,
         "expires_in": LIFE,
     }
-    schema = {"type": "object", "properties": properties, "required": ["file"]}
+    schema = {"type": "object", "properties": properties, "required": ["file"], "additionalProperties": not closed}
     return {FORM: Body(schema, example, filename=filename)}
 
 

@@ -71,7 +71,7 @@ PAGE = Operation(
 UPLOAD_FORM = Operation(
     SECTION,
     curl="curl -i -F file=@sample.pdf http://localhost:8080/upload",
-    description="The file is the part `file`, else the first file part. It keeps its name.",
+    description="Every file part is stored under its name, or none is.",
     parameters=(_ACCEPT,),
     body=files.form("sample.pdf", {"file": "%PDF-1.7\n…"}),
     responses={

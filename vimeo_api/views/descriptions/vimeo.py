@@ -1,17 +1,24 @@
 """The description of the surface `vimeo`."""
 
 from vimeo_api.views.descriptions import errors, files
-from vimeo_api.web.openapi import JSON, Body, Operation, Parameter, Response, Section, closed
+from vimeo_api.web.openapi import JSON, STRING, Body, Operation, Parameter, Response, Schema, Section, closed
 
 _HASH = "d1c5b168e5782c80fe36f601a9df3b47"
+_PASSWORD: Schema = {"type": "string", "minLength": 1, "maxLength": 1024}
+_VISIBLE: Schema = {"type": "string", "pattern": "^[!-~]{1,100}$"}
 _BASIC = {"WWW-Authenticate": '`Basic realm="file", charset="UTF-8"`'}
-_error = errors.in_json
+
+
+def _error(description: str, text: str, headers: dict[str, str] | None = None, *, message: str = "") -> Response:
+    example = {"error": text, "message": message or description}
+    return Response(description, {JSON: Body(closed("Refusal", error=STRING, message=STRING), example)}, headers or {})
+
 
 SECTION = Section(
     "vimeo",
     "One-time files",
     "A file is uploaded, protected by a password if its owner wishes, and downloaded once. The link cannot be guessed. "
-    "Errors are JSON with the name of the status.",
+    "Errors are JSON with the name of the status and a sentence.",
     errors={
         **errors.common(_error),
         400: _error("The request cannot be understood.", "Bad Request"),
@@ -38,12 +45,18 @@ SECTION = Section(
 UPLOAD = Operation(
     SECTION,
     curl="curl -X PUT -F file=@report.xls -F password='hello world' http://localhost:8080/vimeo/api/v1.0/file",
-    description="The file is the first file part of the form, whatever its field is called. The answer comes once the "
-    "file and what is known of it are on disk.",
+    description="The file is the one file part of the form, whatever its field is called. The password is the field, "
+    "or comes by Basic authentication, as `X-File-Password` or in the query. The answer comes once the file and what "
+    "is known of it are on disk.",
+    parameters=(
+        Parameter("password", "The password; the field keeps it out of addresses and logs.", "sesame", _VISIBLE),
+        Parameter("X-File-Password", "The password, in UTF-8.", "sesame", _VISIBLE, place="header"),
+    ),
     body=files.form(
         "report.xls",
         {"file": "quarterly numbers\n", "password": "hello world"},
-        password={"type": "string", "maxLength": 1024, "description": "At most 1024 bytes of UTF-8."},
+        closed=True,
+        password={**_PASSWORD, "description": "At most 1024 bytes of UTF-8."},
     ),
     responses={
         201: Response(
@@ -62,7 +75,12 @@ UPLOAD = Operation(
                 )
             },
         ),
-        400: _error("There is no file in the body, the body is broken, or the password is too long.", "Bad Request"),
+        400: _error(
+            "There is no file in the body, or several; the body is broken; the password is empty, too long, or given "
+            "twice and not the same; or the request has a field that is not known here.",
+            "Bad Request",
+            message="The body holds no file.",
+        ),
         401: _error(errors.NO_TOKEN, "Unauthorized", errors.BEARER),
     },
     errors=frozenset({413, 507}),

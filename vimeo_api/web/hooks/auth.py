@@ -63,6 +63,11 @@ def shown(authorization: str) -> str | None:
     return basic.password if basic is not None and basic.type == "basic" else None
 
 
+def is_basic() -> bool:
+    """Return whether the current request brings, or means to bring, a password by Basic."""
+    return request.headers.get("Authorization", "").strip().lower().split(" ")[0] == "basic"
+
+
 def is_token(password: str) -> bool:
     """Return whether a password is an API token by its looks, where those are required."""
     return settings.require_tokens and password.startswith(api_tokens.PREFIX)

@@ -45,8 +45,8 @@ class Keeper(Protocol):
     def add(self, piece: Piece) -> None:
         """Take the next piece. Raises StorageFull."""
 
-    def staging(self) -> Staging:
-        """Return the whole; the source is of no more use. Raises StorageFull."""
+    def staging(self, *, last: bool) -> Staging:
+        """Return the whole; the last one that is asked for may use up the source. Raises StorageFull."""
 
 
 class Source(Protocol):
@@ -134,9 +134,8 @@ class Spooled:
         """Do nothing: nginx hands over whole bodies only."""
 
     def keeper(self, stack: ExitStack) -> Keeper:
-        """Cut the body file down to the file that begins here, since nothing else needs the body."""
-        del stack  # who opened the body closes it
-        return _Cut(self._body, self._position)
+        """Cut the body file down to the file that begins here; one that others follow is copied out of it before."""
+        return _Cut(self._body, self._position, stack)
 
     def _find(self, delimiter: bytes) -> int | None:
         left = self._body.size - self._position
@@ -157,21 +156,28 @@ class _Copied:
     def add(self, piece: Piece) -> None:
         self._staging.write(bytes(piece))
 
-    def staging(self) -> Staging:
+    def staging(self, *, last: bool) -> Staging:
+        del last  # each has a file of its own
         return self._staging
 
 
 class _Cut:
-    def __init__(self, body: Staging, start: int) -> None:
+    def __init__(self, body: Staging, start: int, stack: ExitStack) -> None:
         self._body = body
         self._start = self._stop = start
+        self._stack = stack
 
     def add(self, piece: Piece) -> None:
         self._stop += len(piece)
 
-    def staging(self) -> Staging:
-        self._body.cut(self._start, self._stop)
-        return self._body
+    def staging(self, *, last: bool) -> Staging:
+        if last:
+            self._body.cut(self._start, self._stop)
+            return self._body
+        copy = self._stack.enter_context(blobs.stage())
+        for start in range(self._start, self._stop, WINDOW):
+            copy.write(os.pread(self._body.descriptor, min(WINDOW, self._stop - start), start))
+        return copy
 
 
 def _begun(window: bytes, delimiter: bytes) -> int:

@@ -66,8 +66,11 @@ def _head(source: Source, end: bytes) -> bytes:
 
 
 def _segment(head: bytes) -> MultipartSegment:
-    """Return the headers of a part, by letting the library read a body that breaks off after them."""
-    parser = PushMultipartParser("b")
+    """Return the headers of a part, by letting the library read a body that breaks off after them.
+
+    Byte for byte, as Latin-1: old clients send names in character sets of their own.
+    """
+    parser = PushMultipartParser("b", header_charset="latin-1")
     try:
         return next(parser.parse(b"--b\r\n" + head + b"\r\n\r\n"))
     except MultipartError as error:

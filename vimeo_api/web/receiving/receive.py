@@ -5,16 +5,16 @@ Source: RFC 7578 (multipart/form-data).
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flask import request
 from multipart import MultipartSegment
-from werkzeug.http import parse_options_header
 
 from vimeo_api.core.errors import Malformed, TooLarge
+from vimeo_api.core.files import dispositions
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving import bodies, multipart_forms
@@ -26,13 +26,31 @@ MAX_FIELD_BYTES = 64 * 1024  # of one form field that is no file
 MULTIPART_OVERHEAD = 1024**2
 
 
-@dataclass(slots=True)
-class Form:
-    """A multipart body: its first file part as staged bytes, and its fields."""
+@dataclass(frozen=True, slots=True)
+class FormFile:
+    """A file part of a form."""
 
+    field: str
+    name: str  # as the client sent it
     staging: Staging
-    filename: str
-    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A multipart body: its file parts in their order, at least one, and its fields."""
+
+    files: list[FormFile]
+    fields: dict[str, str]
+
+    def file(self, prefer: str | None = None) -> FormFile:
+        """Return the file of a form that may have but one, or the only one in the preferred field.
+
+        Raises Malformed where several could be meant.
+        """
+        meant = [file for file in self.files if file.field == prefer] or self.files
+        if len(meant) > 1:
+            raise Malformed(f"The form has {len(meant)} files where one is expected.")
+        return meant[0]
 
 
 @contextmanager
@@ -86,31 +104,33 @@ def is_form() -> bool:
 
 
 @contextmanager
-def form(max_bytes: int | None, *, prefer: str | None = None) -> Iterator[Form]:
-    """Stage the file of the current request's multipart body; what is not published by the end is discarded.
+def form(max_bytes: int | None, *, fields: Container[str] = frozenset()) -> Iterator[Form]:
+    """Stage the files of the current request's multipart body; what is not published by the end is discarded.
 
-    The file is the first file part of the preferred field, else the first one of all, whatever its field is called;
-    others are passed over. Raises Malformed for a body that is no complete multipart/form-data with a file in it,
-    TooLarge when the file is over the limit, and StorageFull.
+    A part with a file name is a file, unless it bears the name of one of the `fields`: a browser gives every Blob a
+    file name. Raises Malformed for a body that is no complete multipart/form-data with a file in it, TooLarge when a
+    file is over the limit, and StorageFull.
     """
     with ExitStack() as stack:
-        form = _read_form(_Collector(max_bytes, prefer, stack), max_bytes, stack)
-        if form.keeper is None:
+        form = _read_form(_Collector(max_bytes, fields, stack), max_bytes, stack)
+        if not form.files:
             raise Malformed("The body holds no file.")
-        yield Form(form.keeper.staging(), form.filename, form.fields)
+        *others, last = form.files
+        files = [FormFile(field, name, keeper.staging(last=False)) for field, name, keeper in others]
+        files.append(FormFile(last[0], last[1], last[2].staging(last=True)))
+        yield Form(files, form.fields)
 
 
-def fields() -> dict[str, str]:
-    """Return the fields of the current request's multipart body; files are passed over. Raises Malformed."""
+def fields(names: Container[str]) -> dict[str, str]:
+    """Return the fields of the current request's multipart body; files in others are passed over. Raises Malformed."""
     with ExitStack() as stack:
-        return _read_form(_Collector(0, None, stack, files=False), 0, stack).fields
+        return _read_form(_Collector(0, names, stack, files=False), 0, stack).fields
 
 
 def _read_form(collector: "_Collector", max_bytes: int | None, stack: ExitStack) -> "_Collector":
-    kind, options = parse_options_header(request.headers.get("Content-Type"))
-    if kind != "multipart/form-data":
+    boundary = request.mimetype_params.get("boundary", "") if is_form() else ""
+    if not boundary:
         raise Malformed("The body must be multipart/form-data with a boundary.")
-    boundary = options.get("boundary", "")
     whole = None if max_bytes is None else max_bytes + MULTIPART_OVERHEAD
     if (spooled := bodies.spooled_file()) is None:
         with bodies.opened(whole) as read:
@@ -126,14 +146,15 @@ def _read_form(collector: "_Collector", max_bytes: int | None, stack: ExitStack)
 class _Collector:
     """Makes a form of the parts that `multipart_forms` finds."""
 
-    def __init__(self, max_bytes: int | None, prefer: str | None, stack: ExitStack, *, files: bool = True) -> None:
-        self.keeper: Keeper | None = None
-        self.filename = ""
+    def __init__(
+        self, max_bytes: int | None, field_names: Container[str], stack: ExitStack, *, files: bool = True
+    ) -> None:
+        self.files: list[tuple[str, str, Keeper]] = []
         self.fields: dict[str, str] = {}
         self._max_bytes = max_bytes
-        self._prefer = prefer
+        self._field_names = field_names
         self._stack = stack
-        self._wants_file = files
+        self._wants_files = files
 
     def collect(self, source: Source, boundary: str) -> None:
         part = _Skipped()
@@ -146,26 +167,28 @@ class _Collector:
                 part.take(event)
 
     def _begun(self, segment: MultipartSegment, source: Source) -> "_Skipped":
-        name = _filename(segment)
-        if not name:
-            return _Field(segment.name, self.fields)
-        preferred = self._prefer is not None and segment.name == self._prefer
-        if not self._wants_file or (self.keeper is not None and not preferred):
+        field = dispositions.decoded(segment.name)
+        name = _file_name(segment)
+        if name is None or field in self._field_names:
+            return _Field(field, self.fields, only=field in self._field_names)
+        if not self._wants_files:
             return _Skipped()
-        self._wants_file = not preferred and self._prefer is not None
-        self.filename = name
-        self.keeper = source.keeper(self._stack)
-        return _File(self.keeper, self._max_bytes)
+        if not name:
+            return _Unnamed()
+        keeper = source.keeper(self._stack)
+        self.files.append((field, name, keeper))
+        return _File(keeper, self._max_bytes)
 
 
-def _filename(segment: MultipartSegment) -> str:
-    """Return the file name of a part, or "" for a part that is no file.
+def _file_name(segment: MultipartSegment) -> str | None:
+    """Return the file name of a part, None for a part that has none.
 
-    RFC 7578 forbids `filename*`, yet older `requests` send it for names that are not ASCII.
+    RFC 7578 forbids `filename*`, yet .NET and older `requests` send it, and as elsewhere it says best what is meant.
     """
-    if segment.filename is not None:
-        return str(segment.filename)
-    return parse_options_header(segment.header("Content-Disposition"))[1].get("filename", "")
+    extended = dispositions.extended(segment.header("Content-Disposition"))
+    if extended is not None or segment.filename is None:
+        return extended
+    return dispositions.decoded(segment.filename)
 
 
 class _Skipped:
@@ -176,6 +199,14 @@ class _Skipped:
 
     def finish(self) -> None:
         """Take its end."""
+
+
+class _Unnamed(_Skipped):
+    """What a browser sends for a file that was not chosen, unless it has bytes."""
+
+    def take(self, piece: Piece) -> None:
+        if len(piece):
+            raise Malformed("A file in the form has no name.")
 
 
 class _File(_Skipped):
@@ -191,9 +222,10 @@ class _File(_Skipped):
 
 
 class _Field(_Skipped):
-    def __init__(self, name: str, fields: dict[str, str]) -> None:
+    def __init__(self, name: str, fields: dict[str, str], *, only: bool) -> None:
         self._name = name
         self._fields = fields
+        self._only = only  # may not come again with another value
         self._value = b""
 
     def take(self, piece: Piece) -> None:
@@ -203,6 +235,8 @@ class _Field(_Skipped):
 
     def finish(self) -> None:
         try:
-            self._fields.setdefault(self._name, self._value.decode())
+            value = self._value.decode()
         except UnicodeDecodeError:
             raise Malformed("A form field is not UTF-8.") from None
+        if self._fields.setdefault(self._name, value) != value and self._only:
+            raise Malformed(f"The form has two values of {self._name}.")
