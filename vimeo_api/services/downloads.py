@@ -36,7 +36,9 @@ def open_download(
         raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
     ticket = None
     if policy.one_time and with_body:
-        ticket = _resumed_ticket(entry) if entry.status == Status.GONE else _leased_ticket(entry, resume_token)
+        # What becomes of a response after the file is used up changes nothing, so that one has no number.
+        used_up = entry.status == Status.GONE
+        ticket = Ticket(entry.id, entry.lease_token or "", 0) if used_up else _leased_ticket(entry, resume_token)
     return entry, ticket
 
 
@@ -84,11 +86,6 @@ def _leased_ticket(entry: Entry, resume_token: str | None) -> Ticket:
     if response is None:
         raise Leased(_wait(entry))
     return Ticket(entry.id, token, response)
-
-
-def _resumed_ticket(entry: Entry) -> Ticket:
-    # The file is used up already; whatever becomes of this response changes nothing.
-    return Ticket(entry.id, entry.lease_token or "", 0)
 
 
 def _wait(entry: Entry) -> int:

@@ -7,7 +7,7 @@
     POST      /v1/queues/<queue>/streams                  as above, and at the end of the queue
     GET       /v1/queues/<queue>/streams?after=&limit=    in the order of creation
     GET       /v1/queues/<queue>/first  /v1/queues/<queue>/streams/<id>/next  …/previous
-    POST      /v1/queues/<queue>/take?seconds=            hides the first one; → its receipt
+    POST      /v1/queues/<queue>/take?seconds=            leases the first free one; → its receipt
     DELETE    /v1/queues/<queue>/streams/<id>?receipt=    confirms; a receipt that lapses puts the stream back
     GET       /ping
 
@@ -44,7 +44,7 @@ POLICY = policy.STREAMS
 MAX_JOIN_BYTES = 1024**2  # of the list of ids
 MAX_JOINED = 10_000
 MAX_LISTED = 1000
-MAX_HIDDEN_SECONDS = 12 * 3600
+MAX_LEASE_SECONDS = 12 * 3600
 MAX_QUEUE_NAME = 128  # characters
 
 blueprint = Blueprint("streams", __name__)
@@ -166,8 +166,8 @@ def previous(queue: str, key: str) -> Response:
 @described(described_queues.TAKE)
 @needs("take")
 def take(queue: str) -> Response:
-    """Hide the first stream that nobody has taken for a while, and give the taker a receipt for it."""
-    seconds = _number("seconds", default=30, most=MAX_HIDDEN_SECONDS)
+    """Lease the first free stream for `seconds`; return its receipt."""
+    seconds = _number("seconds", default=30, most=MAX_LEASE_SECONDS)
     entry, receipt = queues.take_first(POLICY, _checked(queue), seconds=seconds)
     return _json(_described(entry) | {"receipt": receipt})
 

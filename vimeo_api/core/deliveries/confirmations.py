@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -90,7 +90,7 @@ def _span(status: int, sent: int, content_range: str) -> tuple[int, int] | None:
 def catch_up() -> None:
     """Handle what nginx has written down since; the embedded profile has no journal and nothing to do."""
     if settings.journal is not None:
-        journal.read_new(settings.journal, _handle_lines)
+        journal.read_new(settings.journal, lambda lines: handle(*_responses(lines)))
 
 
 def check_journal() -> None:
@@ -149,12 +149,9 @@ def handle(*responses: Sent) -> None:
     confirmed = 0
     if used:
         confirmed = len(leases.use_up_all(used, grace_seconds=settings.grace_seconds))
-        _forget_ranges(list(used))  # a crash before this leaves them until the purge
+        # Nothing can follow from what was sent of them any more; a crash before this leaves it until the purge.
+        statements.changed(delete(DeliveredRange).where(statements.among(DeliveredRange.file_id, used)))
     counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
-
-
-def _handle_lines(lines: journal.Lines) -> None:
-    handle(*_responses(lines))
 
 
 def _responses(lines: journal.Lines) -> Iterator[Sent]:
@@ -208,8 +205,3 @@ def _sizes(file_ids: Collection[int]) -> dict[int, int]:
     """Return the sizes of those of the files that are not used up yet; of the others nothing follows."""
     open_ones = select(File.id, File.size).where(statements.among(File.id, file_ids), File.status != Status.GONE)
     return {row.id: row.size for row in statements.rows(open_ones)}
-
-
-def _forget_ranges(file_ids: Sequence[int]) -> None:
-    """Forget what was sent of files that are used up, for nothing can follow from it any more."""
-    statements.changed(delete(DeliveredRange).where(statements.among(DeliveredRange.file_id, file_ids)))

@@ -3,8 +3,8 @@
     fetching → available | failed
 
 A claim is a token in the row that its holder renews every second; one that is not renewed lapses, and the sweep lets
-another worker go on from what is on disk. Who finds the partial file unlocked that a holder has signed knows it to be
-dead, and its claim is free at once (`leftovers`). Of a holder on another host with a spool of its own nobody can know
+another worker go on from what is on disk (`claims`). A partial file that is signed and not locked tells that its holder
+is dead, and the claim is free at once (`recovery`). Of a holder on another host with a spool of its own nobody can know
 that: its claim lapses by time, and all is fetched anew here. Cancelling takes the row away from the claim.
 """
 

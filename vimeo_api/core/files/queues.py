@@ -1,7 +1,7 @@
 """Queues of streams, first in, first out: the order is that of the rows' numbers, also for equal times.
 
-A consumer *takes* the first stream, which hides it for a while; it confirms by deleting it with its receipt, and a
-receipt that lapses puts the stream back in its place. The receipt is the token of a lease.
+A consumer *takes* the first free stream: it gets a lease on it, whose token is the receipt. It confirms by deleting the
+stream with its receipt; when the lease lapses the stream is back in its place.
 """
 
 from datetime import timedelta

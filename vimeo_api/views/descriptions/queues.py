@@ -111,7 +111,7 @@ TAKE = Operation(
         _QUEUE,
         Parameter(
             "seconds",
-            "How long the stream stays hidden; 30 by default.",
+            "How long the lease lasts; 30 by default.",
             60,
             {"type": "integer", "minimum": 1, "maximum": 43_200},
         ),
