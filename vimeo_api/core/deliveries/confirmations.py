@@ -149,8 +149,7 @@ def handle(*responses: Sent) -> None:
     confirmed = 0
     if used:
         confirmed = len(leases.use_up_all(used, grace_seconds=settings.grace_seconds))
-        # Nothing can follow from what was sent of them any more; a crash before this leaves it until the purge.
-        statements.changed(delete(DeliveredRange).where(statements.among(DeliveredRange.file_id, used)))
+        _forget_ranges(used)  # a crash before this leaves them until the purge
     counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
 
 
@@ -205,3 +204,8 @@ def _sizes(file_ids: Collection[int]) -> dict[int, int]:
     """Return the sizes of those of the files that are not used up yet; of the others nothing follows."""
     open_ones = select(File.id, File.size).where(statements.among(File.id, file_ids), File.status != Status.GONE)
     return {row.id: row.size for row in statements.rows(open_ones)}
+
+
+def _forget_ranges(file_ids: Collection[int]) -> None:
+    """Forget what was sent of files that are used up, for nothing can follow from it any more."""
+    statements.changed(delete(DeliveredRange).where(statements.among(DeliveredRange.file_id, file_ids)))
