@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.parse import parse_qs, quote, urlsplit
 
+import pytest
 import requests
 from jinja2 import Environment, FileSystemLoader
 from playwright.sync_api import FilePayload, Locator, Page, Request, Route
@@ -16,6 +17,7 @@ from tests.services import ROOT, Service
 
 KIB = 1024
 PER_PAGE = 20  # of the lists that a test renders itself
+BOTH = pytest.mark.parametrize("service", ["embedded", "production"], indirect=True)
 
 CONTRASTS = """() => {
     const luminance = ([r, g, b]) => {

@@ -22,14 +22,20 @@ ARGS = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, once for all tests of this file."""
+    """Debian's Chromium, started once; each page has a context of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=ARGS)
         expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
+
+
+@pytest.fixture(params=["embedded"])
+def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
+    """The real service in one profile, for the page is the same; `BOTH` is for what depends on the server."""
+    return services(request.param)
 
 
 @pytest.fixture

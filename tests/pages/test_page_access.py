@@ -9,6 +9,7 @@ import requests
 from playwright.sync_api import Page, Response, expect
 
 from tests.pages.browsing import (
+    BOTH,
     CONTRASTS,
     choose,
     line,
@@ -24,6 +25,7 @@ from tests.pages.browsing import (
 from tests.services import Service
 
 
+@BOTH
 def test_it_works_without_javascript(service: Service, visit: Callable[..., Page]) -> None:
     page = visit(java_script_enabled=False)
     name = unique("plain.txt")
@@ -38,6 +40,7 @@ def test_it_works_without_javascript(service: Service, visit: Callable[..., Page
     expect(page.locator("time").first).to_have_text(re.compile(r"^\d+ \w+ \d{4}, \d\d:\d\d UTC$"))
 
 
+@BOTH
 def test_it_shows_a_page_with_the_reason_and_a_way_back_without_javascript(
     service: Service, visit: Callable[..., Page]
 ) -> None:
@@ -144,6 +147,7 @@ def test_it_moves_nothing_for_those_who_asked_for_that(visit: Callable[..., Page
     assert visit(reduced_motion="reduce").evaluate(moving) is False
 
 
+@BOTH
 def test_it_comes_with_a_policy_that_allows_its_own_files_alone(service: Service, visit: Callable[..., Page]) -> None:
     answer = requests.get(f"{service.url}/upload", timeout=60)
     policy = answer.headers["Content-Security-Policy"]

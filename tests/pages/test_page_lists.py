@@ -6,10 +6,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from playwright.sync_api import Page, expect
 
-from tests.pages.browsing import KIB, choose, line, listed, payload, rendered, row, store, stored, unique
+from tests.pages.browsing import BOTH, KIB, choose, line, listed, payload, rendered, row, store, stored, unique
 from tests.services import Service
 
 
+@BOTH
 def test_it_lists_a_file_with_its_type_size_and_time_newest_first(service: Service, visit: Callable[..., Page]) -> None:
     older, newer = unique("older.txt"), unique("newer.csv")
     store(service, older, bytes(3 * KIB))
@@ -29,6 +30,7 @@ def test_it_lists_a_file_with_its_type_size_and_time_newest_first(service: Servi
     assert names.index(newer) < names.index(older)
 
 
+@BOTH
 def test_it_finds_a_file_by_its_name(service: Service, visit: Callable[..., Page]) -> None:
     name = unique("needle & thread.txt")
     store(service, name)
@@ -78,6 +80,7 @@ def test_it_says_what_to_expect_of_an_empty_list(visit: Callable[..., Page], hea
     expect(page.get_by_role("searchbox")).to_be_hidden()
 
 
+@BOTH
 def test_it_shows_hostile_names_as_text(service: Service, visit: Callable[..., Page]) -> None:
     page = visit()
     names = [

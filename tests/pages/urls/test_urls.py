@@ -9,12 +9,15 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.origin import Origin
 from tests.origin import Page as Source
-from tests.pages.browsing import CONTRASTS, choose, overflow, payload, posts, row, unique
+from tests.pages.browsing import BOTH, CONTRASTS, choose, overflow, payload, posts, row, unique
 from tests.pages.urls.fetching import FETCHING, downloaded, fetch, kept, slow, status
 from tests.services import Service, await_
 
 
-def test_it_shows_how_far_a_fetch_is_and_links_to_the_file(origin: Origin, visit: Callable[..., Page]) -> None:
+@BOTH
+def test_it_shows_how_far_a_fetch_is_and_links_to_the_file(
+    service: Service, origin: Origin, visit: Callable[..., Page]
+) -> None:
     source = slow(headers={"Content-Disposition": "attachment; filename*=UTF-8''%D0%BE%D1%82.iso"})
     page = visit()
     page.get_by_label("From a URL").fill(origin.serve("/images/disk%201.iso", source))
@@ -42,6 +45,7 @@ def test_it_shows_no_share_of_what_has_no_length(origin: Origin, visit: Callable
     expect(row(page, "stream.csv")).to_contain_text("Ready · 8.0 MiB")
 
 
+@BOTH
 def test_it_cancels_a_fetch_and_tries_it_again(service: Service, origin: Origin, visit: Callable[..., Page]) -> None:
     source = slow()
     page = visit()
@@ -71,6 +75,7 @@ def test_it_cancels_before_it_knows_the_id(service: Service, origin: Origin, vis
     assert status(service, page)["failure"] == "cancelled"
 
 
+@BOTH
 def test_it_says_in_the_words_of_the_server_why_a_fetch_failed(
     service: Service, origin: Origin, visit: Callable[..., Page]
 ) -> None:
@@ -149,7 +154,8 @@ def test_it_shows_both_ways_in_one_list(origin: Origin, visit: Callable[..., Pag
         expect(row(page, name)).to_contain_text("Cancelled")
 
 
-def test_it_shows_hostile_names_as_text(origin: Origin, visit: Callable[..., Page]) -> None:
+@BOTH
+def test_it_shows_hostile_names_as_text(service: Service, origin: Origin, visit: Callable[..., Page]) -> None:
     page = visit()
     name = '"><img src=x onerror=alert(1)>.txt'
     headers = {"Content-Disposition": "attachment; filename*=UTF-8''%22%3E%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E.txt"}

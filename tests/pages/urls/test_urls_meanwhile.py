@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.origin import Origin
 from tests.origin import Page as Source
-from tests.pages.browsing import row
+from tests.pages.browsing import BOTH, row
 from tests.pages.urls.fetching import FETCHING, WAITING, downloaded, fetch, kept, slow
 from tests.services import Service, await_
 
@@ -29,7 +29,10 @@ HIDE = """hidden => {
 }"""
 
 
-def test_it_goes_on_after_a_reload_and_keeps_no_url(origin: Origin, visit: Callable[..., Page]) -> None:
+@BOTH
+def test_it_goes_on_after_a_reload_and_keeps_no_url(
+    service: Service, origin: Origin, visit: Callable[..., Page]
+) -> None:
     source = slow()
     page = visit()
     fetch(page, origin.serve("/large.bin", source) + "?token=geheim")
