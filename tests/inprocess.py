@@ -72,9 +72,11 @@ class Clock:
 def made(profile: str, data: Path, **settings: str) -> Iterator[Flask]:
     """Make an app with a database of its own, and what differs by profile as that profile has it.
 
-    What is enqueued is done at once; what would be due meanwhile, once somebody sweeps.
+    What is enqueued is done at once; what would be due meanwhile, once somebody sweeps. Made again on the same folder
+    it is the app after a restart.
     """
-    shutil.copytree(_migrated(), data)
+    if not data.exists():
+        shutil.copytree(_migrated(), data)
     values = config.load({"BROKER_URL": "memory://", **settings, "DATA_DIR": str(data), "PROFILE": "embedded"})
     values = values.model_copy(update={"profile": profile})
     app = create_app(values)

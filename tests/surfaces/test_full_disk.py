@@ -35,9 +35,9 @@ class Cramped:
         return seen.stored() | seen.spooled()
 
 
-@pytest.fixture(scope="module", params=["embedded", "production"])
-def cramped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cramped]:
-    """The real service on a disk that is mounted for it alone, and gone with it."""
+@pytest.fixture(scope="module")
+def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cramped]:
+    """The real service on a disk that is mounted for it alone, and gone with it; workers are alike in both profiles."""
     folder = tmp_path_factory.mktemp("cramped")
     disk, data = folder / "disk", folder / "data"
     disk.mkdir()
@@ -45,7 +45,7 @@ def cramped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     for name in ("incoming", "store"):
         (data / name).symlink_to(disk / name)
     prefix = mounting(MOUNT, str(SIZE), str(disk))
-    with running(request.param, data, prefix=prefix, **OPEN, KEEP_FREE="0") as service:
+    with running("embedded", data, prefix=prefix, **OPEN, KEEP_FREE="0") as service:
         yield Cramped(service, Path(f"/proc/{service.process.pid}/root/{disk}"))
 
 

@@ -1,5 +1,6 @@
 """The surface `named` as programs see it; its page is in tests/pages."""
 
+import io
 import random
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,8 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.services import Service, running
+from tests.inprocess import PROFILES, made
+from tests.services import Service
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
@@ -172,11 +174,12 @@ def test_its_assets_are_served(service: Service) -> None:
         assert kind in answer.headers["Content-Type"]
 
 
-def test_it_says_in_a_sentence_that_a_file_is_too_large(tmp_path: Path) -> None:
-    with running("embedded", tmp_path / "data", NAMED_MAX_BYTES="2KiB") as service:
-        large = bytes(2 * 1024 + 1)
-        raw = post(service, fresh(), large, headers=JSON)
-        assert (raw.status_code, raw.json()) == (413, {"error": "The file is larger than 2.0 KiB."})
-        form = requests.post(f"{service.url}/upload", files={"file": (fresh(), large)}, headers=HTML, timeout=60)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_it_says_in_a_sentence_that_a_file_is_too_large(profile: str, tmp_path: Path) -> None:
+    with made(profile, tmp_path / "data", NAMED_MAX_BYTES="2KiB") as app:
+        client, large = app.test_client(), bytes(2 * 1024 + 1)
+        raw = client.post(f"/upload/{fresh()}", data=large, headers=JSON)
+        assert (raw.status_code, raw.get_json()) == (413, {"error": "The file is larger than 2.0 KiB."})
+        form = client.post("/upload", data={"file": (io.BytesIO(large), fresh())}, headers=HTML)
         assert form.status_code == 413
         assert "The file is larger than 2.0 KiB." in form.text

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import requests
 
-from tests.services import Service, running
+from tests.inprocess import made
+from tests.services import Service
 
 
 def post(service: Service, content: bytes) -> str:
@@ -110,10 +111,12 @@ def test_without_a_hash_it_leads_to_the_page(service: Service) -> None:
 
 def test_the_algorithm_can_be_changed_and_nothing_is_lost(tmp_path: Path) -> None:
     content = b"content"
-    with running("embedded", tmp_path / "data", STORE_ALGORITHM="md5") as service:
-        assert post(service, content) == hashlib.md5(content).hexdigest()
-    with running("embedded", tmp_path / "data") as service:
-        assert post(service, content) == hashlib.sha256(content).hexdigest()
-        assert get(service, hashlib.md5(content).hexdigest()).content == content
-        assert delete(service, hashlib.md5(content).hexdigest()) == 200
-        assert get(service, hashlib.sha256(content).hexdigest()).content == content
+    by_md5, by_sha256 = hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()
+    with made("embedded", tmp_path / "data", STORE_ALGORITHM="md5") as app:
+        assert app.test_client().post("/", data=content).text == by_md5
+    with made("embedded", tmp_path / "data") as app:
+        client = app.test_client()
+        assert client.post("/", data=content).text == by_sha256
+        assert client.get(f"/?file_hash={by_md5}").data == content
+        assert client.delete(f"/?file_hash={by_md5}").status_code == 200
+        assert client.get(f"/?file_hash={by_sha256}").data == content

@@ -1,13 +1,17 @@
 """The surface `transfer` as its clients see it."""
 
+import io
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from flask import Flask
+from werkzeug.test import TestResponse
 
-from tests.services import Service, running
+from tests.inprocess import made
+from tests.services import Service
 
 
 def upload(service: Service, content: bytes, name: str = "report.xls") -> str:
@@ -131,15 +135,25 @@ def test_an_upload_of_nonsense_is_refused(service: Service) -> None:
 
 
 def test_ids_outlive_a_restart_and_a_new_key(tmp_path: Path) -> None:
-    new = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-    with running("embedded", tmp_path / "data") as service:
-        file_id = upload(service, b"kept")
-    with running("embedded", tmp_path / "data") as service:
-        assert get(service, file_id).content == b"kept"
-    old = (tmp_path / "data/sealing.keys").read_text().strip()
-    with running("embedded", tmp_path / "data", SEALING_KEYS=f"{new},{old}") as service:
-        assert get(service, file_id).content == b"kept"
-        newer = upload(service, b"newer")
-    with running("embedded", tmp_path / "data", SEALING_KEYS=new) as service:
-        assert get(service, newer).content == b"newer"
-        assert get(service, file_id).status_code == 404
+    data, new = tmp_path / "data", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    with made("embedded", data) as app:
+        file_id = uploaded(app, b"kept")
+    with made("embedded", data) as app:
+        assert fetched(app, file_id).data == b"kept"
+    old = (data / "sealing.keys").read_text().strip()
+    with made("embedded", data, SEALING_KEYS=f"{new},{old}") as app:
+        assert fetched(app, file_id).data == b"kept"
+        newer = uploaded(app, b"newer")
+    with made("embedded", data, SEALING_KEYS=new) as app:
+        assert fetched(app, newer).data == b"newer"
+        assert fetched(app, file_id).status_code == 404
+
+
+def uploaded(app: Flask, content: bytes) -> str:
+    """Upload to the app in this process, and return the id."""
+    answer = app.test_client().post("/uploadFile", data={"file": (io.BytesIO(content), "a.txt")})
+    return str(answer.get_json()["file_id"])
+
+
+def fetched(app: Flask, file_id: str) -> TestResponse:
+    return app.test_client().get("/downloadFile", query_string={"file_id": file_id})
