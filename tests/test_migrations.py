@@ -23,6 +23,8 @@ def walk(app: Flask) -> None:
         assert drift() == []
         flask_migrate.downgrade(MIGRATIONS, "0008")
         renaming_keeps_data()
+        flask_migrate.upgrade(MIGRATIONS, "0009")
+        old_names_are_folded()
         flask_migrate.downgrade(MIGRATIONS, "base")
         assert set(sqlalchemy.inspect(db.engine).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
         flask_migrate.upgrade(MIGRATIONS)
@@ -47,6 +49,13 @@ def renaming_keeps_data() -> None:
     assert contents(*now) == [("token", 5, True), ("token",), (9,)]
     flask_migrate.downgrade(MIGRATIONS, "0008")
     assert contents(*before) == [("token", 5, True), ("token",), (9,)]
+
+
+def old_names_are_folded() -> None:
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE files SET name = 'ОТЧЁТ.txt'")
+    flask_migrate.upgrade(MIGRATIONS)
+    assert contents("name, folded_name FROM files") == [("ОТЧЁТ.txt", "отчёт.txt")]
 
 
 def contents(*columns: str) -> list[tuple[object, ...]]:

@@ -11,13 +11,13 @@ from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vimeo_api.core import identifiers
 from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import Malformed
 from vimeo_api.core.fetching import headers, ssrf
 from vimeo_api.core.fetching.plan import Plan, Span, missing
 from vimeo_api.core.fetching.ssrf import OriginFailed, UrlRefused
+from vimeo_api.core.files import file_names
 from vimeo_api.embedded.framing import Chunked
 from vimeo_api.web.receiving import multipart_forms
 from vimeo_api.web.receiving.body_sources import Streamed
@@ -109,22 +109,22 @@ def test_no_text_of_a_stranger_is_a_sealed_id(app: Flask, text: str) -> None:
 
 @given(names)
 def test_a_name_is_shown_as_a_quoted_string_and_as_itself(name: str) -> None:
-    safe = identifiers.safe_name(name)
+    safe = file_names.safe(name)
     header = delivery.content_disposition(safe)
     match = re.fullmatch(
         r"attachment; filename=\"([ !#-\[\]-~]*)\"(?:; filename\*=UTF-8''([\w.~%-]+))?", header, re.ASCII
     )
     assert match, header
     assert (unquote(match[2]) if match[2] else match[1]) == safe
-    assert len(safe.encode()) <= identifiers.MAX_NAME_BYTES
+    assert len(safe.encode()) <= file_names.MAX_BYTES
     assert "/" not in safe
     assert safe not in {"", ".", ".."}
-    assert identifiers.safe_name(safe) == safe
+    assert file_names.safe(safe) == safe
 
 
 @given(names)
 def test_a_fetcher_of_ours_reads_the_name_that_we_send(name: str) -> None:
-    safe = identifiers.safe_name(name)
+    safe = file_names.safe(name)
     assert headers.name({"Content-Disposition": delivery.content_disposition(safe)}, "http://a/b") == safe
 
 
@@ -136,7 +136,7 @@ def test_a_fetcher_of_ours_reads_the_name_that_we_send(name: str) -> None:
 @example("attachment; filename*=zlib''x; filename=\"../../x\"")
 def test_any_disposition_of_an_origin_gives_a_harmless_name(text: str) -> None:
     name = headers.name({"Content-Disposition": text}, "http://a/b")
-    assert identifiers.safe_name(name) == name
+    assert file_names.safe(name) == name
 
 
 @given(st.text(alphabet="0123456789-/* bytes,٣+_", max_size=30), st.text(alphabet="0123456789, +_x٣", max_size=12))

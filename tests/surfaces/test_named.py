@@ -3,6 +3,7 @@
 import io
 import random
 import subprocess
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,40 @@ def test_the_page_lists_the_newest_first_searches_and_pages(service: Service) ->
     assert names[3] not in second
     for page in ("0", "-1", "99", "x", "9" * 30):
         assert requests.get(f"{service.url}/upload", params={"page": page}, timeout=60).status_code == 200
+
+
+FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
+
+
+def test_different_emoji_are_different_names(service: Service) -> None:
+    names = [f"{emoji}{fresh()}" for emoji in (FAMILY, FAMILY.replace("\u200d", ""), "\U0001fae9", "\U0001fac6")]
+    same = names[0][len(FAMILY) :]
+    names = [name.rpartition("sample-")[0] + same for name in names]
+    for name in names:
+        assert post(service, quote(name), name.encode()).status_code == 201
+    listed = {entry["filename"]: entry["url"] for entry in requests.get(f"{service.url}/download", timeout=60).json()}
+    for name in names:
+        assert requests.get(listed[name], timeout=60).content == name.encode()
+
+
+def test_a_file_is_found_however_its_name_is_spelt(service: Service) -> None:
+    composed = f"é-{fresh()}"
+    spelt = quote(unicodedata.normalize("NFD", composed))
+    for _ in range(3):  # a refusal that is remembered would be found under this spelling
+        assert requests.get(f"{service.url}/download/{spelt}", timeout=60).status_code == 404
+    assert post(service, spelt).status_code == 201
+    for name in (quote(composed), spelt):
+        assert requests.get(f"{service.url}/download/{name}", timeout=60).content == b"x"
+    assert post(service, quote(composed)).status_code == 409
+
+
+def test_the_search_knows_the_capitals_of_every_script(service: Service) -> None:
+    name = f"Отчёт-{fresh()}"
+    assert post(service, quote(name)).status_code == 201
+    for query in (name.upper(), name.lower(), unicodedata.normalize("NFD", name)):
+        assert name in requests.get(f"{service.url}/upload", params={"q": query}, timeout=60).text
+    other = requests.get(f"{service.url}/upload", params={"q": f"x{name}"}, timeout=60).text
+    assert f"/download/{quote(name)}" not in other
 
 
 def test_its_assets_are_served(service: Service) -> None:

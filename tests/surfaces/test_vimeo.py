@@ -40,6 +40,8 @@ def test_it_finds_the_file_under_any_field_name(service: Service) -> None:
     answer = get(requests.put(service.vimeo, files={"photo": ("a.png", b"first")}, timeout=60).json()["url"])
     assert answer.content == b"first"
     assert answer.headers["Content-Type"] == "image/png"
+    letter = get(put(service, b"PK", name="letter.docx")).headers["Content-Type"]
+    assert letter == "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 def test_it_takes_the_password_by_query_basic_or_header(service: Service) -> None:

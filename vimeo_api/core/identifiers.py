@@ -1,10 +1,7 @@
-"""Names that nobody can guess, and file names that do no harm."""
+"""Keys and tokens that nobody can guess."""
 
 import secrets
-import unicodedata
 import uuid
-
-MAX_NAME_BYTES = 255  # NAME_MAX of ext4, XFS and NTFS: a client can save what we hand out
 
 
 def random_hex() -> str:
@@ -30,25 +27,3 @@ def any_number(_name: str) -> str:
 def own_name(name: str) -> str:
     """Return the name of a file as its key."""
     return name
-
-
-def safe_name(name: str) -> str:
-    """Return the last path segment of a client's file name, in NFC, without control or direction characters.
-
-    At most 255 bytes of UTF-8; what is cut, is cut before the extension. An empty name becomes `file`.
-    """
-    segment = name.replace("\\", "/").rsplit("/", 1)[-1]
-    # Category C: control, format (bidi overrides among them), surrogate, private use, unassigned.
-    kept = "".join(c for c in unicodedata.normalize("NFC", segment) if unicodedata.category(c)[0] != "C").strip()
-    if kept in {"", ".", ".."}:
-        return "file"
-    return _shortened(kept)
-
-
-def _shortened(name: str) -> str:
-    stem, dot, extension = name.rpartition(".")
-    tail = f"{dot}{extension}".encode() if stem else b""
-    if len(tail) > MAX_NAME_BYTES // 2:
-        stem, tail = name, b""
-    head = (stem if tail else name).encode()
-    return head[: MAX_NAME_BYTES - len(tail)].decode(errors="ignore") + tail.decode()

@@ -10,7 +10,7 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.core.fetching import claims, headers, ssrf
-from vimeo_api.core.files import catalog
+from vimeo_api.core.files import catalog, file_names
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
@@ -61,7 +61,7 @@ def begin(
     target = ssrf.check_url(url, allow_private=settings.fetch_allow_private)
     if sha256 is not None and not (len(sha256) == _SHA256 and set(sha256.lower()) <= set("0123456789abcdef")):
         raise Malformed("sha256 must be 64 hexadecimal digits.")
-    name = identifiers.safe_name(headers.name({}, target.url))
+    name = file_names.safe(headers.name({}, target.url))
     key = policy.new_key(name)
     catalog.add(
         NewFile(

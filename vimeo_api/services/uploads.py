@@ -9,7 +9,16 @@ from vimeo_api.core.access import api_tokens, passwords
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, StorageFull, TooLarge
-from vimeo_api.core.files import cache_generations, catalog, digests, joining, lifecycle, media_types, placing
+from vimeo_api.core.files import (
+    cache_generations,
+    catalog,
+    digests,
+    file_names,
+    joining,
+    lifecycle,
+    media_types,
+    placing,
+)
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
@@ -18,7 +27,7 @@ from vimeo_api.extensions import blobs, mount_check, reservations, settings
 
 def check_name(policy: Policy, name: str) -> str:
     """Return the harmless form of a client's file name. Raises Malformed when the surface does not take its type."""
-    safe = identifiers.safe_name(name)
+    safe = file_names.safe(name)
     if policy.extensions is None:
         return safe
     stem, dot, extension = safe.rpartition(".")

@@ -8,16 +8,17 @@
 
 Departures from its document: a browser that asks for HTML is led from /download to the page; clients that ask for JSON
 get errors and confirmations as JSON; more extensions are taken by default. A name is what is left of the
-client's after folders and control characters are gone.
+client's after folders and control characters are gone (`core.files.file_names`), however it is spelt.
 """
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from flask import Blueprint, Request, Response, jsonify, redirect, request, url_for
 from jinja2.filters import do_filesizeformat
 from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
+from vimeo_api.core.files import file_names, iana_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, files, uploads
@@ -50,7 +51,13 @@ def render(problem: Problem) -> Response:
     return pages.page("upload_error.html", CONTENT_SECURITY_POLICY, reason=reason, status=problem.status)
 
 
-surface = Surface("named", frozenset({"upload", "download"}), blueprint, render)
+def asked_name(req: Request) -> str:
+    """Return the name that a request asks for in the form in which it is stored, or "" for a request without one."""
+    key = (req.view_args or {}).get("key")
+    return "" if key is None else file_names.safe(key)
+
+
+surface = Surface("named", frozenset({"upload", "download"}), blueprint, render, key_of=asked_name)
 
 
 @blueprint.get("/upload")
@@ -119,7 +126,8 @@ def listing() -> AnyResponse:
 @described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
     """Send a file."""
-    return delivery.send(*downloads.open_download(POLICY, key))
+    del key  # as the client spelt it
+    return delivery.send(*downloads.open_download(POLICY, asked_name(request)))
 
 
 class _Listed:
@@ -129,7 +137,7 @@ class _Listed:
         self.name = entry.name
         self.size = entry.size
         self.created_at = entry.created_at
-        self.content_type = delivery.content_type(entry.name)
+        self.content_type = iana_types.media_type(entry.name)
         self.url = url_for("named.download", key=entry.key)
 
 

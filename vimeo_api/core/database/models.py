@@ -127,6 +127,7 @@ class File(Base):
     key: Mapped[str | None] = mapped_column(String(255))  # None once removed, for then the key is free again
     blob: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255))
+    folded_name: Mapped[str | None] = mapped_column(Text)  # as it is searched; None of old rows that are gone
     size: Mapped[int] = mapped_column(BigInteger)  # bytes
     content_type: Mapped[str | None] = mapped_column(String(127))  # None: as the name suggests
     digest: Mapped[str | None] = mapped_column(String(160))

@@ -11,11 +11,10 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
-from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
-from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files import catalog, file_names, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.lifecycle import Move
 
@@ -74,11 +73,13 @@ def revive_all() -> None:
 
 def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> bool:
     """Make the file available, whose bytes are durable; return False if the claim was lost before."""
+    safe = file_names.safe(name)
     finished = lifecycle.advance(
         file_id,
         Move.FINISH,
         File.lease_token == token,
-        name=identifiers.safe_name(name),
+        name=safe,
+        folded_name=file_names.folded(safe),
         size=size,
         received=size,
         total=size,

@@ -11,9 +11,8 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
-from vimeo_api.core import identifiers
 from vimeo_api.core.fetching.ssrf import OriginFailed
-from vimeo_api.core.files import dispositions
+from vimeo_api.core.files import dispositions, file_names
 
 Headers = Mapping[str, str]  # of any case
 
@@ -116,7 +115,7 @@ def location(headers: Headers) -> str:
 def name(headers: Headers, url: str) -> str:
     """Return the name of the file: of Content-Disposition, else the last segment of the URL's path, else `file`."""
     suggested = dispositions.suggested(headers.get("Content-Disposition", ""))
-    return identifiers.safe_name(suggested or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
+    return file_names.safe(suggested or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
 
 
 def _utf8(value: str) -> str:

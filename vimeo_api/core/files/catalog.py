@@ -14,6 +14,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.errors import Exists
+from vimeo_api.core.files import file_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Entry:
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
-_GIVEN = (*NewFile.__dataclass_fields__, "created_at", "status", "due_at", "place_due_at")
+_GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at")
 _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 # Built once: building it anew was half of the Python time of a small PUT (docs/decisions/0011).
 _ADD = insert(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id)
@@ -107,6 +108,7 @@ def add(*files: NewFile) -> None:
 def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
     return {
         **{name: getattr(file, name) for name in NewFile.__dataclass_fields__},
+        "folded_name": file_names.folded(file.name),
         "created_at": moment,
         "status": Status.FETCHING if file.source_url else Status.AVAILABLE,
         "due_at": moment if file.source_url else None,
@@ -198,5 +200,5 @@ def _named(surface: str, containing: str) -> list[ColumnElement[bool]]:
         alive(),
     ]
     if containing:
-        conditions.append(File.name.icontains(containing, autoescape=True))
+        conditions.append(File.folded_name.contains(file_names.folded(containing), autoescape=True))
     return conditions

@@ -6,7 +6,6 @@ conditionals), nginx X-Accel.
 """
 
 import base64
-import mimetypes
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import NotThere
+from vimeo_api.core.files import iana_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.blobs import PENDING, relative
 from vimeo_api.extensions import blobs, mount_check, settings
@@ -26,18 +26,7 @@ from vimeo_api.web.sending import by_python, nginx_cache
 RESUME_HEADER = "X-Download-Grant"
 NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file and its headers leave in one write
 
-# The system's own tables differ from host to host; these are Python's.
-_types = mimetypes.MimeTypes(filenames=())
 _ACTIVE = ("text/html", "text/xml")  # of the types that `media_types` knows, those that may hold scripts
-_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
-
-
-def content_type(name: str) -> str:
-    """Return the media type that a file name suggests."""
-    kind, encoding = _types.guess_type(f"_/{name}")
-    if encoding:
-        return _COMPRESSED.get(encoding, "application/octet-stream")
-    return kind or "application/octet-stream"
 
 
 def content_disposition(name: str) -> str:
@@ -67,7 +56,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing, Unavailable while the
     store is away.
     """
-    kind = file.content_type or content_type(file.name)
+    kind = file.content_type or iana_types.media_type(file.name)
     headers = {
         "Content-Type": kind,
         # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
