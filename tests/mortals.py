@@ -65,12 +65,21 @@ def main(seed: str, deaths: int, command: list[str]) -> None:
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
             _doom(random.Random(f"{seed} {number}"))
-            sys.argv = command[1:]
-            runpy.run_path(sys.argv[0], run_name="__main__")
+            _run(command)
         _, status = os.waitpid(pid, 0)
         if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
             raise SystemExit(f"worker {number} ended by itself: {status}")
         print(f"worker {number} is dead", flush=True)  # noqa: T201 -- the test reads it
+
+
+def _run(command: list[str]) -> None:
+    """Be what `python program …` or `python … -m module …` starts."""
+    if "-m" in command:
+        sys.argv = command[command.index("-m") + 1 :]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = command[1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def _doom(chance: random.Random) -> None:
