@@ -25,9 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
+from vimeo_api.commands.nginx import body_limit  # noqa: E402
 from vimeo_api.config import secret  # noqa: E402
 
-MULTIPART_OVERHEAD = 1024**2  # bytes, as the site file has it
 SERVICE_USER = "www-data"
 START_SECONDS = 60
 ORPHAN_SECONDS = 0.5  # between two looks for processes whose own part has died
@@ -36,6 +36,7 @@ MAX_SOCKET_FOLDER = 80  # characters; unix(7) gives a socket's path 108 bytes, f
 CONFIGS = {
     "nginx/nginx.conf": "/etc/nginx/nginx.conf",
     "nginx/vimeo_api.conf": "/etc/nginx/conf.d/vimeo_api.conf",
+    "nginx/vimeo_api": "/etc/nginx/vimeo_api",
     "uwsgi/vimeo_api.ini": "/etc/uwsgi/vimeo_api.ini",
     "redis/redis-broker.conf": "/etc/redis/redis-broker.conf",
     "redis/redis-cache.conf": "/etc/redis/redis-cache.conf",
@@ -62,7 +63,6 @@ class Layout:
         """The paths and words of a host, and what stands for them here; longer ones first."""
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
-            "client_max_body_size 17m": f"client_max_body_size {self.settings.vimeo.max_bytes + MULTIPART_OVERHEAD}",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
             "/run/redis-broker": f"{self.run}/redis-broker",
             "/run/redis-cache": f"{self.run}/redis-cache",
@@ -213,9 +213,18 @@ def _write_configs(layout: Layout) -> None:
     for folder in (*folders, layout.settings.store_dir, layout.settings.spool_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for source, place in CONFIGS.items():
-        target = layout.etc(place)
+        _write_moved(layout, ROOT / "deploy" / source, layout.etc(place))
+    (layout.etc(CONFIGS["nginx/vimeo_api"]) / "body_limit.conf").write_text(f"{body_limit(layout.settings)}\n")
+
+
+def _write_moved(layout: Layout, source: Path, target: Path) -> None:
+    """Write a configuration file, or all those of a folder, with our paths in it."""
+    if source.is_dir():
+        for path in source.iterdir():
+            _write_moved(layout, path, target / path.name)
+    else:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(layout.move((ROOT / "deploy" / source).read_text()))
+        target.write_text(layout.move(source.read_text()))
 
 
 def _make_run_folder(folder: Path) -> None:

@@ -159,6 +159,16 @@ def test_no_other_user_enters_a_folder_of_sockets() -> None:
     assert all({"RuntimeDirectoryMode=0700", "RuntimeDirectoryMode=0750"} & set(lines) for lines in made)
 
 
+def test_no_location_whose_paths_or_queries_may_be_secret_logs_them_with_an_error() -> None:
+    site = (ROOT / "deploy/nginx/vimeo_api.conf").read_text()
+    public = site.split("\nserver {")[1]
+    locations = re.findall(r"^    location ([^{]+) \{(.*?)^    }", public, re.MULTILINE | re.DOTALL)
+    assert len(locations) > 10
+    open_ones = {name for name, body in locations if "include /etc/nginx/vimeo_api/secret.conf;" not in body}
+    # A subrequest logs where its request does.
+    assert open_ones == {"~ ^/(ping|healthz|readyz|metrics)$", "/static/", "= /_admit"}
+
+
 def test_documents_name_files_that_exist() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):

@@ -11,6 +11,7 @@ from vimeo_api import config, logs
 from vimeo_api.app import create_app
 from vimeo_api.commands.copy import copy
 from vimeo_api.commands.fetch import fetch
+from vimeo_api.commands.nginx import nginx_body_limit
 from vimeo_api.commands.token import token
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.maintenance import reconciliation
@@ -33,6 +34,7 @@ def _app(**overrides: object) -> Flask:
 cli = FlaskGroup(create_app=_app, add_default_commands=False, add_version_option=False, help=__doc__)
 cli.add_command(copy)
 cli.add_command(fetch)
+cli.add_command(nginx_body_limit)
 cli.add_command(token)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.production.parts import children, pid_of
+from tests.production.parts import children, pid_of, stopped
 from tests.services import ROOT, Service, await_, running, used_up
 
 MIB = 1024**2
@@ -167,3 +167,12 @@ def test_it_does_not_start_on_a_port_that_it_cannot_have(tmp_path: Path, port: s
     assert done.stderr.startswith("stack: ")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nginx_says_why_the_service_is_away_but_names_no_link(stack: Service) -> None:
+    log = stack.data / "log/error.log"
+    with stopped(stack, "web"):
+        assert requests.get(f"{stack.url}/healthz", timeout=60).status_code == 503
+        assert requests.get(f"{stack.vimeo}/a-secret-link", timeout=60).status_code == 503
+    assert "uwsgi.sock failed" in log.read_text()
+    assert "a-secret-link" not in log.read_text()

@@ -24,6 +24,8 @@ from vimeo_api.config.values import (
     rates,
 )
 
+MULTIPART_OVERHEAD = 1024**2  # bytes that a body may hold beside its file: fields, part headers, boundaries
+
 
 class Section(BaseModel):
     """Settings that are about one thing."""

@@ -15,12 +15,12 @@ from werkzeug.datastructures import Authorization
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
+from vimeo_api.config.settings import MULTIPART_OVERHEAD
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.access.api_tokens import Holder
 from vimeo_api.core.errors import NotAllowed, PipelineError, TokenNeeded
 from vimeo_api.extensions import settings
 from vimeo_api.web.receiving import bodies
-from vimeo_api.web.receiving.receive import MULTIPART_OVERHEAD
 
 View = TypeVar("View", bound=Callable[..., Any])
 

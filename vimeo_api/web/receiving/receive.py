@@ -13,6 +13,7 @@ from typing import Any
 from flask import request
 from multipart import MultipartSegment
 
+from vimeo_api.config.settings import MULTIPART_OVERHEAD
 from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.files import dispositions
 from vimeo_api.core.storage.blobs import Staging
@@ -22,8 +23,6 @@ from vimeo_api.web.receiving.body_sources import Keeper, Piece, Source, Spooled,
 
 MAX_LIFE_DIGITS = 9  # 31 years
 MAX_FIELD_BYTES = 64 * 1024  # of one form field that is no file
-# What a multipart body may hold beside the file: fields, part headers, boundaries. nginx's limit adds the same.
-MULTIPART_OVERHEAD = 1024**2
 
 
 @dataclass(frozen=True, slots=True)

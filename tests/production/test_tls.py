@@ -1,0 +1,99 @@
+"""HTTPS, as deploy/nginx/tls has it ready: the site behind a certificate, and the way to it from HTTP."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import requests
+
+from tests.production.parts import environ_of, pid_of
+from tests.production.test_sharing import as_user_of, listens
+from tests.services import ROOT, Service, await_, free_port
+
+
+class Front(NamedTuple):
+    """Where another nginx listens in front of a stack's web processes."""
+
+    http: str
+    https: str
+    certificate: Path
+
+
+@pytest.fixture(scope="module")
+def front(stack: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """Run the stack's site once more, with TLS switched on as deploy/README.md says."""
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "nginx").mkdir()
+    etc, run, http, https = folder / "etc", stack.data / "run", free_port(), free_port()
+    shutil.copytree(stack.data / "etc/nginx", etc)
+    shutil.copy(ROOT / "deploy/nginx/tls/listen.conf", etc / "vimeo_api")
+    shutil.copy(ROOT / "deploy/nginx/tls/redirect.conf", etc / "conf.d/vimeo_api_redirect.conf")
+    moved = {
+        str(stack.data / "etc/nginx"): str(etc),
+        f"{run}/uwsgi.sock": f"{run}/uwsgi.sock",
+        f"{run}/": f"{folder}/",
+        "listen 443 ": f"listen 127.0.0.1:{https} ",
+        "listen 80 ": f"listen 127.0.0.1:{http} ",
+        "/etc/nginx/vimeo_api/": f"{etc}/vimeo_api/",
+        "/etc/vimeo_api/tls": str(folder),
+        "/var/log/vimeo_api": str(folder),
+        "conf.d/vimeo_api.conf": "conf.d/*.conf",
+    }
+    for path in etc.rglob("*.conf"):
+        path.write_text(_move(path.read_text(), moved))
+    key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
+    names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names, "-keyout", str(key)]
+    subprocess.run([*made, "-out", str(certificate)], check=True, capture_output=True)
+    command = ["nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(etc / "nginx.conf")]
+    nginx = subprocess.Popen([*as_user_of(pid_of(stack, "web")), *command], env=environ_of(stack, "web"))
+    try:
+        await_(lambda: nginx.poll() is not None or (listens(https) and listens(http)))
+        assert nginx.poll() is None, (folder / "error.log").read_text()
+        yield Front(f"http://127.0.0.1:{http}", f"https://127.0.0.1:{https}", certificate)
+    finally:
+        nginx.terminate()
+        nginx.wait(30)
+
+
+def _move(text: str, moved: dict[str, str]) -> str:
+    """Return the text with each of some words replaced, none of them twice."""
+    marks = {f"\0{number}\0": ours for number, ours in enumerate(moved.values())}
+    for mark, theirs in zip(marks, moved, strict=True):
+        text = text.replace(theirs, mark)
+    for mark, ours in marks.items():
+        text = text.replace(mark, ours)
+    return text
+
+
+def test_files_go_up_and_down_by_https_and_links_say_so(front: Front) -> None:
+    answer = requests.put(
+        f"{front.https}/vimeo/api/v1.0/file", files={"file": b"sealed"}, verify=str(front.certificate), timeout=60
+    )
+    link = answer.json()["url"]
+    assert link.startswith(f"{front.https}/")
+    assert requests.get(link, verify=str(front.certificate), timeout=60).content == b"sealed"
+
+
+def test_browsers_are_offered_http_2(front: Front) -> None:
+    command = [
+        "curl",
+        "-sS",
+        "--cacert",
+        str(front.certificate),
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_version} %{http_code}",
+    ]
+    done = subprocess.run([*command, f"{front.https}/ping"], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 200"
+
+
+def test_http_leads_to_https_with_the_same_method(front: Front) -> None:
+    answer = requests.post(f"{front.http}/v1/streams?a=b", data=b"x", allow_redirects=False, timeout=60)
+    assert answer.status_code == 308
+    assert answer.headers["Location"] == "https://127.0.0.1/v1/streams?a=b"
