@@ -37,6 +37,7 @@ CONFIGS = {
     "nginx/nginx.conf": "/etc/nginx/nginx.conf",
     "nginx/vimeo_api.conf": "/etc/nginx/conf.d/vimeo_api.conf",
     "nginx/vimeo_api": "/etc/nginx/vimeo_api",
+    "nginx/http/listen.conf": "/etc/nginx/vimeo_api/listen.conf",
     "uwsgi/vimeo_api.ini": "/etc/uwsgi/vimeo_api.ini",
     "redis/redis-broker.conf": "/etc/redis/redis-broker.conf",
     "redis/redis-cache.conf": "/etc/redis/redis-cache.conf",

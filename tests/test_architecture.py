@@ -16,6 +16,25 @@ from vimeo_api.views import SURFACES
 SOURCES = sorted((ROOT / "vimeo_api").rglob("*.py"))
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
 
+UNIT_FILES = ROOT / "deploy/systemd"
+SHARED = UNIT_FILES / "vimeo_api-.service.d/10-common.conf"
+UNITS = {
+    *(path.name for path in UNIT_FILES.glob("*.service") if "@" not in path.name),
+    *(path.name.removesuffix(".d") for path in UNIT_FILES.glob("*@?*.service.d")),
+}
+
+
+def unit(name: str) -> list[str]:
+    """Return the lines of a unit in systemd's order: its file, what all share, what its instance has otherwise."""
+    paths = [UNIT_FILES / re.sub("@.*[.]", "@.", name), SHARED, *(UNIT_FILES / f"{name}.d").glob("*.conf")]
+    instance = name.partition("@")[2].removesuffix(".service")
+    return [line.replace("%i", instance) for path in paths for line in path.read_text().splitlines()]
+
+
+def value(lines: list[str], name: str) -> str:
+    """Return the last value of a directive."""
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")][-1]
+
 
 def test_imports_point_one_way() -> None:
     done = subprocess.run([f"{sys.prefix}/bin/lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -134,22 +153,38 @@ def test_a_shell_reads_the_environment_example_as_systemd_does() -> None:
 
 def test_units_and_stack_run_the_same_commands() -> None:
     supervisor = (ROOT / "deploy/supervisor/stack.conf").read_text()
-    migrate = ROOT / "deploy/systemd/vimeo_api-migrate.service"  # the stack does that by itself
-    for unit in {*(ROOT / "deploy/systemd").glob("*.service")} - {migrate}:
-        command = re.search(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
-        assert command
-        words = command[1].replace("/srv/vimeo_api/deploy/uwsgi", "/etc/uwsgi")
-        assert words in supervisor, f"{unit.name}: {words}"
+    for name in UNITS - {"vimeo_api-migrate.service"}:  # the stack does that by itself
+        lines = unit(name)
+        command = value(lines, "ExecStart")
+        environ = dict(re.findall(r"(\w+)=(\S+)", " ".join(lines).replace("Environment=", "")))
+        for variable in re.findall(r"\$\{(\w+)\}", command):
+            command = command.replace(f"${{{variable}}}", environ[variable])
+        words = command.replace("/srv/vimeo_api/deploy/uwsgi", "/etc/uwsgi")
+        assert f"{words}\n" in supervisor, f"{name}: {words}"
+
+
+def test_the_target_wants_every_unit() -> None:
+    target = (ROOT / "deploy/systemd/vimeo_api.target").read_text()
+    (wanted,) = re.findall("^Wants=(.*)$", target, re.MULTILINE)
+    assert {*wanted.split()} == UNITS - {"vimeo_api-migrate.service"}  # which the others want
 
 
 def test_every_unit_is_handed_the_secrets_after_the_tables_are_made() -> None:
-    for unit in (ROOT / "deploy/systemd").glob("*.service"):
-        lines = unit.read_text().splitlines()
+    for name in UNITS:
+        lines = unit(name)
         for secret in ("secret_key", "sealing_keys"):
-            assert f"LoadCredential={secret}:/etc/vimeo_api/secrets/{secret}" in lines, unit.name
-        if "migrate" not in unit.name:
-            assert "Wants=vimeo_api-migrate.service" in lines, unit.name
-            assert any(line.startswith("After=vimeo_api-migrate.service ") for line in lines), unit.name
+            assert f"LoadCredential={secret}:/etc/vimeo_api/secrets/{secret}" in lines, name
+        if "migrate" not in name:
+            assert "Wants=vimeo_api-migrate.service" in lines, name
+            assert "After=vimeo_api-migrate.service" in lines, name
+
+
+def test_no_unit_says_otherwise_than_what_all_share() -> None:
+    # systemd reads what is shared last, so a unit's own word would not count.
+    shared = {line.split("=")[0] for line in SHARED.read_text().splitlines() if "=" in line and line[0] != "#"}
+    for path in [*UNIT_FILES.glob("*.service"), *UNIT_FILES.glob("vimeo_api-worker@*/*")]:
+        names = {line.split("=")[0] for line in path.read_text().splitlines() if "=" in line}
+        assert names & shared <= {"After"}, path.name  # which adds
 
 
 def test_no_other_user_enters_a_folder_of_sockets() -> None:

@@ -1,4 +1,4 @@
-"""HTTPS, as deploy/nginx/tls has it ready: the site behind a certificate, and the way to it from HTTP."""
+"""HTTPS, as deploy/nginx/https has it ready: the site behind a certificate, and the way to it from HTTP."""
 
 import shutil
 import subprocess
@@ -29,8 +29,8 @@ def front(stack: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (folder / "nginx").mkdir()
     etc, run, http, https = folder / "etc", stack.data / "run", free_port(), free_port()
     shutil.copytree(stack.data / "etc/nginx", etc)
-    shutil.copy(ROOT / "deploy/nginx/tls/listen.conf", etc / "vimeo_api")
-    shutil.copy(ROOT / "deploy/nginx/tls/redirect.conf", etc / "conf.d/vimeo_api_redirect.conf")
+    shutil.copy(ROOT / "deploy/nginx/https/listen.conf", etc / "vimeo_api")
+    shutil.copy(ROOT / "deploy/nginx/https/redirect.conf", etc / "conf.d/vimeo_api_redirect.conf")
     moved = {
         str(stack.data / "etc/nginx"): str(etc),
         f"{run}/uwsgi.sock": f"{run}/uwsgi.sock",
