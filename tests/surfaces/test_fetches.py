@@ -31,16 +31,6 @@ def fetcher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield service
 
 
-@pytest.fixture(scope="module", params=["embedded", "production"])
-def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real service with URL uploads from public addresses only, as production has it by default."""
-    settings = {"FETCH_URLS": "1", "FETCH_WAIT_SECONDS": "90"} | (
-        {"FETCH_ALLOW_PRIVATE": "0"} if request.param == "embedded" else {}
-    )
-    with running(request.param, tmp_path_factory.mktemp("guarded") / "data", **settings) as service:
-        yield service
-
-
 def test_it_answers_with_the_file_as_an_upload_does(fetcher: Service, origin: Origin) -> None:
     disposition = "attachment; filename*=UTF-8''%D0%BE%D1%82.xls"
     page = Page(random.randbytes(9 * MIB + 17), headers={"Content-Disposition": disposition})
@@ -116,26 +106,6 @@ def test_it_does_not_wait_where_the_client_prefers_that(
 def test_it_refuses_what_is_no_url_for_us(fetcher: Service, url: str) -> None:
     answer = ask(fetcher, url)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
-
-
-@pytest.mark.parametrize(
-    ("host", "code"),
-    [
-        ("127.0.0.1", 403),
-        ("localhost", 403),
-        ("10.0.0.1", 403),
-        ("169.254.169.254", 403),
-        ("[::1]", 403),
-        ("[::ffff:127.0.0.1]", 403),
-        ("2130706433", 400),
-        ("0x7f000001", 400),
-        ("①②⑦.⓪.⓪.①", 403),
-    ],
-)
-def test_private_addresses_are_refused_unless_allowed(guarded: Service, origin: Origin, host: str, code: int) -> None:
-    answer = ask(guarded, f"http://{host}:{origin.port}/")
-    assert (answer.status_code, list(answer.json())) == (code, ["error"]), answer.text
-    assert not origin.requests
 
 
 def test_the_same_url_twice_is_two_files(fetcher: Service, origin: Origin) -> None:
