@@ -134,11 +134,6 @@ def test_no_two_surfaces_own_a_path(app: Flask) -> None:
         assert rule.rule.lstrip("/").split("/", 1)[0] in {*segments, "static"}, rule
 
 
-def test_files_stay_small() -> None:
-    long = {path.name: len(path.read_text().splitlines()) for path in SOURCES}
-    assert {name: lines for name, lines in long.items() if lines > 300} == {}
-
-
 def test_the_environment_example_is_what_the_stack_reads() -> None:
     example = (ROOT / "deploy/env.example").read_text()
     names = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
