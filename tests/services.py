@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
+STOP_SECONDS = 120
 PORTS = range(11_000, 32_000)  # below those of connections, ip(7)
 PORT_WORKERS = 8
 GRACE_SECONDS = 15  # of the services that most tests share: within it they go on with downloads
+FETCH_WAITERS = 2  # requests of a process that wait for a fetch at once, where URLs are fetched
 SETTINGS = {
     "GRACE_SECONDS": "3",
     "LEASE_SECONDS": "8",
@@ -59,10 +61,20 @@ class Service:
     def spooled(self) -> set[Path]:
         return {path for path in self.spool.iterdir() if path.name != ".reserved"}
 
-    def logs(self) -> str:
-        folder = self.data / "log"
-        texts = [path.read_text(errors="replace") for path in folder.glob("*")] if folder.exists() else []
-        return "\n".join([*texts, (self.data.parent / f"{self.data.name}.out").read_text()])
+    def log_sizes(self) -> dict[Path, int]:
+        """Return how long each log is now; `logs_since` reads on from there."""
+        logs = [self.data.with_name(f"{self.data.name}.out"), *(self.data / "log").glob("*")]
+        return {path: path.stat().st_size for path in logs}
+
+    def logs_since(self, sizes: Mapping[Path, int]) -> str:
+        """Return what has been logged since then, and all of the logs that are new."""
+        return "\n".join(_read_from(path, sizes.get(path, 0)) for path in self.log_sizes())
+
+
+def _read_from(path: Path, offset: int) -> str:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read().decode(errors="replace")
 
 
 @contextmanager
@@ -84,15 +96,37 @@ def running(profile: str, data: Path, *, prefix: Sequence[str] = (), **settings:
             text=True,
             start_new_session=True,
         )
-        try:
-            await_(lambda: process.poll() is not None or " is ready on " in output.read_text(), START_SECONDS)
+        with tied(process):
+            try:
+                await_(lambda: process.poll() is not None or " is ready on " in output.read_text(), START_SECONDS)
+            except AssertionError:
+                raise AssertionError(f"no start within {START_SECONDS} s: {output.read_text()}") from None
             assert process.poll() is None, output.read_text()
             spool = Path(settings.get("SPOOL_DIR", data / "incoming"))
             yield Service(profile, f"http://127.0.0.1:{port}", data, spool, process)
+
+
+@contextmanager
+def tied(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """End a service with the block, and also where this process is killed.
+
+    A shell waits for the end of a pipe that only we hold. PR_SET_PDEATHSIG would not do: the stack changes its user,
+    and the kernel forgets it then (prctl(2)).
+    """
+    end = f"read -r _; kill -TERM {process.pid}; sleep {STOP_SECONDS}; kill -KILL {process.pid}"
+    with subprocess.Popen(
+        ["sh", "-c", end], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as watcher:
+        try:
+            yield
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            process.wait(120)
+            try:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()  # does nothing once it has been waited for
+                watcher.kill()
 
 
 def await_(condition: Callable[[], T], seconds: float = 60) -> T:
@@ -122,10 +156,12 @@ def pids_of(service: Service, words: str) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if f" {words} " not in f"{line} ":
+                continue
             environ = (entry / "environ").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if f" {words} " in f"{line} " and f"DATA_DIR={service.data}\0" in environ:
+        if f"DATA_DIR={service.data}\0" in environ:
             found.append(int(entry.name))
     return found
 

@@ -35,6 +35,14 @@ def environ_of(service: Service, part: str) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
+def alive(pid: int) -> bool:
+    """Return whether a process runs; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
+        return False
+
+
 @contextmanager
 def stopped(service: Service, part: str) -> Iterator[None]:
     """Stop a part for the length of the block."""

@@ -2,22 +2,14 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.production.parts import children, pid_of
+from tests.production.parts import alive, children, pid_of
 from tests.services import Service, await_
 
 CONTENT = b"content"
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
-        return False
 
 
 def answers(service: Service) -> bool:
