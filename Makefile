@@ -18,7 +18,7 @@ stack: .venv/dev .venv/packages-stack ## serve on PORT with nginx, uWSGI, Postgr
 	@$(BIN)/python deploy/stack.py
 
 test: lint .venv/packages-test ## lint, type-check and test everything
-	$(BIN)/pytest -n 2 --dist loadscope
+	$(BIN)/pytest -n 2 --durations=30
 
 # In a mount namespace of its own where it may have one, so that no disk is left behind however it ends.
 chaos: .venv/dev .venv/packages-stack ## kill parts and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED=

@@ -1,9 +1,10 @@
 """Fixtures: the embedded app in this process, the real service in both profiles, an origin, and a note of syncs."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,26 @@ import flask_migrate
 import pytest
 from flask import Flask
 
+from tests.fetches import OPEN
+from tests.groups import (
+    PROFILES,
+    pytest_collection_modifyitems,
+    pytest_configure_node,
+    pytest_unconfigure,
+    pytest_xdist_make_scheduler,
+)
 from tests.origin import Origin, serving
-from tests.services import GRACE_SECONDS, ROOT, Service, running
+from tests.services import FETCH_WAITERS, GRACE_SECONDS, ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
+from vimeo_api.extensions import db
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure_node",
+    "pytest_unconfigure",
+    "pytest_xdist_make_scheduler",
+]
 
 # A shell starts background jobs with SIGINT ignored, nohup with SIGHUP, and programs inherit that; those that we start
 # get the default.
@@ -22,40 +39,70 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    """The embedded app on a fresh folder and database, inside its context."""
-    settings = config.load({"DATA_DIR": str(tmp_path / "data"), "PROFILE": "embedded"})
-    app = create_app(settings)
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a database that has all tables and no row, to copy."""
+    data = tmp_path_factory.mktemp("migrated") / "data"
+    app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
     with app.app_context():
         flask_migrate.upgrade(str(ROOT / "migrations"))
+        db.engine.dispose()
+    return data
+
+
+@pytest.fixture
+def app(migrated: Path, tmp_path: Path) -> Iterator[Flask]:
+    """The embedded app on a fresh folder and database, inside its context."""
+    data = shutil.copytree(migrated, tmp_path / "data")
+    app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
+    with app.app_context():
         yield app
+        db.engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
     """The real service in a profile, started when it is first asked for."""
+    with _shared(tmp_path_factory, "service", GRACE_SECONDS=str(GRACE_SECONDS)) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
+    """The same with URL uploads from loopback, and much patience for a few that wait for them."""
+    patience = {"FETCH_WAITERS": str(FETCH_WAITERS), "FETCH_WAIT_SECONDS": "90", "TRANSFER_MAX_BYTES": "16MiB"}
+    with _shared(tmp_path_factory, "fetching", **OPEN, **patience) as start:
+        yield start
+
+
+@contextmanager
+def _shared(tmp_path_factory: pytest.TempPathFactory, kind: str, **settings: str) -> Iterator[Callable[[str], Service]]:
     with ExitStack() as stack:
 
         @cache
         def start(profile: str) -> Service:
-            data = tmp_path_factory.mktemp(profile) / "data"
-            return stack.enter_context(running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS)))
+            data = tmp_path_factory.mktemp(f"{kind}-{profile}") / "data"
+            return stack.enter_context(running(profile, data, **settings))
 
         yield start
 
 
-@pytest.fixture(scope="session", params=["embedded", "production"])
+@pytest.fixture(scope="session", params=PROFILES)
 def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
     """The real service, once per profile for all tests that leave it as they find it."""
     return services(request.param)
 
 
+@pytest.fixture(scope="session", params=PROFILES)
+def fetcher(request: pytest.FixtureRequest, fetching: Callable[[str], Service]) -> Service:
+    """The real service that fetches from URLs of loopback, too, once per profile."""
+    return fetching(request.param)
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def stack(fetching: Callable[[str], Service]) -> Service:
     """The production stack alone, for tests of its own parts."""
-    with running("production", tmp_path_factory.mktemp("stack") / "data") as service:
-        yield service
+    return fetching("production")
 
 
 @pytest.fixture

@@ -113,7 +113,8 @@ def tied(process: "subprocess.Popen[str]") -> Iterator[None]:
     A shell waits for the end of a pipe that only we hold. PR_SET_PDEATHSIG would not do: the stack changes its user,
     and the kernel forgets it then (prctl(2)).
     """
-    end = f"read -r _; kill -TERM {process.pid}; sleep {STOP_SECONDS}; kill -KILL {process.pid}"
+    ends = f"for second in $(seq {STOP_SECONDS}); do sleep 1; kill -0 {process.pid} || exit 0; done"
+    end = f"read -r _; kill -TERM {process.pid}; {ends}; kill -KILL {process.pid}"
     with subprocess.Popen(
         ["sh", "-c", end], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     ) as watcher:

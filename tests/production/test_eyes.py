@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 import pytest
@@ -13,10 +12,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import fetches
-from tests.fetches import OPEN
-from tests.origin import Page, serving
+from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped
-from tests.services import ROOT, Service, await_, running
+from tests.services import ROOT, Service, await_
 from vimeo_api.core.storage.mount_check import AWAY
 
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"][0]["rules"]
@@ -146,35 +144,32 @@ def lines(service: Service, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-def test_nginx_the_service_and_the_worker_log_a_request_under_one_id(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    data = tmp_path_factory.mktemp("logs") / "data"
-    with serving() as origin, running("production", data, **OPEN) as service:
-        url = origin.serve("/report", Page(statuses=[404] * 10_000))
+def test_nginx_the_service_and_the_worker_log_a_request_under_one_id(stack: Service, origin: Origin) -> None:
+    url = origin.serve("/report", Page(statuses=[404] * 10_000))
 
-        def said(log: str, about: str) -> list[dict[str, Any]]:
-            return await_(lambda: [line for line in lines(service, log) if line["request_id"] == about])
+    def said(log: str, about: str) -> list[dict[str, Any]]:
+        return await_(lambda: [line for line in lines(stack, log) if line["request_id"] == about])
 
-        numbers = count(1)
+    def failures() -> list[dict[str, Any]]:
+        return [line for line in lines(stack, "fetcher.log") if line["message"].endswith("failed: origin")]
 
-        def failed() -> str:
-            """Have a fetch fail, and return the request's id if the worker says so under it."""
-            request_id = fetches.ask(service, url, wait=False).headers["X-Request-Id"]
-            words = f"fetch of file {next(numbers)} failed: origin"  # the service has no other files
-            found = await_(lambda: [line for line in lines(service, "fetcher.log") if line["message"] == words])
-            return request_id if found[0]["request_id"] == request_id else ""
+    def failed() -> str:
+        """Have a fetch fail, and return the request's id if the worker says so under it."""
+        before = len(failures())
+        request_id = fetches.ask(stack, url, wait=False).headers["X-Request-Id"]
+        found = await_(lambda: failures()[before:])
+        return request_id if found[0]["request_id"] == request_id else ""
 
-        # While workers start, a sweep finds the fetch waiting and calls for it, too, under an id of its own.
-        assert [line["path"] for line in said("access.log", await_(failed, 120))] == ["/uploadFile"]
-        asked: list[str] = []
+    # Where a sweep finds the fetch waiting first, it calls for it under an id of its own.
+    assert [line["path"] for line in said("access.log", await_(failed, 120))] == ["/uploadFile"]
+    asked: list[str] = []
 
-        def not_enqueued() -> list[dict[str, Any]]:
-            # A process says it once, and then leaves the broker alone for a while, in which it may be already.
-            asked.append(fetches.ask(service, url, wait=False).headers["X-Request-Id"])
-            return [line for line in lines(service, "web.log") if line["request_id"] in asked]
+    def not_enqueued() -> list[dict[str, Any]]:
+        # A process says it once, and then leaves the broker alone for a while, in which it may be already.
+        asked.append(fetches.ask(stack, url, wait=False).headers["X-Request-Id"])
+        return [line for line in lines(stack, "web.log") if line["request_id"] in asked]
 
-        with stopped(service, "redis-broker"):
-            late = await_(not_enqueued)[0]
-        assert "not enqueued" in late["message"]
-        assert said("access.log", late["request_id"])[0]["status"] == "202"
+    with stopped(stack, "redis-broker"):
+        late = await_(not_enqueued)[0]
+    assert "not enqueued" in late["message"]
+    assert said("access.log", late["request_id"])[0]["status"] == "202"

@@ -4,31 +4,19 @@ import hashlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.fetches import OPEN, Fetch, ask, begin, downloaded, partial_files
+from tests.fetches import Fetch, ask, begin, downloaded, partial_files
 from tests.origin import Origin, Page
-from tests.services import Service, await_, pids_of, running
+from tests.production.parts import stopped
+from tests.services import FETCH_WAITERS, Service, await_, pids_of
 
 MIB = 1024**2
-WAITERS = 2  # requests of a process that wait at once
 PER_HOST = 16  # connections of a worker to one host, core.origins.Limits
-
-
-@pytest.fixture(scope="module", params=["embedded", "production"])
-def fetcher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real service, with URL uploads from loopback, and much patience for a few."""
-    settings = {**OPEN, "TRANSFER_MAX_BYTES": "64MiB", "FETCH_WAITERS": str(WAITERS), "FETCH_WAIT_SECONDS": "90"}
-    with running(request.param, tmp_path_factory.mktemp("fetch") / "data", **settings) as service:
-        yield service
 
 
 def test_it_answers_with_the_file_as_an_upload_does(fetcher: Service, origin: Origin) -> None:
@@ -120,7 +108,7 @@ def test_so_many_requests_wait_at_once_and_no_more(fetcher: Service, origin: Ori
     gate = threading.Event()
     url = origin.serve("/late.txt", Page(b"content", gate=gate))
     processes = 1 if fetcher.profile == "embedded" else os.cpu_count() or 1  # of uWSGI, as its %k counts them
-    most, more = WAITERS * processes, 6
+    most, more = FETCH_WAITERS * processes, 6
     with ThreadPoolExecutor(most + more) as clients:
         asked = [clients.submit(ask, fetcher, url) for _ in range(most + more)]
         await_(lambda: sum(future.done() for future in asked) >= more)
@@ -157,15 +145,11 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(fetcher: Servic
     assert len(sent_again) <= 3  # what was on disk was not fetched anew
 
 
-def test_an_outage_of_workers_delays_a_fetch_and_no_more(tmp_path: Path, origin: Origin) -> None:
+def test_an_outage_of_workers_delays_a_fetch_and_no_more(stack: Service, origin: Origin) -> None:
     url = origin.serve("/later.txt", Page(content=b"later"))
-    with running("production", tmp_path / "data", **OPEN) as service:
-        config = str(service.data / "etc/supervisor/stack.conf")
-        control = [f"{sys.prefix}/bin/supervisorctl", "-c", config]
-        subprocess.run([*control, "stop", "stack:worker", "stack:fetcher"], check=True, capture_output=True)
-        answer = ask(service, url)
-        assert answer.status_code == 202
-        subprocess.run([*control, "start", "stack:worker", "stack:fetcher"], check=True, capture_output=True)
-        fetch = Fetch(service, **answer.json())
-        assert fetch.ended()["state"] == "available"
-        assert fetch.download().content == b"later"
+    with stopped(stack, "worker"), stopped(stack, "fetcher"):
+        fetch = begin(stack, url)
+        assert fetch.runs
+        assert not origin.requests
+    assert fetch.ended()["state"] == "available"
+    assert fetch.download().content == b"later"

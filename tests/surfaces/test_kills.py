@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
-import pytest
-
-from tests.fetches import OPEN, Fetch, begin
+from tests.fetches import Fetch, begin
 from tests.origin import Origin, Page, noise, serving
-from tests.services import ROOT, Service, await_, pids_of, running
+from tests.services import ROOT, Service, await_, pids_of
 
 MIB = 1024**2
 WORKERS = 2
@@ -52,16 +50,17 @@ def kinds() -> list[Kind]:
     ]
 
 
-@pytest.mark.parametrize("profile", ["embedded", "production"])
-def test_workers_that_are_killed_over_and_over_do_no_harm(profile: str, tmp_path: Path) -> None:
+def test_workers_that_are_killed_over_and_over_do_no_harm(fetcher: Service, tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 -- for who has to find out why it failed
-    with serving() as origin, running(profile, tmp_path / "data", **OPEN) as service:
-        fetches = fetched_meanwhile(service, origin, str(seed), tmp_path / "deaths")
+    await_(lambda: not fetcher.spooled())
+    before = fetcher.stored()
+    with serving() as origin:
+        fetches = fetched_meanwhile(fetcher, origin, str(seed), tmp_path / "deaths")
         for fetch, kind in fetches:
             check(fetch, kind)
-        assert len(service.stored()) == sum(kind.failure is None for _, kind in fetches)
-        await_(lambda: not service.spooled())
+    assert len(fetcher.stored() - before) == sum(kind.failure is None for _, kind in fetches)
+    await_(lambda: not fetcher.spooled())
 
 
 def fetched_meanwhile(service: Service, origin: Origin, seed: str, deaths: Path) -> list[tuple[Fetch, Kind]]:

@@ -1,0 +1,77 @@
+"""Which tests go to one worker of pytest-xdist: those that share a service, so each kind starts once in a run.
+
+conftest.py hands these hooks to pytest. A worker notes the groups of what it has collected in a file that the
+controller has named, because the controller collects nothing; xdist's own `loadgroup` finds no group with pytest 9.2.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ("embedded", "production")
+# Fixtures of services that many files share; the first that a test uses names its group.
+SHARED = ("fetching", "services", "shaky", "all_guarded")
+# What takes long begins first, after those.
+LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tests/attacks")
+NOTED = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the tests by group, so that a service which is shared can end when its last test has."""
+    items.sort(key=lambda item: _place(group(item)))
+    if noted := getattr(config, "workerinput", {}).get("groups"):
+        Path(noted).write_text(json.dumps({item.nodeid: group(item) for item in items}))
+
+
+def group(item: pytest.Item) -> str:
+    """Return what a test shares, or its file; and its profile."""
+    fixtures = getattr(item, "fixturenames", ())
+    values = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    profile = next((value for value in values if value in PROFILES), "production" if "stack" in fixtures else "")
+    shared = next((fixture for fixture in SHARED if fixture in fixtures), str(item.path.relative_to(ROOT)))
+    return f"{shared} {profile}".strip()
+
+
+def _place(name: str) -> tuple[int, bool]:
+    """Return the order of a group: shared services first, the stack before the embedded one."""
+    order = [*SHARED, *LONG]
+    return next((at for at, start in enumerate(order) if name.startswith(start)), len(order)), "production" not in name
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker one group after the other, in the order of the tests."""
+
+    noted: dict[str, str]
+
+    def schedule(self) -> None:
+        if self.collection is None:
+            self.noted = json.loads(self.config.stash[NOTED].read_text())
+        super().schedule()
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self.noted[nodeid]
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker where to note its groups; all note the same."""
+    if NOTED not in node.config.stash:
+        node.config.stash[NOTED] = Path(tempfile.mkstemp(prefix="groups-", suffix=".json")[1])
+    node.workerinput["groups"] = str(node.config.stash[NOTED])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Schedule by groups, whatever `--dist` says."""
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if NOTED in config.stash:
+        config.stash[NOTED].unlink()
