@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
-from vimeo_api.commands.nginx import body_limit  # noqa: E402
 from vimeo_api.config import secret  # noqa: E402
+from vimeo_api.service_commands.nginx import body_limit  # noqa: E402
 
 SERVICE_USER = "www-data"
 START_SECONDS = 60

@@ -27,7 +27,7 @@ import kombu.transport.redis
 import kombu.transport.sqlalchemy
 import psycopg
 
-import vimeo_api.cli
+import vimeo_api.service_commands.serving
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.fetching.session import Session

@@ -13,7 +13,7 @@ from flask import Flask
 from tests import documents
 from tests.access.guarded import MIB, Guarded, call
 from tests.inprocess import Clock, made
-from vimeo_api.commands.token import token
+from vimeo_api.service_commands.token import token
 
 
 @pytest.fixture

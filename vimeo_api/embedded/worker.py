@@ -74,7 +74,8 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
 
 
 def _forget_consumed(broker: Path) -> None:
-    # kombu's SQLite transport only hides what it has handed out; a returned message is written anew.
+    # kombu's SQLite transport only hides what it has handed out, 60 MB a day (docs/decisions/0001). A message that is
+    # returned is a new row.
     with closing(sqlite3.connect(broker, timeout=10)) as connection, connection:
         connection.execute("DELETE FROM kombu_message WHERE visible = 0")
 

@@ -1,7 +1,8 @@
 """Politeness: how many connections this process has to one origin at a time, over all its fetches.
 
-`core.origins` takes a slot for every request. The first connection of a fetch has the right of way: extra ones start
-only where nobody waits for a first, and give theirs back when somebody does, so no fetch starves beside a big one.
+`session` takes a slot for every request. The first connection of a fetch has the right of way: further ones start only
+while nobody waits for a first, and give theirs back when somebody does. So no fetch starves beside two big ones that
+have all connections of the host (docs/decisions/0008 has the figures).
 """
 
 import threading

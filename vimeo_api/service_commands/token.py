@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from vimeo_api.commands.sizes import Size
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import PipelineError
+from vimeo_api.service_commands.loading import APP
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -28,7 +29,7 @@ class _Life(click.ParamType[timedelta]):
         return timedelta(**{_UNITS[said[2]]: int(said[1])})
 
 
-@click.group()
+@click.group(context_settings={"obj": APP})
 def token() -> None:
     """Make, list and revoke API tokens; REQUIRE_TOKENS=1 asks for them."""
 
@@ -74,7 +75,7 @@ def revoke(name: str) -> None:
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """End with a sentence where something is wrong."""
+    """End with a sentence if something is wrong."""
     try:
         yield
     except PipelineError as error:

@@ -1,0 +1,34 @@
+"""`manage.py runserver` and `manage.py worker`: the embedded profile and its worker."""
+
+import click
+
+from vimeo_api.embedded import server
+from vimeo_api.embedded.worker import run_worker
+from vimeo_api.service_commands.loading import load_app
+
+
+@click.command()
+@click.option("--bind", help="Address to listen on (BIND).")
+@click.option("--port", type=int, help="Port to listen on (PORT).")
+@click.option("-a", "--addr", metavar="HOST:PORT", help="Address and port in one, as `0.0.0.0:8080`.")
+@click.option("--path", metavar="DIR", help="Folder for everything that is written (DATA_DIR).")
+@click.option("-d", "--debug", is_flag=True, help="Log more (LOG_LEVEL=DEBUG).")
+def runserver(bind: str | None, port: int | None, addr: str | None, path: str | None, *, debug: bool) -> None:
+    """Serve the embedded profile: no other service needed."""
+    if addr is not None:
+        host, _, number = addr.rpartition(":")
+        bind, port = host.strip("[]") or "0.0.0.0", int(number) if number.isdigit() else -1  # noqa: S104 -- as asked
+    level = "DEBUG" if debug else None
+    app = load_app(bind=bind, port=port, data_dir=path, streams_path=path, log_level=level)
+    if app.config["SETTINGS"].behind_nginx:
+        raise click.ClickException(
+            "runserver is the embedded profile; in production uWSGI serves behind nginx (deploy/README.md)."
+        )
+    server.serve(app)
+
+
+@click.command()
+@click.option("--until-stdin-ends", is_flag=True, hidden=True)
+def worker(*, until_stdin_ends: bool) -> None:
+    """Run a worker with beat, as runserver does by itself."""
+    run_worker(load_app(), until_stdin_ends=until_stdin_ends)
