@@ -1,4 +1,4 @@
-"""The worker's settings: queues, beat, delivery guarantees. What differs between hosts comes from the environment.
+"""Celery's settings: queues, beat, delivery guarantees. What differs between hosts comes from the environment.
 
 Celery is the fast path and the database row is the truth (docs/decisions/0004), so a lost message costs a sweep
 interval and never a file. The settings below keep messages cheap to lose and cheap to repeat.
@@ -36,8 +36,8 @@ result_backend = None
 task_publish_retry = True
 task_publish_retry_policy = {"max_retries": 0}
 
-# A sweep that waited in the queue longer than this has a successor; do not run both. Redis keeps what has expired until
-# a worker takes it, so beat stops asking when the queue is long (core/broker.py).
+# A task that waited longer than this is dropped: the next one is already queued. Redis keeps expired messages until a
+# worker takes them, so beat stops enqueueing when the queue is full (core/broker.py).
 beat_schedule = {
     "count": {"task": "vimeo_api.tasks.count", "schedule": 5.0, "options": {"expires": 5.0}},
     "reconcile": {"task": "vimeo_api.tasks.reconcile", "schedule": crontab(hour="4", minute="17")},

@@ -1,4 +1,4 @@
-"""The factory: settings → extensions → hooks around every request → surfaces."""
+"""The factory: settings → extensions → hooks around every request → surfaces. `wsgi`, `worker` and `cli` call it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,20 +17,20 @@ class Pipeline(Flask):
     """A Flask app whose views and hooks are all plain functions."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return it as it is; Flask would ask of each, in each request, whether it is a coroutine."""
+        """Return `func` itself: Flask would check on every call whether it is a coroutine."""
         return func
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Return the app for the given settings, else for those of the environment.
+    """Build the app from the given settings, else from those in the environment.
 
-    Raises config.ConfigError, with a sentence for each mistake, before anything is served.
+    Raises config.ConfigError, with one sentence per mistake.
     """
     values = config.check(settings or config.load())
     app = Pipeline("vimeo_api")
     app.config["SETTINGS"] = values
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.url_map.merge_slashes = False  # `//` is another path, and unknown
+    app.url_map.merge_slashes = False  # `//` is a different path, which is not found
 
     extensions.init_storage(app, values)
     extensions.init_database(app, values)

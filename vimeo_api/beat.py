@@ -1,4 +1,4 @@
-"""Beat: it asks for what is due periodically, and stops asking while nobody comes to do it. `celeryconfig` names it."""
+"""Celery beat's scheduler: enqueue periodic tasks, but none while their queue is full. `celeryconfig` names it."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from vimeo_api.core import broker
 
 
 class PoliteScheduler(Scheduler):  # type: ignore[misc]
-    """In memory, for a schedule of seconds needs no file, and several beats would share it."""
+    """Keeps its state in memory: a schedule of seconds needs no file, and several beats would share that file."""
 
     def apply_async(self, entry: ScheduleEntry, *args: Any, **kwargs: Any) -> object:
-        """Ask for a task, unless it is one that expires and as many wait in its queue as may: it has successors."""
+        """Enqueue a task; skip one that expires while its queue is full, as the next one follows soon."""
         if "expires" in entry.options and not broker.room(self.app, entry.task):
             return None
         return super().apply_async(entry, *args, **kwargs)

@@ -1,6 +1,6 @@
 """The objects that live as long as the process: settings, database, migrations, cache, folders for bytes, Celery.
 
-`app.create_app` binds them to an app; everything above imports them from here.
+`app.create_app` binds them to an app; the layers above import them from here.
 """
 
 import secrets
@@ -33,7 +33,7 @@ _INSTALLED = (_PACKAGE / "migrations").is_dir()
 MIGRATIONS = _PACKAGE / "migrations" if _INSTALLED else _PACKAGE.parent / "migrations"
 CELERY_CONFIG = "vimeo_api.celeryconfig" if _INSTALLED else "celeryconfig"
 
-SILENCE_SECONDS = 2  # without a word after PostgreSQL should have ended a statement: it hangs, or the network to it
+SILENCE_SECONDS = 2  # past statement_timeout; after that the server, or the network to it, hangs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +54,7 @@ celery = cast("Celery", LocalProxy(lambda: current_app.extensions["celery"]))
 
 
 def in_app(call: Callable[P, T]) -> Callable[P, T]:
-    """Return the same call for another thread to make: there it runs in the context of this thread's app."""
+    """Wrap a function for use in another thread: it runs in the context of this thread's app."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 -- Flask says to
 
     def call_in_app(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -65,11 +65,11 @@ def in_app(call: Callable[P, T]) -> Callable[P, T]:
 
 
 def init_database(app: Flask, values: Settings) -> None:
-    """Bind the database, on which every statement is a transaction of its own (docs/decisions/0003)."""
+    """Bind the database, in which every statement is its own transaction (docs/decisions/0003)."""
     options: dict[str, Any] = {
         "isolation_level": "AUTOCOMMIT",
         "skip_autocommit_rollback": True,
-        "hide_parameters": True,  # an error would quote them: hashes of passwords, lease tokens, the URLs of fetches
+        "hide_parameters": True,  # errors would quote them: password hashes, lease tokens, URLs to fetch
     }
     if values.database_url.startswith("postgresql"):
         options |= {
@@ -90,20 +90,20 @@ def init_database(app: Flask, values: Settings) -> None:
         else:
             connection = _impatient(db.engine.dialect.loaded_dbapi, values.database_seconds + SILENCE_SECONDS)
             event.listen(
-                db.engine, "do_connect", lambda _dialect, _record, words, named: connection.connect(*words, **named)
+                db.engine, "do_connect", lambda _dialect, _record, args, options: connection.connect(*args, **options)
             )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # WAL lets readers and one writer meet; FULL makes a commit survive a power cut (sqlite.org/pragma.html).
+    # WAL lets readers work beside one writer; FULL makes a commit survive a power cut (sqlite.org/pragma.html).
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _impatient(driver: Any, patience: float) -> Any:
-    """Return psycopg's class of connections, but one closes itself when the server has been silent for `patience` s.
+    """Return a subclass of psycopg's Connection that closes itself after `patience` seconds without an answer.
 
-    A server that hangs would hold its thread up for ever. `driver` is psycopg, which only production has installed.
+    A server that hangs would block the thread for ever. `driver` is psycopg, which only production has installed.
     """
 
     class Impatient(driver.Connection):  # type: ignore[misc]
@@ -119,10 +119,10 @@ def _impatient(driver: Any, patience: float) -> Any:
 
 
 class _Json(JSONSerializer):
-    """JSON where cachelib would pickle: whoever writes to the cache must not run code here."""
+    """JSON instead of cachelib's pickle: writing to the cache must not be a way to run code here."""
 
     def loads(self, bvalue: str | bytes | bytearray | None, *args: Any, **kwargs: Any) -> Any:
-        """Return what was kept, None for what is not there."""
+        """Return the cached value, None if there is none."""
         return None if bvalue is None else super().loads(bvalue, *args, **kwargs)
 
 
@@ -138,7 +138,7 @@ class JsonFileCache(FileSystemCache):
     serializer = _Json()  # type: ignore[assignment]
 
 
-# A cache that is slower than this is worse than none.
+# A cache slower than this is worse than none.
 CACHE_OPTIONS: dict[str, Any] = {
     "socket_timeout": 0.1,
     "socket_connect_timeout": 0.1,
@@ -147,7 +147,7 @@ CACHE_OPTIONS: dict[str, Any] = {
 
 
 def init_cache(app: Flask, values: Settings) -> None:
-    """Bind the cache of 4XX answers: Redis, or files that the processes of one host share."""
+    """Bind the cache of 4XX responses: Redis, or files that the processes of one host share."""
     if values.cache_url:
         config: dict[str, Any] = {
             "CACHE_TYPE": f"{__name__}.JsonRedisCache",
@@ -165,10 +165,10 @@ def init_cache(app: Flask, values: Settings) -> None:
 
 
 def init_storage(app: Flask, values: Settings) -> None:
-    """Bind the folders for bytes. The first start marks the store; every later one expects that mark."""
+    """Bind the folders for bytes. The first start marks the store; later starts expect the mark."""
     mounted = MountCheck(values.store_dir, values.data_dir)
     if not mounted.expected.exists():
-        # The store's own first: a crash in between leaves one that the next start learns.
+        # The store's copy first: after a crash in between, the next start reads the mark from there.
         kept(mounted.expected, kept(mounted.mark, secrets.token_hex(16)))
     app.extensions["mount_check"] = mounted
     app.extensions["blobs"] = Blobs(
@@ -188,12 +188,12 @@ def init_celery(app: Flask, values: Settings) -> Celery:
             with app.app_context():
                 return self.run(*args, **kwargs)
 
-    made = Celery(app.name, task_cls=FlaskTask)
-    made.config_from_object(CELERY_CONFIG)
-    made.conf.broker_url = values.broker_url
+    bound = Celery(app.name, task_cls=FlaskTask)
+    bound.config_from_object(CELERY_CONFIG)
+    bound.conf.broker_url = values.broker_url
     if values.broker_url.startswith("redis"):
         # A request that enqueues waits no longer than this for a broker that is gone or frozen; workers wait longer.
-        made.conf.broker_transport_options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
-    made.set_default()
-    app.extensions["celery"] = made
-    return made
+        bound.conf.broker_transport_options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
+    bound.set_default()
+    app.extensions["celery"] = bound
+    return bound

@@ -1,8 +1,8 @@
-"""What is logged, in which form, and under which request id.
+"""What is logged, in which format, and under which request id.
 
-A line names the request it was written for, wherever that is: nginx makes the id (`$request_id`), hands it to the
-service and writes it into access.log, and messages carry it to the tasks. The embedded server makes its own.
-`manage.py`, `wsgi` and `worker` call `configure`.
+Every line names its request, in web processes and workers alike: nginx makes the id (`$request_id`), passes it to the
+service and writes it to access.log, and Celery messages carry it to the tasks. The embedded server makes its own ids.
+`cli`, `wsgi` and `worker` call `configure`.
 """
 
 import json
@@ -16,15 +16,15 @@ from celery import Task, signals
 
 from vimeo_api.config import Settings
 
-HEADER = "request_id"  # of messages
+HEADER = "request_id"  # of Celery messages
 
 _request_id = ContextVar("request_id", default="")
 
 
 def configure(settings: Settings) -> None:
-    """Send what is logged to standard error, in the form of the setting `LOG_FORMAT`.
+    """Log to standard error, in the format of the setting `LOG_FORMAT`.
 
-    Of other packages only warnings: what they say besides may hold addresses with passwords in them, or queries.
+    Other packages log warnings only: their other lines may hold queries, or URLs with passwords.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text())
@@ -37,11 +37,11 @@ def configure(settings: Settings) -> None:
 
 
 def _is_configured(**_: object) -> None:
-    """Keep Celery, which configures logging unless somebody listens to this signal, from doing so."""
+    """Do nothing: a listener on this signal keeps Celery from configuring logging itself."""
 
 
 def _begin_task(task: Task, **_: object) -> None:
-    """Log under the id of the request that asked for a task; what beat asks for has the message's own."""
+    """Log under the id of the request that enqueued the task; beat's tasks use the id of their message."""
     begin(task.request.get(HEADER) or task.request.id or "")
 
 
@@ -50,17 +50,17 @@ def _end_task(**_: object) -> None:
 
 
 def request_id() -> str:
-    """Return the id of the request that this thread works for, "" if there is none."""
+    """Return the id of the request that this thread works on, "" if there is none."""
     return _request_id.get()
 
 
 def begin(identifier: str) -> None:
-    """Log under a request id from here on, in this thread."""
+    """Log under a request id from now on, in this thread."""
     _request_id.set(identifier)
 
 
 def end() -> None:
-    """Log under no request id any more."""
+    """Stop logging under a request id, in this thread."""
     _request_id.set("")
 
 

@@ -21,24 +21,24 @@ from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.storage.mount_check import AWAY
 from vimeo_api.extensions import mount_check
 
-BATCH = 200  # files per message: a task costs a millisecond of Celery, a file a tenth of that
-DIGEST_SECONDS = 5  # of one task: it shares its worker with more urgent ones, and a worker that ends waits for it
+BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
+DIGEST_SECONDS = 5  # per task: it shares its worker with more urgent tasks, and a worker that stops waits for it
 
 _log = logging.getLogger(__name__)
 _broker = Breaker(seconds=5)
 
 
 def enqueue(task: Task, *args: object) -> bool:
-    """Hand work to a worker if the broker takes it at once; return whether it did.
+    """Enqueue a task if the broker takes it at once; return whether it did.
 
-    Never raises for a broker that is gone and never waits long for one that is frozen: the row states the
-    intent already, and the sweep finds it.
+    Never raises for a broker that is down and never waits long for a frozen one: the row already says what is due,
+    and the sweep finds it.
     """
     return room(task) > 0 and _published(task, *args)
 
 
 def room(task: Task) -> int:
-    """Return how many more calls of a task the broker takes: none while it is away or the queue is long."""
+    """Return how many more calls of a task the broker takes: 0 while it is down or the queue is full."""
     if _broker.open:
         return 0
     try:
@@ -49,7 +49,7 @@ def room(task: Task) -> int:
 
 
 def _published(task: Task, *args: object) -> bool:
-    if _broker.open:  # since there was room: a sweep publishes hundreds, and would wait for each
+    if _broker.open:  # tripped since `room`: a sweep publishes hundreds, and would wait for each
         return False
     try:
         task.apply_async(args=args, headers={logs.HEADER: logs.request_id()})
@@ -66,13 +66,13 @@ def _without_broker(task: Task, error: Exception) -> None:
 
 @shared_task(name="vimeo_api.tasks.delete")  # type: ignore[untyped-decorator]
 def delete(file_ids: list[int]) -> None:
-    """Remove the bytes of files that are gone."""
+    """Delete the bytes of files that are gone."""
     purge(file_ids)
 
 
 @shared_task(name="vimeo_api.tasks.fetch")  # type: ignore[untyped-decorator]
 def fetch(file_id: int) -> None:
-    """Fetch a file from its URL, or go on with it."""
+    """Fetch a file from its URL, or resume the fetch."""
     job.run(file_id)
 
 
@@ -84,13 +84,13 @@ def place(file_id: int) -> None:
 
 @shared_task(name="vimeo_api.tasks.digest")  # type: ignore[untyped-decorator]
 def digest() -> None:
-    """Record digests that are missing, for a while."""
+    """Record missing digests, for DIGEST_SECONDS at most."""
     digests.record(seconds=DIGEST_SECONDS)
 
 
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Settle the leases, and enqueue what is due: purges, placements, digests, and fetches that nobody works on."""
+    """Settle the leases and enqueue what is due: purges, placements, digests, and fetches without a worker."""
     due = Counter({Counted.LAPSED: settle_leases()})
     recovery.settle()
     for file_id in claims.revive(min(BATCH, room(fetch))):
@@ -120,27 +120,27 @@ def _sweep_store() -> Counter[Counted]:
 
 @shared_task(name="vimeo_api.tasks.count")  # type: ignore[untyped-decorator]
 def count() -> None:
-    """Count all files, if that is due."""
+    """Count all files, if a count is due."""
     if file_stats.count():
         counters.ran(Counted.COUNT)
 
 
 @shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
 def resume() -> None:
-    """Sweep after a worker that may have died with calls in its hands."""
+    """Sweep after a restart: the worker before may have died with tasks in hand."""
     claims.revive_all()
     sweep()
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _follow(**_: object) -> None:
-    """Begin where the worker before this one may have ended, however much is asked for already."""
+    """Resume what the worker before may have left, even if the queue is full."""
     _published(resume)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
 def reconcile() -> None:
-    """Remove what crashes have left behind, and report what is missing or damaged."""
+    """Remove what crashes left behind, and report what is missing or damaged."""
     if not mount_check.found():
         _log.warning("nothing is reconciled: %s", AWAY)
         return

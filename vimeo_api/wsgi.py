@@ -7,6 +7,6 @@ from vimeo_api.app import create_app
 
 application = create_app()
 logs.configure(application.config["SETTINGS"])
-# What was loaded stays; the collector need not look through it again for every few requests.
+# What is loaded by now stays, so the garbage collector need not scan it again and again.
 gc.collect()
 gc.freeze()

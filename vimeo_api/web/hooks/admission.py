@@ -1,8 +1,8 @@
-"""nginx's question before it takes the first byte of a large upload: may its sender do that, and is there room.
+"""Admit large uploads: before the first byte, nginx asks whether the client may upload and whether there is room.
 
-It asks by a subrequest that no client can make: the parameter `X_ADMIT` comes from the site alone. 204 lets the upload
-in, 401 and 403 reach the client, 507 and 503 too, though by way of nginx's `@refused`. An upload that does not say how
-long it is can only be asked for its token. Source: ngx_http_auth_request_module.
+It asks with a subrequest that no client can make: only nginx's configuration sets the parameter `X_ADMIT`. 204 admits
+the upload; 401 and 403 reach the client, and so do 507 and 503, by way of nginx's `@refused`. Of an upload without a
+Content-Length only the token is checked. Source: ngx_http_auth_request_module.
 """
 
 from http import HTTPStatus
@@ -14,13 +14,13 @@ from vimeo_api.web.hooks import auth
 
 
 def init_app(app: Flask) -> None:
-    """Wire the hooks: the answer to nginx's question, and the end of the promise with the upload."""
+    """Wire the hooks: answer nginx, and release the reservation when the upload ends."""
 
     @app.before_request
     def admit() -> Response | None:
         if not request.environ.get("X_ADMIT"):
             return None
-        _check()  # a refusal is worded as any other error is; nginx looks at its status and its challenge
+        _check()  # refusals are worded like any other error; nginx uses the status and the challenge
         return Response(status=HTTPStatus.NO_CONTENT)
 
     @app.teardown_request

@@ -1,8 +1,8 @@
-"""Who may do what: the API token that a request shows, checked before its body is read.
+"""API tokens: which scope a view needs, and whether the request's token has it; checked before the body is read.
 
-A view states with `needs` which verb it is (`api_tokens.VERBS`); one that states none is a link, open to whoever holds
-it. Checked only where REQUIRE_TOKENS says so. For large uploads nginx asks before the first byte (`admission`).
-A browser is asked for the token as a password, and adds it from then on; so `csrf` does not trust it for that.
+A view states its verb with `needs` (`api_tokens.VERBS`). A view without one is a link, open to anyone who has it.
+Tokens are checked only if REQUIRE_TOKENS is set. For large uploads nginx asks before the first byte (`admission`).
+A browser prompts for the token as a Basic password and then adds it by itself, so `csrf` does not trust Basic.
 Sources: RFC 6750 (Bearer), RFC 7617 (Basic), RFC 9110 section 11.
 """
 
@@ -28,7 +28,7 @@ _verbs: dict[Callable[..., Any], str] = {}
 
 
 def needs(verb: str) -> Callable[[View], View]:
-    """State which verb a view is, for whoever needs a token for it."""
+    """State the verb of a view; a token needs the scope for it."""
 
     def note(view: View) -> View:
         _verbs[view] = verb
@@ -38,25 +38,25 @@ def needs(verb: str) -> Callable[[View], View]:
 
 
 def verb_of(view: Callable[..., Any] | None) -> str | None:
-    """Return the verb that a view is, None for a link."""
+    """Return the verb of a view, None for a link."""
     return None if view is None else _verbs.get(view)
 
 
 def token_id() -> int | None:
-    """Return the token with which the current request was let in, None where none is required."""
+    """Return the id of the token that the current request was admitted with, None if none is required."""
     holder: Holder | None = g.get("holder")
     return holder.id if holder else None
 
 
 def bearer(authorization: str | None = None) -> str | None:
-    """Return the token that an `Authorization` header shows, by default the request's; None for another kind."""
+    """Return the Bearer token in an `Authorization` header, by default the request's; None for other schemes."""
     words = request.headers.get("Authorization", "") if authorization is None else authorization
     kind, _, secret = words.strip().partition(" ")
     return secret.strip() or None if kind.lower() == "bearer" else None
 
 
 def shown(authorization: str) -> str | None:
-    """Return the token that an `Authorization` header shows, as Bearer or as the password of any user."""
+    """Return the token in an `Authorization` header, sent as Bearer or as the Basic password of any user."""
     if (token := bearer(authorization)) is not None:
         return token
     basic = Authorization.from_header(authorization)
@@ -64,17 +64,17 @@ def shown(authorization: str) -> str | None:
 
 
 def is_basic() -> bool:
-    """Return whether the current request brings, or means to bring, a password by Basic."""
+    """Return whether the current request uses Basic authentication, well-formed or not."""
     return request.headers.get("Authorization", "").strip().lower().split(" ")[0] == "basic"
 
 
 def is_token(password: str) -> bool:
-    """Return whether a password is an API token by its looks, where those are required."""
+    """Return whether a password looks like an API token, where tokens are required."""
     return settings.require_tokens and password.startswith(api_tokens.PREFIX)
 
 
 def init_app(app: Flask) -> None:
-    """Wire the hook, where tokens are required."""
+    """Wire the hook, if tokens are required."""
     if not app.config["SETTINGS"].require_tokens:
         return
 
@@ -93,9 +93,9 @@ def init_app(app: Flask) -> None:
 
 
 def check_announced(method: str, path: str, authorization: str, length: int) -> None:
-    """Check the token of an upload of which nginx has read the head alone; the path is as the client wrote it.
+    """Check the token of an upload before nginx reads its body; the path is as the client sent it.
 
-    A path without a route needs a token too: what looks like none to us may become one when nginx has tidied it up.
+    A path without a route needs a token too: nginx may yet normalise it into one that has a route.
     Raises TokenNeeded, NotAllowed and QuotaExceeded.
     """
     if not settings.require_tokens:
@@ -108,7 +108,7 @@ def check_announced(method: str, path: str, authorization: str, length: int) -> 
 
 
 def _scope(endpoint: str) -> str | None:
-    """Return the scope that a route needs, None for a link. Blueprints are called as their surfaces are."""
+    """Return the scope that a route needs, None for a link. A blueprint has the name of its surface."""
     verb = verb_of(current_app.view_functions.get(endpoint))
     return None if verb is None else f"{endpoint.partition('.')[0]}:{verb}"
 
@@ -123,6 +123,6 @@ def _checked(scope: str | None, authorization: str, length: int) -> Holder:
     if scope is not None and not holder.allows(*scope.split(":")):
         raise NotAllowed(scope)
     if holder.quota is not None:
-        # Before the body; of a form nobody knows yet how much of it is the file. `api_tokens.charged` is exact.
+        # A first check: how much of a form is the file is not known yet. `api_tokens.charged` is exact.
         api_tokens.check_quota(holder.id, max(0, length - MULTIPART_OVERHEAD))
     return holder

@@ -1,7 +1,7 @@
-"""Which other sites' pages may ask from a browser: none, unless CORS_ORIGINS names them.
+"""CORS: which other sites' pages may call the API from a browser: none, unless CORS_ORIGINS names them.
 
-Twenty lines instead of Flask-CORS, for the answer's own headers have to pass nginx anyway (deploy/nginx). No
-cookies are asked for, so none are allowed. Source: the Fetch Standard, https://fetch.spec.whatwg.org/#http-cors-protocol.
+Twenty lines instead of Flask-CORS, as nginx has to pass each of these headers on anyway (deploy/nginx). The service
+uses no cookies, so none are allowed. Source: the Fetch Standard, https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
 
 from flask import Flask, Response, request
@@ -14,7 +14,7 @@ PREFLIGHT_SECONDS = "600"
 
 
 def init_app(app: Flask) -> None:
-    """Wire the hook, where origins are named."""
+    """Wire the hook, if origins are named."""
     if not _origins(app.config["SETTINGS"].cors_origins):
         return
 

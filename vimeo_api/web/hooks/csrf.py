@@ -1,9 +1,8 @@
-"""Requests that a page of another site makes in its reader's name: those that change something are refused.
+"""CSRF: refuse requests that change something and come from a page of another site.
 
-The service sets no cookies, so there is nothing to forge but the place: a browser reaches a service on its own host or
-network that the page's author does not. A program says nothing of where it comes from, and passes. So do pages whose
-origin CORS_ORIGINS names, and whoever shows a Bearer token: a browser adds none by itself, and lets a foreign page do
-so only where `cors` has allowed it.
+The service sets no cookies, but a visitor's browser may reach a service on its own host or network that the page's
+author cannot. Programs send no origin and pass. So do pages of the origins in CORS_ORIGINS, and requests with a Bearer
+token: a browser never adds one by itself, and lets a foreign page add one only if `cors` allows it.
 Source: the Fetch Metadata Request Headers (Sec-Fetch-Site), RFC 6454 (Origin), and Go's net/http.CrossOriginProtection.
 """
 
@@ -13,7 +12,7 @@ from werkzeug.exceptions import Forbidden
 from vimeo_api.web.hooks import auth, cors
 
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OWN = frozenset({"same-origin", "none"})  # none: the user's own doing, such as a bookmark
+_OWN = frozenset({"same-origin", "none"})  # none: the user's own action, such as opening a bookmark
 
 
 def init_app(app: Flask) -> None:
@@ -28,7 +27,7 @@ def init_app(app: Flask) -> None:
 def _foreign() -> bool:
     if cors.is_allowed(request.headers.get("Origin")):
         return False
-    # Browsers send Sec-Fetch-Site over https and to this very host, and Origin always.
+    # Browsers send Sec-Fetch-Site over https and to localhost, and Origin always.
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site not in _OWN

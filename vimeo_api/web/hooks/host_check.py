@@ -1,7 +1,7 @@
-"""Which Host a request may name: what can be one, for links are made from it.
+"""Refuse Host headers that are not valid hosts, because links are made from them.
 
-nginx and werkzeug both let more pass than a host can be. Which of the possible names are ours is the operator's to say,
-by `server_name`; a link made from another one goes back only to who sent it, and no cache keeps one.
+nginx and werkzeug both accept more than a host can be. Which valid hosts are ours, the operator says with nginx's
+`server_name`; a link made from another host goes back only to the client that sent it, and is never cached.
 Sources: RFC 9110 section 7.2 (Host), RFC 3986 section 3.2.2, RFC 1035 section 2.3.4.
 """
 
@@ -20,7 +20,7 @@ _LAST_PORT = 65535
 
 
 class OddHost(Malformed):
-    """The Host header names no host; the same request with another one is a different matter, so nobody keeps this."""
+    """The Host header is not a valid host. Not cached, as the same request with another Host may succeed."""
 
     lasting = False
 
@@ -37,7 +37,7 @@ def init_app(app: Flask) -> None:
 
 @lru_cache(maxsize=256)
 def is_host(text: str) -> bool:
-    """Return whether a text is a host name or an address, with or without a port."""
+    """Return whether a text is a host name or an IP address, with or without a port."""
     match = _AUTHORITY.fullmatch(text)
     if match is None or int(match["port"] or 0) > _LAST_PORT:
         return False

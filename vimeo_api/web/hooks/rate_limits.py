@@ -1,9 +1,9 @@
 """Rate limits on wrong passwords, uploads and fetches, counted by the library `limits`: in Redis, else in memory.
 
-Only requests that show a password, upload or ask for a fetch are counted, so that a plain GET pays nothing. Of
-passwords only wrong ones count: a request is let in while the count is below the limit, and counted once its response
-is a 401. So requests that run at the same time may exceed the limit, and the right password uses none of it. A wrong
-password that is answered from the cache of refusals counts like any other.
+Only requests that show a password, upload or ask for a fetch are counted, so a plain GET costs nothing extra. Only
+wrong passwords count: a request is let in while the count is below the limit, and counted once its response is a 401.
+So concurrent requests may exceed the limit, and the right password uses none of it. A wrong password that is answered
+from the cache of refusals counts like any other.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ _log = logging.getLogger(__name__)
 
 
 class Counters:
-    """Counts that all processes share in Redis; while it is away, each process counts in its memory."""
+    """Counts that all processes share in Redis; while it is down, each process counts in memory."""
 
     def __init__(self, values: Settings) -> None:
-        """Use the Redis of the cache, if there is one. It is not asked yet."""
+        """Use the cache's Redis, if there is one, without connecting yet."""
         self._memory = FixedWindowRateLimiter(MemoryStorage())
         self._shared = self._memory
         if values.cache_url:
@@ -66,7 +66,7 @@ class Counters:
 
 
 def init_app(app: Flask, surface_of: SurfaceOf) -> None:
-    """Wire the hooks, before that of the refusals; `surface_of` names the surface that owns a path."""
+    """Wire the hooks, before those of the refusal cache; `surface_of` names the surface that owns a path."""
     counters = app.extensions["rate_limits"] = Counters(app.config["SETTINGS"])
 
     @app.before_request
@@ -94,7 +94,7 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
 
 
 def allow_fetch() -> None:
-    """Count a fetch by the client that asks for it. Raises TooMany."""
+    """Count a fetch against its client's limit. Raises TooMany."""
     counters: Counters = current_app.extensions["rate_limits"]
     _refuse_after(counters.add(_counts(settings.fetch_limit, "fetches", _client())))
 
@@ -106,7 +106,7 @@ def _refuse_after(seconds: int) -> None:
 
 
 def _counts(rates: tuple[RateLimitItem, ...], *subject: str) -> list[Count]:
-    # A digest, for a key must not tell who asked for what, and whoever has a file's key has the file.
+    # Hashed: a key must not reveal who asked for what, and a file's key is all it takes to download it.
     return [(rate, hashlib.sha256("\0".join(subject).encode()).hexdigest()) for rate in rates]
 
 
@@ -127,6 +127,6 @@ def _address() -> str:
 
 
 def _client() -> str:
-    """Return who uploads: the token, else the address."""
+    """Return the client that uploads: its token, else its address."""
     token_id = auth.token_id()
     return _address() if token_id is None else f"token {token_id}"

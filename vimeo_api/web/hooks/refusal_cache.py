@@ -1,9 +1,9 @@
-"""The 4XX cache: a refusal that was computed once is answered from Redis until something makes it wrong.
+"""The 4XX cache: a refusal is computed once, then answered from the cache until something makes it wrong.
 
-A pair of hooks around every GET and HEAD, wired in `app`. A cached refusal is bound to the generation of the file
-that it is about (`cache_generations`) and to all of the request that it depends on, credentials included, under a
-key that tells nothing about them. The cache is only asked about what this process has refused before, for most requests
-are not refused, and asking costs a third of deciding. When it is down, slow or damaged, requests go on without it.
+A pair of hooks around every GET and HEAD, wired by `app`. A cached refusal is bound to the generation of its file
+(`cache_generations`) and to everything in the request that it depends on, credentials included, under a key that
+reveals none of it. Only requests that this process has refused before are looked up: most are not refused, and a
+lookup costs a third of deciding. When the cache is down, slow or damaged, requests go on without it.
 """
 
 import hashlib
@@ -22,26 +22,26 @@ from vimeo_api.core.files import cache_generations
 from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import cache, settings
 
-# Which refusals are kept, and for how many seconds. Not kept: 408, 413 (about the body), 409, 412, 416, 423, 425
+# Which refusals are cached, and for how many seconds. Not cached: 408, 413 (about the body), 409, 412, 416, 423, 425
 # (true for a moment only), 429 (counted elsewhere).
 KEPT_SECONDS: dict[int, int] = {
-    HTTPStatus.BAD_REQUEST: 30,  # a GET that cannot be understood stays so
+    HTTPStatus.BAD_REQUEST: 30,  # a malformed GET stays malformed
     HTTPStatus.UNAUTHORIZED: 60,  # saves 25 ms of argon2; the password is part of the key
-    HTTPStatus.NOT_FOUND: 30,  # short, because keys nobody ever makes fill the cache
+    HTTPStatus.NOT_FOUND: 30,  # short, because keys that never exist would fill the cache
     HTTPStatus.METHOD_NOT_ALLOWED: 60,  # only a new release changes it
     HTTPStatus.GONE: 60,  # for good
 }
 
 READS = frozenset({"GET", "HEAD"})
 
-# Headers that make up an answer; everything else is the server's.
+# The headers that belong to a refusal; the server adds the others.
 _KEPT_HEADERS = ("Content-Type", "Allow", "WWW-Authenticate", "X-Content-Type-Options")
 
 SubjectOf = Callable[[Request], tuple[str, str] | None]
 
 
 class _Recent:
-    """A bounded set that forgets what has not been added for long; any thread may use it, and losing one is no harm."""
+    """A bounded set that forgets what was not added recently. Threads share it; losing a member does no harm."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -72,7 +72,7 @@ class _Lookup:
 
 
 def init_app(app: Flask, subject_of: SubjectOf) -> None:
-    """Wire the hooks; `subject_of` names surface and key of the file that a request is about, None for no such one."""
+    """Wire the hooks; `subject_of` names surface and key of a request's file, None if refusals must not be cached."""
 
     @app.before_request
     def answer_known_refusal() -> Response | None:
@@ -109,7 +109,7 @@ def _known(subject: tuple[str, str]) -> Response | None:
 def _keep(lookup: _Lookup, response: Response) -> None:
     try:
         if lookup.generation is None:
-            # Whoever plants the generation does not keep its own answer, which may be older than the planting.
+            # Set the generation only: this response may be older than it, so it is not cached.
             cache.add(lookup.generation_key, identifiers.random_hex(), timeout=cache_generations.LIFETIME)
         else:
             cache.set(lookup.key, _entry(lookup.generation, response), timeout=KEPT_SECONDS[response.status_code])
@@ -127,7 +127,7 @@ def _entry(generation: str, response: Response) -> dict[str, Any]:
 
 
 def _question(req: Request) -> tuple[str, ...]:
-    """Return everything that the answer may depend on."""
+    """Return everything that the response may depend on."""
     environ = req.environ
     return (
         req.method,
@@ -141,7 +141,7 @@ def _question(req: Request) -> tuple[str, ...]:
 
 
 def _key(req: Request) -> str:
-    """Return a key that only this service can make of a question."""
+    """Return a cache key that only this service can compute from the request."""
     message = "\0".join(f"{len(part)}:{part}" for part in _question(req))
     return (
         "refusal:"

@@ -1,7 +1,7 @@
-"""The id of a request: made by nginx, or by the embedded server, and told to the client in `X-Request-Id`.
+"""The id of each request: made by nginx or the embedded server, and sent to the client in `X-Request-Id`.
 
-A client's own `X-Request-Id` is ignored: what stands in the logs is for us to choose. In production nginx tells the
-client, for it answers many requests without us, and what it keeps of our answers must not name one of them.
+A client's own `X-Request-Id` is ignored: clients must not choose what our logs say. In production nginx sends the
+header: it answers many requests without us, and a cached response must not carry the id of an earlier request.
 """
 
 import uuid
@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from vimeo_api import logs
 
 REQUEST_ID_HEADER = "X-Request-Id"
-VARIABLE = "X_REQUEST_ID"  # of the WSGI environment; no client can set it, as its headers begin with HTTP_ there
+VARIABLE = "X_REQUEST_ID"  # in the WSGI environment; no client can set it, as client headers begin with HTTP_ there
 
 
 def init_app(app: Flask) -> None:

@@ -1,7 +1,7 @@
-"""Figures for Prometheus that are true at the moment somebody asks: from the database, the broker, the disk and nginx.
+"""Metrics that are read when Prometheus scrapes: from the database, the broker, the disk and nginx.
 
-What does not answer in time is left out, and `vimeo_api_figures_up` says so. A figure from the database is the same
-whichever process is asked, and counts what the workers do.
+A source that does not answer in time is left out, and `vimeo_api_figures_up` says so. Metrics from the database are
+the same whichever process is scraped, and include what the workers do. `metrics` registers the collector.
 """
 
 from collections import Counter
@@ -35,34 +35,34 @@ def _lag() -> int | None:
     return journal.lag(settings.journal) if settings.journal else None
 
 
-def _measured() -> dict[str, tuple[int, int]]:
+def _disk_space() -> dict[str, tuple[int, int]]:
     return {"spool": readiness.room(settings.spool_dir), "store": readiness.room(settings.store_dir)}
 
 
-# Two seconds, and two for the dependencies: Prometheus waits for ten by default.
+# At most two seconds, after two for the dependencies; Prometheus waits for ten by default.
 _PROBES: Mapping[str, Probe[Any]] = {
     "census": Probe(file_stats.read, seconds=2),
     "journal": Probe(_lag, seconds=2),
     "nginx": Probe(nginx_status.ask, seconds=1),
     "queues": Probe(broker.depths, seconds=1),
-    "rooms": Probe(_measured, seconds=1),
+    "rooms": Probe(_disk_space, seconds=1),
     "counters": Probe(counters.told, seconds=2),
 }
 
 
 class Figures(Collector):
-    """Gives prometheus_client the figures of this moment."""
+    """The collector that prometheus_client calls at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics whose figures are to be had."""
-        yield _gauge("info", "The version that answers.", ["version"], [((VERSION,), 1)])
+        """Yield the metrics of every source that answers."""
+        yield _gauge("info", "The version of the service.", ["version"], [((VERSION,), 1)])
         yield from _dependencies(readiness.checks())
         found = probes.ask(_PROBES)
         up = {(name,): float(finding.ok) for name, finding in found.items()}
-        yield _gauge("figures_up", "Whether figures could be had in time.", ["figures"], up.items())
-        for name, tell in _TELLERS.items():
+        yield _gauge("figures_up", "Whether a source of metrics answered in time.", ["figures"], up.items())
+        for name, metrics in _METRICS_BY_SOURCE.items():
             if found[name].value is not None:
-                yield from tell(found[name].value)
+                yield from metrics(found[name].value)
 
 
 def _dependencies(checks: list[Check]) -> Iterator[Metric]:
@@ -83,19 +83,17 @@ def _census(census: Census) -> Iterator[Metric]:
     waiting = {(work,): seconds for work, seconds in census.waiting.items()}
     yield _gauge(
         "files",
-        "Files by state, those that are gone included, when last counted.",
+        "Files by state, including those that are gone, when last counted.",
         ["surface", "status"],
         files.items(),
     )
     yield _gauge(
         "stored_bytes", "Bytes of all files that are not purged, when last counted.", ["surface"], stored.items()
     )
-    yield _gauge(
-        "leases", "Downloads of one-time files that run, and streams that are taken.", ["surface"], leases.items()
-    )
+    yield _gauge("leases", "Running downloads of one-time files, and taken streams.", ["surface"], leases.items())
     yield _gauge("fetches", "URL uploads by state, when last counted.", ["state", "failure"], fetches.items())
     yield _gauge(
-        "oldest_waiting_seconds", "For how long the oldest row has waited for its work.", ["work"], waiting.items()
+        "oldest_waiting_seconds", "Seconds that the oldest row has waited, by kind of work.", ["work"], waiting.items()
     )
 
 
@@ -114,9 +112,9 @@ def _counters(told: Counters) -> Iterator[Metric]:
     }
     removed = told[Counted.RECONCILED][0] if Counted.RECONCILED in told else 0
     yield _counter("deliveries", "How leases ended.", ["outcome"], counts(_OUTCOMES))
-    yield _counter("sweep_found", "Rows that sweeps found due, by the work they wait for.", ["work"], counts(_WORKS))
-    yield _counter("reconciled_files", "Files removed that belonged to nobody.", [], [((), removed)])
-    yield _gauge("last_run_timestamp_seconds", "When a periodic task has last run.", ["task"], runs.items())
+    yield _counter("sweep_found", "Rows that sweeps found due, by kind of work.", ["work"], counts(_WORKS))
+    yield _counter("reconciled_files", "Orphaned files that reconciliation removed.", [], [((), removed)])
+    yield _gauge("last_run_timestamp_seconds", "When a periodic task last ran.", ["task"], runs.items())
 
 
 _OUTCOMES = {Counted.CONFIRMED: "confirmed", Counted.GIVEN_BACK: "given_back", Counted.LAPSED: "lapsed"}
@@ -124,7 +122,7 @@ _WORKS = {Counted.PURGES: "purge", Counted.FETCHES: "fetch", Counted.PLACEMENTS:
 
 
 def _journal(lag: int) -> Iterator[Metric]:
-    yield _gauge("journal_lag_bytes", "Bytes of nginx's journal that nobody has handled yet.", [], [((), lag)])
+    yield _gauge("journal_lag_bytes", "Bytes of nginx's journal that are not processed yet.", [], [((), lag)])
 
 
 def _queues(depths: Mapping[str, int]) -> Iterator[Metric]:
@@ -135,20 +133,24 @@ def _queues(depths: Mapping[str, int]) -> Iterator[Metric]:
 def _rooms(rooms: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:
     free = {(place,): room[0] for place, room in rooms.items()}
     whole = {(place,): room[1] for place, room in rooms.items()}
-    yield _gauge("free_bytes", "Free bytes of the filesystem of a place.", ["place"], free.items())
-    yield _gauge("capacity_bytes", "All bytes of the filesystem of a place.", ["place"], whole.items())
+    yield _gauge("free_bytes", "Free bytes on the filesystem of the spool or the store.", ["place"], free.items())
+    yield _gauge(
+        "capacity_bytes", "Size in bytes of the filesystem of the spool or the store.", ["place"], whole.items()
+    )
 
 
 def _nginx(status: NginxStatus) -> Iterator[Metric]:
     connections = {(state,): getattr(status, state) for state in ("active", "reading", "writing", "waiting")}
-    requests = "Requests that nginx has taken, those of its second server and of this question included."
-    yield _gauge("nginx_connections", "Connections of nginx, clients' and its own.", ["state"], connections.items())
+    requests = "Requests to nginx, including those to its second server and this scrape."
+    yield _gauge("nginx_connections", "Connections to nginx, its own included.", ["state"], connections.items())
     yield _counter("nginx_requests", requests, [], [((), status.requests)])
     yield _counter("nginx_connections_accepted", "Connections that nginx has accepted.", [], [((), status.accepted)])
-    yield _counter("nginx_connections_handled", "Those that it had the means to handle.", [], [((), status.handled)])
+    yield _counter(
+        "nginx_connections_handled", "Connections that nginx had the resources to handle.", [], [((), status.handled)]
+    )
 
 
-_TELLERS: Mapping[str, Callable[[Any], Iterator[Metric]]] = {
+_METRICS_BY_SOURCE: Mapping[str, Callable[[Any], Iterator[Metric]]] = {
     "census": _census,
     "journal": _journal,
     "nginx": _nginx,

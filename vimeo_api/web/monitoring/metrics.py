@@ -1,8 +1,8 @@
-"""Prometheus: requests are counted here as they are answered, everything else is looked up when somebody asks.
+"""Metrics for Prometheus: requests are counted here as they are answered; `gauges` reads the rest at each scrape.
 
-The processes of uWSGI count in files of one folder, that whichever of them is asked adds up; the library looks for
-the folder in `PROMETHEUS_MULTIPROC_DIR` when it is imported, which deploy/uwsgi sets. What nginx answers from what it
-keeps never gets here: `gauges` tells nginx's own numbers. Source: https://prometheus.github.io/client_python/.
+uWSGI's processes count in files of one folder, and the process that is scraped adds them up. The library reads the
+folder from `PROMETHEUS_MULTIPROC_DIR` when it is imported; deploy/uwsgi sets that. What nginx answers from its cache
+never gets here: `gauges` has nginx's own numbers. Source: https://prometheus.github.io/client_python/.
 """
 
 import logging
@@ -25,24 +25,24 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REQUESTS = Counter(
     "vimeo_api_requests",
-    "Requests that the service itself has answered. nginx answers others from what it keeps.",
+    "Requests that the service itself has answered. nginx answers others from its cache.",
     ("surface", "status"),
     registry=None,
 )
 REQUEST_SECONDS = Histogram(
     "vimeo_api_request_seconds",
-    "Seconds until the service had decided on an answer. nginx takes bodies before that, and sends files after it.",
+    "Seconds until the service had its response ready. nginx receives bodies before that and sends files after it.",
     ("surface",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
     registry=None,
 )
-_FILE_BYTES = 64 * 1024  # of each file of a process; what is counted here takes half of it at most
+_FILE_BYTES = 64 * 1024  # for each file of a process; our metrics take half of it at most
 
 _log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
-    """Wire the hooks, unless there is no room to count in; `surface_of` names the surface that owns a path."""
+    """Wire the hooks, unless the disk has no room for the counters; `surface_of` names the surface that owns a path."""
     folder: Path | None = app.config["SETTINGS"].prometheus_multiproc_dir
     if folder is not None and not _reserved(folder):
         return
@@ -54,7 +54,7 @@ def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
     @app.after_request
     def count(response: Response) -> Response:
         if "begun" not in g:
-            return response  # nginx asked whether there is room, before the client's own request
+            return response  # nginx's question for `admission`, not a client's request
         surface = surface_of(request.path)
         name = surface.name if surface else "none"
         answered, seconds = _children(name, response.status_code)
@@ -82,9 +82,9 @@ def exposed(accept: str) -> tuple[bytes, str]:
 
 
 def _reserved(folder: Path) -> bool:
-    """Give the files in which this process counts their blocks; return whether there were any.
+    """Allocate the blocks of this process's counter files; return whether the disk had room.
 
-    The library maps sparse files into memory, and the kernel kills whoever writes there when the disk is full.
+    The library maps sparse files into memory, and the kernel kills a process that writes there when the disk is full.
     """
     try:
         for kind in ("counter", "histogram"):

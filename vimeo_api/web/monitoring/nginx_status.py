@@ -1,4 +1,4 @@
-"""What nginx tells of itself, asked on the socket of its second server. Source: ngx_http_stub_status_module."""
+"""nginx's own numbers, read on the socket of its second server. `gauges` asks. Source: ngx_http_stub_status_module."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ _MAX_RESPONSE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class NginxStatus:
-    """nginx's numbers, in its own order."""
+    """nginx's numbers, in the order of its page."""
 
     active: int
     accepted: int
@@ -26,24 +26,24 @@ class NginxStatus:
 
 
 def ask() -> NginxStatus | None:
-    """Return nginx's numbers, None where the settings name no socket. Raises OSError, and ValueError for others."""
-    return None if settings.nginx_status is None else _parsed(_answer(settings.nginx_status))
+    """Return nginx's numbers, None if no socket is set. Raises OSError, and ValueError for an unexpected response."""
+    return None if settings.nginx_status is None else _parsed(_response(settings.nginx_status))
 
 
-def _answer(path: Path) -> str:
+def _response(path: Path) -> str:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_TIMEOUT)
         connection.connect(str(path))
         connection.sendall(f"GET {PATH} HTTP/1.0\r\nHost: nginx\r\n\r\n".encode())
-        answer = b""
-        while len(answer) < _MAX_RESPONSE_BYTES and (piece := connection.recv(_MAX_RESPONSE_BYTES)):
-            answer += piece
-    return answer.decode("latin-1")
+        response = b""
+        while len(response) < _MAX_RESPONSE_BYTES and (piece := connection.recv(_MAX_RESPONSE_BYTES)):
+            response += piece
+    return response.decode("latin-1")
 
 
-def _parsed(answer: str) -> NginxStatus:
-    head, _, body = answer.partition("\r\n\r\n")
+def _parsed(response: str) -> NginxStatus:
+    head, _, body = response.partition("\r\n\r\n")
     numbers = re.findall(r"\d+", body)
     if " 200 " not in head.partition("\r\n")[0] or len(numbers) != len(NginxStatus.__dataclass_fields__):
-        raise ValueError("this is no stub_status")
+        raise ValueError("the response is not a stub_status page")
     return NginxStatus(*map(int, numbers))

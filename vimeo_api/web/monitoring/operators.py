@@ -1,4 +1,4 @@
-"""Who may see the service from inside: requests from where the setting `METRICS_FROM` says."""
+"""Who may see metrics and the details of readiness: requests from the networks in the setting `METRICS_FROM`."""
 
 import ipaddress
 
@@ -7,14 +7,14 @@ from flask import request
 from vimeo_api.config.values import listed, networks
 from vimeo_api.extensions import settings
 
-# Whoever was forwarded is not where the connection comes from, and where it says it is anyone can write down.
+# A forwarded request comes from elsewhere than its connection, and anyone can forge these headers.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
 
 def is_operator() -> bool:
-    """Return whether the current request comes straight from an address that the settings allow.
+    """Return whether the current request comes directly from an allowed address.
 
-    nginx names its peer in REMOTE_ADDR, whatever the client says; "unix:" is that of a socket.
+    nginx sets REMOTE_ADDR to its peer, whatever the client says; for a Unix socket that is "unix:".
     """
     if any(name in request.headers for name in _FORWARDED):
         return False
@@ -25,6 +25,6 @@ def is_operator() -> bool:
         address = ipaddress.ip_address(peer)
     except ValueError:
         return False
-    # A socket for both families names IPv4 peers so.
+    # A socket for both families names IPv4 peers as mapped addresses.
     address = getattr(address, "ipv4_mapped", None) or address
     return any(address in network for network in networks(settings.metrics_from))
