@@ -13,7 +13,7 @@ def workers(service: Service) -> set[int]:
     return set(found)
 
 
-COMPLAINTS = ("Traceback", "unforeseen", "Segmentation fault", "DAMN")  # in the logs: what nobody foresaw
+COMPLAINTS = ("Traceback", "unexpected error", "Segmentation fault", "DAMN")  # in the logs: what must not happen
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""The use cases; views call one of them each."""
+"""The use cases; each view calls one of them."""

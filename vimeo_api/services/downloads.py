@@ -15,17 +15,17 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
 
-LONGEST_WAIT = 5  # seconds; a download is often over long before its lease would be
+LONGEST_WAIT = 5  # seconds; a download often ends long before its lease would
 
 
 def open_download(
     policy: Policy, key: str, *, password: str | None = None, resume_token: str | None = None, with_body: bool = True
 ) -> tuple[Entry, Ticket | None]:
-    """Return a file that may be sent now; for the body of a one-time file take its lease, and return its ticket too.
+    """Return a file that may be sent now; for the body of a one-time file, lease it and return a ticket too.
 
-    `resume_token` is what the client shows to go on with a download of its own. Without a body (HEAD) nothing
-    is taken. Raises NotThere, Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased;
-    Unavailable where it could not be noted how the download ends.
+    A client shows `resume_token` to resume its own download. Without a body (HEAD) nothing is leased. Raises NotThere,
+    Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased; Unavailable if the end of
+    the download could not be recorded.
     """
     if policy.one_time and with_body:
         confirmations.check_journal()
@@ -36,7 +36,7 @@ def open_download(
         raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
     ticket = None
     if policy.one_time and with_body:
-        # What becomes of a response after the file is used up changes nothing, so that one has no number.
+        # Once the file is used up, how a response ends changes nothing, so it needs no number.
         used_up = entry.status == Status.GONE
         ticket = Ticket(entry.id, entry.lease_token or "", 0) if used_up else _leased_ticket(entry, resume_token)
     return entry, ticket
@@ -52,7 +52,7 @@ def _first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
 def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is not None and policy.one_time and entry.responses and entry.status in {Status.LEASED, Status.AVAILABLE}:
-        # A download may have ended a moment ago: what was written down about it is older than this request.
+        # A download may have ended a moment ago, and its end may not be in the row yet.
         confirmations.endings.wait(entry.id)
         confirmations.catch_up()
         entry = catalog.find(policy.surface, key)
@@ -89,6 +89,6 @@ def _leased_ticket(entry: Entry, resume_token: str | None) -> Ticket:
 
 
 def _wait(entry: Entry) -> int:
-    """Return after how many seconds a client that met a lease should ask again, at least one."""
+    """Return after how many seconds to retry a leased file, at least one."""
     remaining = (entry.due_at - now()).total_seconds() if entry.due_at else 0
     return max(1, min(LONGEST_WAIT, math.ceil(remaining)))

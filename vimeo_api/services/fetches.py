@@ -20,7 +20,7 @@ _SHA256 = 64  # hexadecimal digits
 
 
 class _Gate:
-    """Lets so many through at once, and sends the others away."""
+    """Admits a limited number at once and turns the others away."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -43,7 +43,7 @@ _waiting = _Gate()
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A fetch that has been asked for: the new file's key, and the name that its URL suggests."""
+    """A new fetch: the file's key, and the name that its URL suggests."""
 
     key: str
     name: str
@@ -52,9 +52,9 @@ class Begun:
 def begin(
     policy: Policy, url: str, *, sha256: str | None, expires_in: int | None = None, token_id: int | None = None
 ) -> Begun:
-    """Write down that a URL is to be fetched, and tell a worker.
+    """Add a file that is to be fetched from a URL, and enqueue the fetch.
 
-    Raises UrlRefused and AddressRefused for one that cannot be, Malformed for a digest that is none.
+    Raises UrlRefused and AddressRefused for a URL that must not be fetched, Malformed for an invalid digest.
     """
     if not settings.fetch_urls:
         raise ssrf.AddressRefused("URL uploads are turned off.")
@@ -82,7 +82,7 @@ def begin(
 
 
 def wait(policy: Policy, key: str) -> bool:
-    """Wait a little for a fetch to end; return whether it did. Only so many requests of a process may wait at once."""
+    """Wait a little for a fetch to end; return whether it did. FETCH_WAITERS limits how many requests wait at once."""
     if not _waiting.enter(settings.fetch_waiters):
         return False
     try:
@@ -97,16 +97,16 @@ def wait(policy: Policy, key: str) -> bool:
 
 
 def status(policy: Policy, key: str) -> dict[str, Any]:
-    """Return a fetched file's name and how the fetch goes, as JSON has it. Raises NotThere for one never fetched.
+    """Return a fetched file's name and progress, ready for JSON. Raises NotThere for a file without a fetch.
 
-    Until the fetch is over the name is what the URL suggests; the origin may know a better one.
+    Until the fetch is over, the name is what the URL suggests; the origin may suggest a better one.
     """
     entry = _fetched(policy, key)
     return {"name": entry.name, **claims.progress(entry)}
 
 
 def cancel(policy: Policy, key: str) -> dict[str, Any]:
-    """Stop a fetch that is still going on, and return how it stands. Raises NotThere."""
+    """Cancel a fetch unless it is over, and return its status. Raises NotThere."""
     claims.cancel(_fetched(policy, key).id)
     return status(policy, key)
 

@@ -1,4 +1,4 @@
-"""The use cases of files that are there: listing and removing them."""
+"""The use cases of stored files: listing and removing them."""
 
 import math
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ class Page:
 
 
 def remove(policy: Policy, key: str) -> None:
-    """Remove a file at its owner's word; downloads that run go on to their end. Raises NotThere."""
+    """Remove a file for its owner; running downloads finish. Raises NotThere."""
     entry = catalog.find(policy.surface, key)
     if entry is None or entry.expired or not lifecycle.remove(entry):
         raise NotThere
-    # At once, so that the very next request finds no bytes; after a crash here the sweep does it.
+    # At once, so that the next request finds no bytes; after a crash here the sweep does it.
     sweep.purge([entry.id])
 
 
 def page(policy: Policy, *, query: str, number: int, size: int) -> Page:
-    """Return a page of a surface's files, the newest first, whose names contain the query."""
+    """Return a page of a surface's files whose names contain the query, newest first."""
     total = catalog.count(policy.surface, containing=query)
     pages = max(1, math.ceil(total / size))
     number = min(max(1, number), pages)

@@ -8,7 +8,7 @@ from vimeo_api.core.policy import Policy
 
 
 def listing(policy: Policy, queue: str, *, after: str | None, limit: int) -> list[Entry]:
-    """Return up to `limit` streams of a queue in order, after a given one. Raises Nothing if that is not in it."""
+    """Return up to `limit` streams of a queue in order, after a given one. Raises Nothing if that one is not in it."""
     start = _queued(policy, queue, after) if after else None
     return queues.listing(policy.surface, queue, after=start, limit=limit)
 
@@ -37,7 +37,7 @@ def take_first(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, st
 
 
 def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
-    """Delete a stream that one has taken. Raises NotThere, and Conflict once somebody else has taken it."""
+    """Delete a taken stream. Raises NotThere, and Conflict if another client has taken it since."""
     entry = catalog.find(policy.surface, key)
     if entry is None or entry.queue != queue or entry.expired:
         raise NotThere

@@ -1,4 +1,4 @@
-"""The use cases of uploading: of bytes that a client sends, and of streams that are joined."""
+"""The use cases of uploading: bytes that a client sends, and streams that are joined."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ from vimeo_api.extensions import blobs, mount_check, reservations, settings
 
 
 def check_name(policy: Policy, name: str) -> str:
-    """Return the harmless form of a client's file name. Raises Malformed when the surface does not take its type."""
+    """Return the safe form of a client's file name. Raises Malformed if the surface does not allow its extension."""
     safe = file_names.safe(name)
     if policy.extensions is None:
         return safe
@@ -52,7 +52,7 @@ def upload(
 ) -> str:
     """Publish staged bytes under a new key and return the key, once bytes and row are durable.
 
-    The file expires after so many seconds, or sooner if the surface says so.
+    The file expires after `expires_in` seconds, or sooner if the surface says so.
     Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
     reservations.check_spool_space()
@@ -84,8 +84,7 @@ def upload_all(
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
     """Publish staged bytes under their digest and return its hexadecimal digits; equal content is one file.
 
-    It counts for the quota of whoever stored it first; the next one pays nothing. Raises TooLarge, QuotaExceeded and
-    StorageFull.
+    It counts against the quota of the token that stored it first only. Raises TooLarge, QuotaExceeded and StorageFull.
     """
     reservations.check_spool_space()
     _check_size(policy, staging)
@@ -95,7 +94,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at, token_id=token_id)
     staging.sync()
     statements.check_reachable()
-    # Under the lock nobody removes the bytes between our finding them there and our row.
+    # The lock keeps others from removing the bytes between our finding them and adding our row.
     with blobs.locked(file.surface, file.blob):
         try:
             pending = blobs.publish(staging, file.surface, file.blob)
@@ -116,7 +115,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
 def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token_id: int | None = None) -> str:
     """Make a new stream of the bytes of others, in the given order, and return its key.
 
-    Raises NotThere for a stream that is not there, TooLarge and StorageFull.
+    Raises NotThere for a missing stream, TooLarge and StorageFull.
     """
     found = catalog.find_all(policy.surface, keys)
     if not found.keys() >= set(keys) or any(entry.expired for entry in found.values()):
@@ -125,7 +124,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
     size = sum(entry.size for entry in entries)
     if policy.max_bytes is not None and size > policy.max_bytes:
         raise TooLarge
-    # A question of a few bytes may make as many as the disk holds.
+    # A request of a few bytes could fill the disk.
     with reservations.reserved(size), blobs.stage() as staging:
         try:
             joining.join(staging, entries)
@@ -138,7 +137,7 @@ def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token
 
 
 def _new(policy: Policy, staging: Staging, *, name: str, expires_in: int | None, token_id: int | None) -> NewFile:
-    """Return what is to be written down about a file. Raises TooLarge and Malformed."""
+    """Return the new row of a file. Raises TooLarge and Malformed."""
     _check_size(policy, staging)
     safe = check_name(policy, name)
     return NewFile(
@@ -153,13 +152,13 @@ def _new(policy: Policy, staging: Staging, *, name: str, expires_in: int | None,
 
 
 def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
-    """Make files durable and write them down, all or none. Raises Exists, QuotaExceeded and StorageFull."""
+    """Make files durable and add their rows, all or none. Raises Exists, QuotaExceeded and StorageFull."""
     for _, staging in new:
         staging.sync()
     statements.check_reachable()
     published: list[NewFile] = []
     with ExitStack() as stack:
-        for folder in sorted({file.blob[:2] for file, _ in new}):  # in order, so that no two wait for each other
+        for folder in sorted({file.blob[:2] for file, _ in new}):  # sorted, so that no two uploads deadlock
             stack.enter_context(blobs.locked(policy.surface, folder))
         try:
             for file, staging in new:
@@ -170,16 +169,16 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
             for file in published:
                 blobs.remove(file.surface, file.blob)
             raise
-        # Any other error leaves it open whether the rows are there, so the bytes stay until they are reconciled.
+        # After any other error the rows may be there, so the bytes stay until reconciliation.
 
 
 def _add(policy: Policy, *files: NewFile) -> None:
-    """Write files down, if need be in the place of some that have expired. Raises Exists and QuotaExceeded."""
+    """Add rows, in place of expired ones if need be. Raises Exists and QuotaExceeded."""
     with api_tokens.charged(files[0].token_id, sum(file.size for file in files)):
         try:
             catalog.add(*files)
         except Exists:
-            # Here or, a moment ago, by the sweep.
+            # The old file may have expired: expire it now, unless the sweep just did.
             lifecycle.expire(File.surface == policy.surface, statements.among(File.key, [file.key for file in files]))
             catalog.add(*files)
     if not policy.makes_keys:

@@ -1,4 +1,4 @@
-"""The dialects: one module each, siblings that never import each other. A new one is a line in SURFACES."""
+"""The dialects: one module each; they never import each other. To add one, add it to SURFACES."""
 
 from flask import Flask, Request, Response, jsonify, request
 
@@ -21,26 +21,26 @@ _OWNERS = {segment: surface for surface in SURFACES for segment in surface.first
 
 
 def init_app(app: Flask) -> None:
-    """Register the surfaces, and send every error, unrouted ones included, to the surface that owns the path."""
+    """Register the surfaces; every error, a missing route included, is rendered by the surface that owns the path."""
     for surface in SURFACES:
         app.register_blueprint(surface.blueprint)
 
     @app.before_request
     def refuse_nul() -> None:
-        # No column of PostgreSQL takes it; in paths nginx refuses it too.
+        # PostgreSQL stores no NUL; in paths nginx refuses it too.
         if "\0" in request.path or b"%00" in request.query_string:
             raise Malformed("The address holds a NUL.")
 
     @app.after_request
     def sort_methods(response: Response) -> Response:
-        # Werkzeug lists a set, so each process would say it in an order of its own.
+        # Werkzeug joins a set, so the order would differ between processes.
         if allowed := response.headers.get("Allow"):
             response.headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
         return response
 
     @app.after_request
     def forbid_sniffing(response: Response) -> Response:
-        # Errors and listings repeat what strangers wrote.
+        # Errors and listings repeat what clients sent.
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
@@ -60,9 +60,9 @@ def owner(path: str) -> Surface | None:
 
 
 def subject_of(req: Request) -> tuple[str, str] | None:
-    """Return surface and key of the file that a request is about, each "" where there is none.
+    """Return surface and key of the file that a request is about, each "" if there is none.
 
-    None is for requests whose refusals must not be remembered.
+    Return None if the request's refusals must not be cached.
     """
     surface = owner(req.path)
     if surface is None:

@@ -36,12 +36,12 @@ def document() -> Response:
 @described(described_as.PAGE)
 def page() -> Response:
     """Describe the API for people."""
-    # The examples name the address that the reader has used, so that they can be tried as they stand.
+    # The examples use the reader's own host, so that they can be copied and run.
     root = request.host_url.rstrip("/")
     api = openapi.document(current_app)
     return pages.page("docs.html", CONTENT_SECURITY_POLICY, api=api, root=root, written=_written)
 
 
 def _written(value: object) -> str:
-    """Return JSON for the eye, its keys in the order in which the service gives them."""
+    """Return indented JSON, its keys in the order of the document."""
     return json.dumps(value, indent=2, ensure_ascii=False)

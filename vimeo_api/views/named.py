@@ -1,14 +1,14 @@
 """The surface `named`: files by their names, with a page.
 
-    GET   /upload            the page: lists the files, uploads more
+    GET   /upload            the page: lists the files, and uploads more
     POST  /upload            multipart, one file or several → 302 /download; else the page "Upload file error"
     POST  /upload/<name>     the raw body, whatever its type → 201 `<name> uploaded`
     GET   /download          [{"filename": …, "url": …}], sorted
     GET   /download/<name>   the file, as an attachment
 
-Departures from its document: a browser that asks for HTML is led from /download to the page; clients that ask for JSON
-get errors and confirmations as JSON; more extensions are taken by default. A name is what is left of the
-client's after folders and control characters are gone (`core.files.file_names`), however it is spelt.
+Departures from its document: a browser that asks for HTML is redirected from /download to the page; clients that ask
+for JSON get errors and confirmations as JSON; more extensions are allowed by default. Folders and control characters
+are removed from a client's file name, however it is encoded (`core.files.file_names`).
 """
 
 from http import HTTPStatus

@@ -1,11 +1,11 @@
 """What operators look at: is the service alive, is it ready, and its metrics.
 
     GET  /healthz    200 as long as the process answers; touches nothing else
-    GET  /readyz     200 or 503: each thing that the service stands on, asked within its own time
+    GET  /readyz     200 or 503: every dependency is asked, each with its own timeout
     GET  /metrics    for Prometheus
 
-Everybody may ask whether the service is alive and ready. The details, and the metrics, are for requests from where the
-setting `METRICS_FROM` says.
+Anyone may ask whether the service is alive and ready. Details and metrics are only for requests from the networks in
+the setting `METRICS_FROM`.
 """
 
 from http import HTTPStatus
@@ -30,13 +30,13 @@ def render(problem: Problem) -> Response:
     return jsonify(error=problem.phrase)
 
 
-# Who may see what depends on the address, which no remembered refusal knows; and `/healthz` asks no cache.
+# Refusals depend on the client's address, which is not in the cache key; and `/healthz` must not need the cache.
 surface = Surface("operations", frozenset({"healthz", "readyz", "metrics"}), blueprint, render, remembers=False)
 
 
 @blueprint.after_request
 def never_kept(response: Response) -> Response:
-    """Keep all that stand between from answering for us."""
+    """Keep caches on the way from answering for us."""
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -4,8 +4,8 @@
     GET     /?file_hash=      the bytes (alias `hash`)
     DELETE  /?file_hash=      200, then 404
 
-Departures from its document: SHA-256 where it used MD5, which collides; `STORE_ALGORITHM=md5` gives its ids. Without a
-hash, GET leads to the page of the surface `named`. Equal content is one file, so one DELETE removes it for all.
+Departures from its document: SHA-256 instead of MD5, which collides; `STORE_ALGORITHM=md5` restores its ids. Without a
+hash, GET redirects to the page of the surface `named`. Equal content is one file, so one DELETE removes it for all.
 """
 
 from flask import Blueprint, Request, Response, redirect, request, url_for

@@ -2,7 +2,7 @@
 
     POST PUT  /v1/streams               the raw body, whatever its type   → 201 {"id":…,"status":"created"}
     GET       /v1/streams/<id>          its bytes, with ranges and conditions
-    DELETE    /v1/streams/<id>          → {"id":…,"status":"deleted"}; running GETs go on to their end
+    DELETE    /v1/streams/<id>          → {"id":…,"status":"deleted"}; running GETs finish
     POST      /v1/streams:join          {"streams":[…]} → a new stream of their bytes in that order
     POST      /v1/queues/<queue>/streams                  as above, and at the end of the queue
     GET       /v1/queues/<queue>/streams?after=&limit=    in the order of creation
@@ -11,10 +11,10 @@
     DELETE    /v1/queues/<queue>/streams/<id>?receipt=    confirms; a receipt that lapses puts the stream back
     GET       /ping
 
-Departures from its document: bytes leave with a `Content-Security-Policy` that keeps browsers from running them, as an
-attachment if they are HTML or XML, with `Cache-Control: no-cache`, and with `Repr-Digest` once that is known. The path
-in the error of DELETE names the folder as `--path` does, not where it lies. Queues and joining, which the original
-only announced, are ours. A taken stream can still be read and deleted by its id.
+Departures from its document: streams are sent with a `Content-Security-Policy` that keeps browsers from running them,
+as an attachment if they are HTML or XML, with `Cache-Control: no-cache`, and with `Repr-Digest` once it is known. The
+path in the error of DELETE has the folder as `--path` gives it, not the real one. Queues and joining, which the
+original only announced, are ours. A taken stream can still be read and deleted by its id.
 """
 
 import json
@@ -41,7 +41,7 @@ from vimeo_api.web.surface import Surface
 
 POLICY = policy.STREAMS
 
-MAX_JOIN_BYTES = 1024**2  # of the list of ids
+MAX_JOIN_BYTES = 1024**2  # of the request with the list of ids
 MAX_JOINED = 10_000
 MAX_LISTED = 1000
 MAX_LEASE_SECONDS = 12 * 3600
@@ -108,7 +108,7 @@ def join() -> Response:
     """Make a new stream of the bytes of others, in the given order."""
     wanted = receive.json_object(MAX_JOIN_BYTES)
     keys, queue = wanted.get("streams"), wanted.get("queue")
-    # No id has what cannot be printed, and what is half a character no database would look up.
+    # Ids are printable, and a lone surrogate could not be sent to the database.
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key.isprintable() for key in keys):
         raise Malformed('The body must be {"streams": [id, …]}.')
     if len(keys) > MAX_JOINED:

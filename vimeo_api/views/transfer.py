@@ -1,14 +1,14 @@
 """The surface `transfer`: files by sealed ids.
 
     POST        /uploadFile             a form with `file`, or {"file": "<url>"} → {"file_id": "<hash>:<file_name>"}
-    GET DELETE  /uploadFile/<file_id>   how the fetch of a URL goes; stops it
+    GET DELETE  /uploadFile/<file_id>   the progress of a fetch; stops it
     POST GET    /downloadFile           `file_id` as JSON, as a form or in the query → the file, any number of times
 
-The access hash is a random unsigned 64-bit number, the file name is encrypted and bound to it; both must match on the
-way back. A URL is fetched by a worker; a fetch that is over within FETCH_WAIT_SECONDS answers as an upload does, a
-longer one 202 with `status_url`. `Prefer: respond-async` (RFC 7240) does not wait. `sha256` beside `file` is checked.
-URLs are taken as JSON alone: a browser asks before it sends that to another site (CORS), while a form with a URL
-could be sent by any site that a visitor opens, to have the service fetch what that site likes.
+The access hash is a random unsigned 64-bit number; the file name is encrypted and bound to it, and both must match in a
+download. A URL is fetched by a worker: if that ends within FETCH_WAIT_SECONDS the response is that of an upload, else
+202 with `status_url`. `Prefer: respond-async` (RFC 7240) does not wait. `sha256` beside `file` is checked.
+URLs are accepted as JSON only: a browser asks us before it sends JSON to another site (CORS), but any site could submit
+a form with a URL from a visitor's browser.
 """
 
 from http import HTTPStatus
@@ -71,7 +71,7 @@ def download() -> Response:
 @blueprint.get("/uploadFile/<file_id>")
 @described(described_as.STATUS)
 def status(file_id: str) -> Response:
-    """Tell how the fetch of a URL goes."""
+    """Tell how far the fetch of a URL is."""
     return jsonify(file_id=file_id, **fetches.status(POLICY, _number(file_id)))
 
 
@@ -84,13 +84,13 @@ def cancel(file_id: str) -> Response:
 
 
 def _in_a_hurry() -> bool:
-    """Return whether the client asks not to be kept waiting."""
+    """Return whether the client asks for an answer without waiting."""
     preferences = request.headers.get("Prefer", "").split(",")
     return any(one.split(";")[0].split("=")[0].strip().lower() == "respond-async" for one in preferences)
 
 
 def _fetched(wanted: dict[str, Any]) -> Response:
-    """Have a URL fetched, and wait a little for it."""
+    """Start the fetch of a URL, and wait a little for it."""
     sha256 = wanted.get("sha256")
     if sha256 is not None and not isinstance(sha256, str):
         raise Malformed("sha256 must be a text.")
@@ -100,7 +100,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     begun = fetches.begin(POLICY, url, sha256=sha256, expires_in=expires_in, token_id=auth.token_id())
     file_id = sealed_ids.seal(begun.key, begun.name)
     if not _in_a_hurry() and fetches.wait(POLICY, begun.key):
-        downloads.open_download(POLICY, begun.key, with_body=False)  # raises what the fetch ended with
+        downloads.open_download(POLICY, begun.key, with_body=False)  # raises the error of a failed fetch
         return jsonify(file_id=file_id)
     link = url_for("transfer.status", file_id=file_id, _external=True)
     response = jsonify(file_id=file_id, status_url=link)
@@ -110,7 +110,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
 
 
 def _number(file_id: str) -> str:
-    """Return the access hash of a sealed id; its name was bound to that when it was sealed."""
+    """Return the access hash of a sealed id. Raises NotThere for an id that we did not seal."""
     opened = sealed_ids.open_sealed(file_id)
     if opened is None:
         raise NotThere("There is no file with this id.")

@@ -3,11 +3,11 @@
     PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in` seconds → 201, the link
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423
 
-Departures from its document: the hash is random where md5(name + time) could be guessed; the password is hashed
-with argon2id, not SHA-256, and may come as `X-File-Password` or by Basic too, so that it need not stand in a URL, with
-PUT as with GET; errors have a `message`, too, a sentence; what an upload sends and is not known here is refused;
-a file counts as downloaded once all of it was sent, and 423 says that somebody else is downloading it just now.
-A client that shows the `X-Download-Grant` it was given may resume its own download, in ranges if it likes.
+Departures from its document: the hash is random, as md5(name + time) could be guessed; the password is hashed with
+argon2id, not SHA-256, and may also come as `X-File-Password` or by Basic, with PUT as with GET, to keep it out of URLs;
+errors also have a `message`, a sentence; an upload with an unknown field or parameter is refused; a file counts as
+downloaded once all of it was sent, and 423 says that another client is downloading it just now. A client that shows
+the `X-Download-Grant` it was given may resume its own download, with a range if it likes.
 """
 
 from collections.abc import Collection, Iterable
@@ -39,7 +39,7 @@ _PHRASES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "Method not Allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity too Large",
 }
-# Where the error brings no sentence, or one of a library; nginx says the same.
+# For errors without a sentence, or with a library's; nginx uses the same ones.
 _SENTENCES = {
     HTTPStatus.NOT_FOUND: "There is no such file or path.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not have this method.",
@@ -66,7 +66,7 @@ def render(problem: Problem) -> Response:
 def _passwords(request: Request) -> list[str]:
     """Return the passwords a client sends: as a header, in the query, and by Basic with any user name.
 
-    A browser that was asked for an API token adds it to every address, by Basic, too.
+    API tokens are left out: a browser that was asked for one adds it to every request, by Basic.
     """
     # WSGI hands headers on as Latin-1.
     sent = [header.encode("latin-1").decode("utf-8", "replace") for header in request.headers.getlist(PASSWORD_HEADER)]
@@ -78,15 +78,15 @@ def _passwords(request: Request) -> list[str]:
 
 
 def _password(request: Request) -> str | None:
-    """Return the password a client sends for a download, the first that is not empty."""
+    """Return the password for a download: the first that is not empty, else "" if one was sent."""
     sent = _passwords(request)
     return next(filter(None, sent), "") if sent else None
 
 
 def _new_password(field: str | None) -> str | None:
-    """Return the password that is to protect the file of the current request, whichever way it came.
+    """Return the password that is to protect the uploaded file, whichever way it was sent.
 
-    Whoever sends one means it: a file is never open because its password was not understood. Raises Malformed.
+    Raises Malformed for one that is unclear: a file must not be left open because its password was not understood.
     """
     if auth.is_basic() and request.authorization is None:
         raise Malformed("The password in Authorization cannot be read.")
@@ -99,7 +99,7 @@ def _new_password(field: str | None) -> str | None:
 
 
 def _check_known(names: Iterable[str], known: Collection[str], place: str) -> None:
-    """Raise Malformed for a name that means nothing here, for it may be a misspelt `password`."""
+    """Raise Malformed for an unknown name, as it may be a misspelt `password`."""
     for name in names:
         if name not in known:
             raise Malformed(f"The {place} has {name[:50]!r}, which is not one of: {', '.join(sorted(known))}.")

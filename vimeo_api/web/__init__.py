@@ -1,1 +1,1 @@
-"""HTTP that the surfaces share: receiving bodies, sending bytes, remembering refusals, naming problems."""
+"""HTTP that the surfaces share: hooks, receiving bodies, sending files, metrics, errors, the API description."""

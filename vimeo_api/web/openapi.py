@@ -1,4 +1,4 @@
-"""The API's description: views state what they take and answer, and `document` joins it with the routes.
+"""The OpenAPI document: views state what they take and answer, and `document` joins that with the routes.
 
 A view is decorated with `described`; paths, methods, path parameters and summaries come from the code itself.
 `views.docs` serves the result. Source: OpenAPI Specification 3.1.1, whose schemas are JSON Schema 2020-12.
@@ -33,12 +33,12 @@ View = TypeVar("View", bound=Callable[..., Any])
 STRING: Schema = {"type": "string"}
 BINARY_STRING: Schema = {"type": "string", "format": "binary"}
 
-# What any view that is no link may ask for; the names beside it in an operation are the scopes that it needs.
+# What any view but a link may require; an operation lists the scopes that it needs.
 TOKEN_SCHEME = "apiToken"  # noqa: S105 -- a name
 TOKEN: Schema = {
     "type": "http",
     "scheme": "bearer",
-    "description": "An API token, where the operator requires them; links need none.",
+    "description": "An API token, if the operator requires them; links need none.",
 }
 TOKEN_ERRORS = frozenset({401, 403})
 
@@ -56,7 +56,7 @@ def closed(title: str, **properties: Schema) -> Schema:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a body looks like under one media type; `filename` is that of a form's part `file`."""
+    """A body in one media type; `filename` is that of a form's part `file`."""
 
     schema: Schema
     example: object
@@ -77,7 +77,7 @@ Content = Mapping[str, Body]  # by media type
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter; one whose name stands in the route is part of the path, wherever it says it is."""
+    """A parameter; if its name is in the route it is a path parameter, whatever `place` says."""
 
     name: str
     description: str
@@ -101,7 +101,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What an operation answers under one status; `headers` says what each of them means."""
+    """What an operation answers with one status; `headers` says what each header means."""
 
     description: str
     content: Content = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What the operations of a surface have in common: its errors, in its dialect, and which of them any may answer."""
+    """What the operations of a surface share: the errors of its dialect, and those that any operation may answer."""
 
     name: str
     title: str
@@ -131,7 +131,7 @@ class Section:
     security: Mapping[str, Schema] = field(default_factory=dict)
 
     def listed(self) -> Json:
-        """Return the Tag Object; what is common to all operations is an extension of ours."""
+        """Return the Tag Object; the responses common to all operations are our extension."""
         return {
             "name": self.name,
             "description": self.description,
@@ -142,7 +142,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a view takes and answers. `errors` names those of its section that it may answer besides the common ones."""
+    """What a view takes and answers. `errors` are those of its section that it may answer besides the common ones."""
 
     section: Section
     curl: str
@@ -152,10 +152,10 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: Content = field(default_factory=dict)
     body_required: bool = True
-    secured: bool = False  # takes what the section's `security` lists, though it may do without
+    secured: bool = False  # takes what the section's `security` lists, optionally
 
     def listed(self, rule: Rule, operation_id: str, summary: str, verb: str | None) -> Json:
-        """Return the Operation Object; `verb` is what a token must allow."""
+        """Return the Operation Object; `verb` is the one that a token must allow."""
         listed: Json = {
             "tags": [self.section.name],
             "operationId": operation_id,
@@ -177,15 +177,15 @@ class Operation:
         refusals = (TOKEN_ERRORS if verb else frozenset()) | ({429} if verb == "write" else frozenset())
         for status in (self.errors | self.section.everywhere | refusals) - set(self.responses):
             yield str(status), {"$ref": f"#/components/responses/{_component(self.section, status)}"}
-        for status, answer in self.responses.items():
-            yield str(status), answer.listed()
+        for status, response in self.responses.items():
+            yield str(status), response.listed()
 
 
 _described: dict[Callable[..., Any], tuple[Operation, Mapping[str, Operation]]] = {}
 
 
 def described(operation: Operation, **by_method: Operation) -> Callable[[View], View]:
-    """State what a view takes and answers; a method that differs has its own operation, such as `post=`."""
+    """State what a view takes and answers; give a method that differs its own operation, such as `post=`."""
 
     def note(view: View) -> View:
         _described[view] = (operation, by_method)
@@ -195,7 +195,7 @@ def described(operation: Operation, **by_method: Operation) -> Callable[[View], 
 
 
 def document(app: Flask) -> Json:
-    """Return the OpenAPI document of all routes. Raises LookupError for one that is not described."""
+    """Return the OpenAPI document of all routes. Raises LookupError for a view that is not described."""
     paths: dict[str, Json] = {}
     sections: dict[str, Section] = {}
     for rule, method, operation, summary, verb in _routes(app):
@@ -211,8 +211,8 @@ def document(app: Flask) -> Json:
             "summary": "An upload pipeline that speaks five dialects.",
             "description": (
                 "One service, five HTTP dialects over one core; they do not see each other's files. Where GET is "
-                "listed, HEAD answers the same without a body and changes nothing, and OPTIONS answers every known "
-                "path with `Allow`. Errors speak the dialect of the section that owns the path."
+                "listed, HEAD answers the same without a body and changes nothing. OPTIONS answers every known path "
+                "with `Allow`. Errors are in the dialect of the section that owns the path."
             ),
         },
         "servers": [{"url": "/"}],
@@ -220,9 +220,9 @@ def document(app: Flask) -> Json:
         "paths": paths,
         "components": {
             "responses": {
-                _component(section, status): answer.listed()
+                _component(section, status): response.listed()
                 for section in sections.values()
-                for status, answer in sorted(section.errors.items())
+                for status, response in sorted(section.errors.items())
             },
             "securitySchemes": {
                 TOKEN_SCHEME: dict(TOKEN),
@@ -233,7 +233,7 @@ def document(app: Flask) -> Json:
 
 
 def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, str, str | None]]:
-    """Yield route, method in lower case, operation, summary and verb of everything but the static files."""
+    """Yield route, method in lower case, operation, summary and verb of every view but the static files."""
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static":
             continue

@@ -1,4 +1,4 @@
-"""Errors as HTTP: one table from what went wrong to a status; each surface words the rest in its own dialect."""
+"""Errors as HTTP: one table from exceptions to statuses; each surface words the rest in its own dialect."""
 
 import logging
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.StillFetching: HTTPStatus.TOO_EARLY,
     ssrf.AddressRefused: HTTPStatus.FORBIDDEN,
     ssrf.UrlRefused: HTTPStatus.BAD_REQUEST,
-    # The database is down or restarting; its message may quote parameters, so it stays in here.
+    # The database is down or restarting; its message may quote parameters, so clients do not see it.
     DBAPIError: HTTPStatus.SERVICE_UNAVAILABLE,
     PoolTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -46,7 +46,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
 CHALLENGE = 'Bearer realm="vimeo_api"'
 ASKING = 'Basic realm="API token", charset="UTF-8"'  # makes a browser ask for it
 
-# What a fetch that failed means to whoever asks for its file.
+# The status of a file whose fetch failed.
 FAILURES: dict[str, HTTPStatus] = {
     Failure.REFUSED: HTTPStatus.BAD_REQUEST,
     Failure.ADDRESS: HTTPStatus.FORBIDDEN,
@@ -64,9 +64,9 @@ class Problem:
     """What a surface needs to word an error."""
 
     status: int
-    reason: str  # a sentence, or "" where the status says it all
+    reason: str  # a sentence, or "" if the status says it all
     headers: dict[str, str] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)  # what a surface that speaks JSON may add
+    details: dict[str, Any] = field(default_factory=dict)  # what a JSON surface may add
 
     @property
     def phrase(self) -> str:
@@ -75,17 +75,17 @@ class Problem:
 
 
 def from_exception(error: Exception) -> Problem:
-    """Return the problem that an exception means to the client; what nobody foresaw is logged and a 500."""
+    """Return the problem that an exception means to the client; an unknown exception is logged and a 500."""
     if isinstance(error, HTTPException):
         return _from_http(error)
     if isinstance(error, errors.FetchFailed):
         return Problem(FAILURES[error.failure], str(error))
     if isinstance(error, OSError) and error.errno in FULL:
-        error = errors.StorageFull(error.strerror)  # wherever it was met
+        error = errors.StorageFull(error.strerror)  # wherever it happened
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             return _from_known(error, status)
-    _log.error("unforeseen", exc_info=error)
+    _log.error("unexpected error", exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "")
 
 
@@ -105,7 +105,7 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
 
 
 def _challenge(error: Exception) -> dict[str, str]:
-    """Return what tells a client about the API token that it needs (RFC 6750, section 3; RFC 7617)."""
+    """Return the challenge for a request that needs an API token (RFC 6750, section 3; RFC 7617)."""
     if isinstance(error, errors.TokenNeeded):
         if not pages.wants_json(default=True):
             return {"WWW-Authenticate": ASKING}

@@ -1,4 +1,4 @@
-"""What a dialect is to the rest: a name, the paths it owns, its routes, and how it words a problem."""
+"""What a dialect is to the rest: a name, the paths it owns, its routes, and how it words a problem. Views make them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Surface:
     first_segments: frozenset[str]  # it owns every path that begins with one of these segments
     blueprint: Blueprint
     render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
-    makes_keys: bool = False  # at random, so that what is not there will not be there in a moment either
-    remembers: bool = True  # its refusals, which then depend on nothing that their key in the cache does not hold
-    shows_password: Callable[[Request], bool] = lambda _request: False  # of a file, whatever it is worth
+    makes_keys: bool = False  # keys are random, so a 404 may be cached
+    remembers: bool = True  # its refusals may be cached: all that they depend on is in the cache key
+    shows_password: Callable[[Request], bool] = lambda _request: False  # of a file, right or wrong
     key_of: Callable[[Request], str] = _key_of_route  # the key of the file that a request is about, or ""

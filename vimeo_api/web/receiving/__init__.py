@@ -1,1 +1,1 @@
-"""From a request to received bytes: a raw body, a form, or a file handed over by nginx."""
+"""Receiving bodies: raw, as a form, or as a file that nginx has spooled."""

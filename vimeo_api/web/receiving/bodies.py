@@ -1,8 +1,8 @@
-"""The bytes of a request's body, wherever they come from; `receive` makes something of them.
+"""The bytes of a request's body, streamed or spooled; `receive` stages them.
 
 In production nginx has spooled the whole body before we are called and names the file in `X_BODY_FILE`, which no
 client can set: parameters made from headers begin with HTTP_. In the embedded profile the body streams in from
-`wsgi.input`. Nothing may touch `request.form`, `files` or `values`: they would read the body first.
+`wsgi.input`. Do not touch `request.form`, `files` or `values`: they would read the body first.
 Sources: RFC 9112 section 6 (body length), PEP 3333, ngx_http_core_module (client_body_in_file_only).
 """
 
@@ -20,17 +20,17 @@ from vimeo_api.core.errors import Malformed, StorageFull, TooLarge
 from vimeo_api.extensions import blobs, reservations, settings
 
 READ_CHUNK = 64 * 1024  # bytes per read; larger ones were slower
-LINGER_SECONDS = 30  # how long a refused body is read on, so that the client sees the answer; nginx's lingering_time
+LINGER_SECONDS = 30  # to read on after refusing a body, so that the client sees the response; nginx's lingering_time
 
 Read = Callable[[int], bytes]  # like BinaryIO.read: b"" is the end
 
 
 @contextmanager
 def opened(max_bytes: int | None) -> Iterator[Read]:
-    """Give a reader of the current request's body.
+    """Open the current request's body; yield its reader.
 
     The block may raise Malformed, TooLarge or StorageFull to refuse the body. The reader raises Malformed for a body
-    that ends early, and TooLarge once it is longer than max_bytes, before its first byte where the length is announced.
+    that ends early, and TooLarge for one over max_bytes, before its first byte if a Content-Length says so.
     """
     limit = math.inf if max_bytes is None else max_bytes
     with _spooled() if settings.behind_nginx else _streamed(limit) as read:
@@ -38,15 +38,15 @@ def opened(max_bytes: int | None) -> Iterator[Read]:
 
 
 def pass_over() -> None:
-    """Let the client see that its body is refused unread: where it streams in, what still comes is read and dropped."""
+    """Let the client see that its body is refused: a streamed body is read and dropped."""
     if not settings.behind_nginx:
         _linger()
 
 
 def spooled_file() -> Path | None:
-    """Return the file into which nginx has spooled the body of the current request; None for an empty body.
+    """Return the file that nginx has spooled the current request's body to.
 
-    In the embedded profile there is none either.
+    None for an empty body, and in the embedded profile.
     """
     path = request.environ.get("X_BODY_FILE") if settings.behind_nginx else None
     return Path(path) if path else None
@@ -83,13 +83,13 @@ def _read_stream(size: int) -> bytes:
 
 
 def _linger() -> None:
-    """Read and drop what still comes: closing on unread bytes would reset the connection and lose the answer."""
+    """Read and drop the rest: closing with unread bytes would reset the connection and lose the response."""
     deadline = time.monotonic() + LINGER_SECONDS
     try:
         while time.monotonic() < deadline and _read_stream(READ_CHUNK):
             pass
     except Malformed:
-        return  # the client is gone, nobody is left to see the answer
+        return  # the client is gone
 
 
 def _bounded(read: Read, limit: float) -> Read:

@@ -1,8 +1,8 @@
-"""A body to be read up to a delimiter and past it: as it streams in, or in the file into which nginx has spooled it.
+"""Read a body up to a delimiter and past it: a stream, or the file that nginx has spooled.
 
-`multipart_forms` reads the structure from either. Of a stream the pieces between two delimiters are bytes; of a file
-they are spans, whose bytes nobody reads but the search: it goes through one small buffer, for pages of a mapped file
-would count as ours. Sources: preadv(2), proc(5).
+`multipart_forms` parses either. A stream gives the pieces between two delimiters as bytes, a file as spans: only the
+search reads their bytes, through one small buffer, because the pages of a mapped file would count as our memory.
+Sources: preadv(2), proc(5).
 """
 
 import os
@@ -16,7 +16,7 @@ from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving.bodies import READ_CHUNK, Read
 
-WINDOW = 256 * 1024  # bytes searched at once; from here to 4 MiB it was the same
+WINDOW = 256 * 1024  # bytes searched at once; up to 4 MiB was no faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Span:
     stop: int
 
     def __len__(self) -> int:
-        """Return how many bytes it has; this reads none."""
+        """Return the number of bytes without reading them."""
         return self.stop - self.start
 
     def __bytes__(self) -> bytes:
-        """Read them all; whoever asks has looked at the length."""
+        """Read all bytes into memory; check the length first."""
         return os.pread(self.descriptor, len(self), self.start)
 
 
@@ -40,47 +40,47 @@ Piece = bytes | Span
 
 
 class Keeper(Protocol):
-    """Makes staged bytes of the pieces of one file, which follow each other."""
+    """Stages one file from its consecutive pieces."""
 
     def add(self, piece: Piece) -> None:
-        """Take the next piece. Raises StorageFull."""
+        """Add the next piece. Raises StorageFull."""
 
     def staging(self, *, last: bool) -> Staging:
-        """Return the whole; the last one that is asked for may use up the source. Raises StorageFull."""
+        """Return the staged file; the last file of a form may use up the source. Raises StorageFull."""
 
 
 class Source(Protocol):
     """Where a body comes from."""
 
     def until(self, delimiter: bytes) -> Iterator[Piece]:
-        """Yield what comes before the delimiter, to be taken to its end, and go past that.
+        """Yield the pieces before the delimiter and move past it; the caller takes them all.
 
-        Raises Malformed, after what there was, for a body that ends without it.
+        Raises Malformed, after the last piece, for a body that ends without the delimiter.
         """
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes, fewer at the end of the body, and go past them."""
+        """Return the next bytes, fewer at the end of the body, and move past them."""
 
     def drain(self) -> None:
-        """Go to the end of the body: only there it is known to be as long as announced."""
+        """Read to the end of the body, to find out whether it is as long as announced."""
 
     def keeper(self, stack: ExitStack) -> Keeper:
-        """Return what can keep the file that begins here; it holds what it needs until the stack is closed."""
+        """Return a keeper for the file that begins here; its resources are released with the stack."""
 
 
 class Streamed:
-    """A body that comes in bytes."""
+    """A body that streams in."""
 
     def __init__(self, read: Read) -> None:
-        """Read by this function. What it raises passes through."""
+        """Read with this function; its exceptions pass through."""
         self._read = read
         self._rest = b""
 
     def until(self, delimiter: bytes) -> Iterator[bytes]:
-        """Yield what comes before the delimiter, and go past that. Raises Malformed."""
+        """Yield the pieces before the delimiter and move past it. Raises Malformed."""
         window, self._rest = self._rest, b""
         while (at := window.find(delimiter)) < 0:
-            held = _begun(window, delimiter)
+            held = _possible_start(window, delimiter)
             yield window[: len(window) - held]
             data = self._read(READ_CHUNK)
             if not data:
@@ -91,33 +91,33 @@ class Streamed:
         self._rest = window[at + len(delimiter) :]
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes, fewer at the end, and go past them."""
+        """Return the next bytes, fewer at the end, and move past them."""
         while len(self._rest) < count and (data := self._read(READ_CHUNK)):
             self._rest += data
         taken, self._rest = self._rest[:count], self._rest[count:]
         return taken
 
     def drain(self) -> None:
-        """Read what is left, and forget it."""
+        """Read the rest and drop it."""
         while self._read(READ_CHUNK):
             pass
 
     def keeper(self, stack: ExitStack) -> Keeper:
-        """Copy into a new file of the spool."""
+        """Return a keeper that copies into a new file in the spool."""
         return _Copied(stack.enter_context(blobs.stage()))
 
 
 class Spooled:
-    """A body that lies in a file of the spool."""
+    """A body in a file that nginx has spooled."""
 
     def __init__(self, body: Staging, *, window: int = WINDOW) -> None:
-        """Read this file, so many bytes at a time."""
+        """Read this file, `window` bytes at a time."""
         self._body = body
         self._window = window
         self._position = 0
 
     def until(self, delimiter: bytes) -> Iterator[Span]:
-        """Yield what comes before the delimiter, and go past that. Raises Malformed."""
+        """Yield the span before the delimiter and move past it. Raises Malformed."""
         at = self._find(delimiter)
         yield Span(self._body.descriptor, self._position, self._body.size if at is None else at)
         if at is None:
@@ -125,16 +125,16 @@ class Spooled:
         self._position = at + len(delimiter)
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes, fewer at the end, and go past them."""
+        """Return the next bytes, fewer at the end, and move past them."""
         taken = os.pread(self._body.descriptor, count, self._position)
         self._position += len(taken)
         return taken
 
     def drain(self) -> None:
-        """Do nothing: nginx hands over whole bodies only."""
+        """Do nothing: nginx passes on complete bodies only."""
 
     def keeper(self, stack: ExitStack) -> Keeper:
-        """Cut the body file down to the file that begins here; one that others follow is copied out of it before."""
+        """Return a keeper that copies the file out, or for the last one cuts the body file down to it."""
         return _Cut(self._body, self._position, stack)
 
     def _find(self, delimiter: bytes) -> int | None:
@@ -157,7 +157,7 @@ class _Copied:
         self._staging.write(bytes(piece))
 
     def staging(self, *, last: bool) -> Staging:
-        del last  # each has a file of its own
+        del last  # each has its own file
         return self._staging
 
 
@@ -180,8 +180,8 @@ class _Cut:
         return copy
 
 
-def _begun(window: bytes, delimiter: bytes) -> int:
-    """Return how many bytes at the end of the window may be the beginning of the delimiter, at most."""
+def _possible_start(window: bytes, delimiter: bytes) -> int:
+    """Return how many bytes at the end of the window may begin the delimiter; an upper bound."""
     tail = window[max(0, len(window) - len(delimiter) + 1) :]
     at = tail.find(delimiter[:1])
     return 0 if at < 0 else len(tail) - at

@@ -1,8 +1,8 @@
-"""The structure of a multipart/form-data body: one grammar, whether it streams in or lies in a file.
+"""The grammar of multipart/form-data, the same for streamed and spooled bodies. `receive` builds forms from its events.
 
-Delimiters are found here, byte for byte; the headers of each part are read by the library `multipart`. Every line ends
-with CRLF, and nothing may stand between a boundary and the end of its line: no client of forms has ever sent the white
-space that RFC 2046 would allow there. Sources: RFC 7578, RFC 2046 section 5.1.1.
+Delimiters are found here, byte for byte; the library `multipart` parses the headers of each part. Every line ends with
+CRLF, and a boundary ends its line: the white space that RFC 2046 allows there is refused, as no form client sends it.
+Sources: RFC 7578, RFC 2046 section 5.1.1.
 """
 
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ from vimeo_api.core.errors import Malformed
 from vimeo_api.web.receiving.body_sources import Piece, Source
 
 MAX_PARTS = 100
-# Of what stands before the first part, or of the headers of one: more than the library takes of those, however folded.
+# Of the preamble, or of one part's headers; more than the library accepts of those, however folded.
 MAX_HEAD_BYTES = 128 * 1024
-MAX_BOUNDARY_BYTES = 70  # RFC 2046, 5.1.1; a longer one only slows the search
+MAX_BOUNDARY_BYTES = 70  # RFC 2046, 5.1.1; a longer one would only slow the search
 
 Event: TypeAlias = MultipartSegment | Piece | None
 
 
 def events(source: Source, boundary: str) -> Iterator[Event]:
-    """Yield for each part its headers, its content in pieces, some of them empty, and None.
+    """Yield for each part its headers, its content in pieces (some may be empty), and None.
 
-    Raises Malformed as soon as the body breaks the grammar. What follows the last boundary means nothing.
+    Raises Malformed as soon as the body breaks the grammar. Anything after the last boundary is ignored.
     """
     delimiter = _delimiter(boundary)
     _skip_preamble(source, delimiter)
@@ -56,7 +56,7 @@ def _skip_preamble(source: Source, delimiter: bytes) -> None:
 
 
 def _head(source: Source, end: bytes) -> bytes:
-    """Return what comes before `end`."""
+    """Return the bytes before `end`. Raises Malformed if they are too many."""
     head = b""
     for piece in source.until(end):
         if len(head) + len(piece) > MAX_HEAD_BYTES:
@@ -66,9 +66,9 @@ def _head(source: Source, end: bytes) -> bytes:
 
 
 def _segment(head: bytes) -> MultipartSegment:
-    """Return the headers of a part, by letting the library read a body that breaks off after them.
+    """Parse the headers of a part, by giving the library a body that ends after them.
 
-    Byte for byte, as Latin-1: old clients send names in character sets of their own.
+    As Latin-1, which keeps every byte: old clients send names in other character sets.
     """
     parser = PushMultipartParser("b", header_charset="latin-1")
     try:
@@ -78,7 +78,7 @@ def _segment(head: bytes) -> MultipartSegment:
 
 
 def _content(source: Source, delimiter: bytes, segment: MultipartSegment) -> Iterator[Piece]:
-    """Yield the content of a part, as long as it says it is if it does."""
+    """Yield the content of a part. Raises Malformed if it does not match the part's Content-Length."""
     announced = segment.header("Content-Length")
     size = 0
     for piece in source.until(delimiter):

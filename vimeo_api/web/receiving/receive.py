@@ -1,4 +1,4 @@
-"""From a request to staged bytes, in memory that does not grow with the body. Views call it, then a service.
+"""Stage the body of a request, in memory that does not grow with the body. Views call this, then a service.
 
 Source: RFC 7578 (multipart/form-data).
 """
@@ -22,7 +22,7 @@ from vimeo_api.web.receiving import bodies, multipart_forms
 from vimeo_api.web.receiving.body_sources import Keeper, Piece, Source, Spooled, Streamed
 
 MAX_LIFE_DIGITS = 9  # 31 years
-MAX_FIELD_BYTES = 64 * 1024  # of one form field that is no file
+MAX_FIELD_BYTES = 64 * 1024  # of a form field that is not a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Form:
     fields: dict[str, str]
 
     def file(self, prefer: str | None = None) -> FormFile:
-        """Return the file of a form that may have but one, or the only one in the preferred field.
+        """Return the only file in the preferred field, else the only file of the form.
 
-        Raises Malformed where several could be meant.
+        Raises Malformed if there are several.
         """
         meant = [file for file in self.files if file.field == prefer] or self.files
         if len(meant) > 1:
@@ -54,10 +54,10 @@ class Form:
 
 @contextmanager
 def raw(max_bytes: int | None) -> Iterator[Staging]:
-    """Stage the current request's body as it is, whatever its type; what is not published by the end is discarded.
+    """Stage the current request's body as it is, whatever its type; discard it at the end unless it is published.
 
-    In production the file that nginx has spooled is taken over, and not copied. Raises Malformed for a
-    body that is too short, TooLarge, and StorageFull.
+    In production the file that nginx has spooled is adopted, not copied. Raises Malformed for a body that ends early,
+    TooLarge and StorageFull.
     """
     if (spooled := bodies.spooled_file()) is not None:
         with blobs.adopt(spooled) as staging:
@@ -71,24 +71,24 @@ def raw(max_bytes: int | None) -> Iterator[Staging]:
 
 
 def text(max_bytes: int) -> bytes:
-    """Return the current request's whole body, of a few KiB. Raises Malformed and TooLarge."""
+    """Read the current request's whole body into memory. Raises Malformed and TooLarge."""
     with bodies.opened(max_bytes) as read:
         return b"".join(iter(lambda: read(bodies.READ_CHUNK), b""))
 
 
 def json_object(max_bytes: int) -> dict[str, Any]:
-    """Return the object that the current request's body is as JSON. Raises Malformed and TooLarge."""
+    """Return the JSON object in the current request's body. Raises Malformed and TooLarge."""
     try:
         value: Any = json.loads(text(max_bytes))
     except (ValueError, RecursionError):
-        raise Malformed("The body is no JSON.") from None
+        raise Malformed("The body is not JSON.") from None
     if not isinstance(value, dict):
-        raise Malformed("The body is no JSON object.")
+        raise Malformed("The body is not a JSON object.")
     return value
 
 
 def expires_in(value: object) -> int | None:
-    """Return the seconds that a client wants a file to live, as a number or its digits. Raises Malformed."""
+    """Return the lifetime that a client asks for, in seconds, from a number or its digits. Raises Malformed."""
     if value is None:
         return None
     text = str(value)
@@ -98,17 +98,17 @@ def expires_in(value: object) -> int | None:
 
 
 def is_form() -> bool:
-    """Return whether the current request says that its body is multipart/form-data."""
+    """Return whether the current request's Content-Type is multipart/form-data."""
     return request.mimetype == "multipart/form-data"
 
 
 @contextmanager
 def form(max_bytes: int | None, *, fields: Container[str] = frozenset()) -> Iterator[Form]:
-    """Stage the files of the current request's multipart body; what is not published by the end is discarded.
+    """Stage the files of the current request's multipart body; discard them at the end unless they are published.
 
-    A part with a file name is a file, unless it bears the name of one of the `fields`: a browser gives every Blob a
-    file name. Raises Malformed for a body that is no complete multipart/form-data with a file in it, TooLarge when a
-    file is over the limit, and StorageFull.
+    A part with a file name is a file, unless its name is one of the `fields`: browsers give every Blob a file name.
+    Raises Malformed if the body is not complete multipart/form-data with a file in it, TooLarge for a file over the
+    limit, and StorageFull.
     """
     with ExitStack() as stack:
         form = _read_form(_Collector(max_bytes, fields, stack), max_bytes, stack)
@@ -121,7 +121,7 @@ def form(max_bytes: int | None, *, fields: Container[str] = frozenset()) -> Iter
 
 
 def fields(names: Container[str]) -> dict[str, str]:
-    """Return the fields of the current request's multipart body; files in others are passed over. Raises Malformed."""
+    """Return the fields of the current request's multipart body; skip files under other names. Raises Malformed."""
     with ExitStack() as stack:
         return _read_form(_Collector(0, names, stack, files=False), 0, stack).fields
 
@@ -143,7 +143,7 @@ def _read_form(collector: "_Collector", max_bytes: int | None, stack: ExitStack)
 
 
 class _Collector:
-    """Makes a form of the parts that `multipart_forms` finds."""
+    """Builds a form from the parts that `multipart_forms` finds."""
 
     def __init__(
         self, max_bytes: int | None, field_names: Container[str], stack: ExitStack, *, files: bool = True
@@ -161,11 +161,11 @@ class _Collector:
             if event is None:
                 part.finish()
             elif isinstance(event, MultipartSegment):
-                part = self._begun(event, source)
+                part = self._begin(event, source)
             else:
                 part.take(event)
 
-    def _begun(self, segment: MultipartSegment, source: Source) -> "_Skipped":
+    def _begin(self, segment: MultipartSegment, source: Source) -> "_Skipped":
         field = dispositions.decoded(segment.name)
         name = _file_name(segment)
         if name is None or field in self._field_names:
@@ -180,9 +180,9 @@ class _Collector:
 
 
 def _file_name(segment: MultipartSegment) -> str | None:
-    """Return the file name of a part, None for a part that has none.
+    """Return the file name of a part, None if it has none.
 
-    RFC 7578 forbids `filename*`, yet .NET and older `requests` send it, and as elsewhere it says best what is meant.
+    RFC 7578 forbids `filename*`, yet .NET and older `requests` send it; it wins, as in any Content-Disposition.
     """
     extended = dispositions.extended(segment.header("Content-Disposition"))
     if extended is not None or segment.filename is None:
@@ -191,17 +191,17 @@ def _file_name(segment: MultipartSegment) -> str | None:
 
 
 class _Skipped:
-    """A part nobody wants."""
+    """A part that is ignored; the base of the others."""
 
     def take(self, piece: Piece) -> None:
         """Take a piece of the part."""
 
     def finish(self) -> None:
-        """Take its end."""
+        """Finish the part."""
 
 
 class _Unnamed(_Skipped):
-    """What a browser sends for a file that was not chosen, unless it has bytes."""
+    """A file part without a name: a browser sends an empty one if no file was chosen."""
 
     def take(self, piece: Piece) -> None:
         if len(piece):
@@ -224,7 +224,7 @@ class _Field(_Skipped):
     def __init__(self, name: str, fields: dict[str, str], *, only: bool) -> None:
         self._name = name
         self._fields = fields
-        self._only = only  # may not come again with another value
+        self._only = only  # may not be repeated with another value
         self._value = b""
 
     def take(self, piece: Piece) -> None:

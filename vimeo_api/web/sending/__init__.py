@@ -1,1 +1,1 @@
-"""The only door by which bytes of files leave: X-Accel-Redirect, or Python when embedded."""
+"""Sending files: by nginx through X-Accel-Redirect, or by Python when embedded."""

@@ -1,4 +1,4 @@
-"""Sends bytes of files from Python, as the embedded profile does, and reports how each response ended.
+"""Send files from Python, in the embedded profile, and report how each response ended. `delivery` calls it.
 
 Sources: RFC 9110 (ranges, conditional requests), PEP 3333 (closing).
 """
@@ -22,13 +22,13 @@ SEND_CHUNK = 64 * 1024  # bytes
 
 
 def send(file: FileIO, ticket: Ticket | None) -> Response:
-    """Answer the current request with the bytes of an open file; report how that ends where there is a ticket.
+    """Answer the current request with an open file; with a ticket, report how the response ends.
 
     Raises PreconditionFailed and RequestedRangeNotSatisfiable.
     """
     status = os.fstat(file.fileno())
     response = Response()
-    # nginx's own ETag, so that a client sees no difference: mtime and size in hexadecimal.
+    # The same ETag as nginx's, so that clients see no difference: mtime and size in hexadecimal.
     response.set_etag(f"{int(status.st_mtime):x}-{status.st_size:x}")
     modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
     response.last_modified = modified
@@ -36,7 +36,7 @@ def send(file: FileIO, ticket: Ticket | None) -> Response:
     body = FileBody(file, Reporter(ticket))
     try:
         _check_unmodified(modified)
-        # A POST that asks for a file is answered like a GET, ranges and conditions included, as nginx does.
+        # A POST for a file is answered like a GET, ranges and conditions included, as nginx does.
         asked = request.environ | {"REQUEST_METHOD": "GET"} if request.method == "POST" else request.environ
         response.make_conditional(asked, accept_ranges=_one_range(), complete_length=status.st_size)
     except HTTPException:  # 412, 416
@@ -51,42 +51,42 @@ def send(file: FileIO, ticket: Ticket | None) -> Response:
         body.limit(span.start or 0, span.stop or 0) if span else body.limit(0, status.st_size)
         response.response = body
     else:
-        body.close()  # 304: nothing is sent, and its client may be back before a lease were given back after it
+        body.close()  # 304: no body; give the lease back now, as the client may ask again before the response is closed
     return response
 
 
 def _check_unmodified(modified: datetime) -> None:
-    """Do what werkzeug leaves out. Raises PreconditionFailed (RFC 9110, 13.1.4)."""
+    """Check If-Unmodified-Since, which werkzeug does not. Raises PreconditionFailed (RFC 9110, 13.1.4)."""
     limit = request.if_unmodified_since
     if limit is not None and "If-Match" not in request.headers and modified > limit:
         raise PreconditionFailed
 
 
 def _one_range() -> bool:
-    # Several ranges at once and units other than bytes are answered by the whole file, here and by nginx
-    # (max_ranges 1): RFC 9110, 14.2.
+    # Several ranges, and units other than bytes, get the whole file, here and from nginx (max_ranges 1):
+    # RFC 9110, 14.2.
     asked = request.headers.get("Range", "bytes=").lower()
     return asked.startswith("bytes=") and "," not in asked
 
 
 class Reporter:
-    """Tells `confirmations` how a response ends; it outlives the request and holds what it needs."""
+    """Tells `confirmations` how a response ends; it outlives the request, so it keeps app and socket."""
 
     def __init__(self, ticket: Ticket | None) -> None:
-        """Report under this ticket; without one there is nothing to report."""
+        """Report under this ticket; without one, report nothing."""
         self._ticket = ticket
         self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         self._connection: socket.socket = request.environ["werkzeug.socket"]
         self._ending = False
 
     def before_last(self) -> None:
-        """Note that the next piece is the last one."""
+        """Note that the next chunk is the last one."""
         if self._ticket:
             self._ending = True
             confirmations.endings.begin(self._ticket.file_id)
 
     def closed(self, span: tuple[int, int], *, whole: bool) -> None:
-        """Report the bytes that were written, and whether they were all of the answer."""
+        """Report the span that was written, and whether it is the whole response."""
         if self._ticket is None:
             return
         try:
@@ -99,17 +99,17 @@ class Reporter:
 
 
 class FileBody:
-    """A span of a file as a WSGI iterable that reports, when it is closed, whether all of it was taken."""
+    """A span of a file as a WSGI iterable; closing it reports whether all of it was sent."""
 
     def __init__(self, file: BinaryIO, reporter: Reporter) -> None:
-        """Give out nothing until `limit` says what."""
+        """Send nothing until `limit` sets the span."""
         self._file = file
         self._reporter = reporter
         self._start = self._position = self._stop = 0
         self._whole = False
 
     def limit(self, start: int, stop: int) -> None:
-        """Give out the bytes from `start` up to but not including `stop`."""
+        """Send the bytes from `start` up to but not including `stop`."""
         self._file.seek(start)
         self._start = self._position = start
         self._stop = stop
@@ -122,11 +122,11 @@ class FileBody:
                 self._reporter.before_last()
             yield data
             self._position += len(data)
-        # Reached only when the server has come back for more, so the last piece is written as well.
+        # Reached only when the server asks for more, so the last chunk is written as well.
         self._whole = self._position == self._stop
 
     def close(self) -> None:
-        """Close the file and report; the WSGI server calls this whatever happened (PEP 3333)."""
+        """Close the file and report; the WSGI server always calls this (PEP 3333)."""
         if not self._file.closed:
             self._file.close()
             self._reporter.closed((self._start, self._position), whole=self._whole)

@@ -1,7 +1,7 @@
-"""The only door by which bytes of files leave, with the same headers whoever sends them.
+"""Send files: every view sends through this module, with the same headers in both profiles.
 
-In production nginx sends them: our answer names an internal location in X-Accel-Redirect. In the embedded profile
-Python sends them and reports the end itself. Sources: RFC 6266 (Content-Disposition), RFC 9110 (ranges,
+In production nginx sends the bytes: our response names an internal location in X-Accel-Redirect. In the embedded
+profile `by_python` sends them and reports how that ended. Sources: RFC 6266 (Content-Disposition), RFC 9110 (ranges,
 conditionals), nginx X-Accel.
 """
 
@@ -24,15 +24,15 @@ from vimeo_api.extensions import blobs, mount_check, settings
 from vimeo_api.web.sending import by_python, nginx_cache
 
 RESUME_HEADER = "X-Download-Grant"
-NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file and its headers leave in one write
+NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file is sent together with its headers in one write
 
-_ACTIVE = ("text/html", "text/xml")  # of the types that `media_types` knows, those that may hold scripts
+_ACTIVE = ("text/html", "text/xml")  # the types of `media_types` that may contain scripts
 
 
 def content_disposition(name: str) -> str:
     """Return the RFC 6266 header that makes clients save the file under its name.
 
-    Clients that do not know `filename*` get the name in ASCII, with `_` for what has no equivalent.
+    Clients that do not know `filename*` get the name in ASCII, with `_` for other characters.
     """
     plain = unicodedata.normalize("NFKD", name)
     ascii_name = "".join(
@@ -43,23 +43,22 @@ def content_disposition(name: str) -> str:
 
 
 def repr_digest(digest: str | None) -> str | None:
-    """Return a stored digest as RFC 9530 has it, or None where that has no name for the algorithm."""
+    """Return a stored digest in the form of RFC 9530, None if that does not name the algorithm."""
     algorithm, _, value = (digest or "").partition(":")
     name = {"sha256": "sha-256", "sha512": "sha-512"}.get(algorithm)
     return f"{name}=:{base64.b64encode(bytes.fromhex(value)).decode()}:" if name else None
 
 
 def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_time: bool = False) -> Response:
-    """Answer the current request with the bytes of a file that a service has decided to send.
+    """Answer the current request with a file that a service has decided to send.
 
-    As an attachment it has a name to be saved under; else browsers may show it, unless it could hold scripts. What is
-    one-time must not be kept by anyone on the way. Raises NotThere for bytes that are missing, Unavailable while the
-    store is away.
+    An attachment is saved under its name; anything else browsers may show, unless it could contain scripts. No cache on
+    the way may keep a one-time file. Raises NotThere for bytes that are missing, Unavailable while the store is away.
     """
     kind = file.content_type or iana_types.media_type(file.name)
     headers = {
         "Content-Type": kind,
-        # Bytes of strangers: no sniffing, and no scripts should a browser show them all the same.
+        # Untrusted bytes: no sniffing, and no scripts if a browser shows them after all.
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cache-Control": "private, no-store" if one_time else "no-cache",
@@ -82,12 +81,12 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
 
 
 def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[str, str]:
-    """Return the headers that tell nginx what to send."""
-    # Where nginx would find nothing it asks anew, but for one-time files; so of those we look by ourselves.
+    """Return the headers that tell nginx which file to send."""
+    # nginx asks again if it finds no bytes, except for one-time files; so we check those ourselves.
     if ticket or nginx_cache.is_fresh():
         with _reading(ticket):
             blobs.path(file.surface, file.blob, pending=file.pending).stat()
-    # `/_once/` keeps the journal, `/_any/` does not; nginx percent-decodes the path.
+    # nginx logs `/_once/` in its journal, `/_any/` not; it percent-decodes the path.
     times = "_once" if ticket else "_any"
     place = PENDING if file.pending else "store"
     if times == "_any" and place == "store" and file.size <= NGINX_BUFFER_BYTES:
@@ -102,8 +101,8 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
 
 
 def _lifetime(file: Entry) -> int:
-    """Return for how many seconds nginx may keep the answer."""
-    seconds = nginx_cache.ANSWER_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
+    """Return for how many seconds nginx may cache the response."""
+    seconds = nginx_cache.RESPONSE_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
     if file.expires_at is not None:
         seconds = min(seconds, int((file.expires_at - now()).total_seconds()))
     return max(seconds, 0)
@@ -111,9 +110,9 @@ def _lifetime(file: Entry) -> int:
 
 @contextmanager
 def _reading(ticket: Ticket | None) -> Iterator[None]:
-    """Give back what was leased for bytes that cannot be read.
+    """Give the lease back if the bytes cannot be read.
 
-    Raises NotThere for those that are missing, Unavailable if the whole store is.
+    Raises NotThere if they are missing, Unavailable if the whole store is.
     """
     try:
         yield

@@ -1,10 +1,10 @@
-"""What nginx may keep of our answers, said by `X-Accel-Expires`, which never reaches a client.
+"""How long nginx may cache our responses: we set `X-Accel-Expires`, which never reaches a client.
 
-Of a file that anyone may read any number of times it keeps the answer, not the bytes: where they lie and their headers.
-A file that is deleted is exact at the very next request, for then nginx finds no bytes and asks anew (`X_FRESH`).
-Refusals are kept for a second where nobody can make them wrong meanwhile: under keys that we make, at random. Under
-names and hashes, which clients choose, a file may appear at once. Requests with credentials never meet this cache, nor
-do one-time files but for their 404 and 410. Sources: ngx_http_uwsgi_module, deploy/nginx/vimeo_api.conf.
+For a file that may be read any number of times, nginx caches our headers and where the bytes are, not the bytes. After
+a deletion the very next request is correct: nginx finds no bytes and asks us again (`X_FRESH`). Refusals are cached for
+a second, but only under keys that we make: they are random, so a 404 stays true. Under names and hashes, which clients
+choose, a file may appear at any moment. Requests with credentials bypass this cache, and so do one-time files, except
+for their 404 and 410. Sources: ngx_http_uwsgi_module, deploy/nginx/vimeo_api.conf.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from flask import Flask, Response, request
 from vimeo_api.web.surface import Surface
 
 EXPIRES_HEADER = "X-Accel-Expires"
-ANSWER_SECONDS = 600
-UNFINISHED_SECONDS = 5  # while a worker may yet find out the digest
+RESPONSE_SECONDS = 600
+UNFINISHED_SECONDS = 5  # while a worker may still add the digest
 REFUSAL_SECONDS = 1
 KEPT_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 
 
 def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
-    """Wire the hook, where there is an nginx; `surface_of` names the surface that owns a path."""
+    """Wire the hook, if there is an nginx; `surface_of` names the surface that owns a path."""
     if not app.config["SETTINGS"].behind_nginx:
         return
 
@@ -36,5 +36,5 @@ def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
 
 
 def is_fresh() -> bool:
-    """Return whether nginx asks because it found no bytes where an answer of ours had sent it."""
+    """Return whether nginx asks again because a cached response of ours led to missing bytes."""
     return bool(request.environ.get("X_FRESH"))

@@ -1,4 +1,4 @@
-"""What the kernel knows about a client's connection, for the embedded server, which has no journal.
+"""What the kernel knows about a client's connection; the embedded server uses it in place of the journal.
 
 Sources: tcp(7) (SIOCOUTQ, which is TIOCOUTQ), recv(2).
 """
@@ -10,20 +10,20 @@ import struct
 import termios
 import time
 
-SEND_BUFFER = 64 * 1024  # bytes the kernel may hold back for a client; the less, the more we know of what it took
-DRAIN_SECONDS = 60  # seconds for the last buffer to be acknowledged; nginx's send_timeout
+SEND_BUFFER = 64 * 1024  # bytes the kernel may buffer for a client; the less, the better we know what it received
+DRAIN_SECONDS = 60  # for the last buffer to be acknowledged; nginx's send_timeout
 _POLL = 0.002  # seconds; the kernel has no event for an empty send queue
 
 
 def narrow(connection: socket.socket) -> None:
-    """Bound what can be under way to the client without its having taken it."""
+    """Limit how many bytes can be in flight to the client."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
 
 def drained(connection: socket.socket) -> bool:
     """Wait until the client's kernel has acknowledged all that was written; return whether it did.
 
-    False when the client reset the connection, as one does that closes with bytes unread.
+    False if the client reset the connection, as it does when it closes with bytes unread.
     """
     deadline = time.monotonic() + DRAIN_SECONDS
     while _alive(connection):
@@ -42,7 +42,7 @@ def _unacknowledged(connection: socket.socket) -> int:
 def _alive(connection: socket.socket) -> bool:
     if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         return False
-    # A socket with a timeout waits for it in recv(), MSG_DONTWAIT or not; so that is asked only for what is there.
+    # recv() waits for the socket's timeout, MSG_DONTWAIT or not; so call it only if there is something to read.
     waiting = select.poll()
     waiting.register(connection, select.POLLIN)
     if not waiting.poll(0):
@@ -51,4 +51,4 @@ def _alive(connection: socket.socket) -> bool:
         connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:
         return False
-    return True  # more bytes, or an orderly end: the client has said all it wanted and may still read
+    return True  # more bytes, or an orderly end: the client has nothing more to send but may still read
