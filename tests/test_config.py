@@ -48,7 +48,7 @@ def test_a_right_production_starts(data: Path) -> None:
         ({"CACHE_URL": "memory://"}, "CACHE_URL must name the Redis"),
         ({"CACHE_URL": "unix:///run/broker.sock"}, "name the same Redis"),
         ({"JOURNAL": "/nowhere/deliveries.log"}, "JOURNAL (/nowhere/deliveries.log)"),
-        ({"STORE_DIR": "/proc/store"}, "/proc/store cannot be made"),
+        ({"STORE_DIR": "/proc/store"}, "/proc/store cannot be created"),
         ({"SEALING_KEYS": ""}, "SEALING_KEYS needs a Fernet key"),
         ({"SEALING_KEYS": "short"}, "SEALING_KEYS: "),
         ({"STORE_ALGORITHM": "rot13"}, "STORE_ALGORITHM: "),

@@ -64,7 +64,7 @@ def test_a_token_is_over_once_its_time_is(app: Flask, clock: Clock) -> None:
         (["create", "x", "--scope", "streams:fly"], "'streams:fly' is no scope"),
         (["create", "x", "--scope", "nowhere:write"], "'nowhere:write' is no scope"),
         (["create", "x"], "Missing option '--scope'"),
-        (["create", "x", "--scope", "*:*", "--expires-in", "soon"], "is no length of time"),
+        (["create", "x", "--scope", "*:*", "--expires-in", "soon"], "is not a duration"),
         (["create", "", "--scope", "*:*"], "1 to 64 printable characters"),
         (["revoke", "nobody's"], "no token"),
     ],

@@ -73,7 +73,7 @@ def test_it_overwrites_only_by_force(source: Path, tmp_path: Path) -> None:
     target.write_bytes(b"old")
     (tmp_path / "link").symlink_to(target)
     for name in ("copy", "link"):
-        refused(run(source, tmp_path / name), "is there already; --force replaces it")
+        refused(run(source, tmp_path / name), "already exists; --force replaces it")
         assert target.read_bytes() == b"old"
     assert run(source, tmp_path / "link", "--force").exit_code == 0
     assert target.read_bytes() == CONTENT
@@ -86,7 +86,7 @@ def test_what_is_no_file_is_refused(source: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     refused(run(tmp_path / "pipe", tmp_path / "copy"), "pipe is not a regular file")
     refused(run(tmp_path, tmp_path / "copy"), "is not a regular file")
-    refused(run(source, tmp_path / "pipe", "--force"), "pipe is there already and no regular file")
+    refused(run(source, tmp_path / "pipe", "--force"), "pipe already exists and is not a regular file")
     refused(run(tmp_path / "missing", tmp_path / "copy"), "missing cannot be copied to .*: No such file")
     refused(run(source, tmp_path / "nowhere" / "copy"), "source cannot be copied to .*: No such file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "source"]
@@ -195,7 +195,7 @@ def test_a_source_that_changes_is_an_error(source: Path, tmp_path: Path, monkeyp
         return preadv(file, buffers, at)
 
     monkeypatch.setattr(os, "preadv", changing)
-    refused(run(source, tmp_path / "copy"), "source has changed while it was copied")
+    refused(run(source, tmp_path / "copy"), "source changed while it was being copied")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 

@@ -104,7 +104,7 @@ def test_it_overwrites_only_by_force_and_says_so_before_the_first_byte(
 ) -> None:
     (folder / "file").write_bytes(b"old")
     url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
-    refused(run(url, *target), "file is there already; --force replaces it")
+    refused(run(url, *target), "file already exists; --force replaces it")
     assert (folder / "file").read_bytes() == b"old"
     assert len(origin.requests) <= 1
     origin.pages["/file"].throttle = None
@@ -115,8 +115,8 @@ def test_it_overwrites_only_by_force_and_says_so_before_the_first_byte(
 
 def test_what_is_no_file_is_never_replaced(origin: Origin, folder: Path) -> None:
     os.mkfifo(folder / "file")
-    refused(run(origin.serve("/file", Page(CONTENT)), "--force"), "file is there already and no regular file")
-    refused(run(origin.url("/file"), "nowhere/file"), "Nothing can be written into .*nowhere: No such file")
+    refused(run(origin.serve("/file", Page(CONTENT)), "--force"), "file already exists and is not a regular file")
+    refused(run(origin.url("/file"), "nowhere/file"), "Cannot write to .*nowhere: No such file")
     assert names(folder) == ["file"]
 
 

@@ -38,7 +38,7 @@ def test_a_fault_of_the_origin_is_a_sentence_and_leaves_nothing_behind(
 @pytest.mark.parametrize("resumable", [[], ["--continue"]])
 def test_a_wrong_digest_leaves_nothing_behind(origin: Origin, folder: Path, resumable: list[str]) -> None:
     url = origin.serve("/file", Page(CONTENT))
-    refused(run(url, "--sha256", "0" * 64, *resumable), "The bytes have another SHA-256")
+    refused(run(url, "--sha256", "0" * 64, *resumable), "The file has a different SHA-256")
     assert names(folder) == []
 
 

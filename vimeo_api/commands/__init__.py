@@ -1,1 +1,1 @@
-"""The operator's commands that need no settings, no database and no service; `cli` puts them into manage.py."""
+"""The commands `copy`, `fetch` and `token`; `cli` adds them to manage.py."""

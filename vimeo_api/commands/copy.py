@@ -1,4 +1,4 @@
-"""`manage.py copy`: a file is copied by the concurrent writer."""
+"""`manage.py copy`: copy a file with several threads. Needs no settings, no database and no service."""
 
 import os
 import secrets
@@ -33,9 +33,9 @@ _MOST_THREADS = 64
 @click.option(
     "--chunk",
     metavar="SIZE",
-    type=Size("1G"),  # each thread has a buffer of that size
+    type=Size("1G"),  # each thread has a buffer of this size
     default=CHUNK,
-    help="How much a thread reads and writes at a time, as 65536, 64K or 1M.  [default: 1M]",
+    help="How much a thread reads and writes at a time, such as 65536, 64K or 1M.  [default: 1M]",
 )
 @click.option("--force", is_flag=True, help="Replace DST if it is there.")
 def copy(source: Path, target: Path, threads: int, chunk: int, *, force: bool) -> None:
@@ -49,7 +49,7 @@ def copy(source: Path, target: Path, threads: int, chunk: int, *, force: bool) -
         with ending_cleanly(), _reading(source) as (opened, facts), _temporary(target, facts.st_mode) as (name, file):
             _write(opened, file, facts.st_size, threads=threads, chunk=chunk)
             if _fingerprint(os.fstat(opened)) != _fingerprint(facts):
-                raise click.ClickException(f"{source} has changed while it was copied.")
+                raise click.ClickException(f"{source} changed while it was being copied.")
             targets.publish(name, target, force=force)
     except StorageFull as error:
         raise click.ClickException(f"There is no room for {target}: {error}.") from None
@@ -69,7 +69,7 @@ def _write(source: int, file: int, size: int, *, threads: int, chunk: int) -> No
 
 @contextmanager
 def _reading(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe would wait for its writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # or a named pipe would wait for a writer
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
@@ -81,7 +81,7 @@ def _reading(path: Path) -> Iterator[tuple[int, os.stat_result]]:
 
 @contextmanager
 def _temporary(target: Path, mode: int) -> Iterator[tuple[Path, int]]:
-    """Open a new file beside the target, with the mode of the source as the umask allows; remove it if it is left."""
+    """Open a new file beside the target, with the source's mode less the umask; remove it if it is left behind."""
     name, descriptor = target.with_name(f".copy-{secrets.token_hex(8)}"), -1
     try:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o777)

@@ -1,4 +1,4 @@
-"""How a command ends: with its work done or nothing left behind, and with a code that a script can tell apart.
+"""How `copy` and `fetch` end: done, or with nothing left behind, and with an exit code for each case.
 
 Sources: signal(7); the shells' 128 + the number of the signal.
 """
@@ -17,7 +17,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Interrupted(KeyboardInterrupt):
-    """A signal asks us to end."""
+    """A signal interrupted the block."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -26,14 +26,14 @@ class _Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def ending_cleanly() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, each with its exit code once all is cleaned up.
+    """Let SIGTERM and SIGHUP end the block like Ctrl-C: clean up, then exit with the signal's code.
 
-    What was ignored when we began, as under nohup, stays ignored.
+    A signal that was ignored before, as under nohup, stays ignored.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def interrupt(number: int, _frame: object) -> None:
-        finish_undisturbed()  # or a second Ctrl-C would stop the cleaning up
+        finish_undisturbed()  # or a second Ctrl-C would interrupt the cleanup
         raise _Interrupted(number)
 
     try:
@@ -50,6 +50,6 @@ def ending_cleanly() -> Iterator[None]:
 
 
 def finish_undisturbed() -> None:
-    """Ignore the signals until the block of `ending_cleanly` ends: what is begun now is done to its end."""
+    """Ignore the signals until the block of `ending_cleanly` ends, so that the rest is not interrupted."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,9 +1,9 @@
-"""`manage.py fetch`: a URL is fetched into a file by `core.fetcher`, over several connections.
+"""`manage.py fetch`: fetch a URL into a file with `core.fetching.client`, over several connections.
 
-Private addresses are allowed unless --public-only says otherwise: the guard keeps strangers from making a service ask
-where only it can reach, but whoever runs this command reaches those addresses anyway, with any other program. Those
-that no file is ever fetched from, as the link-local ones where clouds answer with secrets, stay refused.
-No sentence and no bar names the URL, whose query may be a secret.
+Private addresses are allowed unless --public-only is given: the guard keeps clients from making a service fetch what
+only the service can reach, but a user of this command can reach those addresses anyway. Addresses that never serve
+files, such as the link-local ones where clouds keep secrets, stay refused.
+No message and no progress bar shows the URL, as its query may be a secret.
 """
 
 import hashlib
@@ -48,28 +48,28 @@ class _Sha256(click.ParamType[str]):
     type=click.IntRange(1, Limits().per_host),
     default=CONNECTIONS,
     show_default=True,
-    help="How many ranges are fetched at the same time, where the origin gives ranges.",
+    help="How many ranges to fetch at the same time, if the origin supports ranges.",
 )
 @click.option("--sha256", metavar="HEX", type=_Sha256(), help="Keep the file only if this is its SHA-256.")
-@click.option("--max-bytes", metavar="SIZE", type=Size("1024T"), help="Take no larger file, as 65536, 64K or 1M.")
+@click.option("--max-bytes", metavar="SIZE", type=Size("1024T"), help="Largest file to take, such as 65536, 64K or 1M.")
 @click.option(
     "--max-time",
     metavar="SECONDS",
     type=click.FloatRange(0, min_open=True),
     default=math.inf,
-    help="Give up after so long.  [default: never, while bytes come]",
+    help="Give up after this time.  [default: never, while bytes come]",
 )
 @click.option(
     "--allow-private/--public-only",
     default=True,
-    help="Whether private and loopback addresses are fetched from. They are by default, as whoever runs this reaches "
-    "them anyway; --public-only is for URLs that come from somebody else.",
+    help="Whether to fetch from private and loopback addresses. Allowed by default, as you can reach them anyway; use "
+    "--public-only for URLs that come from somebody else.",
 )
 @click.option(
     "--continue",
     "resumable",
     is_flag=True,
-    help="Keep what has come if it breaks off, in a hidden file beside DST, and go on from there the next time.",
+    help="If the fetch is interrupted, keep what has come in a hidden file beside DST, and resume from it next time.",
 )
 @click.option("--force", is_flag=True, help="Replace DST if it is there.")
 def fetch(
@@ -86,7 +86,7 @@ def fetch(
 ) -> None:
     """Fetch a URL to DST, or into the folder DST under the name that the origin suggests.
 
-    DST is the current folder unless it is given. The file appears at once, complete and durable, or not at all. On a
+    DST is the current folder by default. The file appears at once, complete and durable, or not at all. On a
     terminal a bar shows the progress.
     """
     _check_usage(target)
@@ -111,25 +111,25 @@ def fetch(
     except PipelineError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"Nothing can be written into {folder}: {error.strerror or error}.") from None
+        raise click.ClickException(f"Cannot write to {folder}: {error.strerror or error}.") from None
 
 
 def _check_usage(target: Path) -> None:
-    """Raise UsageError with a sentence that repeats no argument, for it may be a URL with a password."""
+    """Raise UsageError, without quoting an argument: it may be a URL with a password."""
     if click.get_current_context().args:
-        raise click.UsageError("One URL and one DST is all that it takes.")
+        raise click.UsageError("fetch takes one URL and one DST.")
     if target.parts[:1] in {("http:",), ("https:",)}:
         raise click.UsageError("DST is a file or a folder, not a URL.")
 
 
 def _file(target: Path, fetched: Fetched) -> Path:
-    # A name that an origin chooses shall not become a program's settings, as .bashrc would.
+    # A name from the origin must not become a dot file such as .bashrc.
     return targets.settled(target, re.sub(r"^\.", "_", fetched.name))
 
 
 @contextmanager
 def _download(url: str, folder: Path, *, resumable: bool) -> Iterator[ResumableFile]:
-    """Open the file that the bytes come into; remove it in the end, unless somebody may go on with it."""
+    """Open the file for the bytes; remove it at the end unless the fetch can be resumed."""
     kept = resumable
     name = hashlib.sha256(os.fsencode(url)).hexdigest()[:16] if resumable else secrets.token_hex(8)
     path = folder / f".fetch-{name}"
@@ -139,7 +139,7 @@ def _download(url: str, folder: Path, *, resumable: bool) -> Iterator[ResumableF
                 yield download
                 kept = False
             except BaseException as error:
-                kept = resumable and not isinstance(error, DigestMismatch) and _can_be_continued(download)
+                kept = resumable and not isinstance(error, DigestMismatch) and _is_resumable(download)
                 if kept:
                     download.note()
                 raise
@@ -149,12 +149,12 @@ def _download(url: str, folder: Path, *, resumable: bool) -> Iterator[ResumableF
                 left.unlink(missing_ok=True)
 
 
-def _can_be_continued(download: ResumableFile) -> bool:
+def _is_resumable(download: ResumableFile) -> bool:
     return bool(download.version and download.version.validator and download.spans())
 
 
 class _Sink:
-    """The file, the bar that shows it, and before the first byte a look whether its name is free."""
+    """Writes the file and updates the bar; before the first byte it checks that the name is free."""
 
     def __init__(self, download: ResumableFile, target: Path, shown: Bar, *, force: bool, resumable: bool) -> None:
         self._download = download
@@ -185,7 +185,7 @@ def _finish(download: ResumableFile, file: Path, shown: Bar, *, sha256: str | No
         if sha256 is not None:
             shown.set_postfix_str("checking")
             if staging.digest("sha256") != sha256:
-                raise DigestMismatch("The bytes have another SHA-256.")
+                raise DigestMismatch("The file has a different SHA-256.")
         shown.set_postfix_str("making it durable")
         staging.sync()
         shown.set_postfix_str("")

@@ -1,7 +1,7 @@
-"""The file that a command makes: it gets its name at once, complete and durable, or not at all.
+"""The file that `copy` or `fetch` makes: it appears at once, complete and durable, or not at all.
 
-The bytes are written under another name in the same folder. Sources: link(2), which refuses to overwrite; rename(2);
-fsync(2) of the folder.
+The bytes are first written under another name in the same folder. Sources: link(2), which refuses to overwrite;
+rename(2); fsync(2) of the folder.
 """
 
 import errno
@@ -13,26 +13,26 @@ import click
 from vimeo_api.commands.endings import finish_undisturbed
 from vimeo_api.core.storage.blobs import fsync_folder
 
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # what a filesystem without hard links says, link(2)
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # from a filesystem without hard links, link(2)
 
 
 def settled(target: Path, name: str) -> Path:
-    """Return the file that a DST means: itself, or of that name if it is a folder."""
+    """Return the file that DST stands for: itself, or `name` in it if it is a folder."""
     real = Path(os.path.realpath(target))
     return real / name if real.is_dir() else real
 
 
 def check(target: Path, *, force: bool) -> None:
-    """Raise ClickException if there is something that must not be replaced."""
+    """Raise ClickException if the target exists and must not be replaced."""
     if os.path.lexists(target) and not (force and target.is_file()):
-        why = "; --force replaces it" if target.is_file() else " and no regular file"
-        raise click.ClickException(f"{target} is there already{why}.")
+        why = "; --force replaces it" if target.is_file() else " and is not a regular file"
+        raise click.ClickException(f"{target} already exists{why}.")
 
 
 def publish(name: Path, target: Path, *, force: bool) -> None:
-    """Give synced bytes their final name, which takes the other one away; signals are ignored from here on.
+    """Rename a synced file to its final name; signals are ignored from here on.
 
-    Raises ClickException if the target has appeared meanwhile and is not to be replaced.
+    Raises ClickException if the target has appeared meanwhile and must not be replaced.
     """
     finish_undisturbed()
     try:
@@ -44,7 +44,7 @@ def publish(name: Path, target: Path, *, force: bool) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        force = True  # somebody has looked, which is all that can be done here
+        force = True  # the caller has checked the name, which is the best that can be done here
     if force:
         name.replace(target)
     fsync_folder(target.parent)

@@ -1,4 +1,4 @@
-"""Every setting, read from the environment in this one place, or from files.
+"""Every setting, read here and nowhere else, from the environment or from files.
 
 Two profiles share all code and differ only here: `Embedded` needs no service, `Production` runs behind nginx.
 `load()` picks one by `PROFILE` and `check()` looks at the host; both report a mistake in one sentence. `settings` has
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 def load(overrides: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of the profile that the environment names; an override wins over the environment.
 
-    An empty value is the same as none. Raises ConfigError with a sentence for each value that cannot be read.
+    An empty value counts as unset. Raises ConfigError with a sentence for each value that cannot be read.
     """
     values = _upper(os.environ) | _upper(overrides or {})
     try:
@@ -54,7 +54,7 @@ def load(overrides: Mapping[str, str] | None = None) -> Settings:
 
 
 def check(settings: Settings) -> Settings:
-    """Return the settings if the service can start with them on this host, making its own folders first.
+    """Return the settings if the service can start with them on this host, creating its folders if need be.
 
     Raises ConfigError with all faults, a sentence each.
     """
@@ -115,7 +115,7 @@ def _name(first: int | str, *rest: int | str) -> str:
 
 
 def _kept_secrets(settings: Settings) -> dict[str, str]:
-    """Return the secrets that nobody set, made on the first start and kept since."""
+    """Return the secrets that are not set, generated on the first start and kept since."""
     return {
         "secret_key": settings.secret_key or secret.secret_key(settings.data_dir),
         "sealing_keys": settings.sealing_keys or secret.sealing_keys(settings.data_dir),

@@ -1,4 +1,4 @@
-"""What each profile makes of the settings: its own defaults, and what it cannot start without."""
+"""The two profiles: their own defaults, and what they cannot start without. `config.load` picks one."""
 
 import importlib.util
 import os
@@ -38,7 +38,7 @@ class Production(Settings):
         if not self.database_url.startswith("postgresql+psycopg://"):
             yield "DATABASE_URL must name a PostgreSQL database, such as postgresql+psycopg://vimeo_api@/vimeo_api."
         if not self.broker_url.startswith(("redis://", "rediss://", "redis+socket://")):
-            yield "BROKER_URL must name the Redis that is Celery's broker, as redis+socket:///run/redis-broker/redis.sock."
+            yield "BROKER_URL must name the Redis of Celery's broker, such as redis+socket:///run/redis-broker/redis.sock."
         if not self.cache_url.startswith(("redis://", "rediss://", "unix://")):
             yield "CACHE_URL must name the Redis that caches 4XX responses, such as unix:///run/redis-cache/redis.sock."
         if self.cache_url and _redis_server(self.cache_url) == _redis_server(self.broker_url):

@@ -1,6 +1,6 @@
-"""Secrets that lie in files: made on the first start and kept since, where nobody has set them.
+"""Secrets in files: generated on the first start and kept since, unless they are set.
 
-`config` calls it for the embedded profile, `deploy/stack.py` for the stack on one machine.
+`config` calls it for the embedded profile, `extensions` for the store's mark, `deploy/stack.py` for its stack.
 """
 
 import contextlib
@@ -12,17 +12,17 @@ from cryptography.fernet import Fernet
 
 
 def secret_key(folder: Path) -> str:
-    """Return the kept `SECRET_KEY` of a data folder."""
+    """Return the `SECRET_KEY` kept in a data folder."""
     return kept(folder / "secret.key", secrets.token_hex(32))
 
 
 def sealing_keys(folder: Path) -> str:
-    """Return the kept `SEALING_KEYS` of a data folder."""
+    """Return the `SEALING_KEYS` kept in a data folder."""
     return kept(folder / "sealing.keys", Fernet.generate_key().decode())
 
 
 def kept(path: Path, fresh: str) -> str:
-    """Return the secret kept at path; the first of several concurrent starts writes its fresh one there."""
+    """Return the secret kept at `path`; the first of several concurrent starts writes `fresh` there."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)

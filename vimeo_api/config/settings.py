@@ -184,7 +184,7 @@ class Monitoring(Section):
 
 
 class SurfaceSettings(Section):
-    """What every surface has; a subclass adds or changes what only one surface has."""
+    """The settings of every surface; a subclass adds or changes what differs for one surface."""
 
     max_bytes: ByteSize | None = Field(
         None, gt=0, description="Largest file, in bytes or as `16MiB`. Default: no limit."
@@ -200,7 +200,7 @@ class SurfaceSettings(Section):
 
     @property
     def allowed_extensions(self) -> frozenset[str] | None:
-        """The file name extensions that are accepted, in lower case; None is any or none."""
+        """The file name extensions that are accepted, in lower case; None accepts any name."""
         return None
 
 
@@ -243,7 +243,7 @@ class TransferSettings(SurfaceSettings):
 
 
 class Settings(Monitoring, Access, Fetching, Downloads, General):
-    """What both profiles know."""
+    """All settings of both profiles."""
 
     vimeo: VimeoSettings = VimeoSettings()
     streams: StreamsSettings = StreamsSettings()
@@ -279,7 +279,7 @@ SURFACE_SECTIONS: dict[str, type[SurfaceSettings]] = {
     "transfer": TransferSettings,
 }
 
-# In the order of docs/settings.md, each with what the names of its settings begin with.
+# In the order of docs/settings.md, each with the prefix of its settings' names.
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("", General),
     *((f"{name}_", section) for name, section in SURFACE_SECTIONS.items()),
@@ -294,7 +294,7 @@ def _folder_faults(folder: Path) -> Iterator[str]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        yield f"{folder} cannot be made: {error.strerror}."
+        yield f"{folder} cannot be created: {error.strerror}."
         return
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         yield f"{folder} is not writable for this user."

@@ -1,6 +1,6 @@
-"""How the text of a setting is read: rates, origins, networks, URLs, paths, keys and hash names.
+"""The types of settings, parsed from text: rates, origins, networks, URLs, paths, keys and hash names.
 
-`settings` names these types; a ValueError's message becomes the end of the sentence that the operator reads.
+`settings` uses these types; the message of a ValueError ends the sentence that the operator reads.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def _networks(text: str) -> str:
 
 
 def rates(value: str | tuple[RateLimitItem, ...]) -> tuple[RateLimitItem, ...]:
-    """Return the rates in words like `20 per minute; 100 per day`; `off` is none."""
+    """Return the rates in a text like `20 per minute; 100 per day`; `off` is no rate."""
     if isinstance(value, str):
         return () if value == "off" else tuple(parse_many(value))
     return value
@@ -47,7 +47,7 @@ def _origins(text: str) -> str:
 
 
 def _service_url(url: str) -> str:
-    """Refuse a URL that would be misread: pieces of its password would turn up in errors as a host."""
+    """Raise ValueError for a URL that would be misread: errors would show part of its password as the host."""
     try:
         host = make_url(url).host if url else None
         _ = urlsplit(url).port

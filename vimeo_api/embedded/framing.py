@@ -1,7 +1,7 @@
-"""Where a request ends and the next begins, strictly, for the embedded server; in production nginx sees to it.
+"""Strict request framing for the embedded server: where one request ends and the next begins. `server` calls it.
 
-werkzeug's own server takes two lengths for one, reads `Content-Length: abc` as an empty body, and of a chunk that
-breaks off makes as many bytes as it announced, out of nothing. `embedded.server` refuses here what nginx refuses.
+werkzeug's own server accepts two Content-Lengths, reads `Content-Length: abc` as an empty body, and pads a truncated
+chunk to its announced size. This module refuses what nginx refuses in production.
 Sources: RFC 9112 sections 2.2, 3.2, 5 and 6; RFC 9110 section 5.6.2 (token).
 """
 
@@ -22,7 +22,7 @@ _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
 
 def refusal(version: str, target: str, headers: Message) -> HTTPStatus | None:
-    """Return the status that refuses a request whose head can be read in two ways, None for one that is sound."""
+    """Return the status that refuses an ambiguous or malformed request head, None for a sound one."""
     if version not in _VERSIONS:
         return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
     if not (_is_target(target) and _are_fields(headers) and _has_host(version, headers)):
@@ -50,7 +50,7 @@ def _is_target(target: str) -> bool:
 
 
 def _are_fields(headers: Message) -> bool:
-    # The parser of mails takes the rest for a body once a line is no field; names with blanks, folds and NULs it bears.
+    # The mail parser takes the rest as a body once a line is not a field, and accepts blanks in names, folds and NULs.
     if headers.get_payload():
         return False
     return all(_TOKEN.fullmatch(name) and not _UNPRINTABLE.search(value) for name, value in headers.items())
@@ -61,16 +61,16 @@ def _has_host(version: str, headers: Message) -> bool:
 
 
 class Chunked(io.RawIOBase):
-    """The body of a chunked request; reading raises OSError once it is broken, an early end included."""
+    """The body of a chunked request; reading raises OSError if it is malformed or ends early."""
 
     def __init__(self, source: io.BufferedIOBase) -> None:
-        """Read chunks from here, up to the end of the trailers."""
+        """Read chunks from `source`, up to the end of the trailers."""
         self._source = source
         self._left = 0
         self._done = False
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""The embedded server of `manage.py runserver`: werkzeug's threaded one, beside a worker as its child."""
+"""The embedded server of `manage.py runserver`: werkzeug's threaded server, with a worker as its child process."""
 
 import fcntl
 import logging
@@ -30,7 +30,7 @@ def serve(app: Flask) -> None:
     settings: Settings = app.config["SETTINGS"]
     upgrade_database(app)
     server = make_server(settings.bind, settings.port, app, threaded=True, request_handler=Handler)
-    # SIGINT too: whoever is started in the background by a shell script inherits it ignored.
+    # SIGINT too: a process that a shell script starts in the background inherits it ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with worker_child(settings):
@@ -49,24 +49,24 @@ def _serve_until_interrupted(server: BaseWSGIServer) -> None:
 
 
 class Handler(WSGIRequestHandler):
-    """Werkzeug's handler, strict about framing, with bounded buffers and patience, and a log line without the query."""
+    """Werkzeug's handler, but with strict framing, bounded buffers, a timeout, and log lines without the query."""
 
     timeout = 60  # seconds without a byte
     error_content_type = "application/json"
     error_message_format = '{"error":"%(message)s"}\n'
 
     def setup(self) -> None:
-        """Prepare the connection."""
+        """Prepare the connection, with a small send buffer."""
         super().setup()
         sockets.narrow(self.connection)
 
     def handle_one_request(self) -> None:
-        """Handle a request; until it is understood, the log must not take it for the last on the connection."""
+        """Handle a request, without the environ of the one before: the log reads the path from it."""
         self.environ: WSGIEnvironment = {}
         super().handle_one_request()
 
     def parse_request(self) -> bool:
-        """Read the head of a request; answer one that can be read in two ways by refusing it."""
+        """Read the head of a request, and refuse one that is ambiguous or malformed."""
         if not super().parse_request():
             return False
         status = framing.refusal(self.request_version, self.path, self.headers)
@@ -82,7 +82,7 @@ class Handler(WSGIRequestHandler):
         self.close_connection = True
 
     def make_environ(self) -> "WSGIEnvironment":
-        """Describe the request to the app, with an id as nginx would make one and a body that ends where it should."""
+        """Return the WSGI environ, with a request id as nginx would make one, and with chunked bodies decoded."""
         environ = super().make_environ()
         environ[request_ids.VARIABLE] = request_ids.new()
         environ["PATH_INFO"] = environ["PATH_INFO"] or "/"  # `http://host` has none
@@ -102,12 +102,12 @@ class Handler(WSGIRequestHandler):
             _access.info("%s %s %s", self.command or "-", path, int(code))
 
     def log_error(self, *_: object) -> None:
-        """Log that a request could not be understood, or did not come; the words would quote it, query and all."""
-        _access.info("a request that is none")
+        """Log that a request was malformed or did not come, without quoting it: a query may hold a password."""
+        _access.info("malformed or empty request")
 
 
 def upgrade_database(app: Flask) -> None:
-    """Run the migrations that are missing; one process at a time, if several start on one folder."""
+    """Run the missing migrations; if several processes start on one folder, one at a time."""
     settings: Settings = app.config["SETTINGS"]
     with app.app_context(), (settings.data_dir / "migrate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

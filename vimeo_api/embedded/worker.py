@@ -1,4 +1,4 @@
-"""The worker of `manage.py runserver`: a child process, with beat, that ends when the server does."""
+"""The worker of `manage.py runserver`: a child process, with beat, that ends with the server."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def worker_child(settings: Settings) -> Iterator[None]:
-    """Run a worker as a child process for the length of the block; one that dies is started again."""
+    """Run a worker as a child process for the length of the block; restart it if it dies."""
     ended = threading.Event()
     keeper = threading.Thread(target=_keep_worker, args=(settings, ended), daemon=True)
     keeper.start()
@@ -50,12 +50,12 @@ def _keep_worker(settings: Settings, ended: threading.Event) -> None:
 
 
 def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
-    # Its standard input is a pipe of ours: when we die, however that happens, the worker reads its end and stops.
+    # Its standard input is our pipe: if we die, even by SIGKILL, the worker reads end of file and stops.
     environ = os.environ | {"DATA_DIR": str(settings.data_dir), "PROFILE": settings.profile}
     environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # a checkout is not installed
-    # -P: no file in the folder that we were started in stands for a module.
+    # -P: do not import modules from the current folder.
     command = [sys.executable, "-P", "-m", "vimeo_api", "worker", "--until-stdin-ends"]
-    # A group of its own: Ctrl-C on the terminal is for us, and we stop the worker.
+    # Its own session: Ctrl-C on the terminal reaches only us, and we stop the worker.
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environ, start_new_session=True)  # noqa: S603
 
 
@@ -74,7 +74,7 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
 
 
 def _forget_consumed(broker: Path) -> None:
-    # kombu's SQLite transport only hides what it has handed out, 60 MB a day (docs/decisions/0001). A message that is
+    # kombu's SQLite transport only hides consumed messages, 60 MB a day (docs/decisions/0001). A message that is
     # returned is a new row.
     with closing(sqlite3.connect(broker, timeout=10)) as connection, connection:
         connection.execute("DELETE FROM kombu_message WHERE visible = 0")

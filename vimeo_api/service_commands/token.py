@@ -1,4 +1,4 @@
-"""`manage.py token`: makes, lists and revokes API tokens, straight in the database."""
+"""`manage.py token`: create, list and revoke API tokens, directly in the database."""
 
 import re
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class _Life(click.ParamType[timedelta]):
-    """A length of time, said as 90d, 12h or 30m."""
+    """A duration, written as 90d, 12h or 30m."""
 
     name = "life"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        said = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(value))
-        if said is None:
-            self.fail(f"{value!r} is no length of time, as 90d, 12h or 30m.", param, ctx)
-        return timedelta(**{_UNITS[said[2]]: int(said[1])})
+        match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a duration such as 90d, 12h or 30m.", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 @click.group(context_settings={"obj": APP})
 def token() -> None:
-    """Make, list and revoke API tokens; REQUIRE_TOKENS=1 asks for them."""
+    """Create, list and revoke API tokens; REQUIRE_TOKENS=1 requires them."""
 
 
 @token.command()
@@ -42,13 +42,13 @@ def token() -> None:
     metavar="SURFACE:VERB",
     multiple=True,
     required=True,
-    help=f"What it allows, several times if need be. Verbs: {', '.join(api_tokens.VERBS)}; * is any surface or verb.",
+    help=f"What the token allows; may be repeated. Verbs: {', '.join(api_tokens.VERBS)}; * is any surface or verb.",
 )
-@click.option("--quota", type=Size("1023T"), help="Most bytes stored with it at a time, as 10G; no limit by default.")
-@click.option("--expires-in", "life", type=_Life(), help="As 90d, 12h or 30m; never by default.")
+@click.option("--quota", type=Size("1023T"), help="Most bytes it may have stored, such as 10G; no limit by default.")
+@click.option("--expires-in", "life", type=_Life(), help="Lifetime, such as 90d, 12h or 30m; unlimited by default.")
 @with_appcontext
 def create(name: str, scopes: tuple[str, ...], quota: int | None, life: timedelta | None) -> None:
-    """Make a token and print it; nobody can find it out later."""
+    """Create a token and print it; it cannot be shown again."""
     with _sentences():
         click.echo(api_tokens.create(name, scopes, quota=quota, life=life))
 
@@ -56,7 +56,7 @@ def create(name: str, scopes: tuple[str, ...], quota: int | None, life: timedelt
 @token.command("list")
 @with_appcontext
 def list_() -> None:
-    """List all tokens that were ever made: name, state, scopes, bytes stored and quota, expiry."""
+    """List all tokens, revoked ones too: name, state, scopes, bytes stored and quota, expiry."""
     with _sentences():
         for found in api_tokens.listing():
             quota = "no quota" if found.quota is None else f"of {found.quota}"
@@ -68,14 +68,14 @@ def list_() -> None:
 @click.argument("name")
 @with_appcontext
 def revoke(name: str) -> None:
-    """Make a token worthless, from the very next request on."""
+    """Revoke a token, from the very next request on."""
     with _sentences():
         api_tokens.revoke(name)
 
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """End with a sentence if something is wrong."""
+    """Turn errors into a sentence and exit code 1."""
     try:
         yield
     except PipelineError as error:

@@ -1,1 +1,1 @@
-"""What the surfaces' operations take and answer, in words and examples; the views carry it, `/docs` shows it."""
+"""What each operation takes and answers, in words and examples; views state it with `described`, `/docs` shows it."""

@@ -9,12 +9,12 @@ _error = errors.in_json
 SECTION = Section(
     "docs",
     "This documentation",
-    "The description of the service, for programs and for people. Errors are JSON.",
+    "The description of the API, for programs and for people. Errors are JSON.",
     errors={
         400: _error("The request cannot be understood.", "Bad Request"),
-        405: _error("The path is there, the method is not.", "Method Not Allowed", errors.ALLOW),
+        405: _error("The path does not have this method.", "Method Not Allowed", errors.ALLOW),
         414: _error("The address is too long.", "Request-URI Too Long"),
-        503: _error("The service is away for a moment.", "Service Unavailable", errors.RETRY_AFTER),
+        503: _error("The service is unavailable for a moment.", "Service Unavailable", errors.RETRY_AFTER),
     },
     everywhere=errors.EVERYWHERE,
 )
@@ -22,7 +22,7 @@ SECTION = Section(
 DOCUMENT = Operation(
     SECTION,
     curl="curl http://localhost:8080/openapi.json",
-    description="For generators of clients, tests and mocks.",
+    description="For tools that generate clients, tests and mocks.",
     responses={
         200: Response(
             "OpenAPI 3.1.",

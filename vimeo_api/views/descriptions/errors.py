@@ -1,16 +1,16 @@
-"""What the errors of the surfaces have in common; each surface brings the shape of its own, and words what differs."""
+"""The errors that surfaces share; each surface adds its own format, and words what differs."""
 
 from collections.abc import Callable
 
 from vimeo_api.web.openapi import JSON, STRING, Body, Response, closed
 
 EVERYWHERE = frozenset({400, 405, 414, 503})  # what any operation may answer
-ALLOW = {"Allow": "The methods it has."}
-RETRY_AFTER = {"Retry-After": "Seconds after which to ask again."}
-BEYOND = "The range begins after the last byte; `Content-Range` tells the size."
-NO_TOKEN = "The operator requires an API token; there is none, or it is unknown, revoked or expired."  # noqa: S105 -- a sentence
-NO_SCOPE = "The API token does not allow this or its quota has no room, or a page of another site asks."
-TOO_OFTEN = "Too many uploads or wrong passwords in a while."
+ALLOW = {"Allow": "The methods of the path."}
+RETRY_AFTER = {"Retry-After": "Seconds after which to try again."}
+BEYOND = "The range begins after the last byte; `Content-Range` has the size."
+NO_TOKEN = "The API token that the operator requires is missing, unknown, revoked or expired."  # noqa: S105 -- a sentence
+NO_SCOPE = "The API token does not allow this, its quota is used up, or a page of another site sent the request."
+TOO_OFTEN = "Too many uploads or wrong passwords in a short time."
 BEARER = {"WWW-Authenticate": '`Bearer realm="vimeo_api"`'}
 RANGE = {"Content-Range": "`bytes */18`: the size of the file."}
 
@@ -21,15 +21,15 @@ def in_json(description: str, text: str, headers: dict[str, str] | None = None) 
 
 
 def common(error: Callable[..., Response]) -> dict[int, Response]:
-    """Return the errors that all surfaces answer for the same reasons; `error` shapes them as `in_json` does."""
+    """Return the errors that all surfaces answer for the same reasons; `error` formats one, as `in_json` does."""
     return {
         401: error(NO_TOKEN, "This needs an API token, as `Authorization: Bearer …`.", BEARER),
         403: error(NO_SCOPE, "The quota of this token has 0 bytes left."),
-        405: error("The path is there, the method is not.", "The method is not allowed for the requested URL.", ALLOW),
+        405: error("The path does not have this method.", "The method is not allowed for the requested URL.", ALLOW),
         412: error("`If-Match` names another version.", "Precondition Failed"),
         414: error("The address is too long.", "Request-URI Too Long"),
         416: error(BEYOND, "The server cannot provide the requested range.", RANGE),
         429: error(TOO_OFTEN, "Too many attempts; try again later.", RETRY_AFTER),
-        503: error("The service or its database is away for a moment.", "Service Unavailable", RETRY_AFTER),
+        503: error("The service or its database is unavailable for a moment.", "Service Unavailable", RETRY_AFTER),
         507: error("The disk is full; nothing was stored.", "Insufficient Storage"),
     }

@@ -1,4 +1,4 @@
-"""What is the same wherever a file comes and goes: forms, conditions, ranges and headers."""
+"""What uploads and downloads share on all surfaces: forms, conditions, ranges and headers."""
 
 from collections.abc import Mapping
 
@@ -7,21 +7,21 @@ from vimeo_api.web.openapi import ANY, BINARY_STRING, FORM, Body, Content, Param
 CONDITIONS = (
     Parameter(
         "Range",
-        "One range of bytes; several at once are answered by the whole file.",
+        "One range of bytes; a request for several gets the whole file.",
         "bytes=0-3",
         place="header",
     ),
     Parameter(
         "If-None-Match",
-        "ETags that the client has; `If-Modified-Since`, `If-Match` and `If-Range` are understood too.",
+        "ETags that the client has; `If-Modified-Since`, `If-Match` and `If-Range` work too.",
         '"6b01695a-12"',
         place="header",
     ),
 )
-# What a request with conditions may meet besides.
+# The errors of requests with conditions and ranges.
 CONDITION_ERRORS = frozenset({412, 416})
 
-# How long a new file lives, where its surface lets the owner say so.
+# The lifetime of a new file, on surfaces where the owner may set it.
 LIFE: Schema = {
     "type": "integer",
     "minimum": 1,
@@ -32,7 +32,7 @@ EXPIRES_IN = Parameter("expires_in", "Seconds after which the file is gone.", 36
 
 
 def form(filename: str, example: Mapping[str, str], *, closed: bool = False, **fields: Schema) -> Content:
-    """Return the form of an upload: the file, and the fields that may stand beside it, no others if it is closed."""
+    """Return the form of an upload: the file and its optional fields; a closed form takes no others."""
     properties = {
         "file": {**BINARY_STRING, "description": "The file, with its name."},
         **fields,
@@ -43,7 +43,7 @@ def form(filename: str, example: Mapping[str, str], *, closed: bool = False, **f
 
 
 def sent(kind: str, example: str, headers: Mapping[str, str]) -> dict[int, Response]:
-    """Return the answers that carry a file: whole, in part, and not again."""
+    """Return the responses of a download: the whole file, a part of it, or 304."""
     content = {ANY: Body(BINARY_STRING, example)}
     validators = {"ETag": "Changes with the content.", "Last-Modified": "When the file was stored."}
     common = {**validators, "Accept-Ranges": "`bytes`", "X-Content-Type-Options": "`nosniff`"}

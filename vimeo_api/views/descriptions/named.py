@@ -21,7 +21,7 @@ from vimeo_api.web.openapi import (
 _PAGE = {HTML: Body(STRING, "<!doctype html>\n<title>Files</title>\n…")}
 _ACCEPT = Parameter(
     "Accept",
-    "Which is preferred, `application/json` or `text/html`.",
+    "Whether `application/json` or `text/html` is preferred.",
     JSON,
     place="header",
 )
@@ -43,26 +43,26 @@ def _error(description: str, text: str, headers: dict[str, str] | None = None) -
 SECTION = Section(
     "named",
     "Files by their names",
-    "Files for a team: uploaded in the browser or by a program, listed, and fetched by their names, each of which is "
-    "given once. Errors are JSON for clients that prefer it. Else they are a page under `/upload` and JSON under "
+    "Files for a team: uploaded in the browser or by a program, listed, and downloaded by name. No two have the same "
+    "name. Errors are JSON for clients that prefer it. Otherwise they are a page under `/upload` and JSON under "
     "`/download`.",
     errors={
         **errors.common(_error),
         400: _error("The request cannot be understood.", "Bad Request"),
         404: _error("There is no such file or path.", "Not Found"),
-        409: _error("There is a file of that name.", "sample.pdf exists"),
+        409: _error("There is already a file with this name.", "sample.pdf exists"),
         413: _error("The file is larger than the limit, if there is one.", "The file is larger than 16.0 MiB."),
     },
     everywhere=errors.EVERYWHERE,
 )
-_REFUSED = _error("There is no file in the body, or its name has no extension that is taken.", "png file not allowed")
+_REFUSED = _error("There is no file in the body, or its extension is not allowed.", "png file not allowed")
 
 PAGE = Operation(
     SECTION,
     curl="curl http://localhost:8080/upload",
-    description="For people. A number that is no page shows the nearest one.",
+    description="For people. A page number out of range shows the nearest page.",
     parameters=(
-        Parameter("q", "Only files whose names contain this, in any case.", "sample"),
+        Parameter("q", "Only files whose names contain this, in upper or lower case.", "sample"),
         Parameter("page", "The number of the page, of 50 files each.", 1, {"type": "integer", "minimum": 1}),
     ),
     responses={200: Response("The page.", _PAGE)},
@@ -71,7 +71,7 @@ PAGE = Operation(
 UPLOAD_FORM = Operation(
     SECTION,
     curl="curl -i -F file=@sample.pdf http://localhost:8080/upload",
-    description="Every file part is stored under its name, or none is.",
+    description="All file parts are stored under their names, or none.",
     parameters=(_ACCEPT,),
     body=files.form("sample.pdf", {"file": "%PDF-1.7\n…"}),
     responses={
@@ -88,11 +88,11 @@ UPLOAD_FORM = Operation(
 UPLOAD_RAW = Operation(
     SECTION,
     curl="curl --data-binary @sample.pdf -H 'Content-Type: application/json' http://localhost:8080/upload/my_upload.pdf",
-    description="The body is the file as it is, whatever its `Content-Type` says.",
+    description="The body is the file, whatever its `Content-Type` says.",
     parameters=(
         Parameter(
             "key",
-            "The name to store the file under, with an extension that is taken.",
+            "The name to store the file under, with an extension that is allowed.",
             "my_upload.pdf",
             {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}\\.(pdf|txt|csv|PNG)$"},
         ),
@@ -117,7 +117,7 @@ UPLOAD_RAW = Operation(
 LISTING = Operation(
     SECTION,
     curl="curl http://localhost:8080/download",
-    description="Sorted by name. Browsers, which prefer HTML, are led to the page.",
+    description="Sorted by name. Browsers, which prefer HTML, are redirected to the page.",
     parameters=(_ACCEPT,),
     responses={
         200: Response(

@@ -1,8 +1,8 @@
-"""The description of what operators look at."""
+"""The description of health, readiness and metrics."""
 
 from vimeo_api.web.openapi import JSON, PLAIN_TEXT, STRING, Body, Operation, Response, Section
 
-_RETRY = {"Retry-After": "Seconds after which to ask again."}
+_RETRY = {"Retry-After": "Seconds after which to try again."}
 
 
 def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
@@ -17,9 +17,9 @@ SECTION = Section(
     errors={
         400: _error("The request cannot be understood.", "Bad Request"),
         403: _error("`METRICS_FROM` does not allow the client's address.", "Forbidden"),
-        405: _error("The path is there, the method is not.", "Method Not Allowed", {"Allow": "The methods it has."}),
+        405: _error("The path does not have this method.", "Method Not Allowed", {"Allow": "The methods of the path."}),
         414: _error("The address is too long.", "Request-URI Too Long"),
-        503: _error("The service is away for a moment.", "Service Unavailable", _RETRY),
+        503: _error("The service is unavailable for a moment.", "Service Unavailable", _RETRY),
     },
     everywhere=frozenset({400, 405, 414, 503}),
 )
@@ -27,7 +27,7 @@ SECTION = Section(
 HEALTH = Operation(
     SECTION,
     curl="curl http://localhost:8080/healthz",
-    description="Touches nothing: no database, no cache, no disk. Restart what does not answer.",
+    description="Uses no database, no cache and no disk. Restart the service if this does not answer.",
     responses={
         200: Response(
             "The process answers.",
@@ -45,7 +45,7 @@ _DEPENDENCY = {
     "properties": {
         "ok": {"type": "boolean"},
         "needed": {"type": "boolean", "description": "Without it the service is not ready."},
-        "ms": {"type": "number", "description": "Milliseconds until it answered, or was given up on."},
+        "ms": {"type": "number", "description": "Milliseconds until it answered or timed out."},
         "trouble": {"type": "string"},
     },
     "required": ["ok", "needed", "ms"],
@@ -58,7 +58,7 @@ _READINESS = {
     },
     "required": ["status"],
 }
-# By nginx, when the service is gone altogether.
+# From nginx, when the service is down.
 _AWAY = {"type": "object", "properties": {"error": STRING}, "required": ["error"]}
 
 
@@ -71,9 +71,9 @@ READINESS = Operation(
     SECTION,
     curl="curl http://localhost:8080/readyz",
     description=(
-        "Asks all at once, each within its own time, two seconds at most. Needed are the database, the journal, the "
-        "spool and the store; not the cache, the broker and room on the disk, for without them files are still sent, "
-        "and uploads refused by themselves where they must be. `dependencies` is for whom `METRICS_FROM` allows."
+        "Checks all dependencies at once, each for two seconds at most. The database, the journal, the spool and the "
+        "store are needed. The cache, the broker and room on the disk are not: without them files are still sent, and "
+        "uploads that cannot work are refused. `dependencies` is shown only to clients that `METRICS_FROM` allows."
     ),
     responses={
         200: Response("Ready.", {JSON: Body(_READINESS, _example("ready", {"ok": True, "needed": True, "ms": 1.2}))}),
@@ -92,7 +92,7 @@ READINESS = Operation(
 METRICS = Operation(
     SECTION,
     curl="curl http://localhost:8080/metrics",
-    description="The text format of Prometheus, or OpenMetrics if asked for. From where `METRICS_FROM` allows.",
+    description="The text format of Prometheus, or OpenMetrics if asked for. For clients that `METRICS_FROM` allows.",
     responses={
         200: Response(
             "The metrics.",

@@ -7,7 +7,7 @@ from vimeo_api.web.openapi import JSON, STRING, Body, Operation, Parameter, Resp
 _RECEIPT = "5b0c4d6a7f1e4f0f8a55f2f1f3b6e2c9"
 _QUEUE = Parameter(
     "queue",
-    "The name of a queue, 1 to 128 printable characters. A queue is there once it has a stream.",
+    "The name of a queue, 1 to 128 printable characters. A queue exists once it has a stream.",
     "invoices",
     {"type": "string", "minLength": 1, "maxLength": 128},
 )
@@ -16,7 +16,7 @@ _ENTRY: dict[str, Schema] = {
     "size": {"type": "integer", "minimum": 0, "description": "Bytes."},
     "type": {"type": ["string", "null"], "description": "Media type, sniffed from the first 512 bytes."},
     "created_at": {"type": "string", "format": "date-time"},
-    "taken": {"type": "boolean", "description": "Whether somebody has taken it."},
+    "taken": {"type": "boolean", "description": "Whether a client has taken it."},
 }
 _STREAM: dict[str, object] = {
     "id": ID,
@@ -30,7 +30,7 @@ _ONE = {200: Response("The stream.", {JSON: Body(closed("Stream", **_ENTRY), _ST
 ENQUEUE = Operation(
     SECTION,
     curl='curl -d "some data" http://localhost:8080/v1/queues/invoices/streams',
-    description="As above; the stream can also be read and deleted by its id alone.",
+    description="Like any new stream, it can also be read and deleted by its id alone.",
     parameters=(_QUEUE, files.EXPIRES_IN),
     body=RAW,
     body_required=False,
@@ -46,7 +46,7 @@ LISTING = Operation(
         _QUEUE,
         Parameter(
             "after",
-            "Begin after this stream: the `next` of the page before. Empty is the beginning.",
+            "Begin after this stream: the `next` of the page before. If empty, begin with the first.",
             ID,
             {"type": "string", "pattern": "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"},
         ),
@@ -79,7 +79,7 @@ LISTING = Operation(
 FIRST = Operation(
     SECTION,
     curl="curl http://localhost:8080/v1/queues/invoices/first",
-    description="Whether somebody has taken it or not.",
+    description="Taken or not.",
     parameters=(_QUEUE,),
     responses={**_ONE, 404: error("The queue is empty.", "404 page not found")},
 )
@@ -105,8 +105,8 @@ PREVIOUS = Operation(
 TAKE = Operation(
     SECTION,
     curl="curl -X POST 'http://localhost:8080/v1/queues/invoices/take?seconds=60'",
-    description="Of several takers at once no two get the same stream. Read it by its id, and confirm with the receipt "
-    "before the time is over; else the stream is back in its place, and the receipt lasts until the next one takes it.",
+    description="No two clients get the same stream. Read it by its id, and confirm with the receipt before the lease "
+    "ends. Otherwise the stream returns to its place; the receipt works until another client takes the stream.",
     parameters=(
         _QUEUE,
         Parameter(
@@ -127,14 +127,14 @@ TAKE = Operation(
             },
         ),
         400: error("The number or the queue's name is not valid.", "`seconds` must be a number from 1 to 43200."),
-        404: error("Nothing is free to be taken.", "404 page not found"),
+        404: error("No stream is free.", "404 page not found"),
     },
 )
 
 CONFIRM = Operation(
     SECTION,
     curl=f"curl -X DELETE 'http://localhost:8080/v1/queues/invoices/streams/{ID}?receipt={_RECEIPT}'",
-    description="To be sent once the work with the stream is done.",
+    description="Send this once the work with the stream is done.",
     parameters=(
         _QUEUE,
         _BESIDE,

@@ -42,8 +42,8 @@ SECTION = Section(
 UPLOAD = Operation(
     SECTION,
     curl="curl -F file=@report.xls http://localhost:8080/",
-    description="A form's file is the part `file`, else its first file part; a body of any other type is the content "
-    "itself. The same content again is the same hash.",
+    description="A form's file is the part `file`, else its only file part; a body of any other type is the content "
+    "itself. The same content gets the same hash.",
     body={
         FORM: Body(
             {
@@ -61,7 +61,7 @@ UPLOAD = Operation(
         200: Response(
             "The hash, in lower-case hexadecimal digits, without a newline.", {PLAIN_TEXT: Body(_HEX, _DIGEST)}
         ),
-        400: _error("The body is empty, or a form without a file.", "The body is empty."),
+        400: _error("The body is empty, or is a form without a file.", "The body is empty."),
     },
     errors=frozenset({413, 507}),
 )
@@ -69,9 +69,9 @@ UPLOAD = Operation(
 DOWNLOAD = Operation(
     SECTION,
     curl=f"curl -OJ 'http://localhost:8080/?file_hash={_DIGEST}'",
-    description="Upper-case digits are understood too.",
+    description="Upper-case digits work too.",
     parameters=(
-        Parameter("file_hash", f"The hash; without one the answer leads to the page of files. {_ALIAS}", _DIGEST, _HEX),
+        Parameter("file_hash", f"The hash; without it, you are redirected to the file page. {_ALIAS}", _DIGEST, _HEX),
         *files.CONDITIONS,
     ),
     responses={
@@ -81,7 +81,7 @@ DOWNLOAD = Operation(
             {"Content-Disposition": "`attachment`, and the hash as the name", "Cache-Control": "`no-cache`"},
         ),
         302: Response(
-            "The request names no hash.",
+            "The request has no hash.",
             {HTML: Body({"type": "string"}, '<a href="/upload">/upload</a>')},
             {"Location": "`/upload`"},
         ),
@@ -92,11 +92,11 @@ DOWNLOAD = Operation(
 DELETE = Operation(
     SECTION,
     curl=f"curl -X DELETE 'http://localhost:8080/?file_hash={_DIGEST}'",
-    description="For everybody who stored that content; it can be stored again. Downloads that run go on.",
+    description="The content is gone for everyone who stored it; it can be stored again. Running downloads finish.",
     parameters=(Parameter("file_hash", f"The hash. {_ALIAS}", _DIGEST, _HEX, required=True),),
     responses={
         200: Response("The content is gone. The body is empty.", {PLAIN_TEXT: Body({"const": ""}, "")}),
-        400: _error("The request names no hash.", "The parameter file_hash is missing."),
+        400: _error("The request has no hash.", "The parameter file_hash is missing."),
     },
     errors=frozenset({404}),
 )

@@ -36,13 +36,13 @@ def error(description: str, text: str, headers: dict[str, str] | None = None) ->
 SECTION = Section(
     "streams",
     "Streams and queues",
-    "A body of any type is a stream with an id; it can be read any number of times, by many at once, until it is "
-    "deleted. Streams may stand in queues, in the order of their creation, and be joined. Errors are a line of text.",
+    "A body of any type is a stream with an id. It can be read any number of times, by many clients at once, until it "
+    "is deleted. Streams can be put in queues, in the order of creation, and be joined. Errors are a line of text.",
     errors={
         **errors.common(error),
         400: error("The request cannot be understood; the line says why.", "Bad Request"),
         404: error("There is no such stream or path.", "404 page not found"),
-        409: error("Somebody else has taken the stream since.", "The stream has been taken by somebody else."),
+        409: error("Another client has taken the stream since.", "The stream has been taken by somebody else."),
         413: error("The stream is larger than the limit; there is none by default.", "Request Entity Too Large"),
     },
     everywhere=errors.EVERYWHERE,
@@ -50,7 +50,7 @@ SECTION = Section(
 
 STORED = {
     201: Response(
-        "The stream is durable.",
+        "The stream is stored and durable.",
         {JSON: Body(closed("Created", id=UUID, status={"const": "created"}), {"id": ID, "status": "created"})},
     )
 }
@@ -80,10 +80,10 @@ DELETED = {
 PING = Operation(
     SECTION,
     curl="curl http://localhost:8080/ping",
-    description="Touches neither database nor disk.",
+    description="Uses neither the database nor the disk.",
     responses={
         200: Response(
-            "It is there.",
+            "The service answers.",
             {
                 JSON: Body(
                     closed("Pong", message={"const": "pong"}, status={"const": "ok"}),
@@ -97,7 +97,7 @@ PING = Operation(
 CREATE = Operation(
     SECTION,
     curl='curl -d "some data" http://localhost:8080/v1/streams',
-    description="The body is kept as it is, whatever its `Content-Type` says; it may be empty, and chunked.",
+    description="The body is stored as it is, whatever its `Content-Type` says. It may be empty or chunked.",
     parameters=(files.EXPIRES_IN,),
     body=RAW,
     body_required=False,
@@ -117,7 +117,7 @@ READ = Operation(
 DELETE = Operation(
     SECTION,
     curl=f"curl -X DELETE http://localhost:8080/v1/streams/{ID}",
-    description="Downloads that run go on to their end.",
+    description="Running downloads finish.",
     parameters=(_KEY,),
     responses=DELETED,
 )
@@ -125,7 +125,7 @@ DELETE = Operation(
 JOIN = Operation(
     SECTION,
     curl=f'curl -d \'{{"streams":["{ID}","{NEXT_ID}"]}}\' http://localhost:8080/v1/streams:join',
-    description="The others stay as they are. The same stream may be named more than once.",
+    description="The joined streams stay as they are. A stream may be listed more than once.",
     body={
         JSON: Body(
             {
@@ -137,7 +137,7 @@ JOIN = Operation(
                         "type": ["string", "null"],
                         "minLength": 1,
                         "maxLength": 128,
-                        "description": "A queue that the new stream goes to the end of.",
+                        "description": "A queue to put the new stream at the end of.",
                     },
                 },
                 "required": ["streams"],
@@ -147,7 +147,7 @@ JOIN = Operation(
     },
     responses={
         **STORED,
-        400: error("The body is something else.", 'The body must be {"streams": [id, …]}.'),
+        400: error("The body does not have this form.", 'The body must be {"streams": [id, …]}.'),
     },
     errors=frozenset({404, 413, 507}),
 )

@@ -43,20 +43,20 @@ _error = errors.in_json
 SECTION = Section(
     "transfer",
     "Files by sealed ids",
-    "An id is a random 64-bit number and, sealed to it, the encrypted name of the file; whoever has it may fetch the "
-    "file any number of times. Errors are JSON with a sentence.",
+    "An id is a random 64-bit number and the encrypted name of the file, bound to each other. Anyone who has it may "
+    "download the file any number of times. Errors are JSON with a sentence.",
     errors={
         **errors.common(_error),
         400: _error("The request cannot be understood; the sentence says why.", "Bad Request"),
         403: _error(
-            f"The URL, or the address behind it, is not open to clients. {errors.NO_SCOPE}",
+            f"URL uploads are turned off, or the address of the URL is not allowed. {errors.NO_SCOPE}",
             "URL uploads are turned off.",
         ),
         404: _error("The id is unknown or was tampered with.", "There is no file with this id."),
         410: _error("The fetch of this file was cancelled.", "Cancelled."),
         413: _error("The body is larger than the limit; files have none by default.", "Request Entity Too Large"),
         425: Response(
-            "The file is still being fetched; how far it is stands beside the error.",
+            "The file is still being fetched; the progress is beside the error.",
             {JSON: Body({**_STATE, "required": ["error"]}, {"error": "The file is still being fetched."})},
             errors.RETRY_AFTER,
         ),
@@ -69,8 +69,9 @@ SECTION = Section(
 UPLOAD = Operation(
     SECTION,
     curl="curl -F file=@report.xls http://localhost:8080/uploadFile",
-    description="A form's file is the part `file`, else its first file part. JSON names a URL from which a worker "
-    "fetches the file; `Prefer: respond-async` does not wait for it. No form can name a URL: any site could send one.",
+    description="A form's file is the part `file`, else its only file part. JSON gives a URL from which a worker "
+    "fetches the file; `Prefer: respond-async` does not wait for it. A form cannot give a URL, as any site "
+    "could submit one.",
     body={
         **files.form("report.xls", {"file": "quarterly numbers\n"}),
         JSON: Body(
@@ -78,8 +79,8 @@ UPLOAD = Operation(
                 "title": "Source",
                 "type": "object",
                 "properties": {
-                    "file": {"type": "string", "minLength": 1, "description": "A URL, http or https."},
-                    "sha256": {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$", "description": "What it must be."},
+                    "file": {"type": "string", "minLength": 1, "description": "An http or https URL."},
+                    "sha256": {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$", "description": "The file's SHA-256."},
                     "expires_in": files.LIFE,
                 },
                 "required": ["file"],
@@ -130,7 +131,7 @@ DOWNLOAD_BY_POST = replace(
     DOWNLOAD,
     curl=f"curl -OJ -H 'Content-Type: application/json' -d '{{\"file_id\":\"{_FILE_ID}\"}}' "
     "http://localhost:8080/downloadFile",
-    description="The id comes as JSON or in a form. Ranges and conditions count as with GET.",
+    description="The id comes as JSON or in a form. Ranges and conditions work as with GET.",
     parameters=files.CONDITIONS,
     body={JSON: _QUESTION, URLENCODED: _QUESTION, FORM: _QUESTION},
     errors=DOWNLOAD.errors | {413},
@@ -142,7 +143,7 @@ _PROGRESS = Body(
         "title": "Progress",
         "properties": {
             "file_id": _SEALED_ID,
-            "name": {"type": "string", "description": "The URL's last segment, until the origin has named the file."},
+            "name": {"type": "string", "description": "The URL's last segment, until the origin has sent a name."},
             **_STATE["properties"],
         },
         "required": ["file_id", "name", *_STATE["properties"]],
@@ -164,15 +165,15 @@ _PROGRESS = Body(
 STATUS = Operation(
     SECTION,
     curl=f"curl http://localhost:8080/uploadFile/{_FILE_ID}",
-    description="Only of files that were uploaded by their URL.",
+    description="Only for files that were uploaded by URL.",
     parameters=(Parameter("file_id", "What the upload answered.", _FILE_ID, _SEALED_ID, required=True),),
-    responses={200: Response("How far it is.", {JSON: _PROGRESS})},
+    responses={200: Response("The progress of the fetch.", {JSON: _PROGRESS})},
     errors=frozenset({404}),
 )
 
 CANCEL = replace(
     STATUS,
     curl=f"curl -X DELETE http://localhost:8080/uploadFile/{_FILE_ID}",
-    description="A fetch that is over stays as it is.",
-    responses={200: Response("How it stands now.", {JSON: _PROGRESS})},
+    description="A fetch that is over is not changed.",
+    responses={200: Response("The fetch after the request.", {JSON: _PROGRESS})},
 )

@@ -17,19 +17,19 @@ def _error(description: str, text: str, headers: dict[str, str] | None = None, *
 SECTION = Section(
     "vimeo",
     "One-time files",
-    "A file is uploaded, protected by a password if its owner wishes, and downloaded once. The link cannot be guessed. "
+    "A file is uploaded, optionally protected by a password, and downloaded once. The link cannot be guessed. "
     "Errors are JSON with the name of the status and a sentence.",
     errors={
         **errors.common(_error),
         400: _error("The request cannot be understood.", "Bad Request"),
         401: _error("The file is protected; the password is missing or wrong.", "Unauthorized", _BASIC),
         403: _error(errors.NO_SCOPE, "Forbidden"),
-        404: _error("There is and was no such file, or no such path.", "Not Found"),
-        405: _error("The path is there, the method is not.", "Method not Allowed", errors.ALLOW),
+        404: _error("There never was such a file, or there is no such path.", "Not Found"),
+        405: _error("The path does not have this method.", "Method not Allowed", errors.ALLOW),
         410: _error("The file has been downloaded.", "Gone"),
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
         416: _error(errors.BEYOND, "Requested Range Not Satisfiable", errors.RANGE),
-        423: _error("Somebody else is downloading the file just now.", "Locked", errors.RETRY_AFTER),
+        423: _error("Another client is downloading the file right now.", "Locked", errors.RETRY_AFTER),
         429: _error(errors.TOO_OFTEN, "Too Many Requests", errors.RETRY_AFTER),
     },
     everywhere=errors.EVERYWHERE,
@@ -45,11 +45,11 @@ SECTION = Section(
 UPLOAD = Operation(
     SECTION,
     curl="curl -X PUT -F file=@report.xls -F password='hello world' http://localhost:8080/vimeo/api/v1.0/file",
-    description="The file is the one file part of the form, whatever its field is called. The password is the field, "
-    "or comes by Basic authentication, as `X-File-Password` or in the query. The answer comes once the file and what "
-    "is known of it are on disk.",
+    description="The file is the only file part of the form, whatever its field is called. The password is a field of "
+    "the form, or comes by Basic authentication, as `X-File-Password` or in the query. The response is sent once the "
+    "file and its record are on disk.",
     parameters=(
-        Parameter("password", "The password; the field keeps it out of addresses and logs.", "sesame", _VISIBLE),
+        Parameter("password", "The password; the form field keeps it out of addresses and logs.", "sesame", _VISIBLE),
         Parameter("X-File-Password", "The password, in UTF-8.", "sesame", _VISIBLE, place="header"),
     ),
     body=files.form(
@@ -76,8 +76,8 @@ UPLOAD = Operation(
             },
         ),
         400: _error(
-            "There is no file in the body, or several; the body is broken; the password is empty, too long, or given "
-            "twice and not the same; or the request has a field that is not known here.",
+            "There is no file in the body, or several; the body is broken; the password is empty, too long, or sent "
+            "twice with different values; or the request has an unknown field.",
             "Bad Request",
             message="The body holds no file.",
         ),
@@ -90,15 +90,15 @@ DOWNLOAD = Operation(
     SECTION,
     curl=f"curl -OJ -H 'X-File-Password: hello world' http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",
     description="The first complete download uses the file up; an interrupted one, HEAD, 304 and single ranges do not. "
-    "Of several clients at once one gets the file. The password may come by Basic authentication, as `X-File-Password` "
-    "or in the query; an unprotected file needs none and ignores it.",
+    "Of several clients at once, one gets the file. The password may come by Basic authentication, as "
+    "`X-File-Password` or in the query; an unprotected file needs none and ignores it.",
     parameters=(
         Parameter("key", "The last segment of the link.", _HASH, {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
         Parameter("password", "The password; the header keeps it out of addresses and logs.", "hello world"),
         Parameter("X-File-Password", "The password, in UTF-8.", "hello world", place="header"),
         Parameter(
             "X-Download-Grant",
-            "What an earlier answer to the same client said; it resumes that download.",
+            "The value from an earlier response to this client; it resumes that download.",
             "8d0ee5f5f7a94e3f9a1c4f2f6f0a7b21",
             place="header",
         ),
