@@ -1,1 +1,1 @@
-"""The commands `copy`, `fetch` and `token`; `cli` adds them to manage.py."""
+"""The operator's commands; `cli` adds them to manage.py."""

@@ -8,7 +8,7 @@
 
 Departures from its document: a browser that asks for HTML is redirected from /download to the page; clients that ask
 for JSON get errors and confirmations as JSON; more extensions are allowed by default. Folders and control characters
-are removed from a client's file name, however it is encoded (`core.files.file_names`).
+are removed from a client's file name, and every spelling in Unicode is stored as one (`core.files.file_names`).
 """
 
 from http import HTTPStatus
