@@ -11,7 +11,7 @@ URL = current_app.config["SQLALCHEMY_DATABASE_URI"]
 
 
 def render_item(kind, item, _context):
-    """Write our own column type as the one that the database sees."""
+    """Write our own column type as the type that the database has."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, models.UtcDateTime) else False
 
 

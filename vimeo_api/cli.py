@@ -1,6 +1,6 @@
 """The commands behind manage.py, each imported only when it is run.
 
-`commands` has those that need no app, `service_commands` the others. Neither `manage.py --help` nor `copy` and `fetch`
+`commands` has those that need no app, `service_commands` the others. So `manage.py --help`, `copy` and `fetch` do not
 wait for the imports of the service, which take more than a second.
 """
 
@@ -10,7 +10,7 @@ import click
 
 from vimeo_api.version import VERSION
 
-# Where each command is, and its line in `--help`, which is what its own docstring begins with.
+# Where each command is, and its line in `--help`: the first line of its docstring.
 COMMANDS = {
     "copy": ("commands.copy:copy", "Copy the file SRC to DST, or into the folder DST, with several threads."),
     "db": ("service_commands.database:db", "Perform database migrations."),
@@ -24,15 +24,15 @@ COMMANDS = {
     ),
     "reconcile": (
         "service_commands.reconcile:reconcile",
-        "Find bytes without a row, rows without their bytes, and damage; safe beside a running service.",
+        "Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.",
     ),
     "runserver": ("service_commands.serving:runserver", "Serve the embedded profile: no other service needed."),
     "settings": (
         "service_commands.settings:settings",
-        "Print every setting with its default, as docs/settings.md has them.",
+        "Print every setting with its default, as docs/settings.md lists them.",
     ),
-    "token": ("service_commands.token:token", "Make, list and revoke API tokens; REQUIRE_TOKENS=1 asks for them."),
-    "worker": ("service_commands.serving:worker", "Run a worker with beat, as runserver does by itself."),
+    "token": ("service_commands.token:token", "Create, list and revoke API tokens; REQUIRE_TOKENS=1 requires them."),
+    "worker": ("service_commands.serving:worker", "Run a worker with beat; runserver starts one itself."),
 }
 
 
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; return None if there is none of that name."""
+        """Import a command; return None for an unknown name."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands; click's own would import each for its line."""
+        """Write the list of commands; click's own method would import every command."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
@@ -63,4 +63,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup)
 @click.version_option(VERSION)
 def cli() -> None:
-    """Run and look after the upload service, copy and fetch files."""
+    """Run and maintain the upload service; copy and fetch files."""

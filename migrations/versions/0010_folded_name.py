@@ -29,7 +29,7 @@ def downgrade() -> None:
 
 
 def _rows_after(last: int) -> list[sa.Row]:
-    # Nobody searches for what is gone.
+    # Files that are gone are not searched.
     these = (FILES.c.id > last, FILES.c.status != "gone")
     query = sa.select(FILES.c.id, FILES.c.name).where(*these).order_by(FILES.c.id).limit(BATCH)
     return list(op.get_bind().execute(query))

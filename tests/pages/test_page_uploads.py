@@ -165,7 +165,7 @@ def test_it_words_the_413_of_what_stands_before_the_server(visit: Callable[..., 
     error = {"error": "Request Entity too Large"}
     page.route(f"**/upload/{name}", lambda route: route.fulfill(status=413, json=error), times=1)
     choose(page, payload(name))
-    expect(row(page, name)).to_contain_text("The file is larger than the server takes.")
+    expect(row(page, name)).to_contain_text("The file is larger than the server accepts.")
 
 
 @BOTH

@@ -1,1 +1,1 @@
-"""The operator's commands; `cli` adds them to manage.py."""
+"""The operator's commands that need no settings, no database and no service; `cli` loads them."""

@@ -1,4 +1,4 @@
-"""`manage.py copy`: copy a file with several threads. Needs no settings, no database and no service."""
+"""`manage.py copy`: copy a file with several threads."""
 
 import os
 import secrets

@@ -24,7 +24,7 @@ from vimeo_api.config.values import (
     rates,
 )
 
-MULTIPART_OVERHEAD = 1024**2  # bytes that a body may hold beside its file: fields, part headers, boundaries
+MULTIPART_OVERHEAD = 1024**2  # bytes of a body beside its file: fields, part headers, boundaries
 
 
 class Section(BaseModel):

@@ -1,1 +1,1 @@
-"""The operator's commands that work on the service itself: its settings, database and files; `cli` loads them."""
+"""The operator's commands that need the service's settings, database or files; `cli` loads them."""

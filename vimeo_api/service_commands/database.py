@@ -1,4 +1,4 @@
-"""`manage.py db`: Flask-Migrate's commands, handed our app."""
+"""`manage.py db`: Flask-Migrate's commands, with our app."""
 
 import flask_migrate.cli
 

@@ -1,4 +1,4 @@
-"""How a command gets the app: from the environment, or with a sentence about what is wrong there."""
+"""Load the app for a command, from the environment; a wrong setting ends the command with a sentence."""
 
 import os
 
@@ -18,7 +18,7 @@ def load_app(**overrides: object) -> Flask:
     try:
         settings = config.load({name: str(value) for name, value in overrides.items() if value is not None})
         logs.configure(settings)
-        os.umask(0o077)  # what we write is for this user alone
+        os.umask(0o077)  # only this user may read the files we create
         return create_app(settings)
     except config.ConfigError as error:
         raise click.ClickException(str(error)) from None

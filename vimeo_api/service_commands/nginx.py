@@ -1,4 +1,4 @@
-"""`manage.py nginx-body-limit`: what nginx must know of the settings. `deploy/stack.py` writes the same line."""
+"""`manage.py nginx-body-limit`: the line of nginx's configuration that the settings decide. `deploy/stack.py` uses it."""
 
 import click
 
@@ -16,5 +16,5 @@ def nginx_body_limit() -> None:
 
 
 def body_limit(settings: Settings) -> str:
-    """Return the directive that lets in the largest file, and what a multipart body may hold beside it."""
+    """Return the directive that admits the largest file and the overhead of a multipart body."""
     return f"client_max_body_size {settings.vimeo.max_bytes + MULTIPART_OVERHEAD};"

@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: what the database and the folders do not agree about is listed, and repaired if asked."""
+"""`manage.py reconcile`: list, and repair if asked, what differs between the database and the folders."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from vimeo_api.service_commands.loading import load_app
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Mend what can be mended, after saying so.")
+@click.option("--fix", is_flag=True, help="Fix what can be fixed; each finding is printed first.")
 @click.option(
     "--age",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
     default=reconciliation.AGE_SECONDS,
     show_default=True,
-    help="Pass over what is younger; less than the longest upload is not safe.",
+    help="Skip files younger than this; less than the longest upload takes is not safe.",
 )
 @click.option(
     "--sample",
@@ -26,17 +26,17 @@ from vimeo_api.service_commands.loading import load_app
     type=click.IntRange(min=0),
     default=reconciliation.SAMPLE,
     show_default=True,
-    help="Compare the digests of this many files with their bytes.",
+    help="How many files to read and compare with their digests.",
 )
 @click.pass_context
 def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> None:
-    """Find bytes without a row, rows without their bytes, and damage; safe beside a running service.
+    """Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.
 
-    Exits with 1 if anything remains to be repaired, or if the store is away so that nobody can tell.
+    Exits with 1 if anything remains to be repaired, or if the store is away and cannot be checked.
     """
     with load_app().app_context():
         try:
-            found = list(_told(reconciliation.findings(age=age, sample=sample), fix=fix))
+            found = list(_reported(reconciliation.findings(age=age, sample=sample), fix=fix))
         except Unavailable as error:
             raise click.ClickException(str(error)) from None
     remaining = sum(1 for finding in found if not (fix and finding.mend))
@@ -44,10 +44,10 @@ def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> 
     context.exit(1 if remaining else 0)
 
 
-def _told(findings: Iterator[Finding], *, fix: bool) -> Iterator[Finding]:
-    """Yield findings, each one told and, where that is wanted and can be done, mended."""
+def _reported(findings: Iterator[Finding], *, fix: bool) -> Iterator[Finding]:
+    """Print each finding, fix it if asked and possible, and yield it."""
     for finding in findings:
-        remedy = "nothing to be done here" if finding.mend is None else "removed" if fix else "would be removed"
+        remedy = "cannot be fixed here" if finding.mend is None else "removed" if fix else "would be removed"
         click.echo(f"{finding.kind}: {finding.about}: {remedy}")
         if fix and finding.mend is not None:
             finding.mend()

@@ -10,8 +10,8 @@ from vimeo_api.service_commands.loading import load_app
 @click.command()
 @click.option("--bind", help="Address to listen on (BIND).")
 @click.option("--port", type=int, help="Port to listen on (PORT).")
-@click.option("-a", "--addr", metavar="HOST:PORT", help="Address and port in one, as `0.0.0.0:8080`.")
-@click.option("--path", metavar="DIR", help="Folder for everything that is written (DATA_DIR).")
+@click.option("-a", "--addr", metavar="HOST:PORT", help="Address and port in one, such as `0.0.0.0:8080`.")
+@click.option("--path", metavar="DIR", help="Folder for everything the service writes (DATA_DIR).")
 @click.option("-d", "--debug", is_flag=True, help="Log more (LOG_LEVEL=DEBUG).")
 def runserver(bind: str | None, port: int | None, addr: str | None, path: str | None, *, debug: bool) -> None:
     """Serve the embedded profile: no other service needed."""
@@ -30,5 +30,5 @@ def runserver(bind: str | None, port: int | None, addr: str | None, path: str | 
 @click.command()
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def worker(*, until_stdin_ends: bool) -> None:
-    """Run a worker with beat, as runserver does by itself."""
+    """Run a worker with beat; runserver starts one itself."""
     run_worker(load_app(), until_stdin_ends=until_stdin_ends)

@@ -7,7 +7,7 @@ from vimeo_api import config
 
 @click.command()
 def settings() -> None:
-    """Print every setting with its default, as docs/settings.md has them."""
+    """Print every setting with its default, as docs/settings.md lists them."""
     for title, rows in config.table():
         click.echo(f"\n## {title}\n\n| Setting | Default | What it is |\n|---|---|---|")
         for name, default, description in rows:

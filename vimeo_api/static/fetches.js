@@ -1,17 +1,17 @@
-// Uploads from URLs: the server's workers fetch them, and this script asks how far they are, through the surface
-// `transfer`. It asks seldom, not at all while nobody sees the page, and a server that is away is waited for.
+// Uploads from URLs: the server's workers fetch them, and this script polls their progress through the surface
+// `transfer`. It polls rarely, not at all while the page is hidden, and keeps trying while the server is down.
 //
-// Whoever has a file's id may download it. So ids are kept in sessionStorage: they outlive a reload and go with the
-// tab. In localStorage they would be left for every other tab and for the next person at this machine. URLs may hold
-// secrets of other sites; they are not kept at all.
+// Anyone who has a file's id may download it. So ids are kept in sessionStorage: they survive a reload and go with the
+// tab. In localStorage every other tab could read them, and the next person at this machine. URLs may hold secrets of
+// other sites; they are not kept at all.
 
 import { Row, announce, byId, mayPass, rows, size } from "./rows.js";
 
 const KEPT = "fetches"; // the key in sessionStorage: [{id, name}] of all rows until they are cleared
-const SHORTEST = 500; // milliseconds between two questions about a fetch, at first
-const LONGEST = 5000; // the same, at last
-const LONGEST_AWAY = 30000; // the same, while the server is away
-const PATIENCE = 15000; // milliseconds for an answer
+const SHORTEST = 500; // milliseconds between two polls of a fetch, at first
+const LONGEST = 5000; // the same, later
+const LONGEST_AWAY = 30000; // the same, while the server is down
+const PATIENCE = 15000; // milliseconds to wait for a response
 
 const form = byId("url-form");
 const { url: urlField, sha256: digestField } = form.elements;
@@ -20,7 +20,7 @@ class Fetch extends Row {
   constructor(name, { id, source } = {}) {
     super(name);
     this.id = id;
-    this.source = source; // what to ask for, known until a reload
+    this.source = source; // what to fetch; not known after a reload
   }
 
   /** Ask the server to fetch the source. */
@@ -40,11 +40,11 @@ class Fetch extends Row {
     }
     if (this.cancelling) return this.end("cancelled", "Cancelled", "Try again");
     if (!status) return this.fail("The server cannot be reached", true);
-    if (status < 500 && !urlField.value) urlField.value = this.source.file; // to be put right
+    if (status < 500 && !urlField.value) urlField.value = this.source.file; // for the user to correct
     this.fail(refusal(status, answer), mayPass(status));
   }
 
-  /** Show how it goes until it is over. */
+  /** Show the progress until the fetch is over. */
   async follow() {
     for (let delay = SHORTEST, away = false; this.active; ) {
       const { cancelling } = this;
@@ -53,14 +53,14 @@ class Fetch extends Row {
       if (known) this.tell(answer);
       else if (status >= 400 && !mayPass(status)) this.fail(refusal(status, answer));
       else this.show("running", "Waiting for the server…", "Cancel");
-      if (known === away) delay = SHORTEST; // it has gone away, or come back
+      if (known === away) delay = SHORTEST; // the server went down, or came back
       away = !known;
       if (this.active && cancelling === this.cancelling) await this.rest(delay);
       delay = Math.min(delay * 1.5, away ? LONGEST_AWAY : LONGEST);
     }
   }
 
-  /** Wait so many milliseconds, and as long as nobody sees the page; `wake` ends it. */
+  /** Wait for some milliseconds, and while the page is hidden; `wake` ends the wait. */
   rest(milliseconds) {
     return new Promise((resolve) => {
       const timer = setTimeout(() => document.hidden || this.wake(), milliseconds);
@@ -72,7 +72,7 @@ class Fetch extends Row {
     });
   }
 
-  /** Show what the server says of the fetch. */
+  /** Show what the server says about the fetch. */
   tell({ state, name, bytes, failure, error, ...progress }) {
     if (name !== this.name) {
       this.rename(name);
@@ -107,7 +107,7 @@ class Fetch extends Row {
   }
 }
 
-/** Return status and JSON of an answer; status 0 is none. */
+/** Return status and JSON of a response; status 0 means that there was none. */
 async function ask(address, options) {
   try {
     const headers = { Accept: "application/json", ...options.headers };
@@ -116,11 +116,11 @@ async function ask(address, options) {
     const text = await response.text();
     return { status: response.status, answer: objectOf(text) };
   } catch {
-    return { status: 0, answer: {} }; // what it means is the caller's to say
+    return { status: 0, answer: {} }; // the caller decides what this means
   }
 }
 
-/** Return the object that a text is as JSON; what stands before the server may answer with something else. */
+/** Return the JSON object in a text; a proxy in front of the server may answer with something else. */
 function objectOf(text) {
   try {
     return Object(JSON.parse(text));
@@ -148,21 +148,21 @@ function wordsFor(bytes, { total, rate, seconds_left: left }) {
   return words.join(" · ");
 }
 
-/** Return so many seconds in words, in the two largest units that matter. */
+/** Return a number of seconds in words, in two units at most. */
 function duration(seconds) {
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
   if (hours) return `${hours}\u00a0h\u00a0${minutes}\u00a0min`;
   return minutes ? `${minutes}\u00a0min\u00a0${seconds % 60}\u00a0s` : `${seconds}\u00a0s`;
 }
 
-/** Return what to call a URL until the server says the file's name: its last segment, else its host. */
+/** Return a name for a URL until the server knows the file's name: its last segment, else its host. */
 function nameOf(url) {
   const { pathname, host } = new URL(url);
   const segment = pathname.slice(pathname.lastIndexOf("/") + 1);
   try {
     return decodeURIComponent(segment) || host;
   } catch {
-    return segment; // it is no UTF-8
+    return segment; // it is not UTF-8
   }
 }
 
@@ -171,7 +171,7 @@ function keep() {
   try {
     sessionStorage.setItem(KEPT, JSON.stringify(kept));
   } catch {
-    // A browser that keeps nothing for us forgets the rows on a reload, as the page says of closing.
+    // Without storage the rows are lost on a reload, as they are when the tab is closed.
   }
 }
 

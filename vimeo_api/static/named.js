@@ -1,5 +1,5 @@
-// Uploads of chosen and dropped files, each with progress and cancel, and the list of stored files kept up to date.
-// The page works without it. What the server allows stands in the form's data attributes.
+// Uploads chosen and dropped files, each with progress and cancel, and keeps the list of stored files up to date.
+// The page works without it. The server's limits are in the form's data attributes.
 
 import { Row, byId, mayPass, rows, size } from "./rows.js";
 
@@ -12,7 +12,7 @@ const extensions = form.dataset.extensions.split(" ");
 
 class Upload extends Row {
   constructor(file) {
-    super(file.name.toWellFormed?.() ?? file.name); // a lone surrogate fits in no URL
+    super(file.name.toWellFormed?.() ?? file.name); // a URL cannot hold a lone surrogate
     this.file = file;
   }
 
@@ -20,7 +20,7 @@ class Upload extends Row {
     this.enqueue();
   }
 
-  /** Check what can be checked here, to save a useless upload; then wait for a turn. */
+  /** Check the file here, to save a useless upload; then wait for a turn. */
   enqueue() {
     const refusal = refusalOf(this.name, this.file.size);
     if (refusal) return this.fail(refusal);
@@ -77,7 +77,7 @@ class Upload extends Row {
   }
 }
 
-/** Return why the server would refuse a file, in its words, or "". */
+/** Return why the server would refuse a file, in the server's words, or "". */
 function refusalOf(name, bytes) {
   const extension = name.includes(".") ? name.slice(name.lastIndexOf(".") + 1) : "";
   if (!extension) return "No extension file not allowed";
@@ -86,11 +86,11 @@ function refusalOf(name, bytes) {
 }
 
 function tooLarge() {
-  const limit = maxBytes < Infinity ? size(maxBytes) : "the server takes";
+  const limit = maxBytes < Infinity ? size(maxBytes) : "the server accepts";
   return `The file is larger than ${limit}.`;
 }
 
-/** Return the words of an answer; what stands before the server may answer in its own way. */
+/** Return the message of a response; a proxy in front of the server may answer in another format. */
 function answerOf(request) {
   if (request.status === 413) return tooLarge();
   try {
@@ -115,7 +115,7 @@ function startNext() {
 let refreshing = false;
 let stale = false;
 
-/** Fetch this very page, query and all, and take over its list; one fetch at a time. */
+/** Fetch this page again, query included, and replace the list; one fetch at a time. */
 async function refreshList() {
   stale = true;
   if (refreshing) return;

@@ -1,5 +1,5 @@
-// The rows of the upload page, one per upload, whichever way it goes: name, state in words, progress and what can be
-// done about it. The ways (named.js, fetches.js) extend Row by `cancel` and `retry`.
+// The rows of the upload page, one per upload: name, state in words, progress and the action that is possible.
+// named.js and fetches.js extend Row with `cancel` and `retry`.
 
 const LOG_LENGTH = 20; // announcements kept for screen readers
 
@@ -31,7 +31,7 @@ export class Row {
     this.label();
   }
 
-  /** Show a state, in words, and what can be done about it: "Cancel", "Try again" or nothing. */
+  /** Show a state, in words, and the possible action: "Cancel", "Try again" or none. */
   show(state, words, action = "") {
     this.state = state;
     this.element.dataset.state = state;
@@ -49,19 +49,19 @@ export class Row {
     if (this.button.getAttribute("aria-label") !== label) this.button.setAttribute("aria-label", label);
   }
 
-  /** Fill the bar up to a share; without one it only shows that something is going on. */
+  /** Fill the bar up to a share; without one it only shows activity. */
   fill(share) {
     if (share === undefined) this.bar.removeAttribute("value");
     else this.bar.value = share;
   }
 
-  /** Offer what was uploaded at an address. */
+  /** Offer the uploaded file for download at an address. */
   offer(address) {
     this.link.href = address;
     this.link.hidden = false;
   }
 
-  /** Show how it ended, and say so. */
+  /** Show how the upload ended, and announce it. */
   end(state, words, action = "") {
     this.show(state, words, action);
     announce(`${this.name}: ${words}`);
@@ -83,7 +83,7 @@ export function size(bytes) {
   return `${(rounded / 1024 ** power).toFixed(1)}\u00a0${["KiB", "MiB", "GiB", "TiB"][power - 1]}`;
 }
 
-/** Return whether the same request may end otherwise in a while. */
+/** Return whether the same request may succeed later. */
 export function mayPass(status) {
   return status >= 500 || status === 408 || status === 429;
 }

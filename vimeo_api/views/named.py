@@ -52,7 +52,7 @@ def render(problem: Problem) -> Response:
 
 
 def asked_name(req: Request) -> str:
-    """Return the name that a request asks for in the form in which it is stored, or "" for a request without one."""
+    """Return the name that a request asks for, in its stored form; "" for a request without one."""
     key = (req.view_args or {}).get("key")
     return "" if key is None else file_names.safe(key)
 
@@ -126,7 +126,7 @@ def listing() -> AnyResponse:
 @described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
     """Send a file."""
-    del key  # as the client spelt it
+    del key  # use the stored form instead
     return delivery.send(*downloads.open_download(POLICY, asked_name(request)))
 
 
