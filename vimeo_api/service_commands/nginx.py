@@ -1,4 +1,4 @@
-"""`manage.py nginx-body-limit`: the line of nginx's configuration that the settings decide. `deploy/stack.py` uses it."""
+"""`manage.py nginx-body-limit`: the line of nginx.conf that settings decide. `deploy/stack.py` calls `body_limit`."""
 
 import click
 

@@ -115,13 +115,13 @@ def test_it_checks_the_digest_that_it_is_given(origin: Origin, visit: Callable[.
     url = origin.serve("/exact.txt", Source(content=content))
     page = visit()
     page.get_by_text("Check its SHA-256").click()
-    page.get_by_label("What it must be").fill(f" {hashlib.sha256(content).hexdigest().upper()} ")
+    page.get_by_label("Expected SHA-256").fill(f" {hashlib.sha256(content).hexdigest().upper()} ")
     fetch(page, url)
     expect(row(page, "exact.txt")).to_contain_text("Ready")
-    expect(page.get_by_label("What it must be")).to_be_hidden()
+    expect(page.get_by_label("Expected SHA-256")).to_be_hidden()
     page.get_by_role("button", name="Clear finished").click()
     page.get_by_text("Check its SHA-256").click()
-    page.get_by_label("What it must be").fill("0" * 64)
+    page.get_by_label("Expected SHA-256").fill("0" * 64)
     fetch(page, url)
     expect(row(page, "exact.txt")).to_contain_text("another SHA-256 than the request expects.")
     expect(row(page, "exact.txt").get_by_role("button")).to_have_count(0)
@@ -130,12 +130,12 @@ def test_it_checks_the_digest_that_it_is_given(origin: Origin, visit: Callable[.
 def test_it_shows_the_digest_field_when_that_is_what_is_wrong(origin: Origin, visit: Callable[..., Page]) -> None:
     page = visit()
     page.get_by_text("Check its SHA-256").click()
-    page.get_by_label("What it must be").fill("d41d8cd98f00b204e9800998ecf8427e")
+    page.get_by_label("Expected SHA-256").fill("d41d8cd98f00b204e9800998ecf8427e")
     page.get_by_text("Check its SHA-256").click()
-    expect(page.get_by_label("What it must be")).to_be_hidden()
+    expect(page.get_by_label("Expected SHA-256")).to_be_hidden()
     with posts(page) as sent:
         fetch(page, origin.url("/any.txt"))
-        expect(page.get_by_label("What it must be")).to_be_visible()
+        expect(page.get_by_label("Expected SHA-256")).to_be_visible()
     assert sent == []
 
 
