@@ -2,7 +2,8 @@
 
 To find anything, start from the URL: `views/<dialect>` parses and words, `services/<noun>` decides, `core/<noun>/`
 does. `web/<stage>/` is HTTP that the dialects share. `embedded/` stands in for nginx, uWSGI and Redis on one machine.
-The modules at the root of the package start processes.
+The modules at the root of the package start processes. `cli` lists the commands of manage.py: those that need no app
+are in `commands/`, the others in `service_commands/`.
 
 The ten-minute tour:
 
@@ -19,6 +20,6 @@ The ten-minute tour:
 8.  `web/hooks/` is what happens around every request: tokens, rate limits, other sites' pages, the cache of refusals.
 9.  `config/settings.py` has every setting.
 
-Imports point one way: wsgi, worker, beat, cli → embedded → app, commands → views → web → services → tasks → core →
-extensions → logs → config. docs/decisions/ has the reasons, CONTRIBUTING.md the house rules.
+Imports point one way: wsgi, worker, beat, cli → service_commands → embedded → app, commands → views → web → services →
+tasks → core → extensions → logs → config. docs/decisions/ has the reasons, CONTRIBUTING.md the house rules.
 """

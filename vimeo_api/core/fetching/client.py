@@ -1,7 +1,7 @@
 """A URL becomes bytes in a sink, over several connections where the origin allows it; never a wrong file.
 
 The first GET asks for `bytes=0-`, so its response is a probe and the first span at once. An origin that gives ranges, a
-size and a strong validator is asked by several connections (`core.parallel`); any other sends one stream, begun anew
+size and a strong validator is asked by several connections (`connections`); any other sends one stream, begun anew
 when it breaks. `fetch` stays in the caller's thread with all callbacks but `write_at` and watches the clock; however it
 ends, no thread and no connection outlives it. Sources: RFC 9110, 14 (ranges); RFC 9112, 6.3 (length).
 """

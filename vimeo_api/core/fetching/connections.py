@@ -1,6 +1,6 @@
 """Several connections fetch one plan: each asks for a span with If-Range, writes what comes, and looks for more.
 
-`core.fetcher` runs the jobs. A connection that breaks gives its rest back and tries again; one that the origin does not
+`client` runs the jobs. A connection that breaks gives its rest back and tries again; one that the origin does not
 want leaves quietly, and only the last to leave raises: an origin that allows two connections is served by two.
 A response that cannot belong to the same file ends the fetch. Sources: RFC 9110, 13.1.5 (If-Range), 15.3.7 (206).
 """
@@ -18,7 +18,7 @@ from vimeo_api.core.fetching.plan import Plan, Span
 from vimeo_api.core.fetching.session import Limits, OriginResponse, Session
 from vimeo_api.core.fetching.ssrf import OriginError, OriginFailed, Target
 
-CHUNK = 1024 * 1024  # bytes received and written at once, at most; measured (`make bench`), as in `core.writer`
+CHUNK = 1024 * 1024  # bytes received and written at once, at most; measured (`make bench`), as in `core.storage.writer`
 _GLANCE = 0.1  # seconds between two looks for a span that may be shared
 _LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
 

@@ -1,4 +1,4 @@
-"""What the headers of a response say: length, range, version, name. `core.fetcher` decides what follows from it.
+"""What the headers of a response say: length, range, version, name. `client` decides what follows from it.
 
 Nothing here is believed beyond what can be checked later; what contradicts itself is OriginFailed at once.
 Sources: RFC 9110 (8.6 length, 8.8 validators, 14.4 Content-Range), RFC 6266 and RFC 8187 (names).

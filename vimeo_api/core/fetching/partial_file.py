@@ -6,8 +6,8 @@
 The spans are written after an fdatasync of the bytes they name, so whoever resumes after a crash can believe them.
 Whoever writes holds the file's lock, flock(2), and the worker of a job has signed with its claim before it took that: a
 file that is not locked was left by a worker that is dead. This holds where all who see a spool share its locks, as on a
-local filesystem and on NFS since version 4. `fetching` and `manage.py fetch` make it, `fetcher` writes into it,
-`leftovers` finds those of jobs.
+local filesystem and on NFS since version 4. `job` and `manage.py fetch` make it, `client` writes into it,
+`recovery` finds those of jobs.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Connections to addresses that were checked, for hosts that keep their names.
 
-`core.origins` makes one pool per origin. It has the name of the host, so Host, SNI and the check of the certificate
+`session` makes one pool per origin. It has the name of the host, so Host, SNI and the check of the certificate
 are about the name (RFC 9110, 4.3.4); only the connecting goes to the checked addresses, and asks no resolver.
 """
 

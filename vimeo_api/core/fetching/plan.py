@@ -1,6 +1,6 @@
 """Who fetches which bytes: the plan that several connections share.
 
-`core.fetcher` takes a span, claims what it received, writes it and says so. A connection without work takes the later
+`client` takes a span, claims what it received, writes it and says so. A connection without work takes the later
 half of the longest span in work; where halves would be too small, it takes over whole what has stood still for a while.
 A byte is claimed once, so no two connections ever write the same one.
 """

@@ -1,4 +1,4 @@
-"""One origin as `core.fetcher` sees it: a GET over a pooled connection to an address that was checked.
+"""One origin as `client` sees it: a GET over a pooled connection to an address that was checked.
 
 Redirects are followed here, one checked hop at a time. urllib3 knows of no proxies unless told, and is not told.
 Everything that blocks ends within the limits, or at once after `Session.stop`.

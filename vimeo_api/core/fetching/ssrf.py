@@ -1,6 +1,6 @@
 """The guard before every fetch: which URLs we take, and which addresses we connect to.
 
-`core.origins` asks twice for every hop: `check_url` what the text means, `resolve` where it leads. Whoever connects,
+`session` asks twice for every hop: `check_url` what the text means, `resolve` where it leads. Whoever connects,
 connects to what `resolve` returned and asks nobody again, so a name that changes its answer in between gains nothing.
 The networks are our own list: `ipaddress.is_global` of Python 3.11 lets NAT64, 6to4, multicast and others through.
 Sources: RFC 3986 (URI), RFC 6890 and the IANA special-purpose registries, WHATWG Fetch (blocked ports).

@@ -1,4 +1,4 @@
-"""Locks among processes, flock(2), that nobody waits for without end; `storage`, `admission`, `digests` hold them."""
+"""Locks among processes, flock(2), for which nobody waits without end; `blobs`, `reservations`, `digests` hold them."""
 
 import fcntl
 import time

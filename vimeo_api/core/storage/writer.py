@@ -1,9 +1,9 @@
 """Concurrent chunked writing: several threads put chunks at their offsets into one preallocated file.
 
-`Writer.copy` brings the chunks from a file by threads of its own (`core.joining`, `manage.py copy`); whoever has them
-from elsewhere and has threads already, as a fetcher of ranges does (`core.partial`), calls `write_at`. What becomes of
-the file is its owner's business, and so is a digest: one that followed the writing in a thread of its own gained
-nothing over reading again afterwards (0.21 and 0.20 × dd in one run on two cores, both busy copying), so it went.
+`Writer.copy` reads the chunks from a file with threads of its own (`core.files.joining`, `manage.py copy`). A caller
+that gets them elsewhere and has threads already calls `write_at`, as `core.fetching.partial_file` does. The owner of
+the file decides what becomes of it, and makes its digest: a digest made by a thread of its own during the writing was
+no faster than reading the file again afterwards (0.21 and 0.20 × dd in one run on two cores, both busy copying).
 
 CHUNK and THREADS are measured (`make bench`): a copy gains by reading while another thread writes. Below 256 KiB
 Python's own time shows, above a few MiB the chunk falls out of the processor's cache between being read and written.
