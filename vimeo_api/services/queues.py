@@ -42,7 +42,7 @@ def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
     if entry is None or entry.queue != queue or entry.expired:
         raise NotThere
     if not lifecycle.remove(entry, receipt=receipt):
-        raise Conflict("The stream has been taken by somebody else.")
+        raise Conflict("Another client has taken the stream.")
     sweep.purge([entry.id])
 
 

@@ -84,7 +84,7 @@ def upload_all(
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
     """Publish staged bytes under their digest and return its hexadecimal digits; equal content is one file.
 
-    It counts against the quota of the token that stored it first only. Raises TooLarge, QuotaExceeded and StorageFull.
+    It counts only against the quota of the token that stored it first. Raises TooLarge, QuotaExceeded and StorageFull.
     """
     reservations.check_spool_space()
     _check_size(policy, staging)

@@ -50,7 +50,7 @@ class Fetch extends Row {
       const { cancelling } = this;
       const { status, answer } = await ask(addressOf(this.id), { method: cancelling ? "DELETE" : "GET" });
       const known = status === 200 && answer.state !== undefined;
-      if (known) this.tell(answer);
+      if (known) this.showProgress(answer);
       else if (status >= 400 && !mayPass(status)) this.fail(refusal(status, answer));
       else this.show("running", "Waiting for the server…", "Cancel");
       if (known === away) delay = SHORTEST; // the server went down, or came back
@@ -73,7 +73,7 @@ class Fetch extends Row {
   }
 
   /** Show what the server says about the fetch. */
-  tell({ state, name, bytes, failure, error, ...progress }) {
+  showProgress({ state, name, bytes, failure, error, ...progress }) {
     if (name !== this.name) {
       this.rename(name);
       keep();

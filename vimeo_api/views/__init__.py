@@ -29,7 +29,7 @@ def init_app(app: Flask) -> None:
     def refuse_nul() -> None:
         # PostgreSQL stores no NUL; in paths nginx refuses it too.
         if "\0" in request.path or b"%00" in request.query_string:
-            raise Malformed("The address holds a NUL.")
+            raise Malformed("The URL contains a NUL.")
 
     @app.after_request
     def sort_methods(response: Response) -> Response:

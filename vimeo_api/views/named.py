@@ -64,7 +64,7 @@ surface = Surface("named", frozenset({"upload", "download"}), blueprint, render,
 @described(described_as.PAGE)
 @needs("list")
 def page() -> Response:
-    """Show the files, the newest first, and the form."""
+    """Show the files, newest first, and the upload form."""
     query = request.args.get("q", "").strip()
     found = files.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
     return pages.page(
@@ -114,7 +114,7 @@ def upload_raw(key: str) -> tuple[Response, int]:
 @described(described_as.LISTING)
 @needs("list")
 def listing() -> AnyResponse:
-    """List the names and addresses of all files."""
+    """List the names and URLs of all files."""
     if not pages.wants_json(default=True):
         return redirect(url_for("named.page"))
     return jsonify(

@@ -1,4 +1,4 @@
-"""What operators look at: is the service alive, is it ready, and its metrics.
+"""The surface `operations`: is the service alive, is it ready, and its metrics.
 
     GET  /healthz    200 as long as the process answers; touches nothing else
     GET  /readyz     200 or 503: every dependency is asked, each with its own timeout
@@ -44,14 +44,14 @@ def never_kept(response: Response) -> Response:
 @blueprint.get("/healthz")
 @described(described_as.HEALTH)
 def health() -> Response:
-    """Tell that the service is alive."""
+    """Report that the service is alive."""
     return jsonify(status="alive")
 
 
 @blueprint.get("/readyz")
 @described(described_as.READINESS)
 def ready() -> tuple[Response, HTTPStatus]:
-    """Tell whether the service can do its work."""
+    """Report whether the service is ready."""
     checks = readiness.checks()
     is_ready = readiness.ready(checks)
     answer: dict[str, Any] = {"status": "ready" if is_ready else "unready"}
@@ -68,7 +68,7 @@ def _worded(check: Check) -> dict[str, Any]:
 @blueprint.get("/metrics")
 @described(described_as.METRICS)
 def numbers() -> Response:
-    """Give Prometheus its numbers."""
+    """Report metrics to Prometheus."""
     if not operators.is_operator():
         raise Forbidden
     body, media_type = metrics.exposed(request.headers.get("Accept", ""))

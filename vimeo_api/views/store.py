@@ -34,7 +34,7 @@ def render(problem: Problem) -> Response:
 
 
 def asked_hash(req: Request) -> str | None:
-    """Return the hash that a request asks for, in lower case, if it names one."""
+    """Return the hash in a request's query, in lower case, None if there is none."""
     text = req.args.get("file_hash", req.args.get("hash"))
     return None if text is None else text.lower()
 
@@ -46,7 +46,7 @@ surface = Surface("store", frozenset({""}), blueprint, render, key_of=lambda req
 @described(described_as.UPLOAD)
 @needs("write")
 def upload() -> Response:
-    """Store content and answer its digest."""
+    """Store content and return its hash."""
     if receive.is_form():
         with receive.form(POLICY.max_bytes) as form:
             digest = uploads.upload_content(POLICY, form.file("file").staging, token_id=auth.token_id())
@@ -61,7 +61,7 @@ def upload() -> Response:
 @blueprint.get("/")
 @described(described_as.DOWNLOAD)
 def download() -> AnyResponse:
-    """Send content by its hash; without one, go to the page."""
+    """Send content by its hash; without one, redirect to the page."""
     digest = asked_hash(request)
     if digest is None:
         return redirect(url_for("named.page"))

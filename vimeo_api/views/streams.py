@@ -62,7 +62,7 @@ surface = Surface("streams", frozenset({"v1", "ping"}), blueprint, render, makes
 
 
 def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
-    """Answer JSON as Go's encoder writes it: keys in order, no spaces, a newline."""
+    """Return JSON as Go's encoder writes it: keys in order, no spaces, a newline."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Response(f"{text}\n", status, content_type="application/json; charset=utf-8")
 
@@ -70,7 +70,7 @@ def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
 @blueprint.get("/ping")
 @described(described_as.PING)
 def ping() -> Response:
-    """Answer that the service is there."""
+    """Report that the service is up."""
     return _json({"message": "pong", "status": "ok"})
 
 
@@ -78,7 +78,7 @@ def ping() -> Response:
 @described(described_as.CREATE)
 @needs("write")
 def create() -> Response:
-    """Store a stream; its id is answered once the bytes are durable."""
+    """Store a stream; return its id once the bytes are durable."""
     return _created(_stored(queue=None))
 
 
@@ -131,7 +131,7 @@ def enqueue(queue: str) -> Response:
 @described(described_queues.LISTING)
 @needs("list")
 def listing(queue: str) -> Response:
-    """List the streams of a queue in the order of their creation; `next` leads to the following page."""
+    """List the streams of a queue in the order of creation; `next` leads to the next page."""
     limit = _number("limit", default=100, most=MAX_LISTED)
     found = queues.listing(POLICY, _checked(queue), after=request.args.get("after"), limit=limit + 1)
     following = found[limit - 1].key if len(found) > limit else None
@@ -176,7 +176,7 @@ def take(queue: str) -> Response:
 @described(described_queues.CONFIRM)
 @needs("take")
 def confirm(queue: str, key: str) -> Response:
-    """Delete a stream that one has taken; the receipt must still be the last one."""
+    """Delete a taken stream; the receipt must still be the latest."""
     receipt = request.args.get("receipt")
     if receipt is None:
         raise Malformed("The receipt is missing.")

@@ -1,7 +1,7 @@
 """The surface `transfer`: files by sealed ids.
 
     POST        /uploadFile             a form with `file`, or {"file": "<url>"} → {"file_id": "<hash>:<file_name>"}
-    GET DELETE  /uploadFile/<file_id>   the progress of a fetch; stops it
+    GET DELETE  /uploadFile/<file_id>   the progress of a fetch; cancels it
     POST GET    /downloadFile           `file_id` as JSON, as a form or in the query → the file, any number of times
 
 The access hash is a random unsigned 64-bit number; the file name is encrypted and bound to it, and both must match in a
@@ -50,7 +50,7 @@ surface = Surface(
 @described(described_as.UPLOAD)
 @needs("write")
 def upload() -> Response:
-    """Store a file and answer its sealed id."""
+    """Store a file and return its sealed id."""
     if request.mimetype == "application/json":
         return _fetched(receive.json_object(MAX_QUESTION_BYTES))
     with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
@@ -71,7 +71,7 @@ def download() -> Response:
 @blueprint.get("/uploadFile/<file_id>")
 @described(described_as.STATUS)
 def status(file_id: str) -> Response:
-    """Tell how far the fetch of a URL is."""
+    """Report the progress of a fetch."""
     return jsonify(file_id=file_id, **fetches.status(POLICY, _number(file_id)))
 
 
@@ -79,7 +79,7 @@ def status(file_id: str) -> Response:
 @described(described_as.CANCEL)
 @needs("delete")
 def cancel(file_id: str) -> Response:
-    """Stop the fetch of a URL."""
+    """Cancel a fetch."""
     return jsonify(file_id=file_id, **fetches.cancel(POLICY, _number(file_id)))
 
 
@@ -93,7 +93,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     """Start the fetch of a URL, and wait a little for it."""
     sha256 = wanted.get("sha256")
     if sha256 is not None and not isinstance(sha256, str):
-        raise Malformed("sha256 must be a text.")
+        raise Malformed("sha256 must be a string.")
     expires_in = receive.expires_in(wanted.get("expires_in"))
     url = _text(wanted, "file")
     rate_limits.allow_fetch()

@@ -1,4 +1,4 @@
-"""The surface `vimeo`: one-time files, protected by a password if their owner wishes.
+"""The surface `vimeo`: one-time files, optionally protected by a password.
 
     PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in` seconds → 201, the link
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423
@@ -68,7 +68,7 @@ def _passwords(request: Request) -> list[str]:
 
     API tokens are left out: a browser that was asked for one adds it to every request, by Basic.
     """
-    # WSGI hands headers on as Latin-1.
+    # WSGI decodes headers as Latin-1.
     sent = [header.encode("latin-1").decode("utf-8", "replace") for header in request.headers.getlist(PASSWORD_HEADER)]
     sent += request.args.getlist("password")
     basic = request.authorization
@@ -119,7 +119,7 @@ surface = Surface(
 @described(described_as.UPLOAD)
 @needs("write")
 def upload() -> tuple[Response, int]:
-    """Store a file and answer its link."""
+    """Store a file and return its link."""
     with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
         _check_known(form.fields, FIELDS, "form")
         _check_known(request.args, QUERY, "query")

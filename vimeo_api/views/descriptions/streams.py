@@ -42,7 +42,7 @@ SECTION = Section(
         **errors.common(error),
         400: error("The request cannot be understood; the line says why.", "Bad Request"),
         404: error("There is no such stream or path.", "404 page not found"),
-        409: error("Another client has taken the stream since.", "The stream has been taken by somebody else."),
+        409: error("Another client has taken the stream since.", "Another client has taken the stream."),
         413: error("The stream is larger than the limit; there is none by default.", "Request Entity Too Large"),
     },
     everywhere=errors.EVERYWHERE,

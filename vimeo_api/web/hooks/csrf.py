@@ -21,7 +21,7 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def refuse_foreign_pages() -> None:
         if request.method not in _HARMLESS and _foreign() and auth.bearer() is None:
-            raise Forbidden("A page of another site asked for it.")
+            raise Forbidden("A page of another site sent this request.")
 
 
 def _foreign() -> bool:

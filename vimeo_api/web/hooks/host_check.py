@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
     def refuse_odd_host() -> None:
         host = request.environ.get("HTTP_HOST")
         if host is not None and not is_host(host):
-            raise OddHost("The Host header names no host.")
+            raise OddHost("The Host header is not a valid host.")
 
 
 @lru_cache(maxsize=256)

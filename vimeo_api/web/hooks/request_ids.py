@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
         return
 
     @app.after_request
-    def tell(response: Response) -> Response:
+    def send_id(response: Response) -> Response:
         response.headers[REQUEST_ID_HEADER] = request.environ[VARIABLE]
         return response
 

@@ -103,14 +103,16 @@ def _state(group: Group) -> str:
     return group.status
 
 
-def _counters(told: Counters) -> Iterator[Metric]:
+def _counters(counted: Counters) -> Iterator[Metric]:
     def counts(names: Mapping[Counted, str]) -> Samples:
-        return [((word,), told[name][0] if name in told else 0) for name, word in names.items()]
+        return [((word,), counted[name][0] if name in counted else 0) for name, word in names.items()]
 
     runs = {
-        (task,): told[task][1].timestamp() for task in (Counted.SWEEP, Counted.COUNT, Counted.RECONCILE) if task in told
+        (task,): counted[task][1].timestamp()
+        for task in (Counted.SWEEP, Counted.COUNT, Counted.RECONCILE)
+        if task in counted
     }
-    removed = told[Counted.RECONCILED][0] if Counted.RECONCILED in told else 0
+    removed = counted[Counted.RECONCILED][0] if Counted.RECONCILED in counted else 0
     yield _counter("deliveries", "How leases ended.", ["outcome"], counts(_OUTCOMES))
     yield _counter("sweep_found", "Rows that sweeps found due, by kind of work.", ["work"], counts(_WORKS))
     yield _counter("reconciled_files", "Orphaned files that reconciliation removed.", [], [((), removed)])

@@ -86,7 +86,7 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     if ticket or nginx_cache.is_fresh():
         with _reading(ticket):
             blobs.path(file.surface, file.blob, pending=file.pending).stat()
-    # nginx logs `/_once/` in its journal, `/_any/` not; it percent-decodes the path.
+    # nginx logs `/_once/` in its journal, but not `/_any/`; it percent-decodes the path.
     times = "_once" if ticket else "_any"
     place = PENDING if file.pending else "store"
     if times == "_any" and place == "store" and file.size <= NGINX_BUFFER_BYTES:
