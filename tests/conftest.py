@@ -21,7 +21,7 @@ from tests.groups import (
     pytest_xdist_make_scheduler,
 )
 from tests.origin import Origin, serving
-from tests.services import FETCH_WAITERS, GRACE_SECONDS, ROOT, Service, running
+from tests.services import FETCH_WAITERS, GRACE_SECONDS, LARGE, ROOT, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.extensions import db
@@ -69,9 +69,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
 @pytest.fixture(scope="session")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
-    """The same with URL uploads from loopback, and much patience for a few that wait for them."""
+    """The same with URL uploads from loopback, much patience for a few that wait for them, and room for large files."""
     patience = {"FETCH_WAITERS": str(FETCH_WAITERS), "FETCH_WAIT_SECONDS": "90", "TRANSFER_MAX_BYTES": "16MiB"}
-    with _shared(tmp_path_factory, "fetching", **OPEN, **patience) as start:
+    with _shared(tmp_path_factory, "fetching", **OPEN, **patience, VIMEO_MAX_BYTES=str(LARGE)) as start:
         yield start
 
 

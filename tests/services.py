@@ -24,6 +24,7 @@ STOP_SECONDS = 120
 PORTS = range(11_000, 32_000)  # below those of connections, ip(7)
 PORT_WORKERS = 8
 GRACE_SECONDS = 15  # of the services that most tests share: within it they go on with downloads
+LARGE = 128 * 1024**2  # bytes that may be uploaded where the parts of a stack are tested
 FETCH_WAITERS = 2  # requests of a process that wait for a fetch at once, where URLs are fetched
 SETTINGS = {
     "GRACE_SECONDS": "3",
