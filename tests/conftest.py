@@ -17,6 +17,7 @@ from tests.groups import (
     PROFILES,
     pytest_collection_modifyitems,
     pytest_configure_node,
+    pytest_runtest_setup,
     pytest_unconfigure,
     pytest_xdist_make_scheduler,
 )
@@ -29,6 +30,7 @@ from vimeo_api.extensions import db
 __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure_node",
+    "pytest_runtest_setup",
     "pytest_unconfigure",
     "pytest_xdist_make_scheduler",
 ]

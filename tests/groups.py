@@ -6,6 +6,7 @@ controller has named, because the controller collects nothing; xdist's own `load
 
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,37 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import services
+from tests.services import ROOT
+
 PROFILES = ("embedded", "production")
 # Fixtures of services that many files share; the first that a test uses names its group.
 SHARED = ("fetching", "services", "shaky", "all_guarded")
 # What takes long begins first, after those.
 LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tests/attacks")
+# What starts programs, a browser or a service: `make test-fast` leaves it out, and so is what is marked `slow` itself.
+SLOW = ("tests/chaos/test_audit", "tests/chaos/test_chaos", "tests/commands", "tests/pages", "tests/production")
+STARTED = {*SHARED, "stack", "browser"}  # the fixtures that start something
 NOTED = pytest.StashKey[Path]()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests by group, so that a service which is shared can end when its last test has."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what is slow, let pytest choose and order the tests, and then keep groups together."""
+    for item in items:
+        path = str(item.path.relative_to(ROOT))
+        if path.startswith(SLOW) or STARTED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    yield
     items.sort(key=lambda item: _place(group(item)))
     if noted := getattr(config, "workerinput", {}).get("groups"):
         Path(noted).write_text(json.dumps({item.nodeid: group(item) for item in items}))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let services start for what is marked `slow` only, so that the mark is not forgotten."""
+    services.may_start = item.get_closest_marker("slow") is not None
 
 
 def group(item: pytest.Item) -> str:

@@ -33,6 +33,7 @@ SETTINGS = {
     "FETCH_URLS": "0",
     "PASSWORD_LIMIT_ADDRESS": "1000 per minute",  # all tests come from one
 }
+may_start = True  # whether `running` may be called now
 COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack.py"]}
 
 
@@ -84,6 +85,7 @@ def running(profile: str, data: Path, *, prefix: Sequence[str] = (), **settings:
 
     `prefix` comes before the command, such as one that changes the user.
     """
+    assert may_start, "mark this test as slow: it starts a service"
     port = free_port()
     environ = {**os.environ, **SETTINGS, **settings, "PORT": str(port), "DATA_DIR": str(data), "PROFILE": profile}
     output = data.parent / f"{data.name}.out"

@@ -4,7 +4,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.services import await_, running
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_keeps_no_message_that_a_worker_has_taken(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_postgresql_goes_up_and_down(stack: Service, tmp_path: Path) -> None:
     walk(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [4])
 def test_several_starts_at_once_migrate_once(tmp_path: Path, count: int) -> None:
     import subprocess  # noqa: PLC0415

@@ -18,6 +18,8 @@ import requests
 
 from tests.services import ROOT, START_SECONDS, await_, free_port
 
+pytestmark = pytest.mark.slow
+
 OURS = {"vimeo_api", "celeryconfig"}
 
 

@@ -17,6 +17,8 @@ from benchmarks.serving.processes import Memory, ServerError, cpu_seconds, runni
 from benchmarks.serving.server import Upload
 from tests.services import await_
 
+pytestmark = pytest.mark.slow
+
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
 
 

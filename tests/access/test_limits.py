@@ -78,6 +78,7 @@ def form(**fields: str) -> dict[str, Any]:
     return {"data": {**fields, "file": (io.BytesIO(b"numbers"), "report.xls")}}
 
 
+@pytest.mark.slow
 def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(tmp_path: Path) -> None:
     with running("production", tmp_path / "data", PASSWORD_LIMIT_ADDRESS="3 per hour") as service:
         links = [call("PUT", service.vimeo, **PROTECTED).json()["url"] for _ in range(5)]

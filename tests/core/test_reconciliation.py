@@ -130,6 +130,7 @@ def test_it_looks_at_every_row_however_many_there_are(app: Flask, monkeypatch: p
     assert kinds(age=0) == ["missing"] * 10
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_would_do_and_does_it_when_told(tmp_path: Path) -> None:
     environ = {**os.environ, "DATA_DIR": str(tmp_path), "PROFILE": "embedded"}
 

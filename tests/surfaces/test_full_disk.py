@@ -13,6 +13,8 @@ from tests.mounts import filled, mounting
 from tests.origin import Page, noise, serving
 from tests.services import Service, await_, running
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024**2
 SIZE = 64 * MIB  # of the disk
 LEFT = 4 * MIB

@@ -166,6 +166,7 @@ def test_one_of_many_deletes_wins(service: Service) -> None:
     assert sorted(answers) == [200] + [404] * 9
 
 
+@pytest.mark.slow
 def test_two_embedded_instances_share_a_folder(tmp_path: Path) -> None:
     with running("embedded", tmp_path / "data") as one, running("embedded", tmp_path / "data") as other:
         key = create(one, b"shared")
