@@ -3,7 +3,6 @@
 Sources: RFC 9110 (ranges, conditional requests), PEP 3333 (closing).
 """
 
-import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,11 +11,13 @@ from io import FileIO
 from typing import BinaryIO
 
 from flask import Flask, Response, current_app, request
-from werkzeug.exceptions import HTTPException, PreconditionFailed
+from werkzeug.datastructures import ContentRange
+from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
-from vimeo_api.web.sending import sockets
+from vimeo_api.web.sending import conditions, sockets
+from vimeo_api.web.sending.conditions import Version
 
 SEND_CHUNK = 64 * 1024  # bytes
 
@@ -26,47 +27,38 @@ def send(file: FileIO, ticket: Ticket | None) -> Response:
 
     Raises PreconditionFailed and RequestedRangeNotSatisfiable.
     """
-    status = os.fstat(file.fileno())
-    response = Response()
-    # The same ETag as nginx's, so that clients see no difference: mtime and size in hexadecimal.
-    response.set_etag(f"{int(status.st_mtime):x}-{status.st_size:x}")
-    modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
-    response.last_modified = modified
-    response.content_length = status.st_size
+    version = Version.of(file)
+    # A POST that asks for a file is answered like a GET, as nginx does.
+    status, span = conditions.judge(request.headers, version, with_ranges=request.method != "HEAD")
     body = FileBody(file, Reporter(ticket))
-    try:
-        _check_unmodified(modified)
-        # A POST for a file is answered like a GET, ranges and conditions included, as nginx does.
-        asked = request.environ | {"REQUEST_METHOD": "GET"} if request.method == "POST" else request.environ
-        response.make_conditional(asked, accept_ranges=_one_range(), complete_length=status.st_size)
-    except HTTPException:  # 412, 416
-        body.close()
-        raise
-    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
-        body.close()
-        raise PreconditionFailed
-    del response.headers["Date"]  # the server writes its own
-    if response.status_code in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-        span = response.content_range
-        body.limit(span.start or 0, span.stop or 0) if span else body.limit(0, status.st_size)
-        response.response = body
-    else:
-        body.close()  # 304: no body; give the lease back now, as the client may ask again before the response is closed
+    if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        body.close()  # before the answer: its client may be back at once, and find the lease given back
+        return without_bytes(status, version)
+    start, stop = span or (0, version.size)
+    body.limit(start, stop)
+    response = Response(body, status)
+    _validate(response, version)
+    response.content_length = stop - start
+    response.headers["Accept-Ranges"] = "bytes"
+    if span:
+        response.content_range = ContentRange("bytes", start, stop, version.size)
     return response
 
 
-def _check_unmodified(modified: datetime) -> None:
-    """Check If-Unmodified-Since, which werkzeug does not. Raises PreconditionFailed (RFC 9110, 13.1.4)."""
-    limit = request.if_unmodified_since
-    if limit is not None and "If-Match" not in request.headers and modified > limit:
+def without_bytes(status: HTTPStatus, version: Version) -> Response:
+    """Answer 304. Raises PreconditionFailed and RequestedRangeNotSatisfiable for the other judgements without bytes."""
+    if status is HTTPStatus.PRECONDITION_FAILED:
         raise PreconditionFailed
+    if status is HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        raise RequestedRangeNotSatisfiable(length=version.size)
+    response = Response(status=status)
+    _validate(response, version)
+    return response
 
 
-def _one_range() -> bool:
-    # Several ranges, and units other than bytes, get the whole file, here and from nginx (max_ranges 1):
-    # RFC 9110, 14.2.
-    asked = request.headers.get("Range", "bytes=").lower()
-    return asked.startswith("bytes=") and "," not in asked
+def _validate(response: Response, version: Version) -> None:
+    response.headers["ETag"] = version.etag
+    response.last_modified = datetime.fromtimestamp(version.modified, UTC)
 
 
 class Reporter:

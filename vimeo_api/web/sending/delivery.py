@@ -9,9 +9,10 @@ import base64
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from urllib.parse import quote
 
-from flask import Response
+from flask import Response, request
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
@@ -21,7 +22,8 @@ from vimeo_api.core.files import iana_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.blobs import PENDING, relative
 from vimeo_api.extensions import blobs, mount_check, settings
-from vimeo_api.web.sending import by_python, nginx_cache
+from vimeo_api.web.sending import by_python, conditions, nginx_cache
+from vimeo_api.web.sending.conditions import Version
 
 RESUME_HEADER = "X-Download-Grant"
 NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file is sent together with its headers in one write
@@ -72,12 +74,30 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     if ticket:
         headers[RESUME_HEADER] = ticket.lease_token
     if settings.behind_nginx:
-        return Response(headers=headers | _for_nginx(file, ticket, one_time=one_time))
-    with _reading(ticket):
-        content = blobs.opened(file.surface, file.blob, pending=file.pending)
-    response = by_python.send(content, ticket)
+        response = _refused_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
+    else:
+        with _reading(ticket):
+            content = blobs.opened(file.surface, file.blob, pending=file.pending)
+        response = by_python.send(content, ticket)
     response.headers.update(headers)
     return response
+
+
+def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
+    """Return the 304 to conditions that nginx might judge otherwise, None where it has bytes to send.
+
+    Raises PreconditionFailed.
+    """
+    if not conditions.puzzles_nginx(request.headers):
+        return None
+    with _reading(ticket), blobs.opened(file.surface, file.blob, pending=file.pending) as content:
+        version = Version.of(content)
+    status, _ = conditions.judge(request.headers, version, with_ranges=False)
+    if status is HTTPStatus.OK:
+        return None
+    if ticket:
+        confirmations.handle(Sent(ticket, None, complete=False))
+    return by_python.without_bytes(status, version)
 
 
 def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[str, str]:
