@@ -75,13 +75,13 @@ def test_one_stream_is_enough(origin: Origin, page: Page) -> None:
     ],
 )
 def test_it_gets_the_right_bytes_all_the_same(origin: Origin, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vimeo_api.core.fetching.plan.PATIENCE", 0.1)
+    monkeypatch.setattr("vimeo_api.core.fetching.plan.STALL_SECONDS", 0.1)
     assert fetched(origin.serve("/file", page)) == CONTENT
 
 
 def test_a_range_that_stands_still_is_taken_over(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     # Nothing but others taking over ends this: a stalled connection would be waited for for an hour.
-    monkeypatch.setattr("vimeo_api.core.fetching.plan.PATIENCE", 0.1)
+    monkeypatch.setattr("vimeo_api.core.fetching.plan.STALL_SECONDS", 0.1)
     url = origin.serve("/file", Page(CONTENT, stall_after=0, stalls=1))
     assert fetched(url, limits=Limits(stall=3600)) == CONTENT
 

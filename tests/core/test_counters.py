@@ -18,7 +18,7 @@ LEASE_TOKEN = "a" * 32
 
 
 def counts() -> dict[str, int]:
-    return {name: value for name, (value, _) in counters.told().items()}
+    return {name: value for name, (value, _) in counters.read().items()}
 
 
 def leased(key: str) -> Ticket:
@@ -61,11 +61,11 @@ def test_a_sweep_says_what_it_found_and_when_it_ran(app: Flask) -> None:
 
 def test_runs_that_follow_closely_are_noted_once(app: Flask) -> None:
     counters.ran(Counted.SWEEP)
-    first = counters.told()["sweep"]
+    first = counters.read()["sweep"]
     counters.ran(Counted.SWEEP)
-    assert counters.told()["sweep"] == first
+    assert counters.read()["sweep"] == first
     statements.changed(update(Counter).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
     counters.ran(Counted.SWEEP)
-    value, moment = counters.told()["sweep"]
+    value, moment = counters.read()["sweep"]
     assert value == 2
     assert moment >= first[1]

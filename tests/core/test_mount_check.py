@@ -91,4 +91,4 @@ def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
         unmounted(app.config["SETTINGS"].store_dir)
         tasks.reconcile()
         assert AWAY in caplog.text
-        assert Counted.RECONCILE not in counters.told()
+        assert Counted.RECONCILE not in counters.read()

@@ -1,8 +1,8 @@
-"""The clock of everything that is written down: moments in UTC."""
+"""The one clock of the core: every time that is stored comes from here, in UTC."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the present moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

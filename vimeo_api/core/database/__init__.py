@@ -1,1 +1,1 @@
-"""The tables, and how statements are run; every statement is a transaction of its own."""
+"""The tables, and how statements are run: each is its own transaction."""

@@ -1,6 +1,6 @@
-"""What all processes count together, in the database; `web.monitoring` shows it.
+"""Counters that all processes share, in the database; tasks add to them, `web.monitoring.gauges` shows them.
 
-A counter is raised after what it counts has happened, so a crash in between counts too little, never too much.
+A counter is incremented after the event that it counts, so a crash in between counts too little, never too much.
 """
 
 from collections.abc import Mapping
@@ -13,23 +13,23 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Counter, UtcDateTime
 
-_ADD = text(
+_INCREMENT = text(
     "INSERT INTO counters (name, value, noted_at) VALUES (:name, :count, :moment) "
     "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value, noted_at = excluded.noted_at"
 ).bindparams(bindparam("moment", type_=UtcDateTime))
-RUN_RESOLUTION = timedelta(seconds=10)  # runs that follow each other closely are noted once, and cost one write
+RUN_RESOLUTION = timedelta(seconds=10)  # runs in quick succession are recorded once, with one write
 
 
 class Counted(StrEnum):
     """What is counted."""
 
-    CONFIRMED = "confirmed"  # downloads that used their file up
+    CONFIRMED = "confirmed"  # downloads that used up their file
     GIVEN_BACK = "given_back"  # downloads that did not
-    LAPSED = "lapsed"  # leases that nobody reported on
+    LAPSED = "lapsed"  # leases that ended without a report
     PURGES = "purges"  # files whose bytes a sweep found due for removal
     FETCHES = "fetches"  # that a sweep found without a worker
     PLACEMENTS = "placements"  # that a sweep found due
-    RECONCILED = "reconciled"  # files that belonged to nobody
+    RECONCILED = "reconciled"  # files on disk that belonged to no row
     SWEEP = "sweep"
     RECONCILE = "reconcile"
     COUNT = "count"
@@ -39,21 +39,21 @@ def add(counts: Mapping[Counted, int]) -> None:
     """Add to counters; a count of zero costs nothing."""
     for name, count in counts.items():
         if count:
-            _note(name, count)
+            _increment(name, count)
 
 
 def ran(task: Counted) -> None:
-    """Note that a periodic task has run just now, at most once in RUN_RESOLUTION."""
+    """Record that a periodic task has just run, at most once per RUN_RESOLUTION."""
     last = statements.row(select(Counter.noted_at).where(Counter.name == task))
     if last is None or last.noted_at < now() - RUN_RESOLUTION:
-        _note(task, 1)
+        _increment(task, 1)
 
 
-def told() -> dict[str, tuple[int, datetime]]:
-    """Return the value and the last time of every counter so far."""
+def read() -> dict[str, tuple[int, datetime]]:
+    """Return the value of every counter and the time of its last increment."""
     rows = statements.rows(select(Counter.name, Counter.value, Counter.noted_at))
     return {row.name: (row.value, row.noted_at) for row in rows}
 
 
-def _note(name: Counted, count: int) -> None:
-    statements.changed(_ADD.bindparams(name=name, count=count, moment=now()))
+def _increment(name: Counted, count: int) -> None:
+    statements.changed(_INCREMENT.bindparams(name=name, count=count, moment=now()))

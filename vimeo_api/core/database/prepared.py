@@ -1,7 +1,7 @@
-"""The statements of nearly every download: SQLAlchemy compiles them once, the driver runs them as they are.
+"""The statements that nearly every download runs: SQLAlchemy compiles them once, the driver runs them directly.
 
 That serves an eighth more first GETs on the same machine (docs/decisions/0011). All other statements go through
-`statements`, and so does one of these whose connection was lost.
+`statements`. So does a prepared one that lost its connection.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,20 +26,20 @@ class Prepared:
     """A statement with named parameters that returns at most one row."""
 
     def __init__(self, statement: Statement) -> None:
-        """Word it when it is first needed, for only then the database is known."""
+        """Keep the statement; it is compiled at its first use, because only then the database is known."""
         self._statement = statement
-        self._wordings: dict[str, _Wording] = {}  # by dialect
+        self._compiled: dict[str, _Compiled] = {}  # by dialect
 
     def row(self, values: Values) -> tuple[Any, ...] | None:
-        """Execute it, as a transaction of its own, and return its row, if any. Raises what `database.row` does."""
+        """Execute it in its own transaction and return its row, if any. Raises what `statements.row` does."""
         dialect = db.engine.dialect
-        wording = self._wording(dialect)
-        with _errors_told(wording.text, dialect):
+        compiled = self._for(dialect)
+        with _sqlalchemy_errors(compiled.text, dialect):
             connection = db.engine.raw_connection()
             try:
                 cursor = connection.cursor()
-                cursor.execute(wording.text, wording.parameters(values))
-                found = cursor.fetchall()  # to the end, where SQLite takes the statement for done
+                cursor.execute(compiled.text, compiled.parameters(values))
+                found = cursor.fetchall()  # all rows: only then does SQLite consider the statement finished
                 cursor.close()
             except dialect.loaded_dbapi.Error as error:
                 if not dialect.is_disconnect(error, connection.dbapi_connection, None):
@@ -49,25 +49,25 @@ class Prepared:
                 return None if row is None else tuple(row)
             finally:
                 connection.close()
-        return wording.row(found[0]) if found else None
+        return compiled.row(found[0]) if found else None
 
-    def _wording(self, dialect: Dialect) -> "_Wording":
-        if dialect.name not in self._wordings:
-            self._wordings[dialect.name] = _Wording(self._statement, dialect)
-        return self._wordings[dialect.name]
+    def _for(self, dialect: Dialect) -> "_Compiled":
+        if dialect.name not in self._compiled:
+            self._compiled[dialect.name] = _Compiled(self._statement, dialect)
+        return self._compiled[dialect.name]
 
 
 @contextmanager
-def _errors_told(text: str, dialect: Dialect) -> Iterator[None]:
-    """Raise SQLAlchemy's errors in place of the driver's."""
+def _sqlalchemy_errors(text: str, dialect: Dialect) -> Iterator[None]:
+    """Raise SQLAlchemy's errors instead of the driver's."""
     try:
         yield
     except dialect.loaded_dbapi.Error as error:
         raise DBAPIError.instance(text, None, error, dialect.loaded_dbapi.Error) from error
 
 
-class _Wording:
-    """A statement as one dialect has it, and how values get in and out."""
+class _Compiled:
+    """A statement in the SQL of one dialect, with the converters for its parameters and columns."""
 
     def __init__(self, statement: Statement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
@@ -84,14 +84,14 @@ class _Wording:
         self._out = _needed(enumerate(out))
 
     def parameters(self, values: Values) -> Mapping[str, Any] | Sequence[Any]:
-        """Return the values as the driver takes them, by name or in their order."""
+        """Return the values in the form the driver takes: by name or by position."""
         named = {**self._constants, **values}
         for name, convert in self._into:
             named[name] = convert(named[name])
         return named if self._positions is None else [named[name] for name in self._positions]
 
     def row(self, found: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the values of a row as the types of their columns have them."""
+        """Convert a row of the driver to the types of its columns."""
         values = list(found)
         for index, convert in self._out:
             values[index] = convert(values[index])

@@ -1,4 +1,4 @@
-"""Statements, each a transaction of its own: no decision in this project spans two (docs/decisions/0003)."""
+"""Run statements, each in its own transaction: no decision in this project needs two (docs/decisions/0003)."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,19 +23,19 @@ def rows(statement: Executable) -> Sequence[AnyRow]:
 
 
 def row(statement: Executable, values: Mapping[str, Any] | None = None) -> AnyRow | None:
-    """Execute a statement, with values for its parameters, and return its first row, if any."""
+    """Execute a statement with these parameters and return its first row, if any."""
     return _execute(statement, lambda result: result.first(), values)
 
 
 def changed(statement: Executable) -> int:
-    """Execute a statement and return how many rows it touched."""
+    """Execute a statement and return how many rows it changed."""
     return _execute(statement, lambda result: result.rowcount)
 
 
 def among(column: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """Return the condition that a column has one of many values, in words that do not grow with their number.
+    """Return the condition that a column has one of many values; its SQL does not grow with their number.
 
-    Of an IN that is spelt out, SQLAlchemy and psycopg look at every word each time.
+    SQLAlchemy and psycopg process every parameter of a written-out IN, each time.
     """
     wanted = list(values)
     if db.engine.dialect.name == "postgresql":
@@ -45,10 +45,10 @@ def among(column: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnEl
 
 
 def check_reachable() -> None:
-    """Raise what a statement would if the database cannot be reached, as far as that shows without asking it.
+    """Raise what a statement would raise if the database is down, as far as that can be known without a query.
 
-    So no bytes are published that could not be written down: an outage would fill the disk with them. A connection of
-    the pool that has been closed meanwhile looks well, and shows by the statement.
+    Callers ask before they publish bytes: an outage would otherwise fill the disk with bytes that have no row. A pooled
+    connection that the server has closed looks fine here; the statement itself will fail.
     """
     pool = db.engine.pool
     if not (isinstance(pool, QueuePool) and pool.checkedin()):
@@ -64,7 +64,7 @@ def _execute(
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
-    # The server closed the pooled connection, as a restart does. Our statements bear repeating:
-    # each move is a compare-and-swap, and a row that did get in is refused by its unique key.
+    # The server closed the pooled connection, for example by a restart. Our statements can be repeated safely:
+    # each move is a compare-and-swap, and the unique key refuses a row that was inserted the first time.
     with db.engine.connect() as connection:
         return take(connection.execute(statement, values))

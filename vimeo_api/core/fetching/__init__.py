@@ -1,1 +1,1 @@
-"""Fetching a URL into a file: the job of a worker, and the client that it uses."""
+"""Fetching a URL into a file: the worker's job, and the HTTP client that it uses."""

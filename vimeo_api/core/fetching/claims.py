@@ -1,7 +1,7 @@
-"""The claim of a worker on a fetch: a token in the row, which its holder renews while it works.
+"""A worker's claim on a fetch: a token in the row, which the worker renews while it works.
 
-A claim that is not renewed lapses, and the next sweep calls for another worker. `job` claims, works and tells here how
-it ended; `recovery` releases the claims of the dead; the use cases cancel and ask for progress.
+A claim that is not renewed lapses, and the next sweep enqueues the fetch again. `job` claims, renews and finishes or
+fails; `recovery` releases the claims of dead workers; `services.fetches` cancels and reads the progress.
 """
 
 import logging
@@ -19,27 +19,27 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.lifecycle import Move
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
-REVIVE_SECONDS = 60  # between two calls for a worker
+REVIVE_SECONDS = 60  # before a fetch without a worker is enqueued again
 
 _log = logging.getLogger(__name__)
 
 
 def claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
-    """Take the claim if nobody has it, it has lapsed, or it is the one of a holder that is known to be dead."""
+    """Take the claim if it is free, has lapsed, or is `dead`: the token of a worker that is known to be dead."""
     free = or_(File.lease_token.is_(None), File.due_at <= now(), File.lease_token == dead)
     until = now() + timedelta(seconds=CLAIM_SECONDS)
     return lifecycle.advance(file_id, Move.WORK, free, lease_token=token, due_at=until, attempts=File.attempts + 1)
 
 
 def renew(file_id: int, token: str, *, seconds: float = CLAIM_SECONDS, **progress: Any) -> bool:
-    """Keep the claim for `seconds` from now and write progress down; return whether it was still ours."""
+    """Keep the claim for `seconds` from now and record progress; return whether it was still ours."""
     due_at = now() + timedelta(seconds=seconds)
     held = File.lease_token == token
     return lifecycle.advance(file_id, Move.WORK, held, due_at=due_at, **progress) is not None
 
 
 def release(surface: str, blob: str, token: str | None) -> None:
-    """Let the next sweep call for a worker, if the claim is still this one, whose holder is dead."""
+    """Let the next sweep enqueue the fetch, if this token, whose worker is dead, still has the claim."""
     these = (File.surface == surface, File.blob == blob)
     lifecycle.advance_all(Move.WORK, *these, File.lease_token == token, File.lease_token.is_not(None), due_at=now())
 
@@ -47,8 +47,8 @@ def release(surface: str, blob: str, token: str | None) -> None:
 def reschedule(file_id: int) -> int | None:
     """Reschedule a fetch whose file is locked by a worker without the claim: not yet, or no longer.
 
-    A worker that is frozen for good does not keep the fetch waiting for ever: each call counts as an attempt, however
-    often its message comes. Returns how many there were, or None while a claim is alive.
+    A frozen worker does not block the fetch forever: each call counts as an attempt, however often the message is
+    delivered. Returns the number of attempts, or None while a claim is alive.
     """
     soon = now() + timedelta(seconds=CLAIM_SECONDS)
     unclaimed = or_(and_(File.lease_token.is_(None), File.due_at > soon), File.due_at <= now())
@@ -57,22 +57,22 @@ def reschedule(file_id: int) -> int | None:
 
 
 def revive(limit: int) -> list[int]:
-    """Return the ids of rows that wait for a worker and have none, and put the next call for one off."""
+    """Return the ids of fetches that are due and have no worker, and put them off by REVIVE_SECONDS."""
     due = (File.status == Status.FETCHING, File.due_at <= now())
     values = {"lease_token": None, "due_at": now() + timedelta(seconds=REVIVE_SECONDS)}
     return catalog.put_off(*due, order=File.due_at, limit=limit, values=values)
 
 
 def revive_all() -> None:
-    """Let the next sweep call for a worker for every fetch that has none.
+    """Let the next sweep enqueue every fetch that has no worker.
 
-    Calls that a worker had in its hands when it died are lost, so the next one that starts says this.
+    Messages that a dead worker had received are lost, so the next worker calls this when it starts.
     """
     lifecycle.advance_all(Move.WORK, File.lease_token.is_(None), due_at=now())
 
 
 def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> bool:
-    """Make the file available, whose bytes are durable; return False if the claim was lost before."""
+    """Make a file with durable bytes available; return False if the claim was lost before."""
     safe = file_names.safe(name)
     finished = lifecycle.advance(
         file_id,
@@ -90,26 +90,26 @@ def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> 
     )
     if finished is not None:
         return True
-    # It may have been done by a statement whose result got lost; the claim is gone then, and the row tells.
+    # A statement whose result was lost may have done it; then the claim is gone and the row is available.
     row = statements.row(select(File.status).where(File.id == file_id))
     return row is not None and row.status == Status.AVAILABLE
 
 
 def fail(file_id: int, token: str, failure: Failure, sentence: str) -> None:
-    """Give a fetch up, if the claim is still ours; its owner is told the sentence."""
+    """Give up a fetch, if the claim is still ours; the client sees the sentence."""
     _log.info("fetch of file %d failed: %s", file_id, failure)
     values = {"failure": failure, "error": sentence[:255], "lease_token": None, "due_at": None}
     lifecycle.advance(file_id, Move.FAIL, File.lease_token == token, **values)
 
 
 def cancel(file_id: int) -> bool:
-    """Stop a fetch, whoever works on it; return whether there was one to stop."""
+    """Stop a fetch, even while a worker has it; return whether there was one to stop."""
     values = {"failure": Failure.CANCELLED, "error": "Cancelled.", "lease_token": None, "due_at": None}
     return lifecycle.advance(file_id, Move.FAIL, **values) is not None
 
 
 def progress(entry: Entry) -> dict[str, Any]:
-    """Return state, bytes so far and in all, bytes per second, seconds left and error of a fetch."""
+    """Return a fetch's state, bytes so far, total bytes, bytes per second, seconds left and error."""
     seconds = max((now() - entry.created_at).total_seconds(), 0.001)
     rate = entry.received / seconds if entry.status == Status.FETCHING else None
     left = None

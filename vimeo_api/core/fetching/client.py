@@ -1,9 +1,10 @@
-"""A URL becomes bytes in a sink, over several connections where the origin allows it; never a wrong file.
+"""Fetch a URL into a sink, over several connections if the origin allows it; never a wrong file.
 
-The first GET asks for `bytes=0-`, so its response is a probe and the first span at once. An origin that gives ranges, a
-size and a strong validator is asked by several connections (`connections`); any other sends one stream, begun anew
-when it breaks. `fetch` stays in the caller's thread with all callbacks but `write_at` and watches the clock; however it
-ends, no thread and no connection outlives it. Sources: RFC 9110, 14 (ranges); RFC 9112, 6.3 (length).
+The first GET asks for `bytes=0-`, so its response is both the probe and the first span. If the origin gives ranges, a
+size and a strong validator, several connections fetch (`connections`). Any other origin sends one stream, which starts
+again when it breaks. `fetch` watches the clock in the caller's thread and runs all callbacks there except `write_at`.
+No thread and no connection outlives it. `job` and `manage.py fetch` call it.
+Sources: RFC 9110, 14 (ranges); RFC 9112, 6.3 (length).
 """
 
 import socket
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 
 from vimeo_api.core.errors import PipelineError, TooLarge
 from vimeo_api.core.fetching import headers
-from vimeo_api.core.fetching.connections import CHUNK, Parallel, Tries, Unranged
+from vimeo_api.core.fetching.connections import RECEIVE_CHUNK, Parallel, Tries, Unranged
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.plan import Plan
 from vimeo_api.core.fetching.session import Limits, OriginResponse, Session
@@ -39,47 +40,47 @@ __all__ = [
 ]
 
 CONNECTIONS = 8
-_TICK = 0.1  # seconds between two looks at the clock and at who cancels
+_TICK = 0.1  # seconds between two checks of the clock and of `cancelled`
 
 Progress = Callable[[int, int | None], None]
 
 
 class Cancelled(PipelineError):
-    """Somebody asked for the fetch to end."""
+    """The fetch was cancelled."""
 
     lasting = False
 
     def __init__(self) -> None:
-        """Say so."""
+        """Set the message."""
         super().__init__("The fetch was cancelled.")
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What an origin offers, and in the end what was fetched."""
+    """What the origin offers and, once the fetch is done, what was fetched."""
 
     url: str  # after all redirects
     name: str  # safe to show and to store
-    version: Version  # its size may be None in an offer, never in the end
+    version: Version  # its size may be None in an offer, never in the result
 
 
 class Sink(Protocol):
-    """Where the bytes go. Errors of its own, such as StorageFull, end the fetch, which raises them."""
+    """Where the bytes go. An error of the sink, such as StorageFull, ends the fetch, and `fetch` raises it."""
 
     def spans(self) -> list[tuple[int, int]]:
-        """Return the spans [start, end) that are there, of this attempt and of earlier ones."""
+        """Return the spans [start, end) that are written, by this attempt and earlier ones."""
 
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
         """Prepare for the offer, before its first byte; unless resumed, forget all spans and bytes.
 
-        A sink that wants to resume after a crash keeps `offer.version` here. It is called again, not resumed, when a
-        stream broke and starts anew, by which time the version may be another.
+        A sink that can resume after a crash stores `offer.version` here. When a stream breaks and starts again, this is
+        called again with `resumed=False`; the version may have changed by then.
         """
 
     def write_at(self, offset: int, data: memoryview, /) -> None:
-        """Write bytes where they belong; several threads call it at once, never two for the same byte.
+        """Write bytes at their offset; several threads call this at once, never two for the same byte.
 
-        The data is good until this returns.
+        The data is valid until this returns.
         """
 
 
@@ -90,17 +91,17 @@ def fetch(
     limits: Limits | None = None,
     allow_private: bool = False,
     connections: int = CONNECTIONS,
-    chunk: int = CHUNK,
+    chunk: int = RECEIVE_CHUNK,
     resolver: Resolver = socket.getaddrinfo,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     resume: Version | None = None,
 ) -> Fetched:
-    """Fetch a URL into a sink and return what it was.
+    """Fetch a URL into a sink and return what was fetched.
 
-    A connection receives and writes up to `chunk` bytes at a time. `progress` is told the bytes so far and in all, if
-    known, about ten times a second; `cancelled` is asked as often.
-    `resume` is the version that `sink.spans()` belong to; if the origin offers another by now, all is fetched anew.
+    A connection receives and writes up to `chunk` bytes at a time. About ten times a second, `progress` is called with
+    the bytes so far and the total, if known, and then `cancelled`.
+    `resume` is the version that `sink.spans()` belong to; if the origin has another by now, all is fetched again.
     Raises UrlRefused, AddressRefused, OriginFailed, OriginTooSlow, TooLarge, Cancelled, and what the sink raises.
     """
     never: Callable[[], bool] = lambda: False  # noqa: E731 -- a default, not a function of ours
@@ -113,11 +114,11 @@ def fetch(
         connections=connections,
         resolver=resolver,
     )
-    return _Fetch(sink, watch, new_session, connections, chunk, there=resume).run(url)
+    return _Fetch(sink, watch, new_session, connections, chunk, stored=resume).run(url)
 
 
 class _Watch:
-    """The caller's thread: looks at the clock and calls back while others work."""
+    """What the caller's thread does while others work: watch the clock and run the callbacks."""
 
     def __init__(self, limits: Limits, progress: Progress, cancelled: Callable[[], bool]) -> None:
         self.limits = limits
@@ -129,11 +130,11 @@ class _Watch:
         self._heard = time.monotonic()
 
     def heard(self) -> None:
-        """Note that the origin lives; any thread may say so."""
+        """Note that the origin has sent something; any thread may call this."""
         self._heard = time.monotonic()
 
     def tick(self) -> None:
-        """Report, and raise Cancelled, OriginTooSlow when it is time to end."""
+        """Report progress. Raises Cancelled and OriginTooSlow."""
         self._progress(self.received(), self.total)
         if self._cancelled():
             raise Cancelled
@@ -144,7 +145,7 @@ class _Watch:
             raise OriginTooSlow(f"The origin has sent nothing for {self.limits.idle:g} seconds.")
 
     def pause(self, seconds: float) -> None:
-        """Wait, still watching."""
+        """Wait, and keep watching."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self.tick()
@@ -160,7 +161,7 @@ class _Crew:
         self._watch = watch
 
     def run(self, *jobs: Callable[[], Any], until: Callable[[], bool] = lambda: False) -> list[Future[Any]]:
-        """Watch until all jobs are done, or enough is. Raises the first error of any."""
+        """Watch until all jobs are done or `until` is true. Raises the first error of any job."""
         futures = [self._threads.submit(job) for job in jobs]
         pending = set(futures)
         while pending and not until():
@@ -168,7 +169,7 @@ class _Crew:
             for future in done:
                 future.result()
             if self.session.queued:
-                self._watch.heard()  # it is not the origin that keeps us waiting
+                self._watch.heard()  # we wait for our own limit, not for the origin
             self._watch.tick()
         return futures
 
@@ -182,10 +183,10 @@ class _Fetch:
     new_session: Callable[[], Session]
     connections: int
     chunk: int
-    there: Version | None  # the version of the sink's bytes
+    stored: Version | None  # the version of the sink's bytes
 
     def run(self, url: str) -> Fetched:
-        """Try until it is done, or until trying again makes no sense."""
+        """Try until it is done or another try makes no sense."""
         tries = Tries(self.watch.limits)
         ranged = True
         while True:
@@ -236,12 +237,12 @@ class _Fetch:
         return response
 
     def _begin(self, offer: Fetched, *, resumed: bool) -> None:
-        self.there = offer.version
+        self.stored = offer.version
         self.sink.begin(offer, resumed=resumed)
 
     def _in_ranges(self, crew: _Crew, response: OriginResponse, offer: Fetched) -> Fetched:
         version = offer.version
-        kept = self.sink.spans() if self.there is not None and version.continues(self.there) else []
+        kept = self.sink.spans() if self.stored is not None and version.continues(self.stored) else []
         self._begin(offer, resumed=bool(kept))
         plan = Plan(version.size or 0, kept, parts=self.connections)
         self.watch.received = lambda: plan.received

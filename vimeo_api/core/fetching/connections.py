@@ -1,7 +1,7 @@
-"""Several connections fetch one plan: each asks for a span with If-Range, writes what comes, and looks for more.
+"""Several connections fetch one plan: each requests a span with If-Range, writes what arrives, and takes another.
 
-`client` runs the jobs. A connection that breaks gives its rest back and tries again; one that the origin does not
-want leaves quietly, and only the last to leave raises: an origin that allows two connections is served by two.
+`client` runs the jobs. A broken connection gives the rest of its span back and tries again. One that the origin refuses
+leaves quietly, and only the last one to leave raises: an origin that allows two connections is fetched with two.
 A response that cannot belong to the same file ends the fetch. Sources: RFC 9110, 13.1.5 (If-Range), 15.3.7 (206).
 """
 
@@ -18,13 +18,13 @@ from vimeo_api.core.fetching.plan import Plan, Span
 from vimeo_api.core.fetching.session import Limits, OriginResponse, Session
 from vimeo_api.core.fetching.ssrf import OriginError, OriginFailed, Target
 
-CHUNK = 1024 * 1024  # bytes received and written at once, at most; measured (`make bench`), as in `core.storage.writer`
-_GLANCE = 0.1  # seconds between two looks for a span that may be shared
+RECEIVE_CHUNK = 1024 * 1024  # bytes received and written at once, at most; measured with `make bench`
+_PLAN_WAIT_SECONDS = 0.1  # between two checks for a span that may be split
 _LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
 
 
 class Changed(OriginFailed):
-    """What comes now cannot belong to what came before; no other connection mends that."""
+    """These bytes cannot belong to the earlier ones; another connection does not help."""
 
 
 class Unranged(OriginError):
@@ -35,12 +35,12 @@ class Tries:
     """Counts failures in a row."""
 
     def __init__(self, limits: Limits) -> None:
-        """Begin with none."""
+        """Start without failures."""
         self._limits = limits
         self._failed = 0
 
     def succeeded(self) -> None:
-        """Begin anew: something came."""
+        """Start counting again: bytes arrived."""
         self._failed = 0
 
     def pause(self, error: OriginError) -> float:
@@ -73,7 +73,7 @@ class Parallel:
         heard: Callable[[], None],
         chunk: int,
     ) -> None:
-        """Plan to fetch this version; `heard` is called whenever bytes came."""
+        """Prepare to fetch this version; `heard` is called whenever bytes arrive."""
         self._plan = plan
         self._target = target
         self._version = version
@@ -82,14 +82,14 @@ class Parallel:
         self._heard = heard
         self._chunk = chunk
         self._lock = threading.Lock()
-        self._there = 0  # connections that have not left
+        self._active = 0  # connections that have not left
 
     def jobs(self, response: OriginResponse, connections: int) -> list[Callable[[], None]]:
-        """Return what the threads have to do, one of them going on with the response whose body begins the file."""
-        self._there = max(1, min(connections, self._plan.parts))
+        """Return the threads' jobs; the first continues with `response`, whose body starts the file."""
+        self._active = max(1, min(connections, self._plan.parts))
         span = self._plan.take()
         lead = partial(self._work, response, span, first=True)
-        return [lead, *[partial(self._work, first=False)] * (self._there - 1)]
+        return [lead, *[partial(self._work, first=False)] * (self._active - 1)]
 
     def _work(self, response: OriginResponse | None = None, span: Span | None = None, *, first: bool) -> None:
         tries = Tries(self._session.limits)
@@ -107,13 +107,13 @@ class Parallel:
             response = span = None
 
     def _stays(self, error: OriginError, tries: Tries) -> bool:
-        """Wait before the next try, or leave. Raises the error for good if there is nobody else."""
+        """Wait before the next try, or leave. The last connection to leave raises the error for good."""
         try:
             self._session.stopped.wait(tries.pause(error))
         except OriginError:
             with self._lock:
-                self._there -= 1
-                if self._there:
+                self._active -= 1
+                if self._active:
                     return False
             error.transient = False
             raise
@@ -129,7 +129,7 @@ class Parallel:
         span = self._plan.take()
         if span is None:
             slot.release()
-            self._plan.wait(_GLANCE)
+            self._plan.wait(_PLAN_WAIT_SECONDS)
             return
         with self._plan.working(span):
             asked = (span.position, span.end)
@@ -139,7 +139,7 @@ class Parallel:
                 self._receive(response, span, tries)
 
     def _check(self, response: OriginResponse, asked: tuple[int, int]) -> None:
-        """Raise unless the response is a part of what was asked for, of the same version."""
+        """Raise unless the response is part of the requested span and of the same version."""
         if response.status == HTTPStatus.OK:
             whole = headers.version(response.headers, headers.length(response.headers))
             self._compare(whole)
@@ -152,7 +152,7 @@ class Parallel:
         version = headers.version(response.headers, piece.size)
         self._compare(version)
         if version.validator not in {self._version.etag, self._version.modified} - {None}:
-            # RFC 9110, 15.3.7: a part says so. Of one that does not, nobody knows whether If-Range was looked at.
+            # RFC 9110, 15.3.7: a part must repeat the validator. Without it, If-Range may have been ignored.
             raise Unranged(f"{self._target.host} does not say which version of the file a part belongs to.")
         if piece.start != asked[0] or piece.end > asked[1]:
             raise Changed(f"{self._target.host} sends another part of the file than it was asked for.")
@@ -162,7 +162,7 @@ class Parallel:
             raise Changed(f"{self._target.host} changed the file while it was fetched.")
 
     def _receive(self, response: OriginResponse, span: Span, tries: Tries) -> None:
-        """Write what comes until the span or the response ends, or others have the right of way."""
+        """Write what arrives until the span or the response ends, or another fetch needs the slot."""
         end = headers.end(response.headers)
         while span.left > 0 and span.position < end and not response.slot.wanted:
             data = response.read(min(self._chunk, end - span.position))

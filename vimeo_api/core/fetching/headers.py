@@ -1,6 +1,6 @@
-"""What the headers of a response say: length, range, version, name. `client` decides what follows from it.
+"""Parse the headers of an origin's response: length, range, version, name. `client` and `connections` act on them.
 
-Nothing here is believed beyond what can be checked later; what contradicts itself is OriginFailed at once.
+We trust no header that cannot be checked later; contradictions raise OriginFailed at once.
 Sources: RFC 9110 (8.6 length, 8.8 validators, 14.4 Content-Range), RFC 6266 and RFC 8187 (names).
 """
 
@@ -22,7 +22,7 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Which bytes an origin offers; two equal ones with a validator are the same bytes. Plain values, to be kept."""
+    """Which bytes an origin offers: equal versions with a validator are the same bytes. Plain values, for storing."""
 
     size: int | None = None  # bytes
     etag: str | None = None
@@ -30,7 +30,7 @@ class Version:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range may carry (RFC 9110, 13.1.5): a strong ETag, else a date that is a strong validator."""
+        """The value for If-Range (RFC 9110, 13.1.5): a strong ETag, else a date that is a strong validator."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
     def continues(self, other: "Version") -> bool:
@@ -46,7 +46,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The bytes [start, end) of which a response is the body; the size of the whole, if it is known."""
+    """The bytes [start, end) that a response contains, and the size of the whole file, if known."""
 
     start: int
     end: int
@@ -65,7 +65,7 @@ def length(headers: Headers) -> int | None:
 
 
 def piece(headers: Headers) -> Piece:
-    """Return what a 206 contains. Raises OriginFailed if it does not say, or contradicts itself."""
+    """Return what part of the file a 206 contains. Raises OriginFailed if it does not say or contradicts itself."""
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if match is None:
         raise OriginFailed("The origin sends a part of the file without saying which.")
@@ -78,9 +78,9 @@ def piece(headers: Headers) -> Piece:
 
 
 def end(headers: Headers) -> int:
-    """Return where the body of a 206 ends in the file, or that of any other response of a known length.
+    """Return the offset in the file at which the body of a response ends: of a 206, or of one with a known length.
 
-    Raises OriginFailed if that is not said.
+    Raises OriginFailed if a 206 does not say.
     """
     return piece(headers).end if "Content-Range" in headers else length(headers) or 0
 
@@ -93,7 +93,7 @@ def version(headers: Headers, size: int | None) -> Version:
 def check_encoding(headers: Headers) -> None:
     """Raise OriginFailed for a body that is not the file itself.
 
-    We ask for `identity`. Undone, the bytes would not be those that lengths and ranges speak of; kept, not the file.
+    We ask for `identity`. A decoded body would not match the lengths and ranges; an encoded one is not the file.
     """
     if headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         raise OriginFailed("The origin compresses the file, although it was asked not to.")
@@ -102,24 +102,24 @@ def check_encoding(headers: Headers) -> None:
 
 
 def retry_after(headers: Headers) -> float:
-    """Return the seconds after which the origin wants to be asked again, 0 if it does not say (RFC 9110, 10.2.3)."""
+    """Return Retry-After in seconds, 0 if it is missing or a date (RFC 9110, 10.2.3)."""
     value = headers.get("Retry-After", "").strip()
     return float(value) if _DIGITS.fullmatch(value) else 0.0
 
 
 def location(headers: Headers) -> str:
-    """Return where a redirect leads, as it stands there but for spaces, which browsers encode for the server, too."""
+    """Return where a redirect leads. Spaces are encoded, as browsers do; the rest is unchanged."""
     return _utf8(headers.get("Location", "")).strip().replace(" ", "%20")
 
 
 def name(headers: Headers, url: str) -> str:
-    """Return the name of the file: of Content-Disposition, else the last segment of the URL's path, else `file`."""
+    """Return the file's name: from Content-Disposition, else the last segment of the URL's path, else `file`."""
     suggested = dispositions.suggested(headers.get("Content-Disposition", ""))
     return file_names.safe(suggested or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
 
 
 def _utf8(value: str) -> str:
-    """Return a header in which raw UTF-8 was read as Latin-1, as servers send it and browsers take it."""
+    """Return a header as UTF-8, if it is valid; servers send raw UTF-8, and the library reads Latin-1."""
     try:
         return value.encode("latin-1").decode()
     except UnicodeError:

@@ -1,48 +1,48 @@
-"""Politeness: how many connections this process has to one origin at a time, over all its fetches.
+"""Limit how many connections this process has to one host at a time, over all its fetches.
 
-`session` takes a slot for every request. The first connection of a fetch has the right of way: further ones start only
-while nobody waits for a first, and give theirs back when somebody does. So no fetch starves beside two big ones that
-have all connections of the host (docs/decisions/0008 has the figures).
+`session` takes a slot for every request. The first connection of a fetch has priority: extra ones start only while no
+fetch waits for its first, and give up their slot when one does. So no fetch starves beside two big ones that have all
+connections of the host (docs/decisions/0008 has the figures).
 """
 
 import threading
 from collections import Counter
 
-_GLANCE = 0.1  # seconds between two looks at whether there is any sense in waiting
+_STOP_CHECK_SECONDS = 0.1  # between two checks whether the session was stopped
 
 
 class Slot:
-    """The right to one connection; given back once, however often it is asked to."""
+    """The right to one connection; releasing it twice is harmless."""
 
     def __init__(self, slots: "Slots", host: str, *, first: bool) -> None:
-        """Remember whom it counts for."""
+        """Remember the host that it counts for, and whether it is a fetch's first connection."""
         self._slots: Slots | None = slots
         self._host = host
         self.first = first
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Let the next request have the slot."""
         slots, self._slots = self._slots, None
         if slots is not None:
             slots.release(self._host)
 
     @property
     def wanted(self) -> bool:
-        """Whether another fetch waits for its first connection while this is an extra one."""
+        """Whether this is an extra connection and another fetch waits for its first."""
         return not self.first and self._slots is not None and self._slots.wanted(self._host)
 
 
 class Slots:
-    """Counts per host; any thread may ask."""
+    """The connections per host; safe among threads."""
 
     def __init__(self) -> None:
-        """Begin with nobody connected."""
+        """Start without connections."""
         self._changed = threading.Condition()
         self._held: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()  # for their first
 
     def acquire(self, host: str, limit: int, *, first: bool, stopped: threading.Event) -> Slot | None:
-        """Wait until fewer than `limit` connections to a host are there; None once `stopped` is set."""
+        """Wait until a host has fewer than `limit` connections, and take a slot; None once `stopped` is set."""
         with self._changed:
             self._waiting[host] += first
             try:
@@ -50,7 +50,7 @@ class Slots:
                     if self._held[host] < limit and (first or not self._waiting[host]):
                         self._held[host] += 1
                         return Slot(self, host, first=first)
-                    self._changed.wait(_GLANCE)
+                    self._changed.wait(_STOP_CHECK_SECONDS)
             finally:
                 self._waiting[host] -= first
                 self._forget(host)
@@ -64,13 +64,13 @@ class Slots:
             self._changed.notify_all()
 
     def wanted(self, host: str) -> bool:
-        """Return whether somebody waits for a first connection."""
+        """Return whether a fetch waits for its first connection."""
         with self._changed:
             return self._waiting.get(host, 0) > 0
 
     @property
     def hosts(self) -> set[str]:
-        """The hosts that somebody is busy with."""
+        """The hosts with connections or waiting fetches."""
         with self._changed:
             return {*self._held, *self._waiting}
 

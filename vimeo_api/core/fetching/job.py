@@ -1,11 +1,11 @@
-"""The job of fetching a URL into a file: the row says how far it is, and whoever holds its claim works on it.
+"""The job of fetching a URL into a file; `tasks.fetch` runs it. The worker with the claim works on it.
 
     fetching → available | failed
 
-A claim is a token in the row that its holder renews every second; one that is not renewed lapses, and the sweep lets
-another worker go on from what is on disk (`claims`). A partial file that is signed and not locked tells that its holder
-is dead, and the claim is free at once (`recovery`). Of a holder on another host with a spool of its own nobody can know
-that: its claim lapses by time, and all is fetched anew here. Cancelling takes the row away from the claim.
+A claim is a token in the row that the worker renews every second. A claim that is not renewed lapses, and the sweep
+lets another worker resume from what is on disk (`claims`). A partial file that is signed but not locked shows that its
+worker is dead, and the claim is free at once (`recovery`). We cannot see that for a worker on another host with its own
+spool: its claim times out, and everything is fetched again here. Cancelling ends the claim.
 """
 
 import logging
@@ -26,9 +26,9 @@ from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooS
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import blobs, reservations, settings
 
-RENEW_SECONDS = 1
+CLAIM_RENEW_SECONDS = 1
 SLOWEST_DISK = 4 * 1024**2  # bytes per second, for the digest and the fsync at the end
-MAX_ATTEMPTS = 20  # claims in a row that got no further; a fetch that kills its worker every time must end
+MAX_ATTEMPTS = 20  # claims in a row without progress; a fetch that kills its worker every time must end
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
 
 
 def run(file_id: int) -> None:
-    """Fetch the file of a row, if it still waits for that and nobody else is at it; write down how it ended."""
+    """Fetch the file of a row, unless that is done or another worker has the claim; record how it ended."""
     row = statements.row(select(File.surface, File.blob).where(File.id == file_id, File.status == Status.FETCHING))
     if row is None:
         return
@@ -54,7 +54,7 @@ def run(file_id: int) -> None:
     try:
         with PartialFile(reservations, row.surface, row.blob) as partial:
             dead = partial.claim
-            partial.sign(token)  # before we claim, so that no claim of ours can be unknown once we are dead
+            partial.sign(token)  # before we claim: if we die, `recovery` can always match the claim to this file
             entry = claims.claim(file_id, token, dead=dead)
             if entry is not None:
                 _work(entry, token, partial)
@@ -102,7 +102,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
             raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
         staging.sync()
         with blobs.locked(entry.surface, entry.blob):
-            claim.extend(claims.CLAIM_SECONDS)  # or else another host may have published these bytes already
+            claim.extend(claims.CLAIM_SECONDS)  # without the claim, another host may already have published these bytes
             blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
             pending = blobs.publish(staging, entry.surface, entry.blob)
             try:
@@ -116,13 +116,13 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
 
 
 def _most(entry: Entry) -> int | None:
-    """Return how many bytes the file may have: by the setting, and by the quota of whoever wants it."""
+    """Return how many bytes the file may have, by the setting and by the quota of its token."""
     limits = (settings.transfer.max_bytes, api_tokens.left(entry.token_id))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 class _Claim:
-    """Keeps a claim alive while the bytes come in."""
+    """Keeps a claim alive while bytes arrive."""
 
     def __init__(self, file_id: int, token: str, partial: PartialFile) -> None:
         self._file_id = file_id
@@ -132,16 +132,16 @@ class _Claim:
         self._lost = False
 
     def progress(self, received: int, total: int | None) -> None:
-        """Write down how far it is, and so that somebody is at it."""
+        """Record the progress, which also renews the claim."""
         advanced = self._partial.checkpoint()
-        if not advanced and time.monotonic() - self._renewed < RENEW_SECONDS:
+        if not advanced and time.monotonic() - self._renewed < CLAIM_RENEW_SECONDS:
             return
         self._renewed = time.monotonic()
         values: dict[str, Any] = {"received": received, "total": total} | ({"attempts": 0} if advanced else {})
         self._lost = not claims.renew(self._file_id, self._token, **values)
 
     def extend(self, seconds: float) -> None:
-        """Keep the claim for a while in which nothing comes in. Raises Cancelled when it is lost already."""
+        """Keep the claim for `seconds` without progress. Raises Cancelled if it is already lost."""
         if not claims.renew(self._file_id, self._token, seconds=seconds):
             raise client.Cancelled
 

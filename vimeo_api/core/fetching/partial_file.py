@@ -1,13 +1,12 @@
-"""A file that is being fetched: its bytes, and beside them what is known to be there.
+"""A file that is being fetched: its bytes, and notes about which of them are on disk.
 
     <path>          the bytes, with gaps; of a job SPOOL_DIR/fetch-<surface>-<blob>
     <path>.spans    JSON: the origin's version, the spans that are on disk for good, the claim of a job
 
-The spans are written after an fdatasync of the bytes they name, so whoever resumes after a crash can believe them.
-Whoever writes holds the file's lock, flock(2), and the worker of a job has signed with its claim before it took that: a
-file that is not locked was left by a worker that is dead. This holds where all who see a spool share its locks, as on a
-local filesystem and on NFS since version 4. `job` and `manage.py fetch` make it, `client` writes into it,
-`recovery` finds those of jobs.
+The spans are written after an fdatasync of the bytes that they name, so a resume after a crash can trust them.
+The writer holds the file's lock, flock(2), and a worker signs the notes before it takes its claim: a file that is not
+locked was left by a dead worker. This needs a spool whose locks all its users share: a local filesystem, or NFS since
+version 4. `job` and `manage.py fetch` open it, `client` writes into it, `recovery` finds those of dead workers.
 """
 
 import json
@@ -27,9 +26,9 @@ from vimeo_api.core.storage.blobs import Staging, full_disk_is_said, open_alone
 from vimeo_api.core.storage.reservations import Reservations
 from vimeo_api.core.storage.writer import Writer
 
-CHECKPOINT_SECONDS = 2.0  # between two notes of what is there: what a crash costs
-FIRST_CHECKPOINT_SECONDS = 0.1  # doubled for each further one, so that short attempts get somewhere, too
-PREFIX = "fetch-"
+CHECKPOINT_SECONDS = 2.0  # between two notes; a crash loses at most this much work
+FIRST_CHECKPOINT_SECONDS = 0.1  # doubled for each further one, so that short attempts make progress too
+PARTIAL_PREFIX = "fetch-"
 
 
 class Busy(Exception):
@@ -38,7 +37,7 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Notes:
-    """What a crash leaves us to know."""
+    """What is known after a crash."""
 
     version: Version | None = None
     spans: list[tuple[int, int]] = field(default_factory=list)
@@ -47,10 +46,10 @@ class _Notes:
 
 
 class ResumableFile:
-    """The sink of one fetch, resumable by another process once this one is gone; until then it is locked."""
+    """The sink of one fetch, locked; once this process is gone, another can resume it."""
 
     def __init__(self, path: Path, *, mode: int = 0o600) -> None:
-        """Open the file of that path, with what an earlier attempt has left. Raises Busy and StorageFull."""
+        """Open the file at a path, with what an earlier attempt left. Raises Busy and StorageFull."""
         self.path = path
         self._notes_path = path.with_name(f"{path.name}.spans")
         self._draft = path.with_name(f"{path.name}.spans.new")
@@ -66,26 +65,26 @@ class ResumableFile:
         return self._notes.version
 
     def spans(self) -> list[tuple[int, int]]:
-        """Return what is written; before `begin`, what an earlier attempt has left for good."""
+        """Return what is written; before `begin`, what an earlier attempt made durable."""
         return self._writer.present
 
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
-        """Make room for the offer; unless resumed, forget what is there. Raises StorageFull."""
+        """Reserve the space for the offer; unless resumed, forget the earlier bytes. Raises StorageFull."""
         present = self._writer.present if resumed else []
         self._writer = Writer(self._descriptor, present=present)
         self._notes = replace(self._notes, version=offer.version)
         self.note()
         if not resumed:
-            # Only now that no note speaks of these bytes any more.
+            # Only now: the notes no longer name these bytes.
             os.ftruncate(self._descriptor, 0)
         self._writer = Writer(self._descriptor, offer.version.size, present=present)
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
-        """Write bytes where they belong. Raises StorageFull."""
+        """Write bytes at their offset. Raises StorageFull."""
         self._writer.write_at(offset, data)
 
     def checkpoint(self) -> bool:
-        """Note what is there, if it is time to; return whether that is more than any attempt has had.
+        """Note what is written, if it is time to; return whether that is more than any attempt had.
 
         Raises StorageFull.
         """
@@ -97,8 +96,8 @@ class ResumableFile:
         return self._notes.most > most
 
     def note(self) -> None:
-        """Make durable what is there, then note it. Raises StorageFull; not for several threads."""
-        spans = self.spans()  # now: what comes while the disk is busy is not durable yet
+        """Make the bytes durable, then note them. Raises StorageFull; not safe among threads."""
+        spans = self.spans()  # before the sync: bytes that arrive during it are not durable yet
         most = max(self._notes.most, sum(end - start for start, end in spans))
         notes = replace(self._notes, spans=spans, most=most)
         with full_disk_is_said():
@@ -109,11 +108,11 @@ class ResumableFile:
         self._noted = time.monotonic()
 
     def staging(self) -> Staging:
-        """Return the whole file as staged bytes; close that before this."""
+        """Return the whole file as staged bytes; close them before this file."""
         return Staging(self.path, os.dup(self._descriptor), owned=False)
 
     def discard(self) -> None:
-        """Remove the file and its notes; the file last, for who finds that looks for the others."""
+        """Remove the file and its notes; the file last, because `left` finds the notes by it."""
         for path in (self._draft, self._notes_path, self.path):
             path.unlink(missing_ok=True)
 
@@ -130,43 +129,43 @@ class PartialFile(ResumableFile):
     """The file of a job, in the spool."""
 
     def __init__(self, reservations: Reservations, surface: str, blob: str) -> None:
-        """Open the partial file of a blob, with what an earlier attempt has left. Raises Busy and StorageFull.
+        """Open the partial file of a blob, with what an earlier attempt left. Raises Busy and StorageFull.
 
-        It lies in the spool of `reservations`, and takes no space there that is promised to uploads.
+        It is in the spool of `reservations`, and takes no space that is promised to uploads.
         """
         self.surface = surface
         self.blob = blob
         self._reservations = reservations
-        super().__init__(reservations.spool / f"{PREFIX}{surface}-{blob}")
+        super().__init__(reservations.spool / f"{PARTIAL_PREFIX}{surface}-{blob}")
 
     @property
     def claim(self) -> str | None:
-        """The claim of whoever signed last, in this process or in one that is dead."""
+        """The claim of the worker that signed last: this one or a dead one."""
         return self._notes.claim
 
     def sign(self, claim: str) -> None:
-        """Write down by which claim the file is held from here on."""
+        """Record the claim under which we write from now on."""
         self._notes = replace(self._notes, claim=claim)
-        with suppress(StorageFull):  # which the fetch is about to meet; unsigned, its claim would lapse by time
+        with suppress(StorageFull):  # the fetch will fail with it; without a signature, the claim times out
             self.note()
 
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
-        """Make room for the offer, if the disk is for uploads to fill. Raises StorageFull."""
+        """Reserve the space for the offer, if uploads leave enough. Raises StorageFull."""
         there = sum(end - start for start, end in self.spans()) if resumed else 0
         self._reservations.check_spool_space((offer.version.size or 0) - there)
         super().begin(offer, resumed=resumed)
 
 
 def left(spool: Path) -> Iterator[tuple[str, str]]:
-    """Yield surface and blob of every partial file in the spool."""
-    for path in list(spool.glob(f"{PREFIX}*")):
-        surface, _, blob = path.name.removeprefix(PREFIX).partition("-")
+    """Yield the surface and blob of every partial file in the spool."""
+    for path in list(spool.glob(f"{PARTIAL_PREFIX}*")):
+        surface, _, blob = path.name.removeprefix(PARTIAL_PREFIX).partition("-")
         if blob and "." not in blob:
             yield surface, blob
 
 
 def _open_alone(path: Path, mode: int) -> int:
-    """Open and lock a file, made if need be. Raises Busy and StorageFull."""
+    """Open and lock a file, created if missing. Raises Busy and StorageFull."""
     descriptor = open_alone(path, mode)
     if descriptor is None:
         raise Busy
@@ -174,7 +173,7 @@ def _open_alone(path: Path, mode: int) -> int:
 
 
 def _read_notes(path: Path, size: int) -> _Notes:
-    # Notes that cannot be read, or name bytes that are not there, are no notes: all is fetched anew.
+    # Notes that are unreadable or name missing bytes are ignored: everything is fetched again.
     with suppress(OSError, ValueError, TypeError, KeyError):
         notes = json.loads(path.read_text())
         version = Version(**notes["version"]) if notes["version"] else None

@@ -1,7 +1,7 @@
-"""Connections to addresses that were checked, for hosts that keep their names.
+"""Connection pools that connect only to the checked addresses of a host.
 
-`session` makes one pool per origin. It has the name of the host, so Host, SNI and the check of the certificate
-are about the name (RFC 9110, 4.3.4); only the connecting goes to the checked addresses, and asks no resolver.
+`session` makes one pool per origin. The pool has the host's name, so the Host header, SNI and the certificate check use
+the name (RFC 9110, 4.3.4); only the socket connects to a checked address, without another lookup.
 """
 
 import http.client
@@ -20,10 +20,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from vimeo_api.core.fetching.ssrf import Address, OriginFailed, Target
 
-HEADER_BYTES = 64 * 1024  # all header lines of one answer together
-_BUFFER = 256 * 1024  # bytes that one read of the socket may bring
+HEADER_BYTES = 64 * 1024  # all header lines of one response together
+_BUFFER = 256 * 1024  # bytes per read of the socket, at most
 
-# It logs URLs, whose queries may be secrets.
+# urllib3 logs URLs, and their queries may hold secrets.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 Watch = Callable[[socket.socket], None]
@@ -41,7 +41,7 @@ def pool(target: Target, addresses: Sequence[Address], watch: Watch, size: int) 
 
 
 class _Pinned(HTTPConnection):
-    """A connection to one of the checked addresses, whatever the host's name may mean by now."""
+    """A connection to one of the checked addresses, whatever the host's name resolves to now."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class _Pinned(HTTPConnection):
 class _PinnedTls(_Pinned, HTTPSConnection):
     def connect(self) -> None:
         super().connect()
-        self._watch(self.sock)  # no more the one that was connected: TLS is around it
+        self._watch(self.sock)  # a new object: TLS now wraps the socket that was connected
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):
@@ -94,7 +94,7 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 
 
 class _Headed(http.client.HTTPResponse):
-    """An answer whose headers have an end."""
+    """A response whose headers may not exceed HEADER_BYTES."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -107,8 +107,8 @@ class _Headed(http.client.HTTPResponse):
 
 
 class _Capped(io.BufferedReader):
-    budget: int | None = HEADER_BYTES  # bytes of lines that may still come; the body is counted elsewhere
-    _ahead = True  # whether more than the lines asked for may have been read from the socket
+    budget: int | None = HEADER_BYTES  # bytes of header lines still allowed; the body is counted elsewhere
+    _ahead = True  # whether the buffer may hold bytes beyond the lines
     _body = memoryview(b"")
 
     def readline(self, size: int | None = -1, /) -> bytes:
@@ -120,10 +120,10 @@ class _Capped(io.BufferedReader):
                 raise OriginFailed(f"The origin sends more than {HEADER_BYTES} bytes of headers.")
         return line
 
-    def read1(self, size: int, /) -> memoryview:  # type: ignore[override] # urllib3 hands it on as it is
-        """Return up to `size` bytes as soon as there are any, good until the next call.
+    def read1(self, size: int, /) -> memoryview:  # type: ignore[override] # urllib3 passes it on unchanged
+        """Return up to `size` bytes as soon as some arrive, valid until the next call.
 
-        What has arrived by then comes along, where one read of the socket would bring one TLS record of 16 KiB.
+        Returns all that has arrived by then; a single read of the socket would return one TLS record of 16 KiB.
         """
         if self._ahead:
             data = super().read1(size)
@@ -137,7 +137,7 @@ class _Capped(io.BufferedReader):
         count = more = self.raw.readinto(room) or 0
         arrived = select.poll()
         arrived.register(self, select.POLLIN)
-        with suppress(OSError):  # the next read meets it again, when these bytes are safe
+        with suppress(OSError):  # the next read raises it again, after these bytes are written
             while more and count < len(room) and arrived.poll(0):
                 count += (more := self.raw.readinto(room[count:]) or 0)
         return count

@@ -1,8 +1,8 @@
 """Who fetches which bytes: the plan that several connections share.
 
-`client` takes a span, claims what it received, writes it and says so. A connection without work takes the later
-half of the longest span in work; where halves would be too small, it takes over whole what has stood still for a while.
-A byte is claimed once, so no two connections ever write the same one.
+Each of the `connections` takes a span, claims the bytes that it received, writes them and reports that. A connection
+without work takes the later half of the longest span in progress. If the halves would be too small, it takes over a
+whole span that has stalled. A byte is claimed once, so no two connections write the same one.
 """
 
 import threading
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-LEAST = 64 * 1024  # bytes: halves smaller than this cost more in asking for them than they gain
-PATIENCE = 2.0  # seconds without a byte after which the rest of a span is given to somebody else
+MIN_SPLIT_BYTES = 64 * 1024  # a request for a smaller half costs more than it gains
+STALL_SECONDS = 2.0  # without a byte, then another connection may take over the rest of a span
 
 
 @dataclass(eq=False, slots=True)
 class Span:
-    """Bytes [position, end) that somebody is about to fetch; both ends move, under the plan's lock."""
+    """Bytes [position, end) that a connection is about to fetch; both ends move, under the plan's lock."""
 
     position: int
     end: int
@@ -30,27 +30,27 @@ class Span:
 
 
 class Plan:
-    """All bytes of a file of known size: there already, in work, or waiting for somebody; any thread may ask."""
+    """All bytes of a file of known size: written, in progress, or waiting for a connection; safe among threads."""
 
     def __init__(self, size: int, present: Iterable[tuple[int, int]] = (), *, parts: int = 1) -> None:
-        """Plan what is missing, cut so that about `parts` connections have equal shares."""
+        """Plan what is missing, cut into about `parts` equal shares."""
         gaps = missing(size, present)
         self.size = size
         self._received = size - sum(end - start for start, end in gaps)
-        share = max(-(-(size - self._received) // parts), LEAST)
+        share = max(-(-(size - self._received) // parts), MIN_SPLIT_BYTES)
         self._waiting = [Span(at, min(at + share, end)) for start, end in gaps for at in range(start, end, share)]
         self._working: list[Span] = []
         self._changed = threading.Condition()
 
     @property
     def parts(self) -> int:
-        """Spans that wait for somebody."""
+        """How many spans wait for a connection."""
         with self._changed:
             return len(self._waiting)
 
     @property
     def received(self) -> int:
-        """Bytes that are written."""
+        """How many bytes are written."""
         with self._changed:
             return self._received
 
@@ -60,7 +60,7 @@ class Plan:
         return self.received == self.size
 
     def take(self) -> Span | None:
-        """Return a span to fetch, or None while there is nothing to be gained by another connection."""
+        """Return a span to fetch, or None while another connection would not help."""
         with self._changed:
             span = self._waiting.pop(0) if self._waiting else self._split()
             if span is not None:
@@ -70,7 +70,7 @@ class Plan:
 
     @contextmanager
     def working(self, span: Span) -> Iterator[None]:
-        """On leaving, give back what of a span was not claimed."""
+        """On leaving, give back the bytes of a span that were not claimed."""
         try:
             yield
         finally:
@@ -96,7 +96,7 @@ class Plan:
                 self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Wait until there may be work again, or none for good, or so long."""
+        """Wait at most `seconds` until there may be work again or everything is written."""
         with self._changed:
             if self._received < self.size and not self._waiting:
                 self._changed.wait(seconds)
@@ -105,9 +105,9 @@ class Plan:
         slowest = max(self._working, key=lambda span: span.left, default=None)
         if slowest is None or not slowest.left:
             return None
-        if slowest.left >= 2 * LEAST:
+        if slowest.left >= 2 * MIN_SPLIT_BYTES:
             return self._taken(slowest, slowest.position + slowest.left // 2)
-        stuck = [s for s in self._working if s.left and time.monotonic() - s.touched > PATIENCE]
+        stuck = [s for s in self._working if s.left and time.monotonic() - s.touched > STALL_SECONDS]
         return self._taken(stuck[0], stuck[0].position) if stuck else None
 
     @staticmethod

@@ -1,9 +1,9 @@
-"""What workers that were killed in mid-fetch leave in the spool of this host, found and settled by every sweep.
+"""Every sweep calls this to clean up what killed workers left in the spool of this host.
 
-A partial file that nobody has locked belongs to a worker that is dead, or to nobody. If its claim still stands in the
-row, the fetch is due at once, however long the claim would have lasted. If the fetch is over, file and notes go, and of
-one that failed also what was published just before. The spools of other hosts are not seen from here: claims from
-there lapse by time, and their leftovers wait for a sweep there.
+A partial file that is not locked belongs to a dead worker, or to nobody. If its claim is still in the row, the fetch
+is due at once, however long the claim would have lasted. If the fetch is over, the file and its notes are removed; if
+it failed, so is the blob that may have been published just before. We cannot see the spools of other hosts: claims
+from there time out, and their leftovers wait for a sweep on that host.
 """
 
 from contextlib import suppress
@@ -18,24 +18,24 @@ from vimeo_api.extensions import blobs, reservations
 
 
 def settle() -> None:
-    """Settle every partial file whose worker is dead. Safe to run twice, and beside workers that live."""
+    """Settle every partial file whose worker is dead. Safe to run twice, and beside live workers."""
     for surface, blob in partial_file.left(blobs.spool):
         row = _row(surface, blob)
         if row is not None and row.status == Status.FETCHING and row.lease_token is None:
-            continue  # the next worker may be opening it just now
+            continue  # the next worker may be about to open it
         with suppress(Busy), PartialFile(reservations, surface, blob) as left:
             if not clear(left):
                 claims.release(left.surface, left.blob, left.claim)
 
 
 def clear(left: PartialFile) -> bool:
-    """Remove a partial file that we have locked, unless its fetch still goes on; return whether it is over."""
+    """Remove a partial file that we have locked if its fetch is over; return whether it is."""
     row = _row(left.surface, left.blob)
     if row is not None and row.status == Status.FETCHING:
         return False
     if row is None or row.status == Status.FAILED:
         with blobs.locked(left.surface, left.blob):
-            blobs.remove(left.surface, left.blob)  # published, and then its worker died or was told to stop
+            blobs.remove(left.surface, left.blob)  # its worker died or was stopped right after publishing
     left.discard()
     return True
 

@@ -1,7 +1,7 @@
-"""One origin as `client` sees it: a GET over a pooled connection to an address that was checked.
+"""The HTTP session of one fetch: GETs over pooled connections to checked addresses; `client` and `connections` use it.
 
-Redirects are followed here, one checked hop at a time. urllib3 knows of no proxies unless told, and is not told.
-Everything that blocks ends within the limits, or at once after `Session.stop`.
+Redirects are followed here, one checked hop at a time. urllib3 uses no proxy unless configured, and we configure none.
+Every blocking call ends within the limits, or at once after `Session.stop`.
 """
 
 import http.client
@@ -31,12 +31,12 @@ _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "vimeo
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much and how long; times in seconds."""
+    """The limits of one fetch; times in seconds."""
 
     max_bytes: int | None = None
     total: float = 6 * 3600.0  # the whole fetch
-    idle: float = 60.0  # not a byte on any connection: the fetch fails
-    stall: float = 20.0  # not a byte on one connection: that one is tried again
+    idle: float = 60.0  # no byte on any connection: the fetch fails
+    stall: float = 20.0  # no byte on one connection: that one is tried again
     connect: float = 10.0
     redirects: int = 5
     retries: int = 5  # in a row, without a byte in between
@@ -45,10 +45,10 @@ class Limits:
 
 
 class OriginResponse:
-    """The status, headers and body of one GET; closing it gives the connection back, or up."""
+    """The status, headers and body of one GET; closing it returns the connection to the pool, or closes it."""
 
     def __init__(self, target: Target, response: urllib3.BaseHTTPResponse, slot: Slot) -> None:
-        """Wrap an answer whose body nobody has read yet."""
+        """Wrap a response whose body has not been read yet."""
         self.target = target
         self.slot = slot
         self.closed = False
@@ -58,19 +58,19 @@ class OriginResponse:
 
     @property
     def delimited(self) -> bool:
-        """Whether the end of the body can be told from a connection that breaks."""
+        """Whether the end of the body can be told from a broken connection."""
         return "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
 
     def read(self, most: int) -> memoryview:
-        """Return the next bytes as soon as there are any; none at the end. They are good until the next call.
+        """Return the next bytes as soon as some arrive, empty at the end; they are valid until the next call.
 
         Raises OriginFailed, OriginTooSlow.
         """
-        with _said(self.target.host):
+        with _origin_errors(self.target.host):
             return memoryview(self._response.read1(most, decode_content=False))
 
     def check_status(self) -> None:
-        """Raise OriginFailed unless the answer is a success; transient where asking again may help."""
+        """Raise OriginFailed unless the response is a success; transient if another try may help."""
         if self.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
             phrase = http.client.responses.get(self.status, "unknown")
             raise OriginFailed(
@@ -80,7 +80,7 @@ class OriginResponse:
             )
 
     def close(self) -> None:
-        """Let go of connection and slot."""
+        """Release the connection and the slot."""
         self.closed = True
         self._response.close()
         self.slot.release()
@@ -93,7 +93,7 @@ class OriginResponse:
 
 
 class Session:
-    """The connections of one fetch; any thread may use it."""
+    """The connections of one fetch; safe among threads."""
 
     def __init__(
         self,
@@ -104,32 +104,32 @@ class Session:
         connections: int,
         resolver: Resolver,
     ) -> None:
-        """Have no connection yet; none will wait beyond the deadline, a time of `time.monotonic`."""
+        """Start without connections; none waits beyond the deadline, in the time of `time.monotonic`."""
         self.limits = limits
         self.stopped = threading.Event()
-        self.queued = False  # whether the first connection waits for others of this process
+        self.queued = False  # whether the first connection waits for other fetches of this process
         self._deadline = deadline
         self._allow_private = allow_private
         self._connections = connections
         self._resolver = resolver
         self._pools: dict[tuple[str, str, int], urllib3.HTTPConnectionPool] = {}
-        self._answers: list[OriginResponse] = []
+        self._responses: list[OriginResponse] = []
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def follow(self, url: str, extra: dict[str, str]) -> OriginResponse:
-        """GET a URL and what it redirects to. Raises UrlRefused, OriginFailed, OriginTooSlow."""
+        """GET a URL and follow its redirects. Raises UrlRefused, OriginFailed, OriginTooSlow."""
         target = check_url(url, allow_private=self._allow_private)
         for _ in range(self.limits.redirects + 1):
-            answer = self.get(target, extra, self.slot(target, first=True))
-            if answer.status not in _REDIRECTS:
-                return answer
-            with answer:
-                target = self._next(target, answer)
+            response = self.get(target, extra, self.slot(target, first=True))
+            if response.status not in _REDIRECTS:
+                return response
+            with response:
+                target = self._next(target, response)
         raise OriginFailed(f"{target.host} redirects more than {self.limits.redirects} times.")
 
     def slot(self, target: Target, *, first: bool) -> Slot:
-        """Wait for the right to a connection. Raises OriginTooSlow once the session is stopped."""
+        """Wait for a slot for a connection. Raises OriginTooSlow once the session is stopped."""
         self.queued = self.queued or first
         slot = SLOTS.acquire(target.host, self.limits.per_host, first=first, stopped=self.stopped)
         self.queued = self.queued and not first
@@ -138,14 +138,14 @@ class Session:
         return slot
 
     def get(self, target: Target, extra: dict[str, str], slot: Slot) -> OriginResponse:
-        """GET a checked URL, no redirects; the answer owns the slot.
+        """GET a checked URL without following redirects; the response owns the slot.
 
         Raises AddressRefused, OriginFailed, OriginTooSlow.
         """
         try:
-            with _said(target.host):
+            with _origin_errors(target.host):
                 left = max(self._deadline - time.monotonic(), 0.01)
-                response = self._pool(target).urlopen(
+                raw = self._pool(target).urlopen(
                     "GET",
                     target.path,
                     headers=_HEADERS | extra,
@@ -158,40 +158,40 @@ class Session:
         except BaseException:
             slot.release()
             raise
-        answer = OriginResponse(target, response, slot)
+        response = OriginResponse(target, raw, slot)
         with self._lock:
-            self._answers = [other for other in self._answers if not other.closed] + [answer]
-        return answer
+            self._responses = [other for other in self._responses if not other.closed] + [response]
+        return response
 
     def stop(self) -> None:
-        """Break every connection, so that whoever reads learns it at once; a connect ends by its own timeout."""
+        """Shut down every connection, so that reads end at once; a connect ends by its own timeout."""
         self.stopped.set()
         with self._lock:
             for sock in list(self._sockets):
-                # Not SSLSocket.shutdown, which takes the TLS object away under the one who reads.
+                # Not SSLSocket.shutdown: it drops the TLS object while another thread reads from it.
                 with suppress(OSError):
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close all answers and pooled connections, once nobody reads."""
-        for answer in self._answers:
-            answer.close()
+        """Close all responses and pooled connections, once no thread reads."""
+        for response in self._responses:
+            response.close()
         for pool in self._pools.values():
             pool.close()
 
     def watch(self, sock: socket.socket) -> None:
-        """Remember a socket for `stop`. Raises OSError when it is too late for that."""
+        """Remember a socket for `stop`. Raises OSError if the session is already stopped."""
         with self._lock:
             if self.stopped.is_set():
                 raise OSError("The fetch was stopped.")
             self._sockets.add(sock)
 
-    def _next(self, target: Target, answer: OriginResponse) -> Target:
+    def _next(self, target: Target, response: OriginResponse) -> Target:
         """Return where a redirect leads.
 
-        From https to http it is refused: who asked for https was promised that nobody on the way chooses the bytes.
+        A redirect from https to http is refused: https promises that nobody on the way can change the bytes.
         """
-        location = headers.location(answer.headers)
+        location = headers.location(response.headers)
         if not location:
             raise OriginFailed(f"{target.host} redirects to nowhere.")
         try:
@@ -203,7 +203,7 @@ class Session:
         return further
 
     def _pool(self, target: Target) -> urllib3.HTTPConnectionPool:
-        """Return the pool of an origin, made on the first request with the addresses that are right then."""
+        """Return the pool of an origin; the first request makes it, with the addresses of that moment."""
         key = (target.scheme, target.host, target.port)
         if key not in self._pools:
             addresses = resolve(target, allow_private=self._allow_private, resolver=self._resolver)
@@ -212,11 +212,11 @@ class Session:
 
 
 @contextmanager
-def _said(host: str) -> Iterator[None]:
-    """Raise what goes wrong on the way to an origin as one of our errors."""
+def _origin_errors(host: str) -> Iterator[None]:
+    """Raise the errors of urllib3 and the socket as ours."""
     try:
         yield
-    except exceptions.NewConnectionError as error:  # by inheritance a timeout, in fact a refusal
+    except exceptions.NewConnectionError as error:  # a subclass of timeouts, but means a refused connection
         raise OriginFailed(f"{host} cannot be reached.", transient=True) from error
     except exceptions.InvalidHeader as error:
         raise OriginFailed(f"{host} gives no credible length.") from error

@@ -1,7 +1,7 @@
-"""The guard before every fetch: which URLs we take, and which addresses we connect to.
+"""The SSRF guard of every fetch: which URLs we accept, and which addresses we connect to.
 
-`session` asks twice for every hop: `check_url` what the text means, `resolve` where it leads. Whoever connects,
-connects to what `resolve` returned and asks nobody again, so a name that changes its answer in between gains nothing.
+`session` calls it twice per hop: `check_url` parses the URL, `resolve` looks up and checks the addresses. We connect
+only to those addresses, without a second lookup, so DNS rebinding gains nothing.
 The networks are our own list: `ipaddress.is_global` of Python 3.11 lets NAT64, 6to4, multicast and others through.
 Sources: RFC 3986 (URI), RFC 6890 and the IANA special-purpose registries, WHATWG Fetch (blocked ports).
 """
@@ -17,14 +17,14 @@ from urllib.parse import SplitResult, quote, urlsplit
 from vimeo_api.core.errors import PipelineError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Resolver = Callable[..., Sequence[tuple[Any, ...]]]  # socket.getaddrinfo, or what a test puts in its place
+Resolver = Callable[..., Sequence[tuple[Any, ...]]]  # socket.getaddrinfo, or a test's fake
 
 MAX_URL = 8000  # characters; RFC 9110, section 4.1, asks for at least that
 _PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.ASCII)
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
-_MAX_HOST = 253  # characters; RFC 1035 as text
-# Other protocols live there, some of which would read a request as commands of their own.
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+_MAX_HOST = 253  # characters, in text form; RFC 1035
+# Ports of other protocols, some of which would read a request as their own commands.
 # fmt: off
 _BLOCKED_PORTS = {
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103,
@@ -42,7 +42,7 @@ def _networks(table: str) -> list[tuple[_Network, str]]:
     return [(ipaddress.ip_network(network), kind) for network, kind in rows]
 
 
-# Only these may be allowed by a setting.
+# Only these can be allowed by a setting.
 _PRIVATE = _networks("""
     127.0.0.0/8         a loopback address
     ::1/128             a loopback address
@@ -79,33 +79,33 @@ _NEVER = _networks("""
     fec0::/10           a site-local address
     ff00::/8            a multicast address
 """)
-_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all that IANA has ever given out
+_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all that IANA has allocated so far
 
 
 class UrlRefused(PipelineError):
-    """We do not fetch this URL; the sentence says why."""
+    """We do not fetch this URL; the message says why."""
 
 
 class AddressRefused(UrlRefused):
-    """The URL is fine, but the address behind it is not open to clients."""
+    """The URL is fine, but clients may not reach the address behind it."""
 
-    lasting = False  # a name may lead elsewhere tomorrow
+    lasting = False  # the name may resolve to another address tomorrow
 
 
 class OriginError(PipelineError):
-    """Fetching failed beyond our walls. Transient ones may be tried again, after so many seconds if it is said."""
+    """The origin or the way to it failed. A transient failure may be tried again, after `retry_after` seconds."""
 
     lasting = False
 
     def __init__(self, message: str, *, transient: bool = False, retry_after: float = 0) -> None:
-        """Keep what the one who tries again has to know."""
+        """Keep what a retry needs to know."""
         super().__init__(message)
         self.transient = transient
         self.retry_after = retry_after
 
 
 class OriginFailed(OriginError):
-    """The origin cannot be found or reached, refuses, or answers nonsense."""
+    """The origin cannot be found or reached, refuses, or sends nonsense."""
 
 
 class OriginTooSlow(OriginError):
@@ -114,25 +114,25 @@ class OriginTooSlow(OriginError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A checked URL, taken apart."""
+    """A checked URL in its parts."""
 
     scheme: str
     host: str  # ASCII, lower case; an IPv6 address without brackets
     port: int
-    path: str  # the request target, with the query: what stands in the request line
+    path: str  # the request target, query included, as in the request line
 
     @property
     def url(self) -> str:
-        """The URL put together again, without what a server never sees."""
+        """The URL without its fragment, which no server sees."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.path}"
 
 
 def check_url(text: str, *, allow_private: bool) -> Target:
-    """Return what a client's URL asks for. Raises UrlRefused, AddressRefused with a sentence.
+    """Check a client's URL and return its parts. Raises UrlRefused and AddressRefused, with a sentence for the client.
 
-    The host is what getaddrinfo is asked for, after IDNA 2003 with NFKC as Python and glibc apply it.
+    The host is in the form that getaddrinfo is given: after IDNA 2003 with NFKC, as Python and glibc apply it.
     """
     if len(text) > MAX_URL:
         raise UrlRefused(f"The URL is longer than {MAX_URL} characters.")
@@ -154,10 +154,10 @@ def check_url(text: str, *, allow_private: bool) -> Target:
 
 
 def resolve(target: Target, *, allow_private: bool, resolver: Resolver = socket.getaddrinfo) -> list[Address]:
-    """Return the addresses of a host, all of them checked, in the resolver's order.
+    """Return the addresses of a host, all checked, in the resolver's order.
 
-    Raises AddressRefused if a single one is not open to clients, OriginFailed if there is none. Takes as long as
-    resolv.conf(5) says, at most about half a minute.
+    Raises AddressRefused if clients may not reach one of them, and OriginFailed if there is none. Takes as long as
+    resolv.conf(5) allows, at most about half a minute.
     """
     try:
         answers = resolver(target.host, target.port, type=socket.SOCK_STREAM)
@@ -173,7 +173,7 @@ def resolve(target: Target, *, allow_private: bool, resolver: Resolver = socket.
 
 
 def _check_address(host: str, address: Address, *, allow_private: bool) -> None:
-    """Raise AddressRefused for an address that is not open to clients; which one it is stays in here."""
+    """Raise AddressRefused for an address that clients may not reach; the message does not reveal the address."""
     for kind in _objections(address, allow_private=allow_private):
         raise AddressRefused(f"{host} is or leads to {kind}; nothing is fetched from there.")
 
@@ -188,7 +188,7 @@ def _objections(address: Address, *, allow_private: bool) -> Iterator[str]:
 
 
 def _is_loopback(address: Address) -> bool:
-    # ::1 lies in ::/96, and has its row among the private ones.
+    # ::1 is in ::/96, but belongs to the private networks.
     return address == ipaddress.IPv6Address("::1")
 
 
@@ -200,8 +200,8 @@ def _host(parts: SplitResult, *, allow_private: bool) -> str:
     labels = host.split(".")
     if not all(map(_LABEL.fullmatch, labels)) or len(host) > _MAX_HOST:
         raise UrlRefused("The URL names no host that could exist.")
-    if _NUMBER.fullmatch(labels[-1]):
-        # WHATWG URL, "ends in a number": getaddrinfo takes 2130706433, 0x7f000001 and 127.1, too.
+    if _NUMERIC_LABEL.fullmatch(labels[-1]):
+        # WHATWG URL, "ends in a number": getaddrinfo also accepts 2130706433, 0x7f000001 and 127.1.
         return _literal(host, ipaddress.IPv4Address, allow_private=allow_private)
     return host
 
@@ -225,6 +225,6 @@ def _literal(host: str, kind: Callable[[str], Address], *, allow_private: bool) 
 
 
 def _path(parts: SplitResult) -> str:
-    """Return the request target in ASCII; what is encoded already stays as it is."""
+    """Return the request target in ASCII; percent-encoded parts stay as they are."""
     query = f"?{parts.query}" if parts.query else ""
     return quote((parts.path or "/") + query, safe="%/:=&?~+!$,;'@()*")

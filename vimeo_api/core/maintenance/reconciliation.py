@@ -23,7 +23,7 @@ from sqlalchemy import and_, func, not_, or_, select
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.fetching.partial_file import PREFIX
+from vimeo_api.core.fetching.partial_file import PARTIAL_PREFIX
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.storage.blobs import relative, remove_from
@@ -77,7 +77,7 @@ def mend(found: Iterable[Finding]) -> tuple[int, int]:
 def _leftovers(age: float) -> Iterator[Finding]:
     for path in list(settings.spool_dir.iterdir()):
         blob = path.name.partition(".")[0].rpartition("-")[2]
-        if _old(path, age) and not (path.name.startswith(PREFIX) and _is_fetched(blob)):
+        if _old(path, age) and not (path.name.startswith(PARTIAL_PREFIX) and _is_fetched(blob)):
             yield Finding("leftover", f"spool/{path.name}", _removal(path))
 
 

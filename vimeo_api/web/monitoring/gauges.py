@@ -46,7 +46,7 @@ _PROBES: Mapping[str, Probe[Any]] = {
     "nginx": Probe(nginx_status.ask, seconds=1),
     "queues": Probe(broker.depths, seconds=1),
     "rooms": Probe(_disk_space, seconds=1),
-    "counters": Probe(counters.told, seconds=2),
+    "counters": Probe(counters.read, seconds=2),
 }
 
 
