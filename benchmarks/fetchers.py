@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vimeo_api.core.fetching import client
-from vimeo_api.core.fetching.connections import CHUNK
+from vimeo_api.core.fetching.connections import RECEIVE_CHUNK
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.storage.reservations import Reservations
 
@@ -20,7 +20,7 @@ class Ours:
     url: str
     folder: Path
     connections: int = client.CONNECTIONS
-    chunk: int = CHUNK
+    chunk: int = RECEIVE_CHUNK
     synced: bool = False
 
     def seconds(self) -> float:

@@ -24,14 +24,14 @@ from benchmarks.origin import THROTTLE, Origin, serving
 from benchmarks.tables import Grid, matrix, size, table
 from benchmarks.turns import Contestant, Outcome, compare
 from vimeo_api.core.fetching.client import CONNECTIONS
-from vimeo_api.core.fetching.connections import CHUNK
+from vimeo_api.core.fetching.connections import RECEIVE_CHUNK
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 CURL_EVERY = 4  # contestants
 ARIA2C = f"aria2c -x{CONNECTIONS}"
 
 
-def name_of(connections: int, chunk: int = CHUNK) -> str:
+def name_of(connections: int, chunk: int = RECEIVE_CHUNK) -> str:
     """Return the fetcher's name with these arguments."""
     return f"ours, {connections} × {size(chunk)}"
 
@@ -106,7 +106,7 @@ class Course:
                     file.write(random.randbytes(MIB))
                 os.fsync(file.fileno())
 
-    def ours(self, condition: Condition, connections: int = CONNECTIONS, chunk: int = CHUNK) -> Contestant:
+    def ours(self, condition: Condition, connections: int = CONNECTIONS, chunk: int = RECEIVE_CHUNK) -> Contestant:
         """Let the fetcher take part."""
         return fetchers.Ours(self._url(condition), self._folder, connections, chunk, condition.synced).seconds
 
@@ -167,7 +167,7 @@ def by_chunk(course: Course, condition: Condition) -> Grid:
     cells = {
         (str(connections), size(chunk)): outcome.ratios[name_of(connections, chunk)] for connections, chunk in ways
     }
-    return Grid(rows, columns, cells, (str(CONNECTIONS), size(CHUNK)))
+    return Grid(rows, columns, cells, (str(CONNECTIONS), size(RECEIVE_CHUNK)))
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _spread(ratios: Sequence[float]) -> str:
 
 def draw(plan: Plan, where: str, results: Results) -> None:
     """Draw heat maps by connections and chunk, lines by connections, and bars that compare the programs."""
-    title = f"The fetcher: how many times as fast as curl, by default with {CONNECTIONS} connections × {size(CHUNK)}"
+    title = f"The fetcher: how many times as fast as curl, {CONNECTIONS} connections × {size(RECEIVE_CHUNK)} by default"
     with picture.drawn(plan.name, title, where) as figure:
         places = figure.add_gridspec(2, 3)
         for nth, (condition, grid) in enumerate(results.grids.items()):
