@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.services import ROOT, Service, await_
 from vimeo_api import views
+from vimeo_api.version import VERSION
 from vimeo_api.web import openapi
 
 Check = Callable[..., bool | None]
@@ -66,7 +67,9 @@ def test_it_is_valid_openapi_3_1() -> None:
 
 
 def test_it_has_the_version_of_the_package() -> None:
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == DOCUMENT["info"]["version"]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert tools["hatch"]["version"]["path"] == "vimeo_api/version.py"
+    assert DOCUMENT["info"]["version"] == VERSION
 
 
 def test_it_gives_examples_that_its_schemas_accept() -> None:
