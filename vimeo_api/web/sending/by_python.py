@@ -28,11 +28,11 @@ def send(file: FileIO, ticket: Ticket | None) -> Response:
     Raises PreconditionFailed and RequestedRangeNotSatisfiable.
     """
     version = Version.of(file)
-    # A POST that asks for a file is answered like a GET, as nginx does.
+    # A POST for a file is answered like a GET, as nginx does.
     status, span = conditions.judge(request.headers, version, with_ranges=request.method != "HEAD")
     body = FileBody(file, Reporter(ticket))
     if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-        body.close()  # before the answer: its client may be back at once, and find the lease given back
+        body.close()  # give the lease back before the response is sent: the client may retry at once
         return without_bytes(status, version)
     start, stop = span or (0, version.size)
     body.limit(start, stop)
@@ -46,7 +46,7 @@ def send(file: FileIO, ticket: Ticket | None) -> Response:
 
 
 def without_bytes(status: HTTPStatus, version: Version) -> Response:
-    """Answer 304. Raises PreconditionFailed and RequestedRangeNotSatisfiable for the other judgements without bytes."""
+    """Return a 304. Raises PreconditionFailed for 412 and RequestedRangeNotSatisfiable for 416."""
     if status is HTTPStatus.PRECONDITION_FAILED:
         raise PreconditionFailed
     if status is HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:

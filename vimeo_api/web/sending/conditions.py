@@ -1,7 +1,7 @@
-"""What a request with conditions and ranges gets: RFC 9110, sections 13.2.2 (the order), 13.1 and 14, as one function.
+"""Evaluate conditional and range requests: RFC 9110, sections 13.2.2 (the order), 13.1 and 14, in one function.
 
-`by_python` asks it for every file, `delivery` where nginx would judge otherwise. Ranges are read as nginx reads them:
-one is sent, several are answered by the whole file, one that makes no sense is refused.
+`by_python` uses it for every file, `delivery` where nginx would decide otherwise. Ranges are parsed as nginx parses
+them: one range is sent, several get the whole file, an invalid one is refused.
 """
 
 import os
@@ -19,13 +19,13 @@ Span = tuple[int, int]  # the first byte, and the one after the last
 _TAG = re.compile(r'(W/)?("[^"]*")')
 _RANGE = re.compile(r" *(?:([0-9]{1,19}) *- *([0-9]{0,19})|-([0-9]{1,19})) *", re.ASCII)
 _MAX_POSITION = 2**63 - 1
-# IMF-fixdate, and the two that are obsolete: RFC 9110, 5.6.7.
+# IMF-fixdate and the two obsolete formats: RFC 9110, 5.6.7.
 _DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The bytes that there are. They never change, so ETag and time are strong validators."""
+    """The stored bytes. They never change, so ETag and time are strong validators."""
 
     modified: int  # seconds since 1970
     size: int  # bytes
@@ -33,8 +33,8 @@ class Version:
     @classmethod
     def of(cls, file: FileIO) -> Self:
         """Return the version of an open file."""
-        seen = os.fstat(file.fileno())
-        return cls(int(seen.st_mtime), seen.st_size)
+        status = os.fstat(file.fileno())
+        return cls(int(status.st_mtime), status.st_size)
 
     @property
     def etag(self) -> str:
@@ -43,7 +43,7 @@ class Version:
 
 
 def judge(headers: Headers, version: Version, *, with_ranges: bool) -> tuple[HTTPStatus, Span | None]:
-    """Return 200, 206 with the bytes to send, 304, 412 or 416; ranges count for GET alone."""
+    """Return 200, 206 with the bytes to send, 304, 412 or 416; ranges are ignored except for GET."""
     if (tags := headers.get("If-Match")) is not None:
         if not _matches(tags, version, weakly=False):
             return HTTPStatus.PRECONDITION_FAILED, None
@@ -61,9 +61,9 @@ def judge(headers: Headers, version: Version, *, with_ranges: bool) -> tuple[HTT
 
 
 def puzzles_nginx(headers: Headers) -> bool:
-    """Return whether nginx might judge these conditions otherwise; `$vimeo_api_odd` in its site asks the same.
+    """Return whether nginx might decide these conditions otherwise; `$vimeo_api_odd` in its site checks the same.
 
-    It lets both conditions of a pair count, and takes an If-Unmodified-Since that is no date for one that failed.
+    nginx applies both conditions of a pair, and treats an If-Unmodified-Since with an invalid date as failed.
     """
     return "If-Unmodified-Since" in headers or ("If-None-Match" in headers and "If-Modified-Since" in headers)
 
@@ -75,12 +75,12 @@ def _matches(tags: str, version: Version, *, weakly: bool) -> bool:
 
 
 def _is_same(validator: str | None, version: Version) -> bool:
-    """Return whether If-Range, where there is one, names these bytes: by the ETag or by the very second."""
+    """Return whether If-Range, if present, names these bytes, by the ETag or the exact second."""
     return validator is None or validator == version.etag or _moment(validator) == version.modified
 
 
 def _moment(date: str | None) -> float | None:
-    """Return an HTTP-date in seconds since 1970; None for what is no such date, which counts for nothing."""
+    """Return an HTTP-date in seconds since 1970; None for an invalid date, which is ignored."""
     for form in _DATES:
         try:
             return datetime.strptime((date or "").strip(), form).replace(tzinfo=UTC).timestamp()
@@ -108,7 +108,7 @@ def _ranged(asked: str, size: int) -> tuple[HTTPStatus, Span | None]:
 
 
 def _span(text: str, size: int) -> Span | None:
-    """Return the bytes of the file that a range asks for, none of them if it begins behind the end."""
+    """Return the span that a range asks for, empty if it begins after the end; None for an invalid range."""
     match = _RANGE.fullmatch(text)
     if match is None:
         return None

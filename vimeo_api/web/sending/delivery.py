@@ -84,7 +84,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
 
 
 def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
-    """Return the 304 to conditions that nginx might judge otherwise, None where it has bytes to send.
+    """Return a 304 for conditions that nginx might decide otherwise, None if nginx is to send bytes.
 
     Raises PreconditionFailed.
     """
