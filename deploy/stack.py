@@ -1,8 +1,10 @@
-"""The production parts on this machine, in the foreground: `make stack`.
+"""Run the production parts on this machine, in the foreground: `make stack`.
 
-nginx → unix socket → uWSGI, PostgreSQL, two Redis, Celery worker and beat, from the very files in deploy/: only
-the paths of a host in them are moved below DATA_DIR, and nginx listens on PORT. Runs as any user. As root it first
-becomes `www-data`, for PostgreSQL refuses root, and keeps the right to reach folders that only root may enter.
+nginx → unix socket → uWSGI, PostgreSQL, two Redis, Celery workers and beat, from the same files in deploy/ that a host
+uses. Only the paths in them are moved below DATA_DIR, and nginx listens on PORT. Runs as any user. As root it first
+becomes `www-data`, because PostgreSQL refuses root, and keeps the right to enter folders that only root may enter.
+
+`main` reads the environment, `run` starts the parts in order, supervisord keeps them running.
 """
 
 import ctypes
@@ -10,6 +12,7 @@ import hashlib
 import http.client
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -18,8 +21,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,8 +35,13 @@ from vimeo_api.config import secret  # noqa: E402
 from vimeo_api.service_commands.nginx import body_limit  # noqa: E402
 
 SERVICE_USER = "www-data"
+DATABASE_USER = "vimeo_api"
 START_SECONDS = 60
+POLL_SECONDS = 0.02
 ORPHAN_SECONDS = 0.5  # between two looks for processes whose own part has died
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The parts that wait until the tables are there. uWSGI loads the app meanwhile; nobody can ask it yet.
+LATER = [f"stack:{part}" for part in ("worker", "fetcher", "placer", "beat", "nginx")]
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 MAX_SOCKET_FOLDER = 80  # characters; unix(7) gives a socket's path 108 bytes, file name included
 CONFIGS = {
@@ -51,7 +62,7 @@ class StackError(Exception):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where this stack keeps what on a host lies in /etc, /run and /var."""
+    """Where this stack keeps what a host has in /etc, /run and /var."""
 
     bind: str
     port: int
@@ -61,47 +72,47 @@ class Layout:
 
     @property
     def moved(self) -> dict[str, str]:
-        """The paths and words of a host, and what stands for them here; longer ones first."""
+        """The paths and words of a host, and what stands for them here."""
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
             "/run/redis-broker": f"{self.run}/redis-broker",
             "/run/redis-cache": f"{self.run}/redis-cache",
-            "/run/vimeo_api-nginx": str(self.run / "nginx"),
+            "/run/vimeo_api-nginx": f"{self.run}/nginx",
             "/run/vimeo_api": str(self.run),
-            "/var/log/vimeo_api": str(self.data / "log"),
+            "/var/log/vimeo_api": f"{self.data}/log",
             "/var/lib/vimeo_api/store": str(self.settings.store_dir),
             "/var/lib/vimeo_api/incoming": str(self.settings.spool_dir),
             "/var/lib/vimeo_api": str(self.data),
-            "/var/lib/redis": str(self.data / "redis"),
+            "/var/lib/redis": f"{self.data}/redis",
             "/srv/vimeo_api/.venv": sys.prefix,
             "/srv/vimeo_api": str(ROOT),
         }
 
     def etc(self, place: str) -> Path:
-        """Return where the configuration file of a host's place lies here."""
+        """Return where we keep the file or folder that a host has at a place."""
         return self.data / place.lstrip("/")
 
     def environ(self) -> dict[str, str]:
-        """Return the environment of all the parts: deploy/env.example, moved, over what we were given."""
-        settings = dict(line.split("=", 1) for line in _lines(ROOT / "deploy/env.example"))
-        settings = {name: self.move(value.strip('"')) for name, value in settings.items()}
-        settings["SECRET_KEY"] = self.settings.secret_key or secret.secret_key(self.data)
-        settings["SEALING_KEYS"] = self.settings.sealing_keys or secret.sealing_keys(self.data)
-        settings["DATABASE_URL"] = f"postgresql+psycopg:///vimeo_api?host={self.run}&user=vimeo_api"
-        paths = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True), "/usr/sbin"]
-        path = os.pathsep.join([os.environ["PATH"], *paths])
-        return {**os.environ, **settings, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        """Return the environment of all parts: our own, and deploy/env.example with our paths."""
+        lines = (ROOT / "deploy/env.example").read_text().splitlines()
+        example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        postgres = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+        return {
+            **os.environ,
+            **{name: self.move(value.strip('"')) for name, value in example.items()},
+            "SECRET_KEY": self.settings.secret_key or secret.secret_key(self.data),
+            "SEALING_KEYS": self.settings.sealing_keys or secret.sealing_keys(self.data),
+            "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={self.run}&user={DATABASE_USER}",
+            "PATH": os.pathsep.join([os.environ["PATH"], *postgres, "/usr/sbin"]),
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def move(self, text: str) -> str:
         """Return text with the paths of a host replaced by ours."""
-        # Through a mark no file holds, so that what has been moved is not moved again.
-        marks = {f"\0{number}\0": ours for number, ours in enumerate(self.moved.values())}
-        for mark, theirs in zip(marks, self.moved, strict=True):
-            text = text.replace(theirs, mark)
-        for mark, ours in marks.items():
-            text = text.replace(mark, ours)
-        return text
+        moved = self.moved
+        longest_first = sorted(moved, key=len, reverse=True)
+        return re.sub("|".join(map(re.escape, longest_first)), lambda found: moved[found[0]], text)
 
 
 def main() -> int:
@@ -113,16 +124,68 @@ def main() -> int:
         _become_service_user()
     try:
         return run(Layout(bind, _free_port(bind), data, _run_folder(data), config.load()))
-    except config.ConfigError as error:
+    except (config.ConfigError, StackError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
-    except StackError as error:
-        print(f"stack: {error}", file=sys.stderr)
-        return 1
+
+
+def run(layout: Layout) -> int:
+    """Start all parts in order, say when they serve, and stop them all at the end."""
+    environ = layout.environ()
+    _check_programs(environ["PATH"])
+    _make_folders(layout)
+    _write_configs(layout)
+    _make_postgres(layout, environ)
+    # From here on a signal stops all parts, however far the start has got.
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+    # What a killed part leaves behind becomes our child, as on a host it stays in the cgroup of its unit.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    supervisord = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", "--", f"{sys.prefix}/bin/supervisord", "-c", _supervisor_config(layout)],
+        env=environ,
+        start_new_session=True,  # Ctrl-C is for us; we stop the parts
+    )
+    try:
+        _await("PostgreSQL", lambda: _make_database(layout), supervisord)
+        _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade"], environ)
+        _call([f"{sys.prefix}/bin/supervisorctl", "-c", _supervisor_config(layout), "start", *LATER], environ)
+        _await("the service", lambda: _pings(layout), supervisord)
+        print(f"vimeo_api stack is ready on http://{layout.bind}:{layout.port} (all in {layout.data})", flush=True)
+        _end_orphans_until_the_end(supervisord)
+        raise StackError(f"supervisord ended by itself; see {layout.data}/log")
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        supervisord.terminate()
+        supervisord.wait()
+        _end_orphans(supervisord)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_orphans_until_the_end(supervisord: "subprocess.Popen[bytes]") -> None:
+    """Look for orphans until supervisord ends; the kernel does not tell us when it gives us one."""
+    while supervisord.poll() is None:
+        _end_orphans(supervisord)
+        with suppress(subprocess.TimeoutExpired):
+            supervisord.wait(ORPHAN_SECONDS)
+
+
+def _end_orphans(supervisord: "subprocess.Popen[bytes]") -> None:
+    """Kill what a killed part has left behind: the workers of a killed nginx would keep its port from the next one."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    for pid in {int(child) for child in children} - {supervisord.pid}:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _free_port(bind: str) -> int:
-    """Return PORT. Raises StackError if it is none, or taken: whoever has it would answer in our place."""
+    """Return PORT. Raises StackError if nginx cannot have it: whoever else listens there would answer for us."""
     words = os.environ.get("PORT") or "8080"
     try:
         port = int(words)
@@ -136,51 +199,6 @@ def _free_port(bind: str) -> int:
             f"{bind}:{words} cannot be listened on: {error.strerror or error}. PORT chooses another."
         ) from error
     return port
-
-
-def run(layout: Layout) -> int:
-    """Start all parts in order, say when they serve, and stop them all at the end."""
-    environ = layout.environ()
-    _check_programs(environ["PATH"])
-    _write_configs(layout)
-    _init_postgres(layout, environ)
-    # From here on a signal ends the stack in good order, wherever it has got to.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
-    # Processes whose part was killed become children of ours, as on a host they stay in the unit's cgroup.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    supervisord = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", "--", f"{sys.prefix}/bin/supervisord", "-c", _supervisor_config(layout)],
-        env=environ,
-        start_new_session=True,  # Ctrl-C is for us; we stop the parts
-    )
-    try:
-        _start_parts(layout, environ, supervisord)
-        print(f"vimeo_api stack is ready on http://{layout.bind}:{layout.port} (all in {layout.data})", flush=True)
-        while supervisord.poll() is None:
-            _end_orphans(supervisord)
-            time.sleep(ORPHAN_SECONDS)  # the kernel does not tell of an adoption
-        raise StackError(f"supervisord ended by itself; see {layout.data}/log")
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        supervisord.terminate()
-        supervisord.wait()
-        _end_orphans(supervisord)
-
-
-def _end_orphans(supervisord: "subprocess.Popen[bytes]") -> None:
-    """Kill what a part that died has left behind: nginx's workers would hold its port against the next one."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    for pid in {int(child) for child in children} - {supervisord.pid}:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def _end(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _become_service_user() -> None:
@@ -206,13 +224,20 @@ def _check_programs(path: str) -> None:
         raise StackError(f"{', '.join(missing)} not found; `deploy/packages stack` installs what is missing.")
 
 
-def _write_configs(layout: Layout) -> None:
-    _make_run_folder(layout.run)
-    for name in ("redis-broker", "redis-cache", "nginx"):
-        (layout.run / name).mkdir(mode=0o700, exist_ok=True)
-    folders = [layout.data / name for name in ("log", "redis", "journal")]
-    for folder in (*folders, layout.settings.store_dir, layout.settings.spool_dir):
+def _make_folders(layout: Layout) -> None:
+    """Make the folders of all parts, for our user alone. Raises StackError if the one of sockets belongs to another."""
+    layout.run.mkdir(mode=0o700, exist_ok=True)
+    try:
+        layout.run.chmod(0o700)  # its sockets trust whoever connects; anybody may have made one in /tmp
+    except PermissionError:
+        raise StackError(f"{layout.run} belongs to somebody else.") from None
+    runs = [layout.run / name for name in ("redis-broker", "redis-cache", "nginx")]
+    kept = [layout.data / name for name in ("log", "redis", "journal")]
+    for folder in (*runs, *kept, layout.settings.store_dir, layout.settings.spool_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _write_configs(layout: Layout) -> None:
     for source, place in CONFIGS.items():
         _write_moved(layout, ROOT / "deploy" / source, layout.etc(place))
     (layout.etc(CONFIGS["nginx/vimeo_api"]) / "body_limit.conf").write_text(f"{body_limit(layout.settings)}\n")
@@ -228,44 +253,23 @@ def _write_moved(layout: Layout, source: Path, target: Path) -> None:
         target.write_text(layout.move(source.read_text()))
 
 
-def _make_run_folder(folder: Path) -> None:
-    """Close the folder to others: its sockets believe whoever speaks to them. Raises StackError if it is not ours."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    try:
-        folder.chmod(0o700)  # one in /tmp may have been made by anybody
-    except PermissionError:
-        raise StackError(f"{folder} belongs to somebody else.") from None
-
-
-def _init_postgres(layout: Layout, environ: Mapping[str, str]) -> None:
-    if not (layout.data / "postgres" / "PG_VERSION").exists():
-        options = ["--username=vimeo_api", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+def _make_postgres(layout: Layout, environ: Mapping[str, str]) -> None:
+    if not (layout.data / "postgres/PG_VERSION").exists():
+        options = [f"--username={DATABASE_USER}", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
         _call(["initdb", "-D", str(layout.data / "postgres"), *options], environ)
 
 
-def _start_parts(layout: Layout, environ: Mapping[str, str], supervisord: "subprocess.Popen[bytes]") -> None:
-    database = ["-h", str(layout.run), "-U", "vimeo_api"]
-    ready = ["psql", *database, "-qAtc", "SELECT 1", "postgres"]
-    _await(
-        "PostgreSQL",
-        lambda: subprocess.run(ready, env=environ, capture_output=True, check=False).returncode == 0,
-        supervisord,
-    )
-    exists = _call(
-        ["psql", *database, "-qAtc", "SELECT 1 FROM pg_database WHERE datname = 'vimeo_api'", "postgres"], environ
-    )
-    if not exists.strip():
-        _call(["createdb", *database, "vimeo_api"], environ)
-    _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade", "-d", str(ROOT / "migrations")], environ)
-    supervisorctl(
-        layout, "start", *(f"stack:{part}" for part in ("web", "worker", "fetcher", "placer", "beat", "nginx"))
-    )
-    _await("the service", lambda: _pings(layout), supervisord)
-
-
-def supervisorctl(layout: Layout, *words: str) -> str:
-    """Tell supervisord something, as `supervisorctl` does; return what it says."""
-    return _call([f"{sys.prefix}/bin/supervisorctl", "-c", _supervisor_config(layout), *words], os.environ)
+def _make_database(layout: Layout) -> bool:
+    """Make the database if there is none; return False while PostgreSQL is still starting."""
+    try:
+        with psycopg.connect(
+            host=str(layout.run), user=DATABASE_USER, dbname="postgres", autocommit=True
+        ) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'vimeo_api'").fetchone():
+                connection.execute("CREATE DATABASE vimeo_api")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _supervisor_config(layout: Layout) -> str:
@@ -288,18 +292,13 @@ def _await(name: str, condition: Callable[[], bool], supervisord: "subprocess.Po
     while not condition():
         if supervisord.poll() is not None or time.monotonic() > deadline:
             raise StackError(f"{name} did not start; DATA_DIR/log says why.")
-        time.sleep(0.05)
+        time.sleep(POLL_SECONDS)
 
 
-def _call(command: list[str], environ: Mapping[str, str]) -> str:
+def _call(command: list[str], environ: Mapping[str, str]) -> None:
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StackError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
-
-
-def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
 
 
 if __name__ == "__main__":
