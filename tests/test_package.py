@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from tests.services import ROOT, START_SECONDS, await_, free_port
+from vimeo_api.version import VERSION
 
 pytestmark = pytest.mark.slow
 
@@ -80,3 +81,9 @@ def test_every_import_is_declared() -> None:
             for top in {name.partition(".")[0] for name in names} - OURS - sys.stdlib_module_names - {"_typeshed"}:
                 owner = {re.sub(r"[-_.]+", "-", one).lower() for one in owners[top]}
                 assert owner & declared, f"{path.name} imports {top} of {owner}"
+
+
+def test_each_way_to_start_it_tells_the_version(installed: Path) -> None:
+    for command in ([installed], [sys.executable, "manage.py"], [sys.executable, "-m", "vimeo_api"]):
+        said = subprocess.run([*command, "--version"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert said.endswith(f", version {VERSION}\n")
