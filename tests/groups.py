@@ -37,8 +37,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
     yield
     items.sort(key=lambda item: _place(group(item)))
-    if noted := getattr(config, "workerinput", {}).get("groups"):
-        Path(noted).write_text(json.dumps({item.nodeid: group(item) for item in items}))
+    told: dict[str, Any] = getattr(config, "workerinput", {})
+    if noted := told.get("groups"):
+        draft = Path(f"{noted}.{told['workerid']}")
+        draft.write_text(json.dumps({item.nodeid: group(item) for item in items}))
+        draft.replace(noted)  # at once: the controller may read while another worker writes
 
 
 @pytest.hookimpl(tryfirst=True)
