@@ -125,11 +125,9 @@ def test_an_upload_that_shows_a_password_counts_as_an_upload(tmp_path: Path, sho
 Disturb = Callable[[Service, str], AbstractContextManager[None]]
 
 
+@pytest.mark.parametrize("guarded", ["production"], indirect=True)
 @pytest.mark.parametrize("disturb", [stopped, frozen])
-def test_guesses_are_counted_in_memory_while_redis_is_away(
-    all_guarded: Callable[[str], Guarded], disturb: Disturb
-) -> None:
-    guarded = all_guarded("production")
+def test_guesses_are_counted_in_memory_while_redis_is_away(guarded: Guarded, disturb: Disturb) -> None:
     token = guarded.token(f"while {disturb.__name__}", "vimeo:write", "store:write")
     link = call("PUT", guarded.service.vimeo, headers=token, **PROTECTED).json()["url"]
     address = {"X-Forwarded-For": f"192.0.2.{100 + len(disturb.__name__)}"}

@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -108,9 +107,10 @@ def test_it_uses_nothing_up_by_looking(service: Service) -> None:
     assert requests.head(link, timeout=60).status_code == 410
 
 
-def test_where_python_sends_a_file_it_is_gone_at_the_very_next_request(services: Callable[[str], Service]) -> None:
+@pytest.mark.parametrize("service", ["embedded"], indirect=True)
+def test_where_python_sends_a_file_it_is_gone_at_the_very_next_request(service: Service) -> None:
     for _ in range(50):
-        link = put(services("embedded"), b"x")
+        link = put(service, b"x")
         assert get(link).content == b"x"
         begun = time.monotonic()
         status = get(link).status_code
@@ -175,8 +175,9 @@ def test_it_lets_only_the_holder_resume_during_the_grace_period(service: Service
     assert (again.status_code, again.content) == (206, b"56789")
 
 
-def test_it_gives_a_lease_back_that_nobody_reports_on(services: Callable[[str], Service]) -> None:
-    link = put(services("production"), bytes(15 * MIB))
+@pytest.mark.parametrize("service", ["production"], indirect=True)
+def test_it_gives_a_lease_back_that_nobody_reports_on(service: Service) -> None:
+    link = put(service, bytes(15 * MIB))
     with get(link, stream=True):
         refused(get(link), 423, "Locked")
         # The connection stays open and unread, so nothing is reported until the lease of 8 s is over.
