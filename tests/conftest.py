@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from flask import Flask
 
+from tests.access.guarded import all_guarded
 from tests.fetches import OPEN
 from tests.groups import (
     PROFILES,
@@ -21,13 +21,15 @@ from tests.groups import (
     pytest_unconfigure,
     pytest_xdist_make_scheduler,
 )
+from tests.inprocess import migrated
 from tests.origin import Origin, serving
-from tests.services import FETCH_WAITERS, GRACE_SECONDS, LARGE, ROOT, Service, running
+from tests.services import FETCH_WAITERS, GRACE_SECONDS, LARGE, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.extensions import db
 
 __all__ = [
+    "all_guarded",
     "pytest_collection_modifyitems",
     "pytest_configure_node",
     "pytest_runtest_setup",
@@ -41,21 +43,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a database that has all tables and no row, to copy."""
-    data = tmp_path_factory.mktemp("migrated") / "data"
-    app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
-    with app.app_context():
-        flask_migrate.upgrade(str(ROOT / "migrations"))
-        db.engine.dispose()
-    return data
-
-
 @pytest.fixture
-def app(migrated: Path, tmp_path: Path) -> Iterator[Flask]:
+def app(tmp_path: Path) -> Iterator[Flask]:
     """The embedded app on a fresh folder and database, inside its context."""
-    data = shutil.copytree(migrated, tmp_path / "data")
+    data = shutil.copytree(migrated(), tmp_path / "data")
     app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
     with app.app_context():
         yield app

@@ -4,6 +4,7 @@ For what the app decides by itself: whole tables of requests, and time that is m
 uWSGI, PostgreSQL or a worker decides is tested with the real service. Import the fixtures in a folder's conftest.
 """
 
+import atexit
 import shutil
 import socket
 import tempfile
@@ -76,7 +77,7 @@ def made(profile: str, data: Path, **settings: str) -> Iterator[Flask]:
     it is the app after a restart.
     """
     if not data.exists():
-        shutil.copytree(_migrated(), data)
+        shutil.copytree(migrated(), data)
     values = config.load({"BROKER_URL": "memory://", **settings, "DATA_DIR": str(data), "PROFILE": "embedded"})
     values = values.model_copy(update={"profile": profile})
     app = create_app(values)
@@ -103,9 +104,11 @@ def stored(app: Flask) -> set[Path]:
 
 
 @cache
-def _migrated() -> Path:
-    """Return a folder with an empty database, made once."""
-    data = Path(tempfile.mkdtemp(prefix="migrated-")) / "data"
+def migrated() -> Path:
+    """Return a data folder with a database that has all tables and no row, to copy; it is made once."""
+    folder = tempfile.mkdtemp(prefix="migrated-")
+    atexit.register(shutil.rmtree, folder)
+    data = Path(folder) / "data"
     app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
     with app.app_context():
         flask_migrate.upgrade(str(ROOT / "migrations"))

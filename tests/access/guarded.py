@@ -4,12 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from flask import Flask
 
@@ -76,6 +78,18 @@ def guarding(profile: str, data: Path) -> Iterator[Guarded]:
         yield Guarded(service, app)
         with app.app_context():
             db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def all_guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Guarded]]:
+    """The guarded service in a profile, started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def start(profile: str) -> Guarded:
+            return stack.enter_context(guarding(profile, tmp_path_factory.mktemp(f"guarded-{profile}") / "data"))
+
+        yield start
 
 
 def call(method: str, url: str, **more: Any) -> requests.Response:

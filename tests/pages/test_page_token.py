@@ -1,21 +1,20 @@
 """The page where API tokens are required: the browser asks for one, and shows it from then on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import requests
 from playwright.sync_api import Error, Page, expect
 
-from tests.access.guarded import Guarded, guarding
+from tests.access.guarded import Guarded
 from tests.pages.browsing import choose, listed, payload, row, unique
 from tests.services import Service
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+@pytest.fixture(params=["production"])
+def guarded(request: pytest.FixtureRequest, all_guarded: Callable[[str], Guarded]) -> Guarded:
     """The production stack with tokens."""
-    with guarding("production", tmp_path_factory.mktemp("token") / "data") as guarded:
-        yield guarded
+    return all_guarded(request.param)
 
 
 @pytest.fixture
