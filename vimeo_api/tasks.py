@@ -21,8 +21,8 @@ from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.storage.mount_check import AWAY
 from vimeo_api.extensions import mount_check
 
-BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
-DIGEST_SECONDS = 5  # per task: it shares its worker with more urgent tasks, and a worker that stops waits for it
+SWEEP_BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
+DIGEST_SECONDS = 5  # per task: its worker also has more urgent tasks, and a stopping worker waits for it
 
 _log = logging.getLogger(__name__)
 _broker = Breaker(seconds=5)
@@ -38,7 +38,7 @@ def enqueue(task: Task, *args: object) -> bool:
 
 
 def room(task: Task) -> int:
-    """Return how many more calls of a task the broker takes: 0 while it is down or the queue is full."""
+    """Return how many more messages of a task the broker takes: 0 while it is down or the queue is full."""
     if _broker.open:
         return 0
     try:
@@ -49,7 +49,7 @@ def room(task: Task) -> int:
 
 
 def _published(task: Task, *args: object) -> bool:
-    if _broker.open:  # tripped since `room`: a sweep publishes hundreds, and would wait for each
+    if _broker.open:  # tripped since `room`: a sweep publishes hundreds and would wait for each of them
         return False
     try:
         task.apply_async(args=args, headers={logs.HEADER: logs.request_id()})
@@ -93,13 +93,13 @@ def sweep() -> None:
     """Settle the leases and enqueue what is due: purges, placements, digests, and fetches without a worker."""
     due = Counter({Counted.LAPSED: settle_leases()})
     recovery.settle()
-    for file_id in claims.revive(min(BATCH, room(fetch))):
+    for file_id in claims.revive(min(SWEEP_BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
     if mount_check.found():
         due.update(_sweep_store())
     else:
-        _log.warning("nothing is placed, removed or digested: %s", AWAY)
+        _log.warning("not placing, removing or digesting files: %s", AWAY)
     counters.add(due)
     counters.ran(Counted.SWEEP)
 
@@ -107,10 +107,10 @@ def sweep() -> None:
 def _sweep_store() -> Counter[Counted]:
     # What the broker has no room for stays due.
     due: Counter[Counted] = Counter()
-    while room(delete) and (batch := lifecycle.due_purges(BATCH)):
+    while room(delete) and (batch := lifecycle.due_purges(SWEEP_BATCH)):
         _published(delete, list(batch))
         due[Counted.PURGES] += len(batch)
-    for file_id in placing.due(min(BATCH, room(place))):
+    for file_id in placing.due(min(SWEEP_BATCH, room(place))):
         _published(place, file_id)
         due[Counted.PLACEMENTS] += 1
     if digests.due():
@@ -127,14 +127,14 @@ def count() -> None:
 
 @shared_task(name="vimeo_api.tasks.resume")  # type: ignore[untyped-decorator]
 def resume() -> None:
-    """Sweep after a restart: the worker before may have died with tasks in hand."""
+    """Sweep after a restart: the previous worker may have died with tasks in hand."""
     claims.revive_all()
     sweep()
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _follow(**_: object) -> None:
-    """Resume what the worker before may have left, even if the queue is full."""
+    """Resume what the previous worker may have left, even if the queue is full."""
     _published(resume)
 
 
@@ -142,7 +142,7 @@ def _follow(**_: object) -> None:
 def reconcile() -> None:
     """Remove what crashes left behind, and report what is missing or damaged."""
     if not mount_check.found():
-        _log.warning("nothing is reconciled: %s", AWAY)
+        _log.warning("not reconciling: %s", AWAY)
         return
     mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
     _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)

@@ -56,7 +56,7 @@ def test_it_digests_whatever_has_none(app: Flask) -> None:
 def test_it_goes_on_batch_after_batch_and_begins_nothing_once_the_time_is_over(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "BATCH", 2)
+    monkeypatch.setattr(digests, "DIGEST_BATCH", 2)
     for number in range(5):
         put(str(number), str(number).encode())
     assert digests.record(seconds=0) == 0

@@ -127,7 +127,7 @@ def test_nothing_is_left_of_one_that_is_discarded(noted: Path, monkeypatch: pyte
     assert not list(settings.spool_dir.iterdir())
 
 
-def test_a_full_disk_is_said_by_the_fetch_and_not_by_its_signature(
+def test_a_full_disk_is_reported_by_the_fetch_and_not_by_its_signature(
     noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> Never:

@@ -124,7 +124,7 @@ def test_it_reports_what_the_sweep_should_have_done(app: Flask) -> None:
 
 
 def test_it_looks_at_every_row_however_many_there_are(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciliation, "BATCH", 3)
+    monkeypatch.setattr(reconciliation, "ROWS_PER_QUERY", 3)
     for number in range(10):
         stored(str(number), b"x").unlink()
     assert kinds(age=0) == ["missing"] * 10

@@ -43,7 +43,7 @@ def test_the_database_the_cache_and_the_broker_have_their_time(tmp_path: Path) -
     connecting = database["connect_args"]["connect_timeout"]
     assert f"statement_timeout={settings.database_seconds}s" in database["connect_args"]["options"]
     assert settings.database_seconds + extensions.SILENCE_SECONDS + connecting == 15  # what the README says
-    as_long_as_a_lock = locks.SECONDS - extensions.SILENCE_SECONDS - connecting
+    as_long_as_a_lock = locks.WAIT_SECONDS - extensions.SILENCE_SECONDS - connecting
     with pytest.raises(config.ConfigError):
         config.load(PRODUCTION | {"DATABASE_SECONDS": str(as_long_as_a_lock)})
     assert database["pool_timeout"] <= 5
@@ -101,7 +101,7 @@ def test_a_sweep_that_loses_the_broker_waits_for_it_once(app: Flask, monkeypatch
         raise OperationalError("away")
 
     monkeypatch.setattr(tasks, "_broker", Breaker(seconds=60))
-    monkeypatch.setattr(broker, "room", lambda *_: broker.MOST)
+    monkeypatch.setattr(broker, "room", lambda *_: broker.MAX_QUEUED)
     monkeypatch.setattr(claims, "revive", lambda limit: list(range(limit)))
     monkeypatch.setattr(tasks.fetch, "apply_async", lose)
     with app.app_context():

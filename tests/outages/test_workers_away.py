@@ -24,7 +24,7 @@ from vimeo_api import tasks
 from vimeo_api.app import create_app
 with create_app().app_context():
     for task, words in ((tasks.delete, [[0]]), (tasks.fetch, [0]), (tasks.place, [0]), (tasks.count, [])):
-        for _ in range({broker.MOST + 50}):
+        for _ in range({broker.MAX_QUEUED + 50}):
             tasks.enqueue(task, *words)
 """
 
@@ -57,7 +57,7 @@ def test_only_rows_grow_and_a_worker_that_starts_does_it_all(shaky: Shaky) -> No
         assert all(used_up(one) for one in once)
         assert {delete(one).status_code for one in kept[::2]} == {200}
         # Beat runs, and there was much to call workers for: beat may have added one to what was asked for at once.
-        assert {number - broker.MOST for number in queued(service).values()} <= {0, 1}
+        assert {number - broker.MAX_QUEUED for number in queued(service).values()} <= {0, 1}
         assert {fetch.status()["state"] for fetch in begun} == {"fetching"}
         workers.close()
         for fetch in begun:

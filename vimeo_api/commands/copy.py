@@ -14,7 +14,7 @@ from vimeo_api.commands.endings import CODES, ending_cleanly
 from vimeo_api.commands.progress import bar
 from vimeo_api.commands.sizes import Size
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.storage.blobs import full_disk_is_said
+from vimeo_api.core.storage.blobs import raising_storage_full
 from vimeo_api.core.storage.writer import CHUNK, THREADS, Writer
 
 _MOST_THREADS = 64
@@ -62,7 +62,7 @@ def _write(source: int, file: int, size: int, *, threads: int, chunk: int) -> No
         writer = Writer(file, size, progress=lambda written: shown.update(written - shown.n))
         writer.copy(source, size, threads=threads, chunk=chunk)
         shown.set_postfix_str("making it durable")
-        with full_disk_is_said():
+        with raising_storage_full():
             os.fsync(file)
         shown.set_postfix_str("")
 

@@ -1,19 +1,19 @@
-"""A circuit breaker: a service that has just failed to answer is left alone for a while."""
+"""A circuit breaker: after a service failed to answer, it is not called for a while. `tasks` has one for the broker."""
 
 import time
 
 
 class Breaker:
-    """Open for a while after each failure. Safe among threads: both moves are one assignment."""
+    """Open for a while after each failure. Safe among threads: each method is one read or one assignment."""
 
     def __init__(self, seconds: float) -> None:
-        """Stay open for so many seconds after a failure."""
+        """Stay open for `seconds` after a failure."""
         self._seconds = seconds
         self._until = 0.0
 
     @property
     def open(self) -> bool:
-        """Whether the service should be left alone now."""
+        """Whether the service should not be called now."""
         return time.monotonic() < self._until
 
     def trip(self) -> None:

@@ -1,4 +1,4 @@
-"""What waits at Celery's broker; `readiness` and `web.metrics` look, `tasks` and beat keep it short."""
+"""The queues at Celery's broker; `readiness` and `web.monitoring.gauges` read their lengths, `tasks` limits them."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from kombu.exceptions import OperationalError
 
 from vimeo_api.extensions import celery
 
-MOST = 200  # messages in a queue, which a sweep fills up: rows remember the rest, so nothing grows here without workers
+MAX_QUEUED = 200  # messages per queue; the rows hold the rest, so queues do not grow while no worker runs
 
 
 def depths() -> dict[str, int]:
-    """Return how many messages wait in each queue; those that a worker has taken are no longer there.
+    """Return how many messages wait in each queue, without those that a worker has received.
 
-    Raises what the broker's client raises when it does not answer.
+    Raises what the broker's client raises when the broker does not answer.
     """
     with celery.connection_or_acquire() as connection:
         connection.ensure_connection(max_retries=0)
@@ -21,11 +21,11 @@ def depths() -> dict[str, int]:
 
 
 def room(celery: Celery, task: str) -> int:
-    """Return how many more calls of a task its queue takes. Raises OperationalError when the broker does not answer."""
+    """Return how many more messages fit in a task's queue. Raises OperationalError when the broker does not answer."""
     with celery.connection_or_acquire() as connection:
         try:
             connection.ensure_connection(max_retries=0)
-            return max(0, MOST - _waiting(connection, celery.conf.task_routes[task]["queue"]))
+            return max(0, MAX_QUEUED - _waiting(connection, celery.conf.task_routes[task]["queue"]))
         except (*connection.connection_errors, *connection.channel_errors) as error:
             raise OperationalError(str(error)) from error
 

@@ -1,19 +1,16 @@
-"""What can go wrong with a file, as the core says it; `web.problems` gives each its status.
-
-Services and core raise these, views never do.
-"""
+"""The errors of the core; services and core raise them, views never do. `web.problems` maps each to an HTTP status."""
 
 from typing import Any
 
 
 class PipelineError(Exception):
-    """The base of all errors that a client is told about."""
+    """The base of all errors that a client sees."""
 
-    lasting = True  # the same request would be refused the same way until something is changed
+    lasting = True  # the same request fails in the same way until something changes
 
 
 class Malformed(PipelineError):
-    """The request cannot be understood; the message says why."""
+    """The request is malformed; the message says why."""
 
 
 class Conflict(PipelineError):
@@ -23,56 +20,56 @@ class Conflict(PipelineError):
 
 
 class TooLarge(PipelineError):
-    """The body or the file is larger than the surface takes."""
+    """The body or the file is larger than the surface allows."""
 
 
 class NotThere(PipelineError):
-    """No such file is known."""
+    """There is no such file."""
 
 
 class Nothing(NotThere):
-    """There is no such file just now, though the very same question may find one in a moment."""
+    """There is no such file now, but the same request may find one in a moment."""
 
     lasting = False
 
 
 class Exists(PipelineError):
-    """The surface has a file of that key already."""
+    """The surface already has a file with this key."""
 
     lasting = False
 
 
 class Gone(PipelineError):
-    """The file was there and has been used up or removed."""
+    """The file existed and has been used up or removed."""
 
 
 class WrongPassword(PipelineError):
     """The file is protected, and the password is missing or wrong."""
 
     def __init__(self, *, lasting: bool = True) -> None:
-        """Note whether the file may be used up any moment, which would be the stronger reason."""
+        """Note whether the answer lasts; it does not if the file may be used up at any moment."""
         super().__init__("The password is missing or wrong.")
         self.lasting = lasting
 
 
 class TokenNeeded(PipelineError):
-    """No API token was shown where one is needed, or one that is unknown, revoked or expired."""
+    """The API token is missing, unknown, revoked or expired."""
 
     lasting = False
 
     def __init__(self, sentence: str, *, shown: bool) -> None:
-        """Note whether a token was shown at all."""
+        """Note whether the request had a token."""
         super().__init__(sentence)
         self.shown = shown
 
 
 class NotAllowed(PipelineError):
-    """The API token does not allow this; `scope` would."""
+    """The API token does not have the scope for this."""
 
     lasting = False
 
     def __init__(self, scope: str) -> None:
-        """Name the scope that is missing."""
+        """Name the missing scope."""
         super().__init__(f"This API token does not allow {scope}.")
         self.scope = scope
 
@@ -89,48 +86,48 @@ class TooMany(PipelineError):
     lasting = False
 
     def __init__(self, sentence: str, retry_after: int) -> None:
-        """Remember after how many seconds a retry makes sense."""
+        """Note how many seconds to wait before a retry."""
         super().__init__(sentence)
         self.retry_after = retry_after
 
 
 class Leased(PipelineError):
-    """Somebody else is downloading this one-time file just now."""
+    """Another client is downloading this one-time file."""
 
     lasting = False
 
     def __init__(self, retry_after: int) -> None:
-        """Remember after how many seconds a retry makes sense."""
+        """Note how many seconds to wait before a retry."""
         super().__init__("Somebody is downloading this file.")
         self.retry_after = retry_after
 
 
 class StillFetching(PipelineError):
-    """The file is being fetched; `progress` says how far it is."""
+    """The file is still being fetched; `progress` has the details."""
 
     lasting = False
 
     def __init__(self, progress: dict[str, Any]) -> None:
-        """Keep the progress, as JSON has it."""
+        """Keep the progress, ready for JSON."""
         super().__init__("The file is still being fetched.")
         self.progress = progress
 
 
 class FetchFailed(PipelineError):
-    """The fetch of the file failed; `failure` is its `models.Failure`, the message its sentence."""
+    """The fetch of the file failed; `failure` is a `models.Failure`, the message is for the client."""
 
     def __init__(self, failure: str, sentence: str) -> None:
-        """Keep the kind and the sentence."""
+        """Keep the kind of failure."""
         super().__init__(sentence)
         self.failure = failure
 
 
 class DigestMismatch(PipelineError):
-    """The bytes are not those that the request expects."""
+    """The bytes do not have the expected digest."""
 
 
 class Unavailable(PipelineError):
-    """Something that the service stands on is away just now; the message says what, to us and not to the client."""
+    """Something that the service depends on is down; the message says what, for the log and not for the client."""
 
     lasting = False
 

@@ -1,4 +1,4 @@
-"""Keys and tokens that nobody can guess."""
+"""Random keys and tokens that nobody can guess, and the ways in which a surface names a new file."""
 
 import secrets
 import uuid
@@ -10,20 +10,20 @@ def random_hex() -> str:
 
 
 def any_hex(_name: str) -> str:
-    """Return a key for a file of any name: 128 random bits in hexadecimal."""
+    """Return a random key, whatever the file's name: 128 bits in hexadecimal."""
     return random_hex()
 
 
 def any_uuid(_name: str) -> str:
-    """Return a key for a file of any name: a random UUID (RFC 9562, version 4)."""
+    """Return a random key, whatever the file's name: a UUID (RFC 9562, version 4)."""
     return str(uuid.uuid4())
 
 
 def any_number(_name: str) -> str:
-    """Return a key for a file of any name: a random unsigned 64-bit number in decimal."""
+    """Return a random key, whatever the file's name: an unsigned 64-bit number in decimal."""
     return str(secrets.randbits(64))
 
 
 def own_name(name: str) -> str:
-    """Return the name of a file as its key."""
+    """Return the file's name: it is its key."""
     return name

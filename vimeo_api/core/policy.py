@@ -1,4 +1,4 @@
-"""What differs between the surfaces, as data: a view hands the Policy of its surface to the use cases in `services`."""
+"""What differs between the surfaces, as data: a view passes its surface's Policy to `services`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,30 +15,30 @@ class Policy:
     """The rules of one surface."""
 
     surface: str  # the surface's name: the first column of every key, and its folder in the store
-    new_key: Callable[[str], str] = identifiers.any_hex  # how clients name a new file, given its name
-    makes_keys: bool = True  # so that nobody can have asked for a new file before
-    one_time: bool = False  # the first complete download uses a file up
-    by_content: bool = False  # equal content is one blob, whatever number of files has it
+    new_key: Callable[[str], str] = identifiers.any_hex  # makes the key of a new file from its name
+    makes_keys: bool = True  # keys are random, so nobody can have asked for a new file before it existed
+    one_time: bool = False  # the first complete download uses up the file
+    by_content: bool = False  # equal content is one blob, however many files have it
 
     @property
     def settings(self) -> SurfaceSettings:
-        """What the environment sets for this surface."""
+        """The settings of this surface."""
         return settings.surfaces[self.surface]
 
     @property
     def max_bytes(self) -> int | None:
-        """Largest file in bytes; None is no limit."""
+        """Largest file in bytes; None means no limit."""
         return self.settings.max_bytes
 
     @property
     def extensions(self) -> frozenset[str] | None:
-        """The file name extensions that are accepted, in lower case; None is any or none."""
+        """The accepted file name extensions, in lower case; None accepts any name."""
         return self.settings.allowed_extensions
 
     def expiry(self, wanted: int | None) -> datetime | None:
         """Return when a new file expires: after `wanted` seconds, or None for never.
 
-        The setting `<SURFACE>_EXPIRES_SECONDS` is the most, and the default.
+        The setting `<SURFACE>_EXPIRES_SECONDS` is the maximum and the default.
         """
         lives = [seconds for seconds in (wanted, self.settings.expires_seconds) if seconds is not None]
         return now() + timedelta(seconds=min(lives)) if lives else None

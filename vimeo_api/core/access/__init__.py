@@ -1,1 +1,1 @@
-"""Who may do what: passwords of files, API tokens and sealed ids."""
+"""Access control: file passwords, API tokens and sealed ids."""

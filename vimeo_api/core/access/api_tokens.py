@@ -1,8 +1,8 @@
-"""API tokens: who may do what on which surface, and how many bytes may be stored with each.
+"""API tokens: what each allows on which surface, and how many bytes may be stored with it.
 
-A token is 256 random bits, told once and kept as its SHA-256. A slow hash with a salt, as passwords need, protects what
-can be guessed; nobody guesses 256 bits, and a plain digest is found by an index in one read. Tokens are made and
-revoked by `manage.py token` and never deleted, so that their names stay true. Source: RFC 6750.
+A token is 256 random bits, shown once and stored as its SHA-256. Passwords need a slow, salted hash because they can be
+guessed; 256 random bits cannot, and a plain digest is found by index in one read. `manage.py token` creates and revokes
+tokens; none is deleted, so a name always means the same token. `web.hooks.auth` checks them. Source: RFC 6750.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from vimeo_api.core.policy import POLICIES
 from vimeo_api.extensions import blobs
 
 VERBS = ("write", "list", "take", "delete")
-PREFIX = "va_"  # so that a token is known for one where it turns up
+TOKEN_PREFIX = "va_"  # noqa: S105 -- makes a leaked token recognizable
 MAX_NAME = 64  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What a token that is shown allows its holder."""
+    """What a valid token allows."""
 
     id: int
     name: str
@@ -37,13 +37,13 @@ class Holder:
     quota: int | None  # bytes
 
     def allows(self, surface: str, verb: str) -> bool:
-        """Return whether a scope covers this."""
+        """Return whether one of the scopes covers this."""
         return not self.scopes.isdisjoint({f"{surface}:{verb}", f"{surface}:*", f"*:{verb}", "*:*"})
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A token as its operator sees it, without its secret, which nobody knows."""
+    """A token as the operator sees it, without its secret, which is not stored."""
 
     name: str
     scopes: str
@@ -62,10 +62,10 @@ class Listed:
 
 
 def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: timedelta | None = None) -> str:
-    """Make a token and return it; nobody can find it out later. Raises Malformed for name or scopes, and Exists."""
+    """Create a token and return it; it cannot be shown again. Raises Malformed for a bad name or scope, and Exists."""
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise Malformed(f"The name of a token is 1 to {MAX_NAME} printable characters.")
-    secret = PREFIX + secrets.token_urlsafe(32)
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     values = {
         "name": name,
         "digest": _digest(secret),
@@ -82,7 +82,7 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
 
 
 def revoke(name: str) -> None:
-    """Make a token worthless from the very next request on; what was stored with it stays. Raises NotThere."""
+    """Revoke a token from the next request on; files stored with it stay. Raises NotThere."""
     if not statements.changed(
         update(Token).where(Token.name == name, Token.revoked_at.is_(None)).values(revoked_at=now())
     ):
@@ -90,13 +90,13 @@ def revoke(name: str) -> None:
 
 
 def listing() -> list[Listed]:
-    """Return all tokens that were ever made, in that order."""
+    """Return all tokens ever created, the oldest first."""
     columns = (Token.name, Token.scopes, Token.quota, _used(), Token.created_at, Token.expires_at, Token.revoked_at)
     return [Listed(*row) for row in statements.rows(select(*columns).order_by(Token.id))]
 
 
 def holder(secret: str) -> Holder | None:
-    """Return what a token allows, None for one that is unknown, revoked or expired."""
+    """Return what a token allows, or None if it is unknown, revoked or expired."""
     valid = (Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now()))
     columns = (Token.id, Token.name, Token.scopes, Token.quota)
     row = statements.row(select(*columns).where(Token.digest == _digest(secret), *valid))
@@ -104,7 +104,7 @@ def holder(secret: str) -> Holder | None:
 
 
 def left(token_id: int | None) -> int | None:
-    """Return how many more bytes may be stored with a token, None for any number. One without an id has no limit."""
+    """Return how many more bytes may be stored with a token; None means no limit, as for a request without a token."""
     if token_id is None:
         return None
     row = statements.row(select(Token.quota, _used()).where(Token.id == token_id, Token.quota.is_not(None)))
@@ -112,7 +112,7 @@ def left(token_id: int | None) -> int | None:
 
 
 def check_quota(token_id: int | None, size: int) -> None:
-    """Raise QuotaExceeded unless so many bytes more may be stored with a token."""
+    """Raise QuotaExceeded unless `size` more bytes may be stored with a token."""
     room = left(token_id)
     if room is not None and size > room:
         raise QuotaExceeded(f"The quota of this token has {max(0, room)} bytes left.")
@@ -120,9 +120,9 @@ def check_quota(token_id: int | None, size: int) -> None:
 
 @contextmanager
 def charged(token_id: int | None, size: int) -> Iterator[None]:
-    """Let one file at a time be written down that is stored with a token, if its quota allows. Raises QuotaExceeded.
+    """Check a token's quota and lock it while the file's row is added. Raises QuotaExceeded.
 
-    Without the lock, uploads that end at the same moment would each find the same room.
+    Without the lock, uploads that end at the same moment would each see the same free quota.
     """
     if left(token_id) is None:
         yield
@@ -133,7 +133,7 @@ def charged(token_id: int | None, size: int) -> Iterator[None]:
 
 
 def _used() -> ColumnElement[int]:
-    """Return the bytes stored with a token that are still there, by index alone; a purge takes them from it."""
+    """Return how many bytes a token's files have, by an index-only scan; a purge removes them from the index."""
     used = select(func.coalesce(func.sum(File.size), 0)).where(File.token_id == Token.id)
     return used.correlate(Token).scalar_subquery()
 

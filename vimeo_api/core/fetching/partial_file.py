@@ -22,7 +22,7 @@ from typing import Self
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.fetching.client import Fetched
 from vimeo_api.core.fetching.headers import Version
-from vimeo_api.core.storage.blobs import Staging, full_disk_is_said, open_alone
+from vimeo_api.core.storage.blobs import Staging, open_locked, raising_storage_full
 from vimeo_api.core.storage.reservations import Reservations
 from vimeo_api.core.storage.writer import Writer
 
@@ -53,7 +53,7 @@ class ResumableFile:
         self.path = path
         self._notes_path = path.with_name(f"{path.name}.spans")
         self._draft = path.with_name(f"{path.name}.spans.new")
-        self._descriptor = _open_alone(path, mode)
+        self._descriptor = _open_locked(path, mode)
         self._notes = _read_notes(self._notes_path, os.fstat(self._descriptor).st_size)
         self._writer = Writer(self._descriptor, present=self._notes.spans)
         self._noted = time.monotonic()
@@ -100,7 +100,7 @@ class ResumableFile:
         spans = self.spans()  # before the sync: bytes that arrive during it are not durable yet
         most = max(self._notes.most, sum(end - start for start, end in spans))
         notes = replace(self._notes, spans=spans, most=most)
-        with full_disk_is_said():
+        with raising_storage_full():
             os.fdatasync(self._descriptor)
             self._draft.write_text(json.dumps(asdict(notes)))
             self._draft.replace(self._notes_path)
@@ -164,9 +164,9 @@ def left(spool: Path) -> Iterator[tuple[str, str]]:
             yield surface, blob
 
 
-def _open_alone(path: Path, mode: int) -> int:
+def _open_locked(path: Path, mode: int) -> int:
     """Open and lock a file, created if missing. Raises Busy and StorageFull."""
-    descriptor = open_alone(path, mode)
+    descriptor = open_locked(path, mode)
     if descriptor is None:
         raise Busy
     return descriptor

@@ -1,1 +1,1 @@
-"""What is known about files: their rows, their states, their queues, and where their bytes are."""
+"""Files: their rows, their states, their queues, and where their bytes are."""

@@ -1,4 +1,4 @@
-"""What is written down about files: rows are added and found here, and moved in `lifecycle`."""
+"""The rows of files: services and the rest of the core add and find them here; `lifecycle` changes their state."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from vimeo_api.core.files import file_names
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """What is known of a file when its bytes are durable."""
+    """A file to add, once its bytes are durable."""
 
     surface: str
     key: str
@@ -33,13 +33,13 @@ class NewFile:
     source_url: str | None = None  # the bytes are still to be fetched from there
     expected_sha256: str | None = None
     expires_at: datetime | None = None
-    token_id: int | None = None  # with which it was uploaded
-    pending: bool = False  # its bytes lie in the pending area, and are to be placed
+    token_id: int | None = None  # of the API token that uploaded it
+    pending: bool = False  # its bytes are in the pending area and are still to be placed
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a decision about a file needs to know of it."""
+    """A file as read from its row: all that decisions need."""
 
     id: int
     surface: str
@@ -72,22 +72,22 @@ class Entry:
 
     @property
     def expired(self) -> bool:
-        """Whether its time is over, though nobody may have moved it on yet."""
+        """Whether it has expired; its status may not say so yet."""
         return self.expires_at is not None and self.expires_at <= now()
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
 _GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at")
 _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
-# Built once: building it anew was half of the Python time of a small PUT (docs/decisions/0011).
+# Built once: building it each time took half of the Python time of a small PUT (docs/decisions/0011).
 _ADD = insert(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id)
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
 def add(*files: NewFile) -> None:
-    """Write down files, all or none: one whose bytes are durable is available, one with a source is to be fetched.
+    """Add the rows of files, all or none: a file with a source is to be fetched, any other is available.
 
-    Raises Exists when the surface has one of the keys already.
+    Raises Exists if the surface already has one of the keys.
     """
     moment = now()
     rows = [_row(file, moment) for file in files]
@@ -102,7 +102,7 @@ def add(*files: NewFile) -> None:
         if others:
             taken = next((file for file in others if file.key in there), others[0])
             raise Exists(f"{taken.key} exists") from None
-        # They are ours: the server committed them and went away before it could say so.
+        # The rows are ours: the server committed them, but the connection broke before it could confirm.
 
 
 def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
@@ -121,18 +121,18 @@ def _is(entry: Entry | None, file: NewFile, moment: datetime) -> bool:
 
 
 def find(surface: str, key: str) -> Entry | None:
-    """Return the file of that key, if the surface has it or its link should say that it is gone."""
+    """Return the file with a key, including one that is gone if its row still exists."""
     row = _FIND.row({"surface": surface, "key": key})
     return Entry(*row) if row else None
 
 
 def by_id(file_id: int) -> Entry | None:
-    """Return the file of that number unless its row has been deleted."""
+    """Return the file with an id, unless its row has been deleted."""
     return first(select(*COLUMNS).where(File.id == file_id))
 
 
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
-    """Return those of the files that are there, by key."""
+    """Return the files that exist, by key."""
     wanted = select(*COLUMNS).where(File.surface == surface, statements.among(File.key, set(keys)))
     return {entry.key: entry for entry in entries(wanted)}
 
@@ -149,13 +149,13 @@ def entries(statement: statements.Query) -> list[Entry]:
 
 
 def newest(surface: str, *, containing: str = "", limit: int, offset: int = 0) -> list[Entry]:
-    """Return files of a surface, the newest first, whose names contain a text in any case."""
+    """Return a surface's files, the newest first, whose names contain a text, ignoring case."""
     found = select(*COLUMNS).where(*_named(surface, containing)).order_by(File.id.desc())
     return entries(found.limit(limit).offset(offset))
 
 
 def count(surface: str, *, containing: str = "") -> int:
-    """Return how many files `newest` would list in all."""
+    """Return how many files `newest` would return without a limit."""
     row = statements.row(select(func.count()).select_from(File).where(*_named(surface, containing)))
     return int(row[0]) if row else 0
 
@@ -167,7 +167,7 @@ def names(surface: str) -> list[str]:
 
 
 def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bool]) -> set[str]:
-    """Return those of the blobs that a file which is not gone still needs, one of which the conditions hold."""
+    """Return which of the blobs are needed by a file that is not gone and meets the conditions."""
     live = (File.surface == surface, File.status != Status.GONE, *conditions)
     needed = select(File.blob).where(statements.among(File.blob, blobs), *live)
     return {row.blob for row in statements.rows(needed)}
@@ -176,10 +176,10 @@ def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bo
 def put_off(
     *due: ColumnElement[bool], order: InstrumentedAttribute[Any], limit: int, values: Mapping[str, Any]
 ) -> list[int]:
-    """Put off the first files for which it is time, as `values` say, and return their ids.
+    """Set `values`, which put off the first due files, and return their ids.
 
-    Of several callers at once each file goes to one. By two statements: in one, PostgreSQL runs the inner SELECT for
-    every row if it thinks that few are due.
+    If several callers do this at once, each file goes to one of them. It takes two statements: with one, PostgreSQL
+    runs the inner SELECT for every row if it expects few due rows.
     """
     first = statements.rows(select(File.id).where(*due).order_by(order).limit(limit))
     if not first:

@@ -1,9 +1,8 @@
-"""SHA-256 digests of files whose upload needs none: of small ones at once, else afterwards by `tasks.digest`.
+"""SHA-256 digests of files whose upload needs none: small files at once, others later by `tasks.digest`.
 
-The row states the intent: an available file without a digest is to be digested, and a partial index finds it. So the
-upload of a large file does nothing for it, and no message that gets lost is missed. One worker at a time is at it, by
-flock(2), which costs no write: the digest itself is the only one. Bytes never change, so a digest is right whatever
-becomes of the row.
+The row states the intent: an available file without a digest is due, and a partial index finds it. So uploads of large
+files do nothing for it, and a lost message does not matter. One worker at a time does this, by flock(2), which costs no
+write: the digest is the only one. Bytes never change, so a digest stays right whatever happens to the row.
 """
 
 import hashlib
@@ -24,23 +23,23 @@ from vimeo_api.core.storage import locks
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, settings
 
-AT_ONCE_BYTES = 128 * 1024  # of the largest file that is digested by its upload
-BATCH = 100  # files per statement
-BATCH_SECONDS = 1  # after which what was computed is written down
-RETRY = timedelta(hours=1)  # for bytes that cannot be read
+AT_ONCE_BYTES = 128 * 1024  # the largest file that its upload digests
+DIGEST_BATCH = 100  # files per statement
+BATCH_SECONDS = 1  # then the digests so far are written to the database
+UNREADABLE_RETRY = timedelta(hours=1)  # for bytes that cannot be read
 
 _log = logging.getLogger(__name__)
 
 
 def of_small(staging: Staging) -> str | None:
-    """Return the digest of staged bytes that are quickly digested: 0.1 ms, where a worker needs five times that."""
+    """Return the digest of a small staged file, else None: it takes 0.1 ms here, and five times that in a worker."""
     if not settings.digests or (size := staging.size) > AT_ONCE_BYTES:
         return None
     return f"sha256:{hashlib.sha256(os.pread(staging.descriptor, size, 0)).hexdigest()}"
 
 
 def due() -> bool:
-    """Return whether there are files to digest and nobody is at it."""
+    """Return whether there are files to digest and no worker is doing it."""
     if not settings.digests:
         return False
     with _alone() as alone:
@@ -48,14 +47,14 @@ def due() -> bool:
 
 
 def record(*, seconds: float) -> int:
-    """Digest files, the oldest first, and return how many that were; begin none after so many seconds.
+    """Digest files, the oldest first, and return how many; start none after `seconds`.
 
-    Does nothing while somebody else is at it. Safe to be killed: what is not written down is computed again.
+    Does nothing while another worker does this. Safe to kill: digests that were not stored are computed again.
     """
     deadline = time.monotonic() + seconds
     recorded = 0
     with _alone() as alone:
-        while alone and time.monotonic() < deadline and (files := _undigested(BATCH)):
+        while alone and time.monotonic() < deadline and (files := _undigested(DIGEST_BATCH)):
             recorded += _record(files, min(deadline, time.monotonic() + BATCH_SECONDS))
     return recorded
 
@@ -65,16 +64,16 @@ def _alone() -> AbstractContextManager[bool]:
 
 
 def _undigested(limit: int) -> Sequence[AnyRow]:
-    # Not `due_at IS NULL OR …`, for which SQLite would prefer the index of `due_at`, that is nearly all files.
+    # Not `due_at IS NULL OR …`: SQLite would use the index on `due_at`, which has nearly all files.
     put_off = File.due_at > now()
-    # A pending file gets its digest when it is placed.
+    # Placing gives a pending file its digest.
     ready = (text(UNDIGESTED), put_off.is_not(True), File.pending.is_(False))
     wanted = select(File.id, File.surface, File.blob).where(*ready)
     return statements.rows(wanted.order_by(File.id).limit(limit))
 
 
 def _record(files: Sequence[AnyRow], deadline: float) -> int:
-    """Digest at least one of the files, and go on until the deadline."""
+    """Digest at least one of the files, and continue until the deadline."""
     found: dict[int, str] = {}
     for file in files:
         try:
@@ -91,7 +90,7 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
 
 
 def _put_off(file: AnyRow, error: OSError) -> None:
-    """Leave a file alone for a while, unless it is gone, which explains that it cannot be read."""
-    later = update(File).where(File.id == file.id, text(UNDIGESTED)).values(due_at=now() + RETRY)
+    """Put off a file that cannot be read; nothing to do if it cannot be read because it is gone."""
+    later = update(File).where(File.id == file.id, text(UNDIGESTED)).values(due_at=now() + UNREADABLE_RETRY)
     if statements.changed(later):
         _log.warning("no digest for file %d: %s", file.id, error.strerror)

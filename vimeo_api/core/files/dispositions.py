@@ -1,7 +1,7 @@
-"""File names in Content-Disposition, as programs of every age write them.
+"""Parse file names in Content-Disposition, as old and new programs write them.
 
-`core.fetching.headers` reads those of an origin's response, `web.receiving.receive` those of a form's parts. Headers
-come as HTTP libraries hand them on: as Latin-1, so that every byte is a character.
+`core.fetching.headers` parses those of an origin's response, `web.receiving.receive` those of a form's parts. Headers
+are text as HTTP libraries return it: decoded as Latin-1, so that every byte is one character.
 Sources: RFC 6266 section 4.3, RFC 8187 (`filename*`), RFC 2047 (encoded words), RFC 7578 section 4.2.
 """
 
@@ -22,7 +22,7 @@ def suggested(header: str) -> str | None:
 
 
 def extended(header: str) -> str | None:
-    """Return the name in `filename*`, None where there is none that can be decoded."""
+    """Return the name in `filename*`, or None if it is missing or cannot be decoded."""
     match = _EXTENDED.fullmatch(_parameters(header).get("filename*", "").strip('"'))
     if match is None:
         return None
@@ -33,15 +33,15 @@ def extended(header: str) -> str | None:
 
 
 def decoded(text: str) -> str:
-    """Return the text that was meant by the bytes of a header: UTF-8, else Windows-1252; then encoded words.
+    """Decode the bytes of a header as UTF-8, else as Windows-1252; then decode encoded words.
 
-    Old clients send names in a character set that they do not tell. Windows-1252 is what browsers guess; of other
-    sets it makes nonsense, but the same each time.
+    Old clients do not say which character set they use. Browsers guess Windows-1252; for other sets the result is
+    nonsense, but always the same.
     """
     try:
         raw = text.encode("latin-1")
     except UnicodeEncodeError:
-        return text  # it was decoded before
+        return text  # already decoded
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -50,19 +50,19 @@ def decoded(text: str) -> str:
 
 
 def _parameters(header: str) -> dict[str, str]:
-    """Return the parameters by their names in lower case, quoted as they are; of several the first one counts."""
+    """Return the parameters by lower-case name, still quoted; the first one of a name counts."""
     return {name.lower(): value.strip(" \t") for name, value in reversed(_PARAMETER.findall(header))}
 
 
 def _unquoted(value: str) -> str:
     if not value.startswith('"'):
         return value
-    # Only these two are ever escaped in practice; a lone backslash is a Windows path.
+    # In practice only these two are escaped; a lone backslash is part of a Windows path.
     return re.sub(r"\\([\"\\])", r"\1", value[1:-1])
 
 
 def _decoded_word(word: re.Match[str]) -> str:
-    """Return what an encoded word means, or the word itself where it means nothing (RFC 2047, 6.3)."""
+    """Decode an encoded word; return it unchanged if that fails (RFC 2047, 6.3)."""
     charset, encoding, text = word.groups()
     try:
         if encoding in "bB":

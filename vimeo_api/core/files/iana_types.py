@@ -1,7 +1,7 @@
-"""The media type that a file name suggests: a table of our own, so that every host says the same.
+"""The media type for a file name's extension: our own table, so that every host gives the same type.
 
-`web.sending.delivery` sends it with files whose content nobody has looked at. Types are as IANA has registered them;
-for formats that it does not have, the name that is in use. Source: IANA, Media Types (and RFC 6838, section 4.2).
+`web.sending.delivery` sends it with files whose content was not examined. Types are as registered with IANA; for
+formats that IANA does not have, the common name. Source: IANA, Media Types (and RFC 6838, section 4.2).
 """
 
 UNKNOWN = "application/octet-stream"
@@ -9,7 +9,7 @@ UNKNOWN = "application/octet-stream"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPEN = "application/vnd.oasis.opendocument"
 
-# By media type, the extensions that mean it.
+# The extensions of each media type.
 EXTENSIONS = {
     # Text.
     "text/plain": "txt text log ini cfg conf c h cc cpp hpp pl ksh bat",

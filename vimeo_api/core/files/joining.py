@@ -1,4 +1,4 @@
-"""Joining: the bytes of several blobs, one after the other, in one staging file, by the concurrent writer."""
+"""Joining: write several blobs, one after the other, into one staging file with the concurrent writer."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from vimeo_api.extensions import blobs
 
 
 def join(staging: Staging, sources: Sequence[Entry], *, threads: int = THREADS) -> None:
-    """Write the sources into the empty staging file in the given order.
+    """Write the sources into an empty staging file, in the given order.
 
-    Raises StorageFull, FileNotFoundError for a source that is not there, and EndsEarly for one that is too short.
+    Raises StorageFull, FileNotFoundError for a missing source, and EndsEarly for one that is too short.
     """
     writer = Writer(staging.descriptor, sum(entry.size for entry in sources))
     start = 0

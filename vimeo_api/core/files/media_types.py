@@ -1,13 +1,13 @@
-"""What kind of file a stream is, told from its first bytes. The surface `streams` asks, to name a media type.
+"""Detect the media type of a stream from its first bytes, for the surface `streams`.
 
-Made to agree with Go's net/http, oddities included: what Go leaves out of the standard (MP3 without ID3, a look into
-WebM) is left out here, and what it adds (WebAssembly) is here.
+It agrees with Go's net/http, oddities included: what Go omits from the standard (MP3 without ID3, parsing WebM) is
+omitted here, and what Go adds (WebAssembly) is added here.
 """
 
 import re
 from collections.abc import Callable
 
-HEAD_BYTES = 512  # how much of a stream is looked at
+HEAD_BYTES = 512  # how much of a stream is examined
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
 
@@ -16,9 +16,9 @@ _Matcher = Callable[[bytes], bool]
 
 
 def detect(head: bytes) -> str:
-    """Return the media type of a stream that begins with these bytes; those after the first 512 are ignored.
+    """Return the media type of a stream that starts with these bytes; bytes after the first 512 are ignored.
 
-    Never fails: what nothing else matches is `application/octet-stream`, and nothing at all is text.
+    Never fails: without a match it is `application/octet-stream`; an empty stream is text.
     Source: WHATWG MIME Sniffing, section 7 (and its patterns, section 6), as in Go's net/http DetectContentType.
     """
     seen = head[:HEAD_BYTES]
@@ -30,7 +30,7 @@ def _exact(prefix: bytes) -> _Matcher:
 
 
 def _masked(pattern: bytes) -> _Matcher:
-    """Match a regular expression at the start; each dot is a byte that may be anything, but must be there."""
+    """Match a regular expression at the start; each dot is exactly one byte of any value."""
     compiled = re.compile(pattern, re.DOTALL)
     return lambda head: compiled.match(head) is not None
 
@@ -40,16 +40,16 @@ def _spaced(pattern: bytes) -> _Matcher:
 
 
 def _mp4(head: bytes) -> bool:
-    """Look for a brand `mp4…` in the `ftyp` box (section 6.2.1), which must lie within the head."""
+    """Look for an `mp4…` brand in the `ftyp` box (section 6.2.1), which must be within the head."""
     size = int.from_bytes(head[:4], "big")
     if head[4:8] != b"ftyp" or size % 4 or size > len(head):
         return False
     brands = [head[at : at + 4] for at in range(8, size, 4)]
-    del brands[1:2]  # between the major and the compatible brands stands the minor version
+    del brands[1:2]  # the minor version, between the major and the compatible brands
     return any(brand.startswith(b"mp4") for brand in brands)
 
 
-# The first that matches decides: the order is part of the answer.
+# The first match wins, so the order matters.
 _SIGNATURES: tuple[tuple[_Matcher, str], ...] = (
     (_spaced(rb"<(?i:%b)[ >]" % _TAGS), "text/html; charset=utf-8"),
     (_spaced(rb"<\?xml"), "text/xml; charset=utf-8"),
@@ -75,7 +75,7 @@ _SIGNATURES: tuple[tuple[_Matcher, str], ...] = (
     (_masked(rb"RIFF.{4}WAVE"), "audio/wave"),
     (_mp4, "video/mp4"),
     (_exact(b"\x1a\x45\xdf\xa3"), "video/webm"),
-    # Claims whatever has `LP` there, prose and archives too, as the standard says.
+    # Matches anything with `LP` there, even prose and archives, as the standard says.
     (_masked(rb".{34}LP"), "application/vnd.ms-fontobject"),
     (_exact(b"\x00\x01\x00\x00"), "font/ttf"),
     (_exact(b"OTTO"), "font/otf"),
@@ -84,10 +84,10 @@ _SIGNATURES: tuple[tuple[_Matcher, str], ...] = (
     (_exact(b"wOF2"), "font/woff2"),
     (_exact(b"\x1f\x8b\x08"), "application/x-gzip"),
     (_exact(b"PK\x03\x04"), "application/zip"),
-    # RAR as RARLAB defines it; the standard has a space for the `!`.
+    # RAR as RARLAB defines it; the standard has a space instead of the `!`.
     (_exact(b"Rar!\x1a\x07\x00"), "application/x-rar-compressed"),
     (_exact(b"Rar!\x1a\x07\x01\x00"), "application/x-rar-compressed"),
     (_exact(b"\x00asm"), "application/wasm"),
-    # Anything without a byte that text never has.
+    # Anything without bytes that never occur in text.
     (_masked(rb"[^\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]*\Z"), TEXT),
 )

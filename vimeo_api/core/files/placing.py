@@ -1,12 +1,11 @@
-"""Placing: a file in the pending area of the spool is copied into the store, which is another filesystem.
+"""Placing: copy a file from the pending area of the spool into the store, which is another filesystem.
 
-    pending → copied, verified, synced, renamed → the row says where → the pending copy is removed after a while
+    pending → copied, verified, synced, renamed → the row is switched → the pending copy is removed after a while
 
-A file is served from there until its row is switched, and for GRACE_SECONDS more the pending copy stays for readers
-who were sent there. The copy keeps the time of modification, so nobody's ETag changes. Each step can be repeated: a
-worker that is killed leaves a draft that the next attempt begins anew, or a pending copy that is still due. Uploads
-write down what is to be placed, the sweep asks for it, `tasks.place` does it. Sources: flock(2), rename(2),
-posix_fadvise(2).
+Until its row is switched, a file is served from the pending area. The pending copy stays GRACE_SECONDS longer, for
+readers that were sent there. The copy keeps its modification time, so no ETag changes. Each step can be repeated: a
+killed worker leaves a draft that the next attempt starts again, or a pending copy that is still due. Uploads mark the
+row as due, the sweep enqueues it, `tasks.place` does it. Sources: flock(2), rename(2), posix_fadvise(2).
 """
 
 import hashlib
@@ -26,27 +25,27 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage.blobs import fsync_folder, full_disk_is_said, make_folder, open_alone, remove_from
+from vimeo_api.core.storage.blobs import fsync_folder, make_folder, open_locked, raising_storage_full, remove_from
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import blobs, in_app, mount_check, settings
 
 DRAFTS = ".placing"  # folder of the store
-LEAST_CLEAR_SECONDS = 2  # longer than nginx takes to open a file that it was told of
-CALL_SECONDS = 30  # between two calls for a worker; whoever is at it puts the next one off
-RENEW_SECONDS = 5
-RETRY_SECONDS = 300  # after a fault that will not be gone in a moment
+MIN_GRACE_SECONDS = 2  # longer than nginx takes to open a file that it was sent to
+CALL_SECONDS = 30  # before a file is enqueued again; the worker that has it puts this off
+PUT_OFF_SECONDS = 5  # between two such delays
+RETRY_SECONDS = 300  # after an error that will last a while
 
 _log = logging.getLogger(__name__)
 
 
 def due(limit: int) -> list[int]:
-    """Return the ids of files for whose placing it is time, and put the next call off."""
+    """Return the ids of files that are due, and put them off by CALL_SECONDS."""
     values = {"place_due_at": _after(CALL_SECONDS)}
     return catalog.put_off(File.place_due_at <= now(), order=File.place_due_at, limit=limit, values=values)
 
 
 def run(file_id: int) -> None:
-    """Do what is next for a file: copy it into the store or remove its pending copy. Safe to run twice, and at once."""
+    """Do the next step for a file: copy it into the store or remove its pending copy. Safe to run twice, or at once."""
     entry = catalog.by_id(file_id)
     if entry is None or entry.place_due_at is None or entry.status == Status.GONE:
         return
@@ -60,34 +59,34 @@ def run(file_id: int) -> None:
             if opened is not None:
                 _place(entry, *opened)
     except Unavailable as error:
-        _log.warning("file %d stays pending: %s", file_id, error)  # due again by itself, soon
+        _log.warning("file %d stays pending: %s", file_id, error)  # still due, so it is tried again soon
     except (StorageFull, DigestMismatch, OSError) as error:
         _log.error("file %d was not placed and stays pending: %s", file_id, error)
         _put_off(file_id, RETRY_SECONDS)
 
 
 def clear(surface: str, blob: str) -> None:
-    """Remove a blob from the pending area, under `locked`, unless a file is served from there."""
+    """Remove a blob from the pending area, under `locked`, unless a file is still served from there."""
     if blobs.uses_pending() and not catalog.live_blobs(surface, [blob], File.pending.is_(True)):
         remove_from(blobs.path(surface, blob, pending=True))
 
 
 def drafts() -> list[Path]:
-    """Return the copies that are being made, or were when somebody was killed."""
+    """Return the copies in progress, including those of killed workers."""
     folder = settings.store_dir / DRAFTS
     return list(folder.iterdir()) if folder.exists() else []
 
 
 def _place(entry: Entry, path: Path, descriptor: int) -> None:
-    mount_check.check()  # now that an open file keeps it from being unmounted
+    mount_check.check()  # now: our open file keeps the store from being unmounted
     digest = _copied(entry, descriptor)
     target = blobs.path(entry.surface, entry.blob)
     with blobs.locked(entry.surface, entry.blob):
         if not catalog.live_blobs(entry.surface, [entry.blob]):
-            return  # deleted, and purged perhaps: nobody would remove the copy if we were killed here
-        with full_disk_is_said():
-            make_folder(target.parent)  # under the lock, or whoever removes the last file in it takes it away
-        path.replace(target)  # over one that somebody left there, if so; the bytes are the same
+            return  # deleted, perhaps purged: if we were killed after the rename, nobody would remove the copy
+        with raising_storage_full():
+            make_folder(target.parent)  # under the lock: removing the last file in the folder removes the folder
+        path.replace(target)  # replaces a leftover, if there is one; its bytes are the same
         fsync_folder(target.parent)
         if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
             blobs.remove(entry.surface, entry.blob)  # deleted meanwhile; its purge waits for our lock
@@ -95,11 +94,11 @@ def _place(entry: Entry, path: Path, descriptor: int) -> None:
 
 @contextmanager
 def draft(entry: Entry) -> Iterator[tuple[Path, int] | None]:
-    """Open the draft of a file, or give None if another worker has it; the kernel frees one whose worker died."""
+    """Open and lock the draft of a file; yield None if another worker has it. A dead worker's lock is free."""
     path = settings.store_dir / DRAFTS / f"{entry.surface}-{entry.blob}"
-    with full_disk_is_said():
+    with raising_storage_full():
         make_folder(path.parent)
-    descriptor = open_alone(path)
+    descriptor = open_locked(path)
     if descriptor is None:
         yield None
         return
@@ -111,9 +110,9 @@ def draft(entry: Entry) -> Iterator[tuple[Path, int] | None]:
 
 
 def _copied(entry: Entry, target: int) -> str:
-    """Copy the bytes durably, and return their digest, which was read back from the disk.
+    """Copy the bytes durably and return the digest of the copy, read back from the disk.
 
-    Raises StorageFull, and DigestMismatch if source, copy and row do not agree.
+    Raises StorageFull, and DigestMismatch if the source, the copy and the row do not agree.
     """
     algorithm = entry.digest.partition(":")[0] if entry.digest else "sha256"
     renewal = _Renewal(entry.id)
@@ -123,7 +122,7 @@ def _copied(entry: Entry, target: int) -> str:
         os.ftruncate(target, 0)
         Writer(target, facts.st_size, progress=renewal).copy(source, facts.st_size)
         os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        with full_disk_is_said():
+        with raising_storage_full():
             os.fsync(target)
         os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
         digests = {f"{algorithm}:{_digest(descriptor, algorithm, renewal)}" for descriptor in (source, target)}
@@ -144,7 +143,7 @@ def _digest(descriptor: int, algorithm: str, renewal: "_Renewal") -> str:
 
 
 class _Renewal:
-    """Puts the next call for a worker off while one is at it."""
+    """Puts off a file's next call while a worker copies it."""
 
     def __init__(self, file_id: int) -> None:
         self._put_off = in_app(_put_off)  # the writer's threads report
@@ -152,16 +151,16 @@ class _Renewal:
         self._renewed = time.monotonic()
 
     def __call__(self, _bytes: int) -> None:
-        if time.monotonic() - self._renewed > RENEW_SECONDS:
+        if time.monotonic() - self._renewed > PUT_OFF_SECONDS:
             self._renewed = time.monotonic()
             self._put_off(self._file_id, CALL_SECONDS)
 
 
 def _switch(file_id: int, digest: str) -> bool:
-    """Note that the file is served from the store now; return whether it is still there to be served."""
+    """Serve the file from the store from now on; return False if it is gone."""
     values = {
         "pending": False,
-        "place_due_at": _after(max(settings.grace_seconds, LEAST_CLEAR_SECONDS)),
+        "place_due_at": _after(max(settings.grace_seconds, MIN_GRACE_SECONDS)),
         "digest": func.coalesce(File.digest, digest),
     }
     switched = update(File).where(File.id == file_id, File.pending, File.status != Status.GONE).values(values)

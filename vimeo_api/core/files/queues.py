@@ -1,7 +1,7 @@
-"""Queues of streams, first in, first out: the order is that of the rows' numbers, also for equal times.
+"""Queues of streams, first in, first out, in the order of the rows' ids; `services.queues` calls it.
 
-A consumer *takes* the first free stream: it gets a lease on it, whose token is the receipt. It confirms by deleting the
-stream with its receipt; when the lease lapses the stream is back in its place.
+A consumer *takes* the first free stream: it gets a lease, and the lease's token is the receipt. It confirms by deleting
+the stream with the receipt. If the lease lapses first, the stream is free again, in its old place.
 """
 
 from datetime import timedelta
@@ -17,7 +17,7 @@ from vimeo_api.core.files.lifecycle import Move
 
 
 def listing(surface: str, queue: str, *, after: Entry | None, limit: int) -> list[Entry]:
-    """Return the streams of a queue in order, those that are taken included, from after a given one."""
+    """Return the streams of a queue in order, including taken ones, after a given one."""
     statement = select(*COLUMNS).where(*_in(surface, queue)).order_by(File.id).limit(limit)
     if after is not None:
         statement = statement.where(File.id > after.id)
@@ -45,7 +45,7 @@ def lease_first(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str
     """Lease the first free stream for `seconds`; return it and its receipt, or None if there is none."""
     receipt = identifiers.random_hex()
     free = or_(File.status == Status.AVAILABLE, and_(File.status == Status.LEASED, File.due_at <= now()))
-    # SKIP LOCKED spares PostgreSQL's takers to wait for each other; SQLite has one writer at a time anyway.
+    # With SKIP LOCKED, consumers on PostgreSQL do not wait for each other; SQLite has one writer at a time anyway.
     head = (
         select(File.id).where(*_in(surface, queue), free).order_by(File.id).limit(1).with_for_update(skip_locked=True)
     )

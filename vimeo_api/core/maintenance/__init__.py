@@ -1,1 +1,1 @@
-"""The work that repeats: the sweep of what is due, and the daily reconciliation."""
+"""Periodic work: the sweep for due work, and the daily reconciliation."""

@@ -1,14 +1,14 @@
-"""What crashes and disks leave behind: found, reported, and mended where nothing can be lost by it.
+"""What crashes and bad disks leave behind: found, reported, and repaired where nothing can be lost.
 
-    leftover   bytes in the spool that nobody receives any more              removed
-    orphan     a blob in store or pending area that no row knows             removed
-    draft      a copy that a killed placer has left                          removed
-    missing    a row whose bytes are not there                               reported: only a backup has them
-    damaged    bytes that have another digest or size than their row says    reported
-    overdue    a row that waits for the sweep longer than it should          left to the sweep, which may be stopped
+    leftover   bytes in the spool that no request receives any more          removed
+    orphan     a blob in the store or pending area without a row             removed
+    draft      a copy that a killed worker left                              removed
+    missing    a row whose bytes are missing                                 reported: only a backup has them
+    damaged    bytes with another digest or size than their row says         reported
+    overdue    a row that has waited too long for the sweep                  left to the sweep, which may be stopped
 
-Only what is older than an age is looked at, so it is safe beside a running service: an upload or a fetch writes more
-often than that. `tasks.reconcile` mends daily, `manage.py reconcile` says what it would do before it does it.
+It ignores whatever is younger than a given age, so it is safe beside a running service: an upload or a fetch writes
+more often than that. `tasks.reconcile` repairs daily; `manage.py reconcile` shows what it would do before it does it.
 """
 
 import hashlib
@@ -31,15 +31,15 @@ from vimeo_api.extensions import blobs, mount_check, settings
 
 AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
 OVERDUE_SECONDS = 900  # longer than any retry is put off
-SAMPLE = 100  # files whose digests a run compares
-BATCH = 500  # rows looked at with one statement
+SAMPLE = 100  # files whose digests each run checks
+ROWS_PER_QUERY = 500
 
 Mend = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that should not be: its kind, what it is about, and how it is mended, if it can be."""
+    """Something wrong: its kind, what it is about, and how to repair it, if that is possible."""
 
     kind: str
     about: str
@@ -47,9 +47,9 @@ class Finding:
 
 
 def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Finding]:
-    """Yield what is found, nothing younger than `age` seconds; the digests of `sample` random files are compared.
+    """Yield all findings older than `age` seconds; the digests of `sample` random files are checked.
 
-    Raises Unavailable when the store is away, for then everything would be missing.
+    Raises Unavailable if the store is not mounted: every file would be missing.
     """
     mount_check.check()
     yield from _leftovers(age)
@@ -63,7 +63,7 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
 
 
 def mend(found: Iterable[Finding]) -> tuple[int, int]:
-    """Mend what can be mended; return how many that was, and how many findings remain."""
+    """Repair what can be repaired; return how many findings were repaired and how many remain."""
     mended = remaining = 0
     for finding in found:
         if finding.mend is None:
@@ -96,7 +96,7 @@ def _orphans(folder: Path, age: float) -> Iterator[Finding]:
     try:
         names = [path.name for path in folder.iterdir() if _old(path, age)]
     except FileNotFoundError:
-        return  # its last file has been removed meanwhile
+        return  # removed meanwhile with its last file
     for blob in sorted(set(names) - _needed(folder, names)):
         yield Finding("orphan", f"{root}/{relative(surface, blob)}", _orphan_removal(folder / blob))
 
@@ -142,15 +142,15 @@ def _damaged(sample: int) -> Iterator[Finding]:
             with blobs.opened(entry.surface, entry.blob, pending=entry.pending) as file:
                 digest = hashlib.file_digest(file, algorithm).hexdigest()
         except FileNotFoundError:
-            continue  # told by `_missing`, or deleted meanwhile
+            continue  # reported by `_missing`, or deleted meanwhile
         if entry.digest != f"{algorithm}:{digest}":
             yield Finding("damaged", f"{_name(entry)}: another {algorithm} than when it was stored")
 
 
 def _all(statement: statements.Query) -> Iterator[Entry]:
-    """Yield the entries of a query by number, in batches, so that a million rows need no memory."""
+    """Yield the entries of a query by id, in batches, so that a million rows do not fill the memory."""
     last = 0
-    while batch := catalog.entries(statement.where(File.id > last).order_by(File.id).limit(BATCH)):
+    while batch := catalog.entries(statement.where(File.id > last).order_by(File.id).limit(ROWS_PER_QUERY)):
         yield from batch
         last = batch[-1].id
 
@@ -163,7 +163,7 @@ def _facts(entry: Entry) -> int | None:
 
 
 def _still(entry: Entry) -> bool:
-    """Return whether a row is as it was: neither deleted nor placed since we read it."""
+    """Return whether a row is unchanged: neither deleted nor placed since we read it."""
     again = catalog.by_id(entry.id)
     return again is not None and (again.status, again.pending) == (entry.status, entry.pending)
 
@@ -180,12 +180,12 @@ def _old(path: Path, age: float) -> bool:
 
 
 def _needed(folder: Path, names: Sequence[str]) -> set[str]:
-    """Return those of the blobs in a folder of store or pending area that a row needs there."""
+    """Return which of the blobs in a folder of the store or the pending area are needed there by a row."""
     known = select(File.blob).where(
         File.surface == folder.parent.name, statements.among(File.blob, names), File.purged_at.is_(None)
     )
     if blobs.pending in folder.parents:
-        # What is placed and cleared has nothing there, unless somebody stored the same content again and was killed.
+        # A placed and cleared file needs no bytes here; any that are here come from a second upload that was killed.
         placed = and_(File.status == Status.AVAILABLE, File.pending.is_(False), File.place_due_at.is_(None))
         known = known.where(not_(placed))
     return {row.blob for row in statements.rows(known)}

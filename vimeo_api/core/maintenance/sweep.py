@@ -1,4 +1,7 @@
-"""The guarantee behind every fast path: what is due is found in the rows, whatever became of messages and workers."""
+"""The guarantee behind every fast path: due work is found in the rows, whatever happened to messages and workers.
+
+`tasks.sweep` and `tasks.delete` call it.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -14,16 +17,16 @@ from vimeo_api.core.files import catalog, leases, lifecycle, placing
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.extensions import blobs, mount_check
 
-# Where several files may have one blob.
+# The surfaces where several files may share one blob.
 _SHARED = frozenset(policy.surface for policy in POLICIES if policy.by_content)
 
 _log = logging.getLogger(__name__)
 
 
 def settle_leases() -> int:
-    """Confirm and give back what the journal tells, then end the leases nobody reported on, and expired files.
+    """Settle leases by the journal, then give back lapsed leases and expire files.
 
-    Returns how many leases nobody reported on.
+    Returns how many leases lapsed.
     """
     confirmations.catch_up()
     lapsed = leases.give_back_lapsed()
@@ -32,10 +35,10 @@ def settle_leases() -> int:
 
 
 def purge(file_ids: Sequence[int]) -> None:
-    """Remove the bytes of those of the files that are gone, and note it. Safe to run twice.
+    """Remove the bytes of these files if they are gone, and record it. Safe to run twice.
 
-    A crash between the two leaves a row that is due again, and bytes that are removed already. Bytes that another
-    file shares by their digest stay.
+    After a crash between the two, the bytes are removed and the row is still due. Bytes that another file shares by
+    digest stay.
     """
     gone = select(File.id, File.surface, File.blob).where(
         statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
@@ -44,9 +47,9 @@ def purge(file_ids: Sequence[int]) -> None:
 
 
 def _removed(row: AnyRow) -> bool:
-    """Remove the bytes of a file; return whether that could be done, else they are due again after a while."""
+    """Remove the bytes of a file; return whether that worked, else they are due again after a while."""
     try:
-        mount_check.check()  # what is not there would count as removed
+        mount_check.check()  # else missing bytes would count as removed
         with blobs.locked(row.surface, row.blob):
             if row.surface in _SHARED and catalog.live_blobs(row.surface, [row.blob]):
                 placing.clear(row.surface, row.blob)

@@ -1,1 +1,1 @@
-"""What operators can see from inside: file counts, readiness and probes."""
+"""What the core tells operators: file counts, readiness and probes."""

@@ -1,8 +1,8 @@
-"""What there is and what waits; `web.metrics` tells.
+"""How many files there are, and which work is waiting; `tasks.count` counts, `web.monitoring.gauges` shows.
 
-What there is can only be told by reading the whole table, so a worker does that, piece by piece and as rarely as keeps
-its cost to a small part of one process, and keeps the result in a row. What waits is found by index at the moment of
-the question: it must be true above all when no worker runs.
+Counting files means reading the whole table. So a worker counts, in pieces and rarely enough to need only a small part
+of one process, and stores the result in a row. Waiting work is read by index when it is asked for, because it matters
+most when no worker runs.
 """
 
 import time
@@ -21,24 +21,24 @@ from vimeo_api.core.database.models import File, LastCensus, Status, UtcDateTime
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
 
-PIECE = 20_000  # rows read by one statement, so that none is a long one, however large the table
-_COST = 20  # the next count is due after so many times as long as this one took
-_SOONEST = timedelta(seconds=5)
-_LOST = timedelta(minutes=10)  # a count that takes longer may be begun again by another worker; both are right
-_MOST = 100_000  # leases that are told apart
+PIECE = 20_000  # rows per statement, so that no statement takes long, however large the table
+_PAUSE_FACTOR = 20  # the next count is due after this many times the duration of the last one
+_MIN_PAUSE = timedelta(seconds=5)
+_COUNT_TIMEOUT = timedelta(minutes=10)  # then another worker may start a count; both results are right
+_MAX_LEASES = 100_000  # counted by surface
 _ID = 1
-# Of several workers that find it due, one changes the row.
+# If several workers find the count due, only one changes the row.
 _CLAIM = text(
     "INSERT INTO last_census (id, due_at, groups) VALUES (:id, :until, '[]') "
     "ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at WHERE last_census.due_at <= :moment"
 ).bindparams(bindparam("id", _ID), bindparam("until", type_=UtcDateTime), bindparam("moment", type_=UtcDateTime))
-# SQLite asks no index for IS NOT NULL.
+# SQLite uses no index for IS NOT NULL.
 _DUE = File.due_at > datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How many files there are of a kind, and with how many bytes in all."""
+    """How many files of one kind there are, and their total bytes."""
 
     surface: str
     status: str
@@ -51,27 +51,27 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What there is and what waits."""
+    """How many files there are, and which work is waiting."""
 
     groups: Sequence[Group]  # all files by kind, as of the last count
-    leases: dict[str, int]  # by surface, at this moment
-    waiting: dict[str, float]  # for how many seconds the oldest row waits for each kind of work, 0 if none does
+    leases: dict[str, int]  # by surface, now
+    waiting: dict[str, float]  # by kind of work: seconds that the oldest row has waited, 0 if no row waits
 
 
 def read() -> Census:
-    """Return the last count, and what waits now."""
+    """Return the last count, and the leases and waiting work of this moment."""
     last = statements.row(select(LastCensus.groups).where(LastCensus.id == _ID))
     return Census([Group(*group) for group in last.groups] if last else [], _leases(), _waiting())
 
 
 def count() -> bool:
-    """Count all files, if that is due; return whether it was."""
+    """Count all files, if a count is due; return whether it was."""
     moment = now()
-    if not statements.changed(_CLAIM.bindparams(until=moment + _LOST, moment=moment)):
+    if not statements.changed(_CLAIM.bindparams(until=moment + _COUNT_TIMEOUT, moment=moment)):
         return False
     begun = time.monotonic()
     groups = _groups()
-    due_at = now() + max(_SOONEST, _COST * timedelta(seconds=time.monotonic() - begun))
+    due_at = now() + max(_MIN_PAUSE, _PAUSE_FACTOR * timedelta(seconds=time.monotonic() - begun))
     statements.changed(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
     return True
 
@@ -100,8 +100,8 @@ def _groups() -> list[tuple[Any, ...]]:
 
 
 def _leases() -> dict[str, int]:
-    # The limit also keeps both databases from going by an index of surfaces, and so through the whole table.
-    leased = select(File.surface).where(File.status == Status.LEASED, _DUE).limit(_MOST).subquery()
+    # The limit also keeps both databases from using an index on surfaces, which would read the whole table.
+    leased = select(File.surface).where(File.status == Status.LEASED, _DUE).limit(_MAX_LEASES).subquery()
     found = statements.rows(select(leased.c.surface, func.count()).group_by(leased.c.surface))
     return {policy.surface: 0 for policy in POLICIES} | {row[0]: row[1] for row in found}
 
@@ -110,7 +110,7 @@ def _waiting() -> dict[str, float]:
     moment = now()
 
     def since(begun: datetime | None, attempts: int = 0) -> float:
-        # Each attempt has put the next one off, and so the moment from which the work is due.
+        # Each attempt has put off `due_at`, so add the delays back.
         return max(0.0, (moment - begun + attempts * lifecycle.RETRY).total_seconds()) if begun else 0.0
 
     unpurged = select(File.attempts, func.min(File.due_at)).where(File.status == Status.GONE, _DUE)

@@ -1,7 +1,7 @@
-"""Questions to services that may never answer: each is asked on a thread of its own and given up on after a while.
+"""Questions to services that may never answer: each runs on its own thread and times out.
 
-A thread that hangs cannot be ended, so there is one at most for each question: who asks again meanwhile waits for the
-same answer. `readiness` and `web.metrics` ask.
+A hanging thread cannot be ended, so each question has at most one: asking again meanwhile waits for the same answer.
+`readiness` and `web.monitoring.gauges` ask.
 """
 
 import threading
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Finding(Generic[T]):
-    """What came of a question: a value, or in a few words why there is none; and after how many seconds."""
+    """The result of a question: a value, or a few words on why there is none, and the seconds that it took."""
 
     value: T | None
     trouble: str
@@ -48,7 +48,7 @@ class Probe(Generic[T]):
         self._lock = threading.Lock()
 
     def ask(self) -> "Future[_Answer[T]]":
-        """Return the answer to come, of whoever asked first."""
+        """Return the future answer; a question that is still running is not asked twice."""
         with self._lock:
             if self._asked is None or self._asked.done():
                 self._asked = Future()
@@ -59,14 +59,14 @@ class Probe(Generic[T]):
         begun = time.monotonic()
         try:
             value = self._question()
-        except Exception as error:  # noqa: BLE001 -- whoever waits is told
+        except Exception as error:  # noqa: BLE001 -- raised where the future is read
             asked.set_exception(error)
         else:
             asked.set_result(_Answer(value, time.monotonic() - begun))
 
 
 def ask(probes: Mapping[str, Probe[Any]]) -> dict[str, Finding[Any]]:
-    """Ask several questions at once; return what came of each, after the longest time that one may take."""
+    """Ask several questions at once and return their findings; takes at most the longest timeout."""
     begun = time.monotonic()
     asked = [(name, probe, probe.ask()) for name, probe in probes.items()]
     return {name: _finding(probe, answer, begun) for name, probe, answer in asked}
@@ -77,13 +77,13 @@ def _finding(probe: Probe[T], asked: "Future[_Answer[T]]", begun: float) -> Find
         answer = asked.result(timeout=max(0, begun + probe.seconds - time.monotonic()))
     except TimeoutError:
         return Finding(None, f"no answer within {probe.seconds} s", probe.seconds)
-    except Exception as error:  # noqa: BLE001 -- of whatever kind; its own words may hold what is nobody's business
-        return Finding(None, _said(error), time.monotonic() - begun)
+    except Exception as error:  # noqa: BLE001 -- any kind; its message may hold secrets
+        return Finding(None, _public_message(error), time.monotonic() - begun)
     return Finding(answer.value, "", answer.seconds)
 
 
-def _said(error: Exception) -> str:
-    """Return what may be told of an error: what we or the system say of it, else its kind."""
+def _public_message(error: Exception) -> str:
+    """Return what may be shown of an error: our message or the system's, else its type."""
     if isinstance(error, Unavailable):
         return str(error)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -1,14 +1,14 @@
-"""What the service stands on, and whether it can do its work without; `/readyz` and `/metrics` tell.
+"""What the service depends on, and whether it can work without it; `/readyz` and `/metrics` show it.
 
-Ready means: an upload that comes now can be taken, and a file that is there can be sent. So
+Ready means: a new upload can be received, and an existing file can be sent. So
 
-    database   needed: it decides every request but those that nginx answers from what it keeps
-    journal    needed, where there is one: without it downloads are not confirmed, and files are given out again
+    database   needed: it decides every request that nginx does not answer from its cache
+    journal    needed, where there is one: without it no download is confirmed, and files are served again
     spool      needed: uploads are received there
-    store      needed to be read, and to be written where new files are not pending in the spool first
-    cache      not needed: a refusal is computed anew
+    store      needed for reading, and for writing unless new files go to the pending area first
+    cache      not needed: refusals are computed again
     broker     not needed: the rows say what is due, and it is done once the broker is back
-    room       not needed: uploads are refused with 507, while downloads and the deleting that makes room go on
+    room       not needed: uploads get 507; downloads work, and so do deletions, which free space
 """
 
 import os
@@ -28,16 +28,16 @@ from vimeo_api.core.monitoring import probes
 from vimeo_api.core.monitoring.probes import Finding, Probe
 from vimeo_api.extensions import blobs, cache, mount_check, settings
 
-LEAST_DISK_SPACE = 64 * 1024**2  # bytes; below that journal and database, if they share the disk, are soon stuck too
+MIN_FREE_BYTES = 64 * 1024**2  # below that, a journal or database on the same disk will soon be stuck too
 
 
 class _NoRoom(Exception):
-    """The disk is as good as full."""
+    """The disk is nearly full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """Something that the service stands on."""
+    """Something that the service depends on."""
 
     name: str
     probe: Probe[None]
@@ -46,7 +46,7 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How one dependency is."""
+    """The state of one dependency."""
 
     name: str
     needed: bool
@@ -83,18 +83,18 @@ def _broker() -> None:
 
 
 def _room() -> None:
-    if min(room(folder)[0] for folder in (settings.spool_dir, settings.store_dir)) < LEAST_DISK_SPACE:
+    if min(room(folder)[0] for folder in (settings.spool_dir, settings.store_dir)) < MIN_FREE_BYTES:
         raise _NoRoom
 
 
 def _write_to(folder: Path) -> None:
-    # A file without a name and without bytes, for which even a full disk has room.
+    # A file without a name and without bytes: even a full disk has room for it.
     with tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def room(folder: Path) -> tuple[int, int]:
-    """Return how many bytes of a folder's filesystem are free for us, and how many it has, statvfs(3)."""
+    """Return the free bytes, for us, and the total bytes of a folder's filesystem, statvfs(3)."""
     usage = shutil.disk_usage(folder)
     return usage.free, usage.total
 
@@ -103,7 +103,7 @@ def _dependency(question: Callable[[], None], *, needed: bool, seconds: float) -
     return Dependency(question.__name__.removeprefix("_"), Probe(question, seconds=seconds), needed)
 
 
-# Each may take so many seconds as a service that works never needs, and whoever asks should wait for one more.
+# The timeouts are generous for a healthy service; probers should allow 1 s more.
 DEPENDENCIES = (
     _dependency(_database, needed=True, seconds=2),
     _dependency(_journal, needed=True, seconds=1),
@@ -116,12 +116,12 @@ DEPENDENCIES = (
 
 
 def checks() -> list[Check]:
-    """Ask all dependencies at once, each within its own time."""
+    """Check all dependencies at once, each with its own timeout."""
     listed = [one for one in DEPENDENCIES if one.name != "journal" or settings.journal is not None]
     findings = probes.ask({one.name: one.probe for one in listed})
     return [Check(one.name, one.needed, findings[one.name]) for one in listed]
 
 
 def ready(found: Iterable[Check]) -> bool:
-    """Return whether all that is needed is there."""
+    """Return whether every needed dependency works."""
     return all(check.finding.ok for check in found if check.needed)

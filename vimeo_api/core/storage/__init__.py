@@ -1,1 +1,1 @@
-"""The disk: staging, publishing and removing bytes, and the locks and limits that guard it."""
+"""The disk: staging, publishing and removing bytes, and the locks and limits that protect it."""

@@ -1,13 +1,13 @@
 """The disk: bytes are staged in the spool, published into the store by a hard link, and removed.
 
-Knows no app: it is handed its folders, and `extensions.blobs` is the one of the app.
+This module knows no app: it is given its folders, and the app's object is `extensions.blobs`.
 
-    SPOOL_DIR/<random>                         being received; a crash leaves it for the reconciliation
+    SPOOL_DIR/<random>                         being received; after a crash, the reconciliation removes it
     STORE_DIR/<surface>/<ab>/<blob>            published: complete, fsynced, never written again
-    SPOOL_DIR/landing/<surface>/<ab>/<blob>    published all the same, where the store is another filesystem, until
-                                               `placing` has copied it there
-    DATA_DIR/locks/<surface>-<ab>              held while a blob of that folder is published or removed; those that
-                                               begin with `token-` while a file is charged to a quota
+    SPOOL_DIR/landing/<surface>/<ab>/<blob>    the pending area: published, until `placing` has copied it to a store on
+                                               another filesystem
+    DATA_DIR/locks/<surface>-<ab>              held while a blob of that folder is published or removed
+    DATA_DIR/locks/token-<id>                  held while a file is charged to the quota of a token
 
 Order on the way in: write → fsync → link → fsync of the directory → row. A crash before the row leaves bytes
 without a row, never a row without bytes. Order on the way out: row → unlink → row again (purged).
@@ -31,14 +31,14 @@ from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
 from vimeo_api.core.storage import locks
 from vimeo_api.core.storage.mount_check import MountCheck
 
-PENDING = "landing"  # on disk and in nginx it keeps its old name, so that files of running installations stay found
-CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between being read and written
+PENDING = "landing"  # the old name on disk and in nginx, so that running installations still find their files
+CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between the read and the write
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def full_disk_is_said() -> Iterator[None]:
-    """Raise StorageFull in place of the OSErrors that mean it."""
+def raising_storage_full() -> Iterator[None]:
+    """Raise StorageFull instead of an OSError that means a full disk."""
     try:
         yield
     except OSError as error:
@@ -48,10 +48,10 @@ def full_disk_is_said() -> Iterator[None]:
 
 
 class Staging:
-    """Bytes in the spool that nobody is promised yet; leaving the `with` block discards what was not published."""
+    """Bytes in the spool that are not published yet; leaving the `with` block discards the file."""
 
     def __init__(self, path: Path, descriptor: int, *, owned: bool) -> None:
-        """Wrap an open file; the name is ours to remove if owned, else its maker removes it."""
+        """Wrap an open file; if `owned`, we remove its name, else its creator does."""
         self.path = path
         self.descriptor = descriptor
         self._owned = owned
@@ -63,7 +63,7 @@ class Staging:
 
     @property
     def head(self) -> bytes:
-        """The first 512 bytes, from which a type may be sniffed."""
+        """The first 512 bytes, enough to detect a media type."""
         return os.pread(self.descriptor, 512, 0)
 
     def digest(self, algorithm: str) -> str:
@@ -74,25 +74,25 @@ class Staging:
 
     def sync(self) -> None:
         """Make the bytes durable, the slow part of publishing. Raises StorageFull."""
-        with full_disk_is_said():
+        with raising_storage_full():
             os.fsync(self.descriptor)
 
     def write(self, data: bytes) -> None:
         """Append data. Raises StorageFull."""
         view = memoryview(data)
-        with full_disk_is_said():
+        with raising_storage_full():
             while view:
                 view = view[os.write(self.descriptor, view) :]
 
     def cut(self, start: int, stop: int) -> None:
         """Keep only the bytes from `start` up to but not including `stop`, by moving them to the front.
 
-        In place, for that takes a third of what copying in the kernel does: no page and no block is new. fallocate(2)
-        can collapse the front only by whole blocks, copy_file_range(2) refuses overlaps. Raises StorageFull.
+        Moving in place takes a third of the time of a copy in the kernel, because no page and no block is new.
+        fallocate(2) can only remove whole blocks, and copy_file_range(2) refuses overlaps. Raises StorageFull.
         """
         buffer = memoryview(bytearray(min(CUT_CHUNK, stop - start)))
         position = start
-        with full_disk_is_said():
+        with raising_storage_full():
             while position < stop:
                 count = os.preadv(self.descriptor, [buffer[: stop - position]], position)
                 if count == 0:
@@ -130,16 +130,16 @@ class Blobs:
         self._mount_check = mount_check
 
     def stage(self) -> Staging:
-        """Open a new file in the spool, for its maker only. Raises StorageFull."""
+        """Create a file in the spool that only its creator writes. Raises StorageFull."""
         path = self.spool / identifiers.random_hex()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with full_disk_is_said():
+        with raising_storage_full():
             return Staging(path, os.open(path, flags, 0o600), owned=True)
 
     def adopt(self, path: Path) -> Staging:
-        """Open a body file that nginx has spooled; nginx removes its own name once the request is over.
+        """Open a body file that nginx has spooled; nginx removes it once the request is over.
 
-        Raises Malformed if it is anywhere else than in the spool.
+        Raises Malformed if it is not in the spool.
         """
         if path.parent != self.spool:
             raise Malformed("The body file does not lie in the spool.")
@@ -149,8 +149,8 @@ class Blobs:
     def locked(self, surface: str, blob: str) -> Iterator[None]:
         """Keep every other process and thread from publishing or removing a blob in the same folder, flock(2).
 
-        So a blob that is shared by its digest is not removed while it is uploaded again, and an empty folder is removed
-        only while nobody is about to use it. Raises Unavailable if a process that hangs holds the lock.
+        So a blob that files share by digest is not removed while it is uploaded again, and an empty folder is not
+        removed while a blob is about to be put there. Raises Unavailable if a hanging process holds the lock.
         """
         with locks.held(self._locks / f"{surface}-{blob[:2]}"):
             yield
@@ -158,22 +158,22 @@ class Blobs:
     def publish(self, staging: Staging, surface: str, blob: str) -> bool:
         """Give synced bytes their durable name, under `locked`; return whether that is in the pending area.
 
-        Raises StorageFull, and FileExistsError if the blob is there already.
+        Raises StorageFull, and FileExistsError if the blob already exists.
         """
         pending = self.uses_pending()
         target = self.path(surface, blob, pending=pending)
-        with full_disk_is_said():
+        with raising_storage_full():
             make_folder(target.parent)
             try:
                 target.hardlink_to(staging.path)
             finally:
-                fsync_folder(target.parent)  # also of a name that is there: whoever linked it may have been killed
+                fsync_folder(target.parent)  # also if the name exists: the process that linked it may have been killed
         return pending
 
     def uses_pending(self) -> bool:
-        """Return whether new files are pending in the spool first, because no hard link leads from there to the store.
+        """Return whether new files go to the pending area, because the spool cannot be hard-linked into the store.
 
-        So they are, too, while the store is away.
+        They also go there while the store is not mounted.
         """
         try:
             return self._store_is_apart
@@ -185,7 +185,7 @@ class Blobs:
         return (self.pending if pending else self.store) / relative(surface, blob)
 
     def opened(self, surface: str, blob: str, *, pending: bool = False) -> FileIO:
-        """Open the bytes of a blob for reading, unbuffered. A symbolic link counts as no file.
+        """Open the bytes of a blob for reading, unbuffered. A symbolic link counts as missing.
 
         Raises FileNotFoundError.
         """
@@ -195,18 +195,18 @@ class Blobs:
         return _opened(self.path(surface, blob))
 
     def remove(self, surface: str, blob: str) -> None:
-        """Remove the bytes of a blob for good, wherever they are, under `locked`. To remove none is no error."""
+        """Remove the bytes of a blob for good, wherever they are, under `locked`. Missing bytes are no error."""
         remove_from(self.path(surface, blob))
         if self.uses_pending():
             remove_from(self.path(surface, blob, pending=True))
 
     @cached_property
     def _store_is_apart(self) -> bool:
-        """Whether the store is another filesystem than the spool. Raises Unavailable while the store is away."""
+        """Whether the store is on another filesystem than the spool. Raises Unavailable while it is not mounted."""
         self._mount_check.check()  # an empty mount point would tell us nothing about the store
-        # By trying: two mounts of one device have the same number and yet refuse the link. It is the spool itself that
-        # is to be linked, which no filesystem does, so that a process killed here leaves nothing: link(2), EPERM. That
-        # call follows no symbolic link.
+        # We try a link, because two mounts of one device have the same number but refuse links. We link the spool
+        # folder itself: no filesystem allows that (link(2), EPERM), so a process killed here leaves nothing behind.
+        # link(2) does not follow symbolic links, hence `resolve`.
         if self.spool.stat().st_dev != self.store.stat().st_dev:
             return True
         try:
@@ -218,18 +218,18 @@ class Blobs:
         raise OSError(errno.EISDIR, "A folder was linked", str(self.spool))
 
 
-def open_alone(path: Path, mode: int = 0o600) -> int | None:
-    """Open and lock a file, made if need be; return its descriptor, or None while somebody else has it, flock(2).
+def open_locked(path: Path, mode: int = 0o600) -> int | None:
+    """Open and lock a file, created if missing; return its descriptor, or None if it is locked already, flock(2).
 
     Raises StorageFull.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
-        with full_disk_is_said():
+        with raising_storage_full():
             descriptor = os.open(path, flags, mode)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between our opening and our locking, its last holder may have removed or published it.
+            # Between our open and our lock, the last holder may have removed or published it.
             if os.path.samestat(os.fstat(descriptor), path.lstat()):
                 return descriptor
         except BlockingIOError:
@@ -251,7 +251,7 @@ def _opened(target: Path) -> FileIO:
 
 
 def relative(surface: str, blob: str) -> str:
-    """Return the path of a blob below store or pending area, as nginx's internal locations know it."""
+    """Return the path of a blob below the store or the pending area, as in nginx's internal locations."""
     return f"{surface}/{blob[:2]}/{blob}"
 
 
@@ -260,13 +260,13 @@ def remove_from(target: Path) -> None:
     with suppress(FileNotFoundError):
         target.unlink()
         fsync_folder(target.parent)
-    # Not empty, or gone already.
+    # It fails if the folder is not empty or already gone.
     with suppress(OSError):
         target.parent.rmdir()
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder below the store or the pending area, and its parents, durably."""
+    """Create a folder below the store or the pending area, and its parents, durably."""
     if folder.is_dir():
         return
     if not folder.parent.is_dir():

@@ -1,4 +1,4 @@
-"""Locks among processes, flock(2), for which nobody waits without end; `blobs`, `reservations`, `digests` hold them."""
+"""Locks among processes, flock(2), with a timeout; `blobs`, `reservations` and `digests` hold them."""
 
 import fcntl
 import time
@@ -9,29 +9,29 @@ from typing import IO
 
 from vimeo_api.core.errors import Unavailable
 
-SECONDS = 30  # longer than whoever holds one waits for a database that hangs
-_GLANCE, _LONGEST_GLANCE = 0.0005, 0.01  # seconds between two looks, for flock(2) knows no time limit
+WAIT_SECONDS = 30  # longer than a holder waits for a hanging database
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.01  # seconds between two tries: flock(2) has no timeout
 
 
 @contextmanager
-def held(path: Path, *, seconds: float = SECONDS) -> Iterator[None]:
-    """Hold a lock, whose file is made if need be; the kernel takes it from a process that dies.
+def held(path: Path, *, seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    """Hold a lock, whose file is created if missing; the kernel releases the lock of a process that dies.
 
-    Raises Unavailable when a process that hangs does not let go of it in time.
+    Raises Unavailable if a hanging process does not release it in time.
     """
     with _opened(path) as lock:
-        deadline, glance = time.monotonic() + seconds, _GLANCE
+        deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
         while not _taken(lock):
             if time.monotonic() > deadline:
                 raise Unavailable(f"The lock {path.name} is not let go of.")
-            time.sleep(glance)
-            glance = min(2 * glance, _LONGEST_GLANCE)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         yield
 
 
 @contextmanager
 def tried(path: Path) -> Iterator[bool]:
-    """Hold a lock if nobody has it, and tell whether that is so."""
+    """Hold a lock if it is free; yield whether it was."""
     with _opened(path) as lock:
         yield _taken(lock)
 

@@ -1,11 +1,11 @@
-"""The mark of the store, which tells it from the empty folder that it should be mounted on.
+"""The mark of the store, which tells it from the empty folder that is its mount point.
 
-    STORE_DIR/.mark        made when the store is first used
-    DATA_DIR/store.mark    the same, so that we know which one to expect
+    STORE_DIR/.mark        created at the first start
+    DATA_DIR/store.mark    a copy, so that we know which mark to expect
 
-Without it a store that is not mounted would look like one whose files are gone: 404 for all of them, and what is
-written there would be hidden once it is mounted again. `extensions` makes both marks at the first start. Callers ask
-where they find bytes missing, and before they write.
+Without it, a store that is not mounted would look empty: every file would get 404, and new files would be hidden once
+it is mounted again. `extensions` creates both marks at the first start. Callers check when they find bytes missing, and
+before they write.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ _EXPECTED = "store.mark"
 
 
 class MountCheck:
-    """Whether the folder of the store is the store."""
+    """Whether the store is mounted."""
 
     def __init__(self, store: Path, data: Path) -> None:
-        """Compare the mark in the folder of the store with the one in the folder of our data."""
+        """Compare the mark in STORE_DIR with the one in DATA_DIR."""
         self.mark = store / NAME
         self.expected = data / _EXPECTED
 
@@ -38,5 +38,5 @@ class MountCheck:
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # not there, not ours, or not readable: in any case not the store
+    except OSError:  # missing or not readable: in any case not the store
         return ""

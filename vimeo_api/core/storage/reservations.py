@@ -1,11 +1,11 @@
-"""Space on the disk, promised to an upload when it announces its length, so that several cannot fill the disk together.
+"""Reserve disk space for an upload when it announces its length, so that several cannot fill the disk together.
 
     SPOOL_DIR/.reserved/<name>     the announced length in bytes, as text, until the upload is over
 
-What is promised and not yet written is what was announced, less what is in the spool. nginx asks for large uploads
-before their first byte (`web.hooks.admission`) and notes in its journal when one is over, however it ended; in the
-embedded profile a request reserves by itself. Uploads leave KEEP_FREE bytes, so that database, journal and logs can
-still be written and files deleted. Knows no app: `extensions.reservations` is the one of the app.
+The space that is reserved but not yet written is the announced bytes minus the bytes in the spool. nginx reserves for
+large uploads before their first byte (`web.hooks.admission`), and its journal says when one is over, however it ended;
+in the embedded profile, the request reserves for itself. Uploads leave KEEP_FREE bytes, so that database, journal and
+logs can still be written and files deleted. This module knows no app: the app's object is `extensions.reservations`.
 """
 
 import errno
@@ -20,45 +20,45 @@ from pathlib import Path
 from vimeo_api.core import identifiers
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.storage import locks
-from vimeo_api.core.storage.blobs import full_disk_is_said
+from vimeo_api.core.storage.blobs import raising_storage_full
 
-LEAST = 8 * 1024**2  # bytes; shorter uploads are not announced, and only `check_spool_space` stops them
-LIFETIME = 6 * 3600  # seconds; of a promise whose end nobody has told
+MIN_RESERVED_BYTES = 8 * 1024**2  # shorter uploads reserve nothing; only `check_spool_space` stops them
+RESERVATION_SECONDS = 6 * 3600  # until a reservation ends whose upload was never reported as over
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
 class Reservations:
-    """The promises of space in one spool."""
+    """The reservations of space in one spool."""
 
     def __init__(self, spool: Path, *, keep_free: int) -> None:
-        """Promise space in the spool, but for the last `keep_free` bytes of its disk."""
+        """Reserve space in the spool, but never the last `keep_free` bytes of its disk."""
         self.spool = spool
         self._folder = spool / ".reserved"
         self._keep_free = keep_free
 
     def check_spool_space(self, size: int = 0) -> None:
-        """Raise StorageFull unless `size` bytes can be written to the spool and enough is left."""
+        """Raise StorageFull unless `size` bytes fit in the spool and `keep_free` bytes are left."""
         if shutil.disk_usage(self.spool).free - size < self._keep_free:
             raise StorageFull(os.strerror(errno.ENOSPC))
 
     def reserve(self, name: str, length: int) -> None:
-        """Promise space for `length` bytes to the upload of that name, 32 hexadecimal digits.
+        """Reserve space for an upload of `length` bytes; its name has 32 hexadecimal digits.
 
-        Raises StorageFull, and Unavailable if a process that hangs holds the lock.
+        Raises StorageFull, and Unavailable if a hanging process holds the lock.
         """
-        with full_disk_is_said(), locks.held(self._folder / "lock"):
-            outstanding = max(0, sum(self._promised()) - sum(self._received()))
+        with raising_storage_full(), locks.held(self._folder / "lock"):
+            outstanding = max(0, sum(self._reserved()) - sum(self._received()))
             self.check_spool_space(outstanding + length)
             self._path(name).write_text(str(length))
 
     def release(self, name: str) -> None:
-        """Take back the promise to an upload that is over; there need not be one."""
+        """End the reservation of an upload, if there is one."""
         self._path(name).unlink(missing_ok=True)
 
     @contextmanager
     def reserved(self, length: int) -> Iterator[None]:
-        """Promise space for `length` bytes until the block ends. Raises StorageFull."""
-        if length < LEAST:
+        """Reserve space for `length` bytes until the block ends. Raises StorageFull."""
+        if length < MIN_RESERVED_BYTES:
             self.check_spool_space(length)
             yield
             return
@@ -74,16 +74,16 @@ class Reservations:
             raise ValueError(name)
         return self._folder / name
 
-    def _promised(self) -> Iterator[int]:
+    def _reserved(self) -> Iterator[int]:
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError, ValueError):  # released meanwhile, or the lock
-                if path.stat().st_mtime < time.time() - LIFETIME:
+                if path.stat().st_mtime < time.time() - RESERVATION_SECONDS:
                     path.unlink(missing_ok=True)
                 elif path.name != "lock":
                     yield int(path.read_text())
 
     def _received(self) -> Iterator[int]:
-        """Yield the sizes of the bodies in the spool; what is fetched there has its space already."""
+        """Yield the sizes of the bodies in the spool; fetched files have already allocated their space."""
         for path in self.spool.iterdir():
             with suppress(FileNotFoundError):
                 if path.is_file() and not path.name.startswith("fetch-"):

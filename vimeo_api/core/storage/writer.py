@@ -1,9 +1,9 @@
 """Concurrent chunked writing: several threads put chunks at their offsets into one preallocated file.
 
-`Writer.copy` reads the chunks from a file with threads of its own (`core.files.joining`, `manage.py copy`). A caller
-that gets them elsewhere and has threads already calls `write_at`, as `core.fetching.partial_file` does. The owner of
-the file decides what becomes of it, and makes its digest: a digest made by a thread of its own during the writing was
-no faster than reading the file again afterwards (0.21 and 0.20 × dd in one run on two cores, both busy copying).
+`Writer.copy` reads the chunks from a file with its own threads (`core.files.joining`, `manage.py copy`). A caller that
+has its own threads and gets the chunks elsewhere calls `write_at`, as `core.fetching.partial_file` does. The file, and
+its digest, are the caller's business: an extra thread that digests during the writing was no faster than reading the
+file again afterwards (0.21 and 0.20 × dd in one run on two cores, both busy copying).
 
 CHUNK and THREADS are measured (`make bench`): a copy gains by reading while another thread writes. Below 256 KiB
 Python's own time shows, above a few MiB the chunk falls out of the processor's cache between being read and written.
@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
-from vimeo_api.core.storage.blobs import full_disk_is_said
+from vimeo_api.core.storage.blobs import raising_storage_full
 
 CHUNK = 1024**2  # bytes
 THREADS = len(os.sched_getaffinity(0))  # the cores that we may use
@@ -24,14 +24,14 @@ _SIGNAL_SECONDS = 1.0
 
 
 class EndsEarly(OSError):
-    """A source has fewer bytes than it should."""
+    """A source has fewer bytes than expected."""
 
 
 class Spans:
-    """Which bytes of a file are there, as disjoint spans [start, end) in order."""
+    """Which bytes of a file are written, as disjoint spans [start, end) in order."""
 
     def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
-        """Begin with the given spans."""
+        """Start with the given spans."""
         self.total = 0  # bytes in all spans
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -42,7 +42,7 @@ class Spans:
         """Add a span; it may overlap others."""
         if start >= end:
             return
-        first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)  # all that it touches
+        first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)  # all spans that it touches
         if first < last:
             start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
             self.total -= sum(self._ends[first:last]) - sum(self._starts[first:last])
@@ -55,7 +55,7 @@ class Spans:
 
 
 class Writer:
-    """An open file into which several threads write at the same time."""
+    """Writes to an open file from several threads at the same time."""
 
     def __init__(
         self,
@@ -65,17 +65,17 @@ class Writer:
         progress: Callable[[int], object] | None = None,
         present: Iterable[tuple[int, int]] = (),
     ) -> None:
-        """Reserve `size` bytes, if they are known. Raises StorageFull.
+        """Preallocate `size` bytes, if known. Raises StorageFull.
 
-        `progress` is told the bytes written so far, never fewer than before, by one thread at a time, so it should be
-        quick. `present` are spans of an earlier attempt.
+        `progress` is called with the bytes written so far, never fewer than before, by one thread at a time, so it
+        should be quick. `present` are the spans of an earlier attempt.
         """
         self._descriptor = descriptor
         self._progress = progress
         self._spans = Spans(present)
         self._lock = threading.Lock()  # on the spans and the progress
         if size:
-            with full_disk_is_said():
+            with raising_storage_full():
                 os.posix_fallocate(descriptor, 0, size)
 
     @property
@@ -87,7 +87,7 @@ class Writer:
     def write_at(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write data at its offset. Raises StorageFull; any thread may call it."""
         view, position = memoryview(data), offset
-        with full_disk_is_said():
+        with raising_storage_full():
             while view:
                 written = os.pwrite(self._descriptor, view, position)
                 view, position = view[written:], position + written
@@ -99,10 +99,10 @@ class Writer:
     def copy(self, source: int, size: int, *, at: int = 0, threads: int = THREADS, chunk: int = CHUNK) -> None:
         """Copy the first `size` bytes of an open file to the offset `at`. Raises StorageFull and EndsEarly.
 
-        The first error of any thread, or what interrupts the caller, stops all; it is raised once none runs any more.
+        The first error of a thread, or an interrupt of the caller, stops all threads and is raised once they end.
         """
         chunks = range(0, size, chunk)
-        starts = iter(chunks)  # shared: taking the next is one step of the interpreter
+        starts = iter(chunks)  # shared by the threads: taking the next start is atomic
         stopped = threading.Event()
 
         def work() -> None:
@@ -118,7 +118,7 @@ class Writer:
 
 
 def _run(work: Callable[[], None], count: int, stopped: threading.Event) -> None:
-    """Let several threads work to their end, or until one fails or somebody interrupts us."""
+    """Run `work` in several threads until all end, one fails, or we are interrupted."""
     outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def guarded() -> None:
@@ -133,8 +133,8 @@ def _run(work: Callable[[], None], count: int, stopped: threading.Event) -> None
         for thread in threads:
             thread.start()
         for _ in threads:
-            # Not `join`: when it is interrupted, Python 3.11 takes the thread for ended, as an executor loses the
-            # one that is being started.
+            # Not `join`: if it is interrupted, Python 3.11 believes that the thread has ended. Not an executor: it
+            # loses a thread that is just being started.
             if (error := _next(outcomes)) is not None:
                 raise error
     finally:
@@ -147,7 +147,7 @@ def _run(work: Callable[[], None], count: int, stopped: threading.Event) -> None
 def _next(outcomes: SimpleQueue[BaseException | None]) -> BaseException | None:
     while True:
         try:
-            # Not for ever: a signal that arrives just before the wait would be seen only after it.
+            # With a timeout: a signal that arrives just before the wait is only handled after it.
             return outcomes.get(timeout=_SIGNAL_SECONDS)
         except Empty:
             continue

@@ -70,7 +70,7 @@ def is_basic() -> bool:
 
 def is_token(password: str) -> bool:
     """Return whether a password looks like an API token, where tokens are required."""
-    return settings.require_tokens and password.startswith(api_tokens.PREFIX)
+    return settings.require_tokens and password.startswith(api_tokens.TOKEN_PREFIX)
 
 
 def init_app(app: Flask) -> None:

@@ -110,7 +110,7 @@ def _keep(lookup: _Lookup, response: Response) -> None:
     try:
         if lookup.generation is None:
             # Set the generation only: this response may be older than it, so it is not cached.
-            cache.add(lookup.generation_key, identifiers.random_hex(), timeout=cache_generations.LIFETIME)
+            cache.add(lookup.generation_key, identifiers.random_hex(), timeout=cache_generations.GENERATION_SECONDS)
         else:
             cache.set(lookup.key, _entry(lookup.generation, response), timeout=KEPT_SECONDS[response.status_code])
     except CacheErrors as error:
