@@ -21,8 +21,8 @@ LEASE_TOKEN = "a" * 32
 
 @pytest.fixture(autouse=True)
 def _anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_stats, "_SOONEST", timedelta())
-    monkeypatch.setattr(file_stats, "_COST", 0)
+    monkeypatch.setattr(file_stats, "_MIN_PAUSE", timedelta())
+    monkeypatch.setattr(file_stats, "_PAUSE_FACTOR", 0)
     monkeypatch.setattr(file_stats, "PIECE", 2)
 
 
@@ -113,7 +113,7 @@ def test_leases_are_told_apart_by_surface() -> None:
 
 
 def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_stats, "_COST", 10**9)
+    monkeypatch.setattr(file_stats, "_PAUSE_FACTOR", 10**9)
     assert file_stats.count()
     add("a")
     assert not file_stats.count()
