@@ -1,7 +1,7 @@
 """Run the production parts on this machine, in the foreground: `make stack`.
 
 nginx → unix socket → uWSGI, PostgreSQL, two Redis, Celery workers and beat, from the same files in deploy/ that a host
-uses. Only the paths in them are moved below DATA_DIR, and nginx listens on PORT. Runs as any user. As root it first
+uses. Only their paths are moved below DATA_DIR, and nginx listens on PORT. Any user can run it. As root it first
 becomes `www-data`, because PostgreSQL refuses root, and keeps the right to enter folders that only root may enter.
 
 `main` reads the environment, `run` starts the parts in order, supervisord keeps them running.
@@ -38,9 +38,9 @@ SERVICE_USER = "www-data"
 DATABASE_USER = "vimeo_api"
 START_SECONDS = 60
 POLL_SECONDS = 0.02
-ORPHAN_SECONDS = 0.5  # between two looks for processes whose own part has died
+ORPHAN_SECONDS = 0.5  # between two checks for processes whose parent has died
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# The parts that wait until the tables are there. uWSGI loads the app meanwhile; nobody can ask it yet.
+# The parts that start once the tables exist. uWSGI loads the app meanwhile; no request can reach it yet.
 LATER = [f"stack:{part}" for part in ("worker", "fetcher", "placer", "beat", "nginx")]
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 MAX_SOCKET_FOLDER = 80  # characters; unix(7) gives a socket's path 108 bytes, file name included
@@ -62,7 +62,7 @@ class StackError(Exception):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where this stack keeps what a host has in /etc, /run and /var."""
+    """Where this stack puts what a host has in /etc, /run and /var."""
 
     bind: str
     port: int
@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def moved(self) -> dict[str, str]:
-        """The paths and words of a host, and what stands for them here."""
+        """The paths and words in a host's configuration, and their replacements here."""
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
@@ -90,11 +90,11 @@ class Layout:
         }
 
     def etc(self, place: str) -> Path:
-        """Return where we keep the file or folder that a host has at a place."""
+        """Return our path for a file or folder of a host."""
         return self.data / place.lstrip("/")
 
     def environ(self) -> dict[str, str]:
-        """Return the environment of all parts: our own, and deploy/env.example with our paths."""
+        """Return the environment of all parts: our own plus deploy/env.example with our paths."""
         lines = (ROOT / "deploy/env.example").read_text().splitlines()
         example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         postgres = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
@@ -130,21 +130,21 @@ def main() -> int:
 
 
 def run(layout: Layout) -> int:
-    """Start all parts in order, say when they serve, and stop them all at the end."""
+    """Start all parts in order, say when the service is ready, and stop them all at the end."""
     environ = layout.environ()
     _check_programs(environ["PATH"])
     _make_folders(layout)
     _write_configs(layout)
     _make_postgres(layout, environ)
-    # From here on a signal stops all parts, however far the start has got.
+    # From here on, a signal stops all parts, even in the middle of the start.
     for number in SIGNALS:
         signal.signal(number, _interrupt)
-    # What a killed part leaves behind becomes our child, as on a host it stays in the cgroup of its unit.
+    # The orphans of a killed part become our children; on a host they stay in the cgroup of its unit.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     supervisord = subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "--", f"{sys.prefix}/bin/supervisord", "-c", _supervisor_config(layout)],
         env=environ,
-        start_new_session=True,  # Ctrl-C is for us; we stop the parts
+        start_new_session=True,  # Ctrl-C goes only to us, and we stop the parts
     )
     try:
         _await("PostgreSQL", lambda: _make_database(layout), supervisord)
@@ -169,7 +169,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _end_orphans_until_the_end(supervisord: "subprocess.Popen[bytes]") -> None:
-    """Look for orphans until supervisord ends; the kernel does not tell us when it gives us one."""
+    """Poll for orphans until supervisord ends, because the kernel does not notify us of new ones."""
     while supervisord.poll() is None:
         _end_orphans(supervisord)
         with suppress(subprocess.TimeoutExpired):
@@ -177,7 +177,7 @@ def _end_orphans_until_the_end(supervisord: "subprocess.Popen[bytes]") -> None:
 
 
 def _end_orphans(supervisord: "subprocess.Popen[bytes]") -> None:
-    """Kill what a killed part has left behind: the workers of a killed nginx would keep its port from the next one."""
+    """Kill what a killed part leaves behind: the workers of a killed nginx would keep its port busy."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     for pid in {int(child) for child in children} - {supervisord.pid}:
         os.kill(pid, signal.SIGKILL)
@@ -185,7 +185,7 @@ def _end_orphans(supervisord: "subprocess.Popen[bytes]") -> None:
 
 
 def _free_port(bind: str) -> int:
-    """Return PORT. Raises StackError if nginx cannot have it: whoever else listens there would answer for us."""
+    """Return PORT. Raises StackError if it is not free: the other listener would answer our requests."""
     words = os.environ.get("PORT") or "8080"
     try:
         port = int(words)
@@ -202,7 +202,7 @@ def _free_port(bind: str) -> int:
 
 
 def _become_service_user() -> None:
-    """Run this program again as an ordinary user that may pass through every folder, capabilities(7)."""
+    """Run this program again as an ordinary user that may enter every folder, capabilities(7)."""
     user = pwd.getpwnam(SERVICE_USER)
     os.environ.update(HOME="/", USER=SERVICE_USER, LOGNAME=SERVICE_USER)
     rights = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
@@ -211,7 +211,7 @@ def _become_service_user() -> None:
 
 
 def _run_folder(data: Path) -> Path:
-    """Return the folder of sockets: DATA_DIR/run, unless its path is too long for a socket."""
+    """Return the folder for sockets: DATA_DIR/run, unless its path is too long for a socket."""
     folder = data / "run"
     if len(str(folder)) > MAX_SOCKET_FOLDER:
         folder = Path(tempfile.gettempdir()) / f"vimeo_api-{hashlib.sha256(bytes(data)).hexdigest()[:12]}"
@@ -225,10 +225,10 @@ def _check_programs(path: str) -> None:
 
 
 def _make_folders(layout: Layout) -> None:
-    """Make the folders of all parts, for our user alone. Raises StackError if the one of sockets belongs to another."""
+    """Create the folders of all parts, for our user only. Raises StackError if another user owns that of sockets."""
     layout.run.mkdir(mode=0o700, exist_ok=True)
     try:
-        layout.run.chmod(0o700)  # its sockets trust whoever connects; anybody may have made one in /tmp
+        layout.run.chmod(0o700)  # its sockets trust every client, and in /tmp anyone may have created the folder
     except PermissionError:
         raise StackError(f"{layout.run} belongs to somebody else.") from None
     runs = [layout.run / name for name in ("redis-broker", "redis-cache", "nginx")]
@@ -244,7 +244,7 @@ def _write_configs(layout: Layout) -> None:
 
 
 def _write_moved(layout: Layout, source: Path, target: Path) -> None:
-    """Write a configuration file, or all those of a folder, with our paths in it."""
+    """Write a configuration file, or all files of a folder, with our paths."""
     if source.is_dir():
         for path in source.iterdir():
             _write_moved(layout, path, target / path.name)
@@ -260,7 +260,7 @@ def _make_postgres(layout: Layout, environ: Mapping[str, str]) -> None:
 
 
 def _make_database(layout: Layout) -> bool:
-    """Make the database if there is none; return False while PostgreSQL is still starting."""
+    """Create the database if it does not exist; return False while PostgreSQL is still starting."""
     try:
         with psycopg.connect(
             host=str(layout.run), user=DATABASE_USER, dbname="postgres", autocommit=True
