@@ -43,7 +43,7 @@ def renaming_keeps_data() -> None:
             "INSERT INTO tallies (name, value, noted_at) VALUES ('sweep', 9, '2026-01-01')",
         ):
             connection.exec_driver_sql(statement)
-    flask_migrate.upgrade(MIGRATIONS)
+    flask_migrate.upgrade(MIGRATIONS, "0009")
     now = ("lease_token, responses, pending FROM files", "lease_token FROM delivered_ranges", "value FROM counters")
     before = ('"grant", answers, landed FROM files', '"grant" FROM delivered_ranges', "value FROM tallies")
     assert contents(*now) == [("token", 5, True), ("token",), (9,)]

@@ -12,6 +12,10 @@ from vimeo_api.version import VERSION
 
 # Where each command is, and its line in `--help`: the first line of its docstring.
 COMMANDS = {
+    "attempts": (
+        "service_commands.attempts:attempts",
+        "List the attempts at a one-time file, given its link: times, first byte, bytes, and whether it was complete.",
+    ),
     "copy": ("commands.copy:copy", "Copy the file SRC to DST, or into the folder DST, with several threads."),
     "db": ("service_commands.database:db", "Perform database migrations."),
     "fetch": (

@@ -18,7 +18,7 @@ from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import DeliveredRange, File, Status
+from vimeo_api.core.database.models import Attempt, File, Status
 from vimeo_api.core.deliveries.confirmations import Sent
 from vimeo_api.core.files import placing
 from vimeo_api.core.maintenance import reconciliation
@@ -133,9 +133,9 @@ def leftovers() -> Iterator[str]:
         yield f"bytes without a row: {path}"
     for draft in drafts:
         yield f"a draft: {draft}"
-    used_up = select(File.key).join(DeliveredRange, DeliveredRange.file_id == File.id)
-    for row in statements.rows(used_up.where(File.status == Status.GONE).distinct()):
-        yield f"delivered ranges of {row.key}, which is gone"
+    without = select(Attempt.file_id).where(Attempt.file_id.not_in(select(File.id))).distinct()
+    for row in statements.rows(without):
+        yield f"attempts at file {row.file_id}, which has no row"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -150,17 +150,18 @@ class Delivery:
     key: str
     lease_token: str
     span: tuple[int, int]
+    complete: bool = True
 
 
 def journal() -> list[Delivery]:
-    """Return the answers that nginx says it has sent to their ends; the embedded profile has no journal."""
+    """Return the answers with bytes that nginx has noted, complete or not; the embedded profile has no journal."""
     if settings.journal is None:
         return []
     keys = {row.id: row.key for row in statements.rows(select(File.id, File.key).where(File.surface == "vimeo"))}
     lines = [line for path in sorted(settings.journal.parent.iterdir()) for line in path.read_text().splitlines()]
     sent = [found for line in lines if (found := Sent.from_journal(json.loads(line)))]
     return [
-        Delivery(keys[entry.ticket.file_id], entry.ticket.lease_token, entry.span)
+        Delivery(keys[entry.ticket.file_id], entry.ticket.lease_token, entry.span, entry.complete)
         for entry in sent
-        if entry.complete and entry.span is not None and entry.ticket.file_id in keys
+        if entry.span is not None and entry.ticket.file_id in keys
     ]

@@ -39,14 +39,16 @@ def answers(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) 
 
 def confirmed(file: OneTime, deliveries: Sequence[Delivery]) -> set[str]:
     """Return the resume tokens under which the journal says that all of it was sent at once."""
-    return {delivery.lease_token for delivery in deliveries if delivery.span == (0, file.content.size)}
+    whole = (0, file.content.size)
+    return {delivery.lease_token for delivery in deliveries if delivery.complete and delivery.span == whole}
 
 
 def _perhaps_used_up(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> bool:
     size = file.content.size
     if not journalled:  # whoever got to the end may have used it up
         return any(attempt.start + attempt.received == size for attempt in file.attempts)
-    return any(_covered(deliveries, delivery.lease_token, size) for delivery in deliveries)
+    complete = any(delivery.complete for delivery in deliveries)
+    return complete and _covered([delivery.span for delivery in deliveries], size)
 
 
 def _sent_again(file: OneTime, resume_tokens: set[str]) -> Iterator[str]:
@@ -82,9 +84,9 @@ def _under(file: OneTime, resume_token: str) -> list[Attempt]:
     return [attempt for attempt in file.attempts if attempt.resume_token == resume_token and attempt.start == 0]
 
 
-def _covered(deliveries: Sequence[Delivery], resume_token: str, size: int) -> bool:
+def _covered(spans: Sequence[tuple[int, int]], size: int) -> bool:
     reached = 0
-    for start, stop in sorted(delivery.span for delivery in deliveries if delivery.lease_token == resume_token):
+    for start, stop in sorted(spans):
         if start <= reached:
             reached = max(reached, stop)
     return reached >= size

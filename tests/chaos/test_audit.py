@@ -19,7 +19,7 @@ from tests.chaos.wire import ask, form
 from tests.services import Service, running
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import DeliveredRange, File, Status
+from vimeo_api.core.database.models import Attempt, File, Status
 from vimeo_api.core.files import catalog, leases, placing
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import reconciliation
@@ -47,7 +47,7 @@ def _empty(service: Service) -> Iterator[None]:
     """Leave nothing to the next test."""
     yield
     with inside.inside(service):
-        statements.changed(delete(DeliveredRange))
+        statements.changed(delete(Attempt))
         statements.changed(delete(File))
         for folder in (settings.store_dir, settings.spool_dir):
             for path in folder.rglob("*"):
@@ -215,11 +215,8 @@ def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypat
     assert "leaked: 1 rows are stuck: fetching" in broken(service, ledger)
 
 
-def test_it_sees_ranges_that_outlive_their_file(service: Service, ledger: Ledger) -> None:
-    file, data = once(service, ledger), Content("seed", 1000).make()
-    OneTimes(service.port, ledger).download(file, data)
-    Audit(service, ledger).run()
+def test_it_sees_attempts_that_outlive_their_row(service: Service, ledger: Ledger) -> None:
     with inside.inside(service):
-        values = {"file_id": entry(file, "vimeo").id, "lease_token": A, "start": 0, "stop": 5}
-        statements.changed(insert(DeliveredRange).values(values))
-    assert broken(service, ledger) == f"leaked: delivered ranges of {file.key}, which is gone"
+        values = {"file_id": 9999, "response": 1, "ended_at": now(), "start": 0, "sent": 5, "complete": True}
+        statements.changed(insert(Attempt).values(values))
+    assert broken(service, ledger) == "leaked: attempts at file 9999, which has no row"

@@ -23,8 +23,8 @@ def got(
     return Attempt(resume_token, start, received, reply(at, at + 1 if until is None else until))
 
 
-def sent(resume_token: str, start: int = 0, stop: int = SIZE) -> Delivery:
-    return Delivery("key", resume_token, (start, stop))
+def sent(resume_token: str, start: int = 0, stop: int = SIZE, *, complete: bool = True) -> Delivery:
+    return Delivery("key", resume_token, (start, stop), complete)
 
 
 def file(*attempts: Attempt, told_gone: bool = False) -> OneTime:
@@ -61,9 +61,11 @@ def test_a_file_that_is_handed_out_twice(one: OneTime, deliveries: list[Delivery
         (file(told_gone=True), [], ["somebody was told that it is gone, and nobody has had it"]),
         (file(told_gone=True), [sent(A, 5, SIZE)], ["somebody was told that it is gone, and nobody has had it"]),
         (file(told_gone=True), [sent(A, 5, SIZE), sent(A, 0, 6)], []),
+        (file(told_gone=True), [sent(A, 5, SIZE), sent(B, 0, 6)], []),  # they add up under whatever tokens
+        (file(told_gone=True), [sent(A, 0, 6, complete=False), sent(B, 5, SIZE)], []),
         (
             file(told_gone=True),
-            [sent(A, 5, SIZE), sent(B, 0, 6)],
+            [sent(A, complete=False)],
             ["somebody was told that it is gone, and nobody has had it"],
         ),
     ],

@@ -5,6 +5,7 @@ import threading
 from flask import Flask
 from sqlalchemy import update
 
+from tests.core.leasing import lease
 from vimeo_api import tasks
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
@@ -25,7 +26,7 @@ def leased(key: str) -> Ticket:
     catalog.add(NewFile("vimeo", key, blob=key, name="n", size=10))
     entry = catalog.find("vimeo", key)
     assert entry
-    answer = leases.lease(entry.id, LEASE_TOKEN, seconds=60)
+    answer = lease(entry.id, LEASE_TOKEN)
     assert answer
     return Ticket(entry.id, LEASE_TOKEN, answer)
 

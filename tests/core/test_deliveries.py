@@ -7,18 +7,19 @@ from typing import IO, Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
+from tests.core.leasing import lease
 from vimeo_api import config
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import DeliveredRange, JournalFile, Status
-from vimeo_api.core.deliveries import confirmations, journal
+from vimeo_api.core.database.models import JournalFile, Status
+from vimeo_api.core.deliveries import attempts, confirmations, journal
 from vimeo_api.core.deliveries.confirmations import Ticket
 from vimeo_api.core.files import catalog, leases
-from vimeo_api.core.files.catalog import NewFile
+from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import sweep
 
-A = "a" * 32
+A, B, C = "a" * 32, "b" * 32, "c" * 32
 Write = Callable[..., None]
 
 
@@ -35,11 +36,10 @@ def log(app: Flask, tmp_path: Path) -> Path:
 @pytest.fixture
 def ticket(log: Path) -> Ticket:
     catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
-    entry = catalog.find("vimeo", "k")
-    assert entry is not None
-    answer = leases.lease(entry.id, A, seconds=60)
+    file = entry().id
+    answer = lease(file, A)
     assert answer is not None
-    return Ticket(entry.id, A, answer)
+    return Ticket(file, A, answer)
 
 
 def write(log: Path, told: Ticket | str, **changes: object) -> None:
@@ -48,10 +48,23 @@ def write(log: Path, told: Ticket | str, **changes: object) -> None:
         file.write(json.dumps(line | changes) + "\n")
 
 
+def write_range(log: Path, file_id: int, token: str, first: int, last: int) -> None:
+    """Lease for a range, and have it sent."""
+    confirmations.catch_up()
+    number = lease(file_id, token, (first, last + 1))
+    assert number is not None
+    told = Ticket(file_id, token, number)
+    write(log, told, status="206", range=f"bytes {first}-{last}/10", sent=str(last + 1 - first))
+
+
+def entry() -> Entry:
+    found = catalog.find("vimeo", "k")
+    assert found is not None
+    return found
+
+
 def status() -> str:
-    entry = catalog.find("vimeo", "k")
-    assert entry is not None
-    return entry.status
+    return entry().status
 
 
 def catch_up_twice() -> None:
@@ -85,38 +98,69 @@ def test_a_line_means(log: Path, ticket: Ticket, changes: dict[str, str], expect
     assert status() == expected
 
 
-def test_ranges_under_one_grant_add_up(log: Path, ticket: Ticket) -> None:
-    for first, last in ((5, 9), (0, 2), (1, 3)):
-        write(log, ticket, status="206", range=f"bytes {first}-{last}/10", sent=str(last + 1 - first))
+def test_ranges_add_up_whichever_tokens_they_came_under(log: Path, ticket: Ticket) -> None:
+    write(log, ticket, completion="", sent="0")
+    catch_up_twice()
+    for token, first, last in ((A, 5, 9), (B, 0, 2), (B, 1, 3)):
+        write_range(log, ticket.file_id, token, first, last)
         catch_up_twice()
-        assert status() == Status.AVAILABLE
-    write(log, ticket, status="206", range="bytes 4-4/10", sent="1")
+        assert status() in {Status.AVAILABLE, Status.LEASED}
+        leases.give_back(ticket.file_id, token, entry().responses, even_resumed=True)
+    write_range(log, ticket.file_id, C, 4, 4)
     catch_up_twice()
     assert status() == Status.GONE
 
 
-def ranges() -> int:
-    return len(statements.rows(select(DeliveredRange)))
+def test_an_aborted_response_never_uses_a_file_up_by_itself(log: Path, ticket: Ticket) -> None:
+    write(log, ticket, completion="", sent="10")
+    catch_up_twice()
+    assert status() == Status.AVAILABLE
+    write_range(log, ticket.file_id, B, 0, 0)  # what it has sent counts, though, once another one is complete
+    catch_up_twice()
+    assert status() == Status.GONE
 
 
-def test_no_range_outlives_its_file(log: Path, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(log, ticket, status="206", range="bytes 0-6/10", sent="7")
-    write(log, ticket, status="206", range="bytes 5-9/10", sent="5")
-    with monkeypatch.context() as patch:
-        patch.setattr(confirmations, "_forget_ranges", lambda _files: None)  # killed in between
-        confirmations.catch_up()
-    assert (status(), ranges()) == (Status.GONE, 2)
-    write(log, Ticket(ticket.file_id, A, 0), status="206", range="bytes 2-9/10", sent="8")  # resumed in time
-    confirmations.catch_up()
-    assert ranges() == 2
+def test_what_was_charged_and_not_sent_is_given_back_once(log: Path, ticket: Ticket) -> None:
+    write(log, ticket, completion="", sent="4")
+    catch_up_twice()
+    spans = leases.spans_of(entry())
+    assert (spans.most((0, 4)), spans.most((4, 10))) == (1, 0)
+
+
+def test_what_nobody_reports_stays_charged(log: Path, ticket: Ticket) -> None:
+    leases.give_back(ticket.file_id, A, ticket.response, even_resumed=True)
+    assert lease(ticket.file_id, B, (3, 5)) == 2
+    spans = leases.spans_of(entry())
+    assert (spans.most((0, 3)), spans.most((3, 5)), spans.most((5, 10))) == (1, 2, 1)
+
+
+def test_each_attempt_is_kept_once_and_as_long_as_the_row(log: Path, ticket: Ticket) -> None:
+    write(log, ticket, completion="", sent="4", time="1000000000.5", seconds="2.250")
+    catch_up_twice()
+    write_range(log, ticket.file_id, B, 2, 9)
+    catch_up_twice()
+    told = [(row.response, row.start, row.sent, row.complete) for row in attempts.at(ticket.file_id)]
+    assert told == [(1, 0, 4, False), (2, 2, 8, True)]
+    first = attempts.at(ticket.file_id)[0]
+    assert first.begun_at is not None
+    assert (first.ended_at.timestamp(), first.begun_at.timestamp()) == (1000000000.5, 999999998.25)
+    assert status() == Status.GONE
     sweep.purge([ticket.file_id])
-    assert ranges() == 0
+    assert len(attempts.at(ticket.file_id)) == 2
+
+
+def test_attempts_are_capped(log: Path, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "MOST", 1)
+    write(log, ticket, completion="", sent="4")
+    write_range(log, ticket.file_id, B, 2, 3)
+    confirmations.catch_up()
+    assert len(attempts.at(ticket.file_id)) == 1
 
 
 def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> None:
     write(log, ticket, completion="")
     confirmations.catch_up()
-    assert leases.lease(ticket.file_id, A, seconds=60) == 2
+    assert lease(ticket.file_id, A) == 2
     statements.changed(delete(JournalFile))
     confirmations.catch_up()
     assert status() == Status.LEASED

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text, update
 
+from tests.core.leasing import lease
 from vimeo_api import tasks
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -67,7 +68,7 @@ def test_it_goes_on_batch_after_batch_and_begins_nothing_once_the_time_is_over(
 
 def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> None:
     leased, removed = put("leased"), put("removed")
-    leases.lease(leased.id, "a" * 32, seconds=60)
+    lease(leased.id, "a" * 32)
     lifecycle.remove(removed)
     catalog.add(NewFile("transfer", "1", blob="beef", name="f", size=0, source_url="http://example.org/"))
     assert not digests.due()

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Select, text, update
 
+from tests.core.leasing import lease
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus
@@ -47,7 +48,7 @@ def waiting(work: str) -> float:
 
 def test_it_counts_files_and_bytes_by_kind() -> None:
     add("a")
-    leases.lease(add("b"), LEASE_TOKEN, seconds=60)
+    lease(add("b"), LEASE_TOKEN)
     used = add("c", size=5)
     leases.use_up(used, LEASE_TOKEN, grace_seconds=60)
     purged = add("d", size=7)
@@ -70,7 +71,7 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
 
 def test_nothing_waits_where_nothing_is_due() -> None:
     add("a")
-    leases.lease(add("b"), LEASE_TOKEN, seconds=60)
+    lease(add("b"), LEASE_TOKEN)
     leases.use_up(add("c"), LEASE_TOKEN, grace_seconds=60)
     assert set(file_stats.read().waiting.values()) == {0.0}
 
@@ -98,7 +99,7 @@ def test_a_fetch_gets_older_until_a_worker_takes_it() -> None:
 
 def test_a_lease_and_a_pending_file_get_older_too() -> None:
     late, pending = add("a"), add("b", pending=True)
-    leases.lease(late, LEASE_TOKEN, seconds=60)
+    lease(late, LEASE_TOKEN)
     changed(late, due_at=ago(200))
     changed(pending, created_at=ago(400))
     assert (waiting("lease"), waiting("place")) == (200, 400)
@@ -106,8 +107,8 @@ def test_a_lease_and_a_pending_file_get_older_too() -> None:
 
 def test_leases_are_told_apart_by_surface() -> None:
     add("a")
-    leases.lease(add("b"), LEASE_TOKEN, seconds=60)
-    leases.lease(add("c"), LEASE_TOKEN, seconds=60)
+    lease(add("b"), LEASE_TOKEN)
+    lease(add("c"), LEASE_TOKEN)
     told = file_stats.read().leases
     assert (told.pop("vimeo"), set(told.values())) == (2, {0})
 

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Executable, Update, update
 
+from tests.core.leasing import lease
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
@@ -33,21 +34,21 @@ def lapse(file_id: int) -> None:
 
 
 def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
-    assert leases.lease(file, A, seconds=60) == 1
-    assert leases.lease(file, B, seconds=60) is None
-    assert leases.lease(file, A, seconds=60) == 2
+    assert lease(file, A) == 1
+    assert lease(file, B) is None
+    assert lease(file, A) == 2
     assert (entry().status, entry().lease_token) == (Status.LEASED, A)
 
 
 def test_a_lapsed_lease_can_be_taken_over(file: int) -> None:
-    leases.lease(file, A, seconds=60)
+    lease(file, A)
     lapse(file)
-    assert leases.lease(file, B, seconds=60) == 2
+    assert lease(file, B) == 2
     assert entry().lease_token == B
 
 
 def test_the_sweep_ends_lapsed_leases_only(file: int) -> None:
-    leases.lease(file, A, seconds=60)
+    lease(file, A)
     assert leases.give_back_lapsed() == 0
     lapse(file)
     assert leases.give_back_lapsed() == 1
@@ -84,8 +85,8 @@ def test_the_first_lease_is_for_nothing_else(file: int, values: dict[str, object
 
 
 def test_only_the_last_answer_of_the_holder_gives_back(file: int) -> None:
-    leases.lease(file, A, seconds=60)
-    leases.lease(file, A, seconds=60)
+    lease(file, A)
+    lease(file, A)
     assert not leases.give_back(file, A, 1, even_resumed=True)
     assert not leases.give_back(file, B, 2, even_resumed=True)
     assert not leases.give_back(file, A, 2, even_resumed=False)
@@ -94,13 +95,13 @@ def test_only_the_last_answer_of_the_holder_gives_back(file: int) -> None:
 
 
 def test_a_file_is_used_up_once_even_after_its_lease_was_taken_over(file: int) -> None:
-    leases.lease(file, A, seconds=60)
+    lease(file, A)
     lapse(file)
-    leases.lease(file, B, seconds=60)
+    lease(file, B)
     assert leases.use_up(file, A, grace_seconds=0)
     assert not leases.use_up(file, B, grace_seconds=0)
     assert (entry().status, entry().lease_token) == (Status.GONE, A)
-    assert leases.lease(file, B, seconds=60) is None
+    assert lease(file, B) is None
     assert not leases.give_back(file, A, 1, even_resumed=True)
 
 
@@ -108,17 +109,17 @@ def test_of_several_files_one_was_taken_over_by_another(file: int) -> None:
     catalog.add(NewFile("vimeo", "l", blob="c", name="n", size=10))
     other = catalog.find("vimeo", "l")
     assert other is not None
-    leases.lease(other.id, A, seconds=60)
-    leases.lease(file, A, seconds=60)
+    lease(other.id, A)
+    lease(file, A)
     lapse(file)
-    leases.lease(file, B, seconds=60)
+    lease(file, B)
     assert sorted(leases.use_up_all({file: A, other.id: A}, grace_seconds=60)) == [file, other.id]
     assert (entry().status, entry().lease_token) == (Status.GONE, A)
     assert leases.use_up_all({file: A, other.id: A}, grace_seconds=60) == []
 
 
 def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> None:
-    leases.lease(file, A, seconds=60)
+    lease(file, A)
     leases.use_up(file, A, grace_seconds=60)
     assert lifecycle.due_purges(10) == []
     lapse(file)
@@ -155,7 +156,7 @@ def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> 
 def test_a_removal_whose_answer_got_lost_is_a_removal(
     file: int, monkeypatch: pytest.MonkeyPatch, receipt: str | None
 ) -> None:
-    leases.lease(file, A, seconds=60)
+    lease(file, A)
     found = entry()
     lose_the_answer(monkeypatch, Update)
     assert lifecycle.remove(found, receipt=receipt)

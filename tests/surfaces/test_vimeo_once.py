@@ -2,15 +2,19 @@
 
 import random
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.services import Service, unlocked
+from tests.groups import PROFILES
+from tests.services import Service, await_, running, unlocked
 from tests.surfaces.vimeo import MIB, PASSWORD, get, gone, put, refused
 from vimeo_api.core.deliveries.confirmations import ENDING_SECONDS
 
@@ -132,7 +136,7 @@ def test_an_empty_file_is_a_file(service: Service) -> None:
 
 def test_a_client_that_hangs_up_at_once_locks_nobody_out(service: Service) -> None:
     link = put(service, bytes(15 * MIB))
-    for _ in range(5):
+    for _ in range(4):  # the fifth time is the last that its bytes may leave
         with socket.create_connection(("127.0.0.1", service.port)) as client:
             client.sendall(f"GET /{link.split('/', 3)[3]} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
     answer = unlocked(link)
@@ -159,11 +163,113 @@ def test_it_counts_ranges_under_one_grant_as_a_download_once_they_cover_the_file
     gone(link)
 
 
-def test_it_does_not_add_up_the_ranges_of_different_grants(service: Service) -> None:
+def test_it_adds_up_ranges_whichever_grants_they_came_under(service: Service) -> None:
     link = put(service, b"0123456789")
     assert get(link, headers={"Range": "bytes=0-4"}).content == b"01234"
-    assert unlocked(link, headers={"Range": "bytes=5-9"}).content == b"56789"
-    assert unlocked(link).content == b"0123456789"
+    etag = requests.head(link, timeout=60).headers["ETag"]
+    assert unlocked(link, headers={"Range": "bytes=5-9", "If-Range": etag}).content == b"56789"
+    gone(link)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["curl -sSf --retry 9 --retry-all-errors -C - -o", "wget -q --retry-on-http-error=423 --waitretry=1 -c -O"],
+    ids=["curl", "wget"],
+)
+def test_it_is_used_up_by_a_client_that_resumes(service: Service, command: str, tmp_path: Path) -> None:
+    content = random.randbytes(100_000)
+    link, file = put(service, content), tmp_path / "file"
+    file.write_bytes(get(link, headers={"Range": "bytes=0-49999"}).content)
+    subprocess.run([*command.split(), file, link], check=True, timeout=60)
+    assert file.read_bytes() == content
+    gone(link)
+
+
+def test_no_byte_leaves_more_often_than_the_budget_allows(service: Service) -> None:
+    link = put(service, b"0123456789")
+    for _ in range(5):
+        assert unlocked(link, headers={"Range": "bytes=0-8"}).content == b"012345678"
+    for asked in ({}, {"Range": "bytes=0-8"}, {"Range": "bytes=8-9"}):
+        over = unlocked(link, headers=asked)
+        refused(over, 410, "Gone")
+        assert "no-store" in over.headers["Cache-Control"]
+    assert get(link, headers={"Range": "bytes=9-9"}).content == b"9"
+    gone(link, headers={"Range": "bytes=9-9"})
+
+
+def test_downloads_that_are_cut_spend_the_budget(service: Service) -> None:
+    link = put(service, random.randbytes(15 * MIB))
+    for _ in range(5):
+        unlocked(link, stream=True).close()
+    refused(unlocked(link), 410, "Gone")
+    assert unlocked(link, headers={"Range": f"bytes={15 * MIB - 1}-"}).status_code == 206  # nobody came that far
+    refused(unlocked(link), 410, "Gone")
+
+
+def test_it_tells_the_digest_only_with_the_whole_file(service: Service) -> None:
+    link = put(service, b"1234")
+    answers = [requests.head(link, timeout=60)]
+    for asked, status in (
+        ({"Range": "bytes=0-0"}, 206),
+        ({"Range": "bytes=0-3", "If-Range": '"x"'}, 200),
+        ({"Range": "bytes=4-"}, 416),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-Match": '"x"'}, 412),
+    ):
+        answers.append(unlocked(link, headers=asked))
+        assert answers[-1].status_code == status
+        if status == 200:
+            link = put(service, b"1234")
+    assert [answer for answer in answers if "Repr-Digest" in answer.headers] == []
+    assert "Repr-Digest" in unlocked(link).headers
+
+
+def test_a_refused_condition_or_range_spends_nothing(service: Service) -> None:
+    link = put(service, b"1234")
+    etag = requests.head(link, timeout=60).headers["ETag"]
+    for _ in range(6):
+        for asked, status in (({"Range": "bytes=4-"}, 416), ({"If-None-Match": etag}, 304), ({"If-Match": '"x"'}, 412)):
+            assert get(link, headers=asked).status_code == status
+    assert get(link).content == b"1234"
+
+
+def test_many_requests_at_once_under_one_grant_are_never_locked_out(service: Service) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            link = put(service, b"01234567")
+            grant = {"X-Download-Grant": get(link, headers={"Range": "bytes=0-0"}).headers["X-Download-Grant"]}
+
+            def part(at: int, link: str = link, grant: dict[str, str] = grant) -> bytes:
+                answer = get(link, headers={"Range": f"bytes={at}-{at}", **grant})
+                assert answer.status_code == 206, answer.text
+                return answer.content
+
+            assert b"".join(pool.map(part, range(8))) == b"01234567"
+            gone(link)
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def thrifty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real service with a budget of 1."""
+    with running(request.param, tmp_path_factory.mktemp("thrifty") / "data", VIMEO_BUDGET="1") as service:
+        yield service
+
+
+@pytest.mark.slow
+def test_with_a_budget_of_one_only_the_rest_can_be_fetched(thrifty: Service, tmp_path: Path) -> None:
+    content = random.randbytes(15 * MIB)
+    link, file = put(thrifty, content), tmp_path / "file"
+    unlocked(link, stream=True).close()
+    refused(unlocked(link), 410, "Gone")
+    last = unlocked(link, headers={"Range": "bytes=-1000"})
+    assert (last.status_code, last.content) == (206, content[-1000:])
+    refused(unlocked(link, headers={"Range": "bytes=-1"}), 410, "Gone")
+    link = put(thrifty, content)
+    file.write_bytes(get(link, headers={"Range": "bytes=0-999"}).content)
+    await_(lambda: requests.get(link, headers={"Range": "bytes=0-0"}, timeout=60).status_code == 410)
+    subprocess.run(["curl", "-sS", "-C", "-", "-o", file, link], check=True, timeout=60)
+    assert file.read_bytes() == content
+    gone(link)
 
 
 def test_it_lets_only_the_holder_resume_during_the_grace_period(service: Service) -> None:

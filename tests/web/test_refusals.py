@@ -5,6 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from tests.core.leasing import lease
 from vimeo_api.core import policy
 from vimeo_api.core.access import passwords
 from vimeo_api.core.files import cache_generations, catalog, leases
@@ -86,7 +87,7 @@ def test_no_401_is_remembered_while_the_file_may_be_used_up_any_moment(client: F
         assert client.get(LINK).status_code == 401
     entry = catalog.find("vimeo", "k")
     assert entry is not None
-    leases.lease(entry.id, A, seconds=60)
+    lease(entry.id, A)
     for _ in range(3):
         assert client.get(LINK).headers["Cache-Control"] == "no-store"
     leases.use_up(entry.id, A, grace_seconds=0)

@@ -208,6 +208,12 @@ class VimeoSettings(SurfaceSettings):
     """Surface `vimeo`."""
 
     max_bytes: ByteSize = Field(ByteSize(16 * 1024**2), gt=0, description="Largest file, in bytes or as `16MiB`.")
+    budget: int = Field(
+        5,
+        ge=1,
+        description="How often each byte of a file may leave, interrupted downloads and ranges included. With 1 only "
+        "what has not been sent yet can still be fetched.",
+    )
 
 
 class StreamsSettings(SurfaceSettings):

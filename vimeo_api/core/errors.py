@@ -43,6 +43,12 @@ class Gone(PipelineError):
     """The file existed and has been used up or removed."""
 
 
+class Spent(Gone):
+    """The bytes that are asked for have left as often as they may; others of the file perhaps not."""
+
+    lasting = False
+
+
 class WrongPassword(PipelineError):
     """The file is protected, and the password is missing or wrong."""
 

@@ -1,6 +1,7 @@
 """The use case of downloading: whether a file may be sent now, and to whom a one-time file is leased."""
 
 import math
+from collections.abc import Callable
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import passwords
@@ -8,38 +9,45 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Ticket
-from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, StillFetching, WrongPassword
+from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, Spent, StillFetching, WrongPassword
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases
+from vimeo_api.core.files.budget import Span
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
+
+SpanOf = Callable[[Entry], Span | None]
 
 LONGEST_WAIT = 5  # seconds; a download often ends long before its lease would
 
 
 def open_download(
-    policy: Policy, key: str, *, password: str | None = None, resume_token: str | None = None, with_body: bool = True
+    policy: Policy,
+    key: str,
+    *,
+    password: str | None = None,
+    resume_token: str | None = None,
+    with_body: bool = True,
+    span_of: SpanOf | None = None,
 ) -> tuple[Entry, Ticket | None]:
-    """Return a file that may be sent now; for the body of a one-time file, lease it and return a ticket too.
+    """Return a file that may be sent now; for bytes of a one-time file, lease it and return a ticket too.
 
-    A client shows `resume_token` to resume its own download. Without a body (HEAD) nothing is leased. Raises NotThere,
-    Gone, StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased; Unavailable if the end of
-    the download could not be recorded.
+    A client shows `resume_token` to resume its own download. Without a body (HEAD) nothing is leased. `span_of` says
+    which bytes of the file the client asks for, None for none; without it, all of them. Raises NotThere, Gone,
+    StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased, then Spent; Unavailable if the
+    end of the download could not be recorded.
     """
-    if policy.one_time and with_body:
+    taking = policy.one_time and with_body
+    if taking:
         confirmations.check_journal()
-    if policy.one_time and with_body and password is None and resume_token is None and (first := _first(policy, key)):
+    plain = password is None and resume_token is None and span_of is None
+    if taking and plain and (first := _first(policy, key)):
         return first
     entry = _present(policy, key, resume_token)
     if not passwords.matches(entry.password_hash, password):
         raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
-    ticket = None
-    if policy.one_time and with_body:
-        # Once the file is used up, how a response ends changes nothing, so it needs no number.
-        used_up = entry.status == Status.GONE
-        ticket = Ticket(entry.id, entry.lease_token or "", 0) if used_up else _leased_ticket(entry, resume_token)
-    return entry, ticket
+    return _taken(policy, entry, resume_token, span_of or _whole) if taking else (entry, None)
 
 
 def _first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
@@ -80,12 +88,52 @@ def _in_grace(entry: Entry, resume_token: str | None) -> bool:
     return (now() - entry.delivered_at).total_seconds() < settings.grace_seconds
 
 
-def _leased_ticket(entry: Entry, resume_token: str | None) -> Ticket:
-    token = resume_token if resume_token is not None and resume_token == entry.lease_token else identifiers.random_hex()
-    response = leases.lease(entry.id, token, seconds=settings.lease_seconds + entry.size / settings.lease_min_rate)
-    if response is None:
+def _taken(policy: Policy, entry: Entry, resume_token: str | None, span_of: SpanOf) -> tuple[Entry, Ticket | None]:
+    """Charge what the response may send and take the lease; whoever was second looks again."""
+    own = identifiers.random_hex()
+    while (span := span_of(entry)) is not None:
+        seconds = settings.lease_seconds + entry.size / settings.lease_min_rate
+        longest = settings.vimeo.budget * seconds
+        if entry.status == Status.GONE:  # in its grace period
+            token, response = entry.lease_token or "", _resumed(entry, span)
+        else:
+            token = _token(entry, resume_token, own, longest)
+            _check_budget(entry, span)
+            response = leases.lease(entry, token, span, seconds=seconds, longest=longest)
+        if response is not None:
+            return entry, Ticket(entry.id, token, response)
+        entry = _present(policy, entry.key, resume_token)
+    return entry, None
+
+
+def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
+    """Return the token for the lease. Raises Leased.
+
+    That of a holder whose time is over is worth nothing any more. With `own` in the row our statement got in, but its
+    result got lost.
+    """
+    moment = now()
+    if entry.lease_token is not None and entry.lease_token in {resume_token, own}:
+        since = entry.leased_at or moment
+        if (moment - since).total_seconds() < longest:
+            return entry.lease_token
+    elif entry.status == Status.LEASED and (entry.due_at is None or entry.due_at > moment):
         raise Leased(_wait(entry))
-    return Ticket(entry.id, token, response)
+    return own
+
+
+def _resumed(entry: Entry, span: Span) -> int | None:
+    _check_budget(entry, span)
+    return leases.resume(entry, span)
+
+
+def _check_budget(entry: Entry, span: Span) -> None:
+    if leases.spans_of(entry).most(span) >= settings.vimeo.budget:
+        raise Spent
+
+
+def _whole(entry: Entry) -> Span:
+    return 0, entry.size
 
 
 def _wait(entry: Entry) -> int:

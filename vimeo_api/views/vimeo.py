@@ -7,7 +7,8 @@ Departures from its document: the hash is random, as md5(name + time) could be g
 argon2id, not SHA-256, and may also come as `X-File-Password` or by Basic, with PUT as with GET, to keep it out of URLs;
 errors also have a `message`, a sentence; an upload with an unknown field or parameter is refused; a file counts as
 downloaded once all of it was sent, and 423 says that another client is downloading it just now. A client that shows
-the `X-Download-Grant` it was given may resume its own download, with a range if it likes.
+the `X-Download-Grant` it was given may resume its own download while no other client has the file. Each byte is sent
+at most VIMEO_BUDGET times, and ranges that cover the file together use it up.
 """
 
 from collections.abc import Collection, Iterable
@@ -147,6 +148,7 @@ def download(key: str) -> Response:
             password=_password(request),
             resume_token=request.headers.get(delivery.RESUME_HEADER),
             with_body=request.method == "GET",
+            span_of=delivery.span_of(),
         ),
         one_time=True,
     )

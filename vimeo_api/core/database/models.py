@@ -10,6 +10,7 @@ lease     the exclusive right to download a one-time file; it ends by confirmati
 token     `lease_token` proves who holds a file: a downloader's lease (its *resume token*, X-Download-Grant in HTTP),
           a consumer's hold on a stream (its *receipt*), or a worker's hold on a fetch (its *claim*).
 response  one response with bytes under a lease; `responses` counts them, so that each has a number of its own.
+attempt   a response that has ended, whether complete or not, as the owner is shown it.
 journal   what nginx writes down about every response: the evidence for confirming or giving back.
 fetch     a worker's job of getting the bytes of a URL; it renews its claim while it works.
 pending   a file whose bytes still lie in the pending area of the spool, because the store is another filesystem;
@@ -29,7 +30,6 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
-    ForeignKey,
     Index,
     Integer,
     String,
@@ -144,6 +144,8 @@ class File(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     lease_token: Mapped[str | None] = mapped_column(String(32))
     responses: Mapped[int] = mapped_column(Integer, default=0)
+    spans: Mapped[str] = mapped_column(Text, server_default="")  # which bytes have left how often; `budget` reads it
+    leased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the lease was taken under its token
     # The bytes lie in the pending area; whether they do or not, what is left to do about that is due then.
     pending: Mapped[bool] = mapped_column(default=False, server_default=false())
     place_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -176,15 +178,18 @@ class Token(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class DeliveredRange(Base):
-    """A range of a one-time file that went out whole; all under one lease may add up to the file."""
+class Attempt(Base):
+    """A response with bytes of a one-time file, once it has ended; kept as long as the file's row."""
 
-    __tablename__ = "delivered_ranges"
+    __tablename__ = "download_attempts"
 
-    file_id: Mapped[int] = mapped_column(ForeignKey(File.id), primary_key=True)
-    lease_token: Mapped[str] = mapped_column(String(32), primary_key=True)
-    start: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # first byte
-    stop: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # the byte after the last
+    file_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    response: Mapped[int] = mapped_column(Integer, primary_key=True)
+    begun_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: the report did not say
+    ended_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    start: Mapped[int] = mapped_column(BigInteger)  # the first byte that was sent
+    sent: Mapped[int] = mapped_column(BigInteger)  # bytes
+    complete: Mapped[bool] = mapped_column()  # all that was to be sent was
 
 
 class JournalFile(Base):

@@ -27,9 +27,9 @@ def row(statement: Executable, values: Mapping[str, Any] | None = None) -> AnyRo
     return _execute(statement, lambda result: result.first(), values)
 
 
-def changed(statement: Executable) -> int:
-    """Execute a statement and return how many rows it changed."""
-    return _execute(statement, lambda result: result.rowcount)
+def changed(statement: Executable, values: Sequence[Mapping[str, Any]] | None = None) -> int:
+    """Execute a statement, once for each of the values if there are any, and return how many rows it changed."""
+    return _execute(statement, lambda result: result.rowcount, values)
 
 
 def among(column: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnElement[bool]:
@@ -56,7 +56,9 @@ def check_reachable() -> None:
 
 
 def _execute(
-    statement: Executable, take: Callable[[AnyResult], Result], values: Mapping[str, Any] | None = None
+    statement: Executable,
+    take: Callable[[AnyResult], Result],
+    values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> Result:
     try:
         with db.engine.connect() as connection:

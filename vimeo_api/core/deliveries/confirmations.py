@@ -10,22 +10,26 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
-from vimeo_api.core.database.models import DeliveredRange, File, Status
-from vimeo_api.core.deliveries import journal
+from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.database.statements import AnyRow
+from vimeo_api.core.deliveries import attempts, journal
 from vimeo_api.core.files import leases
+from vimeo_api.core.files.budget import Span, Spans
 from vimeo_api.extensions import reservations, settings
 
 _log = logging.getLogger(__name__)
 # Numbers as nginx and `str` write them, and that a column can hold.
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _TICKET = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{32}):(0|[1-9][0-9]{0,8})")
+_SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/[0-9]{1,18}")
 _RESERVATION = re.compile(r"reservation:([0-9a-f]{32})")  # of an upload that is over
 _OK, _PARTIAL = 200, 206
@@ -56,8 +60,10 @@ class Sent:
     """How one response with bytes of a one-time file ended."""
 
     ticket: Ticket
-    span: tuple[int, int] | None  # the bytes that went out: the first, and the one after the last
+    span: Span | None  # the bytes that went out: the first, and the one after the last
     complete: bool  # the server handed over all that it meant to
+    ended_at: datetime | None = None  # None: just now
+    seconds: float | None = None  # that the request took, if known
 
     @classmethod
     def from_journal(cls, line: Mapping[str, Any]) -> Self | None:
@@ -69,7 +75,8 @@ class Sent:
         if ticket is None or line["method"] != "GET":
             return None
         span = _span(_number(line["status"]), _number(line["sent"]), str(line["range"]))
-        return cls(ticket, span, complete=line["completion"] == "OK")
+        ended_at, seconds = _moment(line.get("time")), _seconds(line.get("seconds"))
+        return cls(ticket, span, complete=line["completion"] == "OK", ended_at=ended_at, seconds=seconds)
 
 
 def _number(value: object) -> int:
@@ -78,12 +85,21 @@ def _number(value: object) -> int:
     return int(value)
 
 
-def _span(status: int, sent: int, content_range: str) -> tuple[int, int] | None:
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, str) and _SECONDS.fullmatch(value) else None
+
+
+def _moment(value: object) -> datetime | None:
+    seconds = _seconds(value)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _span(status: int, sent: int, content_range: str) -> Span | None:
     if status == _OK:
         return (0, sent)
     match = _CONTENT_RANGE.fullmatch(content_range)
-    if status == _PARTIAL and match and sent == int(match[2]) + 1 - int(match[1]):
-        return (int(match[1]), int(match[2]) + 1)
+    if status == _PARTIAL and match and sent <= int(match[2]) + 1 - int(match[1]):
+        return (int(match[1]), int(match[1]) + sent)
     return None
 
 
@@ -129,27 +145,25 @@ endings = Endings()
 
 
 def handle(*responses: Sent) -> None:
-    """Use each file up if all its bytes went out under this lease, else give the lease back.
+    """Use each file up if all its bytes went out, else give its lease back; note each response as an attempt.
 
     The oldest response comes first; several take a few statements for all.
     """
-    sizes = _sizes({sent.ticket.file_id for sent in responses})
+    reports: dict[int, list[Sent]] = {}
+    for sent in responses:
+        reports.setdefault(sent.ticket.file_id, []).append(sent)
+    files = _files(reports)
     used: dict[int, str] = {}
     back = 0
-    for sent in responses:
-        ticket, size = sent.ticket, sizes.get(sent.ticket.file_id)
-        if size is None:
-            continue
-        if _whole_file(sent, size):
-            used.setdefault(ticket.file_id, ticket.lease_token)
-        elif ticket.file_id not in used:
-            back += leases.give_back(
-                ticket.file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete
-            )
-    confirmed = 0
-    if used:
-        confirmed = len(leases.use_up_all(used, grace_seconds=settings.grace_seconds))
-        _forget_ranges(used)  # a crash before this leaves them until the purge
+    for file_id, file in files.items():
+        for sent, all_of_it in zip(reports[file_id], _settled(file, reports[file_id]), strict=True):
+            ticket = sent.ticket
+            if all_of_it:
+                used.setdefault(file_id, ticket.lease_token)
+            elif file_id not in used and file.status != Status.GONE:
+                back += leases.give_back(file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete)
+    confirmed = len(leases.use_up_all(used, grace_seconds=settings.grace_seconds)) if used else 0
+    attempts.note(*(_attempt(sent, sent.span) for file in files for sent in reports[file] if sent.span is not None))
     counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
 
 
@@ -167,45 +181,44 @@ def _responses(lines: journal.Lines) -> Iterator[Sent]:
             yield sent
 
 
-def _whole_file(sent: Sent, size: int) -> bool:
-    if not sent.complete or sent.span is None:
-        return False
-    return sent.span == (0, size) or _covered(_spans_with(sent.ticket, sent.span), size)
+def _settled(file: AnyRow, reports: list[Sent]) -> list[bool]:
+    """Write down what was sent of a file; return for each response whether all bytes have left and it was complete.
+
+    The bytes may have left by other responses, under whatever tokens.
+    """
+    if file.status != Status.GONE and len(reports) == 1 and _is_whole(reports[0], file.size):
+        return [True]  # nearly always; what was charged stays charged, for it was sent
+    found: AnyRow | None = file
+    while found is not None:
+        before = spans = Spans.read(found.spans, responses=found.responses, size=found.size)
+        all_of_it = []
+        for sent in reports:
+            spans = spans.settled(sent.ticket.response, sent.span)
+            all_of_it.append(_is_whole(sent, found.size) or (sent.complete and spans.covers(found.size)))
+        if spans is before or leases.settle(found.id, responses=found.responses, seen=found.spans, spans=spans):
+            return all_of_it
+        found = _files([file.id]).get(file.id)  # somebody else was first
+    return [False] * len(reports)
 
 
-def _spans_with(ticket: Ticket, span: tuple[int, int]) -> list[tuple[int, int]]:
-    values = {"file_id": ticket.file_id, "lease_token": ticket.lease_token, "start": span[0], "stop": span[1]}
-    try:
-        statements.changed(insert(DeliveredRange).values(values))
-    except IntegrityError:
-        _log.debug("journal: a range is read again")
-    # Ranges under an earlier lease will never add up; its holder would be given a new token.
-    statements.changed(
-        delete(DeliveredRange).where(
-            DeliveredRange.file_id == ticket.file_id, DeliveredRange.lease_token != ticket.lease_token
-        )
-    )
-    mine = (DeliveredRange.file_id == ticket.file_id, DeliveredRange.lease_token == ticket.lease_token)
-    return [
-        (row.start, row.stop) for row in statements.rows(select(DeliveredRange.start, DeliveredRange.stop).where(*mine))
-    ]
+def _is_whole(sent: Sent, size: int) -> bool:
+    return sent.complete and sent.span == (0, size)
 
 
-def _covered(spans: list[tuple[int, int]], size: int) -> bool:
-    reached = 0
-    for start, stop in sorted(spans):
-        if start > reached:
-            return False
-        reached = max(reached, stop)
-    return reached >= size
+def _files(file_ids: Collection[int]) -> dict[int, AnyRow]:
+    """Return what is to be known of those of the files that have a row."""
+    columns = (File.id, File.size, File.status, File.responses, File.spans)
+    return {row.id: row for row in statements.rows(select(*columns).where(statements.among(File.id, file_ids)))}
 
 
-def _sizes(file_ids: Collection[int]) -> dict[int, int]:
-    """Return the sizes of those of the files that are not used up yet; of the others nothing follows."""
-    open_ones = select(File.id, File.size).where(statements.among(File.id, file_ids), File.status != Status.GONE)
-    return {row.id: row.size for row in statements.rows(open_ones)}
-
-
-def _forget_ranges(file_ids: Collection[int]) -> None:
-    """Forget what was sent of files that are used up, for nothing can follow from it any more."""
-    statements.changed(delete(DeliveredRange).where(statements.among(DeliveredRange.file_id, file_ids)))
+def _attempt(sent: Sent, span: Span) -> dict[str, Any]:
+    ended_at = sent.ended_at or now()
+    return {
+        "file_id": sent.ticket.file_id,
+        "response": sent.ticket.response,
+        "begun_at": None if sent.seconds is None else ended_at - timedelta(seconds=sent.seconds),
+        "ended_at": ended_at,
+        "start": span[0],
+        "sent": span[1] - span[0],
+        "complete": sent.complete,
+    }

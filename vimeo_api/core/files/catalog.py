@@ -58,6 +58,8 @@ class Entry:
     place_due_at: datetime | None
     lease_token: str | None
     responses: int
+    spans: str
+    leased_at: datetime | None
     expires_at: datetime | None
     delivered_at: datetime | None
     purged_at: datetime | None

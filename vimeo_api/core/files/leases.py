@@ -6,13 +6,14 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, or_
+from sqlalchemy import ColumnElement, and_, bindparam, case, or_, update
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.files import cache_generations, lifecycle
+from vimeo_api.core.files.budget import Span, Spans
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
 
@@ -22,6 +23,8 @@ _LEASE = Prepared(
     lifecycle.moving(
         Move.LEASE,
         File.id == bindparam("file"),
+        File.responses == bindparam("seen_responses"),
+        File.spans == bindparam("seen_spans"),
         or_(
             File.status == Status.AVAILABLE,
             File.due_at <= bindparam("moment"),
@@ -29,6 +32,8 @@ _LEASE = Prepared(
         ),
         lease_token=bindparam("taker"),
         due_at=bindparam("until"),
+        leased_at=bindparam("since"),
+        spans=bindparam("charged"),
         responses=File.responses + 1,
         resumed=case((File.lease_token == bindparam("taker"), True), else_=False),
     ).returning(*COLUMNS)
@@ -50,24 +55,63 @@ _LEASE_FIRST = Prepared(
         ),
         lease_token=bindparam("taker"),
         due_at=bindparam("until"),
+        leased_at=bindparam("moment"),
         responses=File.responses + 1,
     ).returning(*COLUMNS)
 )
 
 
-def lease(file_id: int, lease_token: str, *, seconds: float) -> int | None:
+def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest: float) -> int | None:
     """Take, take over once lapsed, or renew under the same token the lease of a one-time file.
 
-    Returns the number of the response that may now be sent, or None while another token holds the lease.
+    `span` is what the response may send. Under one token the lease ends `longest` seconds after it was taken first.
+    Returns the number of the response that may now be sent, or None where the file is not as it was seen any more, or
+    another token holds the lease.
     """
     moment = now()
-    values = {"file": file_id, "taker": lease_token, "moment": moment, "until": moment + timedelta(seconds=seconds)}
+    same = seen.lease_token == lease_token and seen.leased_at is not None
+    since = seen.leased_at if same and seen.leased_at else moment
+    values = {
+        "file": seen.id,
+        "seen_responses": seen.responses,
+        "seen_spans": seen.spans,
+        "taker": lease_token,
+        "moment": moment,
+        "since": since,
+        "until": min(moment + timedelta(seconds=seconds), since + timedelta(seconds=longest)),
+        "charged": str(spans_of(seen).charged(seen.responses + 1, span)),
+    }
     row = _LEASE.row(values)
     if row is None:
         return None
     leased = Entry(*row)
     lifecycle.make_refusals_stale(leased, Move.LEASE)
     return leased.responses
+
+
+def resume(seen: Entry, span: Span) -> int | None:
+    """Charge a response after the file is used up, to the client that shows its token in the grace period.
+
+    Returns its number, or None where the file is not as it was seen any more.
+    """
+    charged = spans_of(seen).charged(seen.responses + 1, span)
+    resumed = update(File).where(*_unchanged(seen.id, seen.responses, seen.spans), File.status == Status.GONE)
+    row = statements.row(resumed.values(responses=File.responses + 1, spans=str(charged)).returning(File.responses))
+    return row.responses if row else None
+
+
+def spans_of(file: Entry) -> Spans:
+    """Return which bytes of a file have left or may be leaving."""
+    return Spans.read(file.spans, responses=file.responses, size=file.size)
+
+
+def settle(file_id: int, *, responses: int, seen: str, spans: Spans) -> bool:
+    """Write down what responses have sent; return False where something was written down meanwhile."""
+    return bool(statements.changed(update(File).where(*_unchanged(file_id, responses, seen)).values(spans=str(spans))))
+
+
+def _unchanged(file_id: int, responses: int, spans: str) -> tuple[ColumnElement[bool], ...]:
+    return File.id == file_id, File.responses == responses, File.spans == spans
 
 
 def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> Entry | None:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Update, case, delete, or_, select, update
 from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import DeliveredRange, File, Status
+from vimeo_api.core.database.models import Attempt, File, Status
 from vimeo_api.core.files import cache_generations, catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.policy import POLICIES
@@ -139,8 +139,8 @@ def due_purges(limit: int) -> Sequence[int]:
 def purged(file_ids: Sequence[int]) -> None:
     """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
     these = statements.among(File.id, file_ids)
-    over = select(File.id).where(these, File.status == Status.GONE)
-    statements.changed(delete(DeliveredRange).where(DeliveredRange.file_id.in_(over)))
+    over = select(File.id).where(these, File.status == Status.GONE, File.key.is_(None))
+    statements.changed(delete(Attempt).where(Attempt.file_id.in_(over)))
     statements.changed(delete(File).where(these, File.status == Status.GONE, File.key.is_(None)))
     statements.changed(
         update(File)

@@ -4,6 +4,7 @@ Sources: RFC 9110 (ranges, conditional requests), PEP 3333 (closing).
 """
 
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -70,6 +71,7 @@ class Reporter:
         self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         self._connection: socket.socket = request.environ["werkzeug.socket"]
         self._ending = False
+        self._begun = time.monotonic()
 
     def before_last(self) -> None:
         """Note that the next chunk is the last one."""
@@ -84,7 +86,8 @@ class Reporter:
         try:
             with self._app.app_context():
                 complete = whole and sockets.drained(self._connection)
-                confirmations.handle(Sent(self._ticket, span, complete=complete))
+                seconds = time.monotonic() - self._begun
+                confirmations.handle(Sent(self._ticket, span, complete=complete, seconds=seconds))
         finally:
             if self._ending:
                 confirmations.endings.end(self._ticket.file_id)
@@ -97,13 +100,13 @@ class FileBody:
         """Send nothing until `limit` sets the span."""
         self._file = file
         self._reporter = reporter
-        self._start = self._position = self._stop = 0
+        self._start = self._position = self._handed = self._stop = 0
         self._whole = False
 
     def limit(self, start: int, stop: int) -> None:
         """Send the bytes from `start` up to but not including `stop`."""
         self._file.seek(start)
-        self._start = self._position = start
+        self._start = self._position = self._handed = start
         self._stop = stop
 
     def __iter__(self) -> Iterator[bytes]:
@@ -112,6 +115,7 @@ class FileBody:
         while data := self._file.read(min(SEND_CHUNK, self._stop - self._position)):
             if self._position + len(data) == self._stop:
                 self._reporter.before_last()
+            self._handed += len(data)  # before it is written, for of an interrupted write some may have left
             yield data
             self._position += len(data)
         # Reached only when the server asks for more, so the last chunk is written as well.
@@ -121,4 +125,4 @@ class FileBody:
         """Close the file and report; the WSGI server always calls this (PEP 3333)."""
         if not self._file.closed:
             self._file.close()
-            self._reporter.closed((self._start, self._position), whole=self._whole)
+            self._reporter.closed((self._start, self._handed), whole=self._whole)

@@ -16,6 +16,8 @@ from werkzeug.datastructures import Headers
 
 Span = tuple[int, int]  # the first byte, and the one after the last
 
+HEADERS = frozenset({"If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since", "If-Range", "Range"})
+
 _TAG = re.compile(r'(W/)?("[^"]*")')
 _RANGE = re.compile(r" *(?:([0-9]{1,19}) *- *([0-9]{0,19})|-([0-9]{1,19})) *", re.ASCII)
 _MAX_POSITION = 2**63 - 1

@@ -7,7 +7,7 @@ conditionals), nginx X-Accel.
 
 import base64
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from urllib.parse import quote
@@ -17,8 +17,9 @@ from flask import Response, request
 from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
-from vimeo_api.core.errors import NotThere
+from vimeo_api.core.errors import NotThere, Unavailable
 from vimeo_api.core.files import iana_types
+from vimeo_api.core.files.budget import Span
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.blobs import PENDING, relative
 from vimeo_api.extensions import blobs, mount_check, settings
@@ -69,11 +70,15 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
         headers["Content-Disposition"] = content_disposition(file.name)
     elif kind.startswith(_ACTIVE):
         headers["Content-Disposition"] = "attachment"
-    if digest := repr_digest(file.digest):
+    # The digest of a short secret tells the secret, so of a one-time file only whoever gets all of it gets it.
+    shows_digest = not one_time or (ticket is not None and "Range" not in request.headers)
+    if shows_digest and (digest := repr_digest(file.digest)):
         headers["Repr-Digest"] = digest
     if ticket:
         headers[RESUME_HEADER] = ticket.lease_token
-    if settings.behind_nginx:
+    if one_time and ticket is None and request.method == "GET":
+        response = _without_bytes(file)
+    elif settings.behind_nginx:
         response = _refused_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
     else:
         with _reading(ticket):
@@ -83,6 +88,34 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     return response
 
 
+def span_of() -> Callable[[Entry], Span | None] | None:
+    """Return what tells which bytes of a file the current request is about, or None for one that is about all of them.
+
+    Of a request that gets no bytes (304, 412, 416) it says None.
+    """
+    return _asked_span if conditions.HEADERS & {*request.headers.keys()} else None
+
+
+def _asked_span(file: Entry) -> Span | None:
+    version = _version(file, None)
+    status, span = conditions.judge(request.headers, version, with_ranges=True)
+    return span or (0, version.size) if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT} else None
+
+
+def _without_bytes(file: Entry) -> Response:
+    """Answer for a one-time file of which nothing may be sent; nginx is not asked, for it might judge otherwise."""
+    version = _version(file, None)
+    status, _ = conditions.judge(request.headers, version, with_ranges=True)
+    if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        raise Unavailable("the bytes were replaced meanwhile")
+    return by_python.without_bytes(status, version)
+
+
+def _version(file: Entry, ticket: Ticket | None) -> Version:
+    with _reading(ticket), blobs.opened(file.surface, file.blob, pending=file.pending) as content:
+        return Version.of(content)
+
+
 def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
     """Return a 304 for conditions that nginx might decide otherwise, None if nginx is to send bytes.
 
@@ -90,8 +123,7 @@ def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
     """
     if not conditions.puzzles_nginx(request.headers):
         return None
-    with _reading(ticket), blobs.opened(file.surface, file.blob, pending=file.pending) as content:
-        version = Version.of(content)
+    version = _version(file, ticket)
     status, _ = conditions.judge(request.headers, version, with_ranges=False)
     if status is HTTPStatus.OK:
         return None

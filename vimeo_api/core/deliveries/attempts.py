@@ -1,0 +1,28 @@
+"""The attempts at a one-time file: what each response sent, for its owner to see. `confirmations` notes them."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import Attempt
+from vimeo_api.core.database.statements import AnyRow
+from vimeo_api.extensions import db
+
+MOST = 1000  # attempts at one file that are kept, the first ones
+
+
+def note(*attempts: dict[str, Any]) -> None:
+    """Write attempts down, those that are written down already excepted."""
+    rows = [attempt for attempt in attempts if 0 < attempt["response"] <= MOST]
+    if rows:
+        insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
+        statements.changed(insert(Attempt).on_conflict_do_nothing(), rows)
+
+
+def at(file_id: int) -> list[AnyRow]:
+    """Return the attempts at a file, the first one first."""
+    columns = (Attempt.response, Attempt.begun_at, Attempt.ended_at, Attempt.start, Attempt.sent, Attempt.complete)
+    these = select(*columns).where(Attempt.file_id == file_id).order_by(Attempt.response)
+    return list(statements.rows(these))
