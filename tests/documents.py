@@ -1,4 +1,4 @@
-"""README.md and the pages of docs/: their sections, and how a test runs the blocks in them as they stand."""
+"""README.md and the pages of docs/: their sections, and how a test runs the code blocks in them."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 REPORT = "quarterly numbers\n"
 _PATTERN = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)\n(?P<block>.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# Who asks at once meets 423: how a download ended is recorded a moment after its client has it.
+# Right after a download, the next one gets 423: the end is recorded a moment after the client has it.
 _PATIENT_CURL = """
 curl() {
     command curl "$@"
@@ -51,7 +51,7 @@ def sections() -> dict[str, str]:
 def run(script: str, url: str, folder: Path, environ: Mapping[str, str] | None = None) -> str:
     """Run a script in a folder against the service at `url`; return what it prints.
 
-    Files get names of their own, because tests share the service.
+    Files get unique names, because tests share the service.
     """
     (folder / "report.xls").write_text(REPORT)
     script = script.replace("http://localhost:8080", url).replace("my_", f"{folder.name}_")

@@ -13,7 +13,7 @@ OPEN = {"FETCH_URLS": "1", "FETCH_ALLOW_PRIVATE": "1"}  # settings under which U
 
 @dataclass(frozen=True)
 class Fetch:
-    """A fetch that a service was asked for and answered with 202."""
+    """A fetch that the service has accepted with 202."""
 
     service: Service
     file_id: str
@@ -27,7 +27,7 @@ class Fetch:
         return bool(self.status()["state"] == "fetching")
 
     def ended(self, seconds: float = PATIENCE) -> dict[str, Any]:
-        """Wait for the end, and return the status."""
+        """Wait for the end and return the status."""
         await_(lambda: not self.runs, seconds)
         return self.status()
 
@@ -39,16 +39,16 @@ class Fetch:
 
 
 def ask(service: Service, url: str, *, wait: bool = True, **more: object) -> requests.Response:
-    """Ask for a fetch, and let the service wait for it or not."""
+    """Request a fetch; `wait` says whether the service may wait for it."""
     headers = {} if wait else {"Prefer": "respond-async"}
     return requests.post(f"{service.url}/uploadFile", json={"file": url, **more}, headers=headers, timeout=PATIENCE)
 
 
 def begin(service: Service, url: str, **more: object) -> Fetch:
-    """Ask for a fetch, and do not wait for it."""
-    answer = ask(service, url, wait=False, **more)
-    assert answer.status_code == 202, answer.text
-    return Fetch(service, **answer.json())
+    """Request a fetch without waiting for it."""
+    response = ask(service, url, wait=False, **more)
+    assert response.status_code == 202, response.text
+    return Fetch(service, **response.json())
 
 
 def downloaded(service: Service, file_id: str) -> requests.Response:
@@ -56,5 +56,5 @@ def downloaded(service: Service, file_id: str) -> requests.Response:
 
 
 def partial_files(service: Service) -> list[str]:
-    """Return what fetches have in the spool."""
+    """Return the files of fetches in the spool."""
     return [path.name for path in service.spooled() if path.name.startswith("fetch-")]

@@ -1,6 +1,6 @@
-"""The app in this process, once as the embedded server runs it and once behind an nginx that is played here.
+"""The app in this process, once as under the embedded server and once behind a fake nginx.
 
-For what the app decides by itself: whole tables of requests, and time that is moved instead of waited for. What nginx,
+For what the app decides by itself: whole tables of requests, and a clock that is moved instead of waiting. What nginx,
 uWSGI, PostgreSQL or a worker decides is tested with the real service. Import the fixtures in a folder's conftest.
 """
 
@@ -28,7 +28,7 @@ PROFILES = ["embedded", "production"]
 
 
 class Nginx:
-    """What the app sees of nginx: the body lies in a file of the spool, and nothing of it comes over the socket."""
+    """What the app sees of nginx: the body is a file in the spool, and none of it comes over the socket."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], spool: Path) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class Nginx:
 
 
 class Server:
-    """What the app sees of the embedded server: the connection to a client, who has taken all that it was sent."""
+    """What the app sees of the embedded server: a connection to a client that has received everything."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], connection: socket.socket) -> None:
         self._app = app
@@ -57,7 +57,7 @@ class Server:
 
 
 class Clock:
-    """Stands in for `datetime` in `core.clock`: the real time, and as much more as a test adds."""
+    """Replaces `datetime` in `core.clock`: the real time plus what a test adds."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()
@@ -71,10 +71,9 @@ class Clock:
 
 @contextmanager
 def made(profile: str, data: Path, **settings: str) -> Iterator[Flask]:
-    """Make an app with a database of its own, and what differs by profile as that profile has it.
+    """Make an app with its own database and the parts of a profile.
 
-    What is enqueued is done at once; what would be due meanwhile, once somebody sweeps. Made again on the same folder
-    it is the app after a restart.
+    Enqueued tasks run at once; other due work is done by `sweep`. Making it again on the same folder is a restart.
     """
     if not data.exists():
         shutil.copytree(migrated(), data)
@@ -98,14 +97,14 @@ def sweep(app: Flask) -> None:
 
 
 def stored(app: Flask) -> set[Path]:
-    """Return the files whose bytes lie in the store."""
+    """Return the files in the store."""
     store = app.config["SETTINGS"].store_dir
     return {path for path in store.rglob("*") if path.is_file() and not path.name.startswith(".")}
 
 
 @cache
 def migrated() -> Path:
-    """Return a data folder with a database that has all tables and no row, to copy; it is made once."""
+    """Return a data folder with an empty, migrated database, to be copied; it is made once."""
     folder = tempfile.mkdtemp(prefix="migrated-")
     atexit.register(shutil.rmtree, folder)
     data = Path(folder) / "data"
@@ -124,7 +123,7 @@ def _made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def inprocess(_made_once: Flask) -> Flask:
-    """The app in each profile, the same for all tests that leave it as they find it."""
+    """The app in each profile, shared by all tests that leave it as they found it."""
     for make_known in (_made_once.extensions["celery"].set_current, _made_once.extensions["celery"].set_default):
         make_known()  # others may have been made meanwhile
     return _made_once
@@ -132,7 +131,7 @@ def inprocess(_made_once: Flask) -> Flask:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time of everything that is written down, which a test may move."""
+    """The clock of the core, which a test can move forward."""
     moved = Clock()
     monkeypatch.setattr("vimeo_api.core.clock.datetime", moved)
     return moved

@@ -1,9 +1,9 @@
 """Workers that are killed over and over: `python -m tests.mortals SEED DEATHS`, in a service's environment.
 
-Each is a fork of this process, which has imported everything, so that the next one works after a tenth of the time that
-a start takes; what it runs is the service's own command, as JSON in COMMAND. It dies by SIGKILL at a moment that the
-seed chooses: some time after its first claim, or right before or after something of `MOMENTS`, whichever comes first.
-Each death is a line on stdout.
+Each worker is a fork of this process, which has imported everything, so it works after a tenth of the time of a real
+start. It runs the service's own command, given as JSON in COMMAND. It dies by SIGKILL at a moment that the seed
+chooses: some time after its first claim, or right before or after one of `MOMENTS`, whichever comes first. Each death
+is a line on stdout.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ from vimeo_api.core.fetching.session import Session
 from vimeo_api.core.storage.blobs import Blobs, Staging
 
 IMPORTED = (celery, kombu, psycopg, vimeo_api)
-LONGEST_LIFE = 2  # times what passed from the fork to the first claim, so that it suits slow machines, too
+LONGEST_LIFE = 2  # times the time from the fork to the first claim, so that it also suits slow machines
 MOMENTS: list[tuple[Any, str]] = [
     (claims, "claim"),
     (claims, "finish"),
@@ -58,7 +58,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 
 def main(seed: str, deaths: int, command: list[str]) -> None:
-    """Let so many workers die, one after the other."""
+    """Let `deaths` workers die, one after the other."""
     for number in range(deaths):
         pid = os.fork()
         if pid == 0:
@@ -73,7 +73,7 @@ def main(seed: str, deaths: int, command: list[str]) -> None:
 
 
 def _run(command: list[str]) -> None:
-    """Be what `python program …` or `python … -m module …` starts."""
+    """Run what `python program …` or `python … -m module …` would run."""
     if "-m" in command:
         sys.argv = command[command.index("-m") + 1 :]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

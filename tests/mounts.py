@@ -1,4 +1,4 @@
-"""Filesystems that are mounted for a service under test alone, gone with its processes, and filled by tests."""
+"""Filesystems that only a service under test sees and that end with it, and a way for tests to fill them."""
 
 import os
 import shutil
@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def mounting(script: str, *words: str) -> list[str]:
-    """Return what comes before a command so that it runs among mounts of its own, which a shell script makes.
+    """Return the prefix that runs a command in its own mount namespace, where a shell script makes the mounts.
 
-    The script finds the words in `$1` and so on, and the command behind them.
+    The script gets the words as `$1` and so on, followed by the command.
     """
-    # Who is not root may mount in a user namespace of its own, mount_namespaces(7).
+    # Without root, mounting needs a user namespace, mount_namespaces(7).
     who = [] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"]
     return ["unshare", *who, "--mount", "sh", "-c", script, "sh", *words]
 
 
 @contextmanager
 def filled(folder: Path, *, left: int) -> Iterator[None]:
-    """Leave so many bytes of a folder's filesystem for the length of the block."""
+    """Fill a folder's filesystem, except for `left` bytes, until the block ends."""
     ballast = folder / ".ballast"
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - left)

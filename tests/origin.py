@@ -1,6 +1,6 @@
-"""An origin that misbehaves as it is told to, per path, over real sockets.
+"""An origin that misbehaves as configured, per path, over real sockets.
 
-`serving()` runs it on a free port of 127.0.0.1; `Page` says how a path behaves. What it was asked is in `requests`.
+`serving()` runs it on a free port of 127.0.0.1; a `Page` says how a path behaves. `requests` has what it was asked.
 """
 
 import hashlib
@@ -29,25 +29,25 @@ class Page:
     etag: str | None = '"one"'
     modified: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    # How ranges are answered: as asked for; with 200, always or from the second request on; starting a byte late;
-    # a few bytes at a time; with a total that is not the file's; whatever If-Range says; the same, and not saying of
-    # which version; as multipart/byteranges; with 416.
+    # How it responds to ranges: as requested; with 200, always or from the second request on; starting a byte late; a
+    # few bytes at a time; with a wrong total; ignoring If-Range; the same and without a validator; as
+    # multipart/byteranges; with 416.
     ranges: Literal[
         "yes", "no", "first", "late", "short", "lying", "blind", "blind and mute", "multipart", "refused"
     ] = "yes"
-    # How the end of the body can be told, or what is said about it that is not true.
+    # How the end of the body is marked, or how its length is wrong.
     framing: Literal["length", "chunked", "close", "longer", "shorter"] = "length"
-    first: list["Page"] = field(default_factory=list, repr=False)  # these answer first, one request each
-    statuses: list[int] = field(default_factory=list)  # answered first, one per request
-    retry_after: str | None = None  # said with those
+    first: list["Page"] = field(default_factory=list, repr=False)  # these respond first, one request each
+    statuses: list[int] = field(default_factory=list)  # sent first, one per request
+    retry_after: str | None = None  # sent with those
     location: str | None = None  # redirect there
     throttle: int | None = None  # bytes per second and connection
     break_after: int | None = None  # bytes of each body; then the connection breaks
-    breaks: int = 10**9  # how often it does
-    stall_after: int | None = None  # bytes of a body; then nothing comes, but the connection stays
-    stalls: int = 10**9  # how often it does
-    gate: threading.Event | None = None  # no body before it is set
-    changes_after: int | None = None  # requests; then the content is another, with another ETag
+    breaks: int = 10**9  # how often that happens
+    stall_after: int | None = None  # bytes of a body; then nothing more, but the connection stays open
+    stalls: int = 10**9  # how often that happens
+    gate: threading.Event | None = None  # no body until it is set
+    changes_after: int | None = None  # requests; then content and ETag change
     huge_header: bool = False  # endless header lines
     dripping: bool = False  # a header that never ends, a byte at a time
     at_most: int | None = None  # connections at once; more get 503
@@ -55,7 +55,7 @@ class Page:
 
 @dataclass
 class Request:
-    """What the origin was asked."""
+    """A request that the origin got."""
 
     path: str
     headers: dict[str, str]
@@ -74,7 +74,7 @@ class Origin(ThreadingHTTPServer):
         self.requests: list[Request] = []
         self.closing = threading.Event()
         self.lock = threading.Lock()
-        self.busy: set[socket.socket] = set()  # connections with a request being answered
+        self.busy: set[socket.socket] = set()  # connections with a running request
         self.busiest = 0
 
     @property
@@ -87,7 +87,7 @@ class Origin(ThreadingHTTPServer):
         return f"{scheme}://{host}:{self.port}{path}"
 
     def serve(self, path: str, page: Page) -> str:
-        """Put a page there, and return its URL."""
+        """Serve a page at a path and return its URL."""
         self.pages[path] = page
         return self.url(path)
 
@@ -96,7 +96,7 @@ class Origin(ThreadingHTTPServer):
         return [request.headers.get(name.lower()) for request in self.requests]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Be silent: clients that hang up are part of the game."""
+        """Log nothing: clients hang up on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -220,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             sent += len(piece)
             if sent == len(body):
-                # The client may have its last byte, and be elsewhere, before this thread runs again.
+                # The client may have its last byte and have moved on before this thread runs again.
                 with self.server.lock:
                     self.server.busy.discard(self.connection)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if page.framing == "chunked" else piece)
@@ -231,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or page.framing in {"longer", "shorter"}
 
     def _fate(self, page: Page, length: int) -> tuple[int, Literal["break", "stall"]] | None:
-        """Decide once per body after how many bytes what happens to it, if anything."""
+        """Decide, once per body, whether it breaks or stalls, and after how many bytes."""
         with self.server.lock:
             if page.stall_after is not None and page.stall_after < length and page.stalls > 0:
                 page.stalls -= 1
@@ -250,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _open(connection: socket.socket) -> bool:
-    """Return whether the client has not hung up, which whoever writes notices late."""
+    """Return whether the client is still connected; a write would notice that late."""
     try:
         return socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
     except BlockingIOError:
@@ -276,10 +276,10 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[Origin]:
 
 
 def noise(size: int) -> bytes:
-    """Return bytes of which no two stretches are alike, so that a misplaced one shows."""
+    """Return bytes without repetition, so that a misplaced one shows."""
     return hashlib.shake_128(b"noise").digest(size)
 
 
 def changed(content: bytes) -> bytes:
-    """Return other bytes of the same length, each of them another."""
+    """Return bytes of the same length that all differ."""
     return content.translate(_INVERTED)

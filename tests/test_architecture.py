@@ -1,4 +1,4 @@
-"""The house as a whole: what the imports, the queues and the documents promise of each other."""
+"""The code base as a whole: imports, queues, documents and deployment files agree with each other."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ UNITS = {
 
 
 def unit(name: str) -> list[str]:
-    """Return the lines of a unit in systemd's order: its file, what all share, what its instance has otherwise."""
+    """Return the lines of a unit in systemd's order: its file, the shared drop-in, its instance's drop-in."""
     paths = [UNIT_FILES / re.sub("@.*[.]", "@.", name), SHARED, *(UNIT_FILES / f"{name}.d").glob("*.conf")]
     instance = name.partition("@")[2].removesuffix(".service")
     return [line.replace("%i", instance) for path in paths for line in path.read_text().splitlines()]
@@ -50,7 +50,7 @@ def test_no_import_hides_in_a_function() -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    # The embedded server hands its own environment on to its child.
+    # The embedded server passes its environment on to its child.
     allowed = {ROOT / "vimeo_api/config", ROOT / "vimeo_api/embedded/worker.py"}
     found = {path for path in SOURCES if re.search(r"os\.environ|getenv|BaseSettings", path.read_text())}
     assert {path.parent if path.parent.name == "config" else path for path in found} <= allowed
@@ -78,7 +78,7 @@ def test_the_rows_of_files_change_in_one_place() -> None:
 
 
 def test_a_status_changes_by_the_table_of_moves() -> None:
-    """Nobody but `moving` hands a status to an UPDATE; the row of a new file in `catalog` begins with one."""
+    """Only `moving` sets a status with an UPDATE; `catalog` sets the first one of a new row."""
     named = {
         path.name
         for path in SOURCES
@@ -98,7 +98,7 @@ def keywords(call: ast.Call) -> set[str | None]:
 
 
 def writes_to_files(source: str) -> list[str]:
-    """Return what in a module writes to the table `files`: by SQLAlchemy, its ORM, or in words."""
+    """Return what in a module writes to the table `files`: with SQLAlchemy, its ORM, or SQL text."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
@@ -113,7 +113,7 @@ def writes_to_files(source: str) -> list[str]:
     return found
 
 
-def test_writes_are_found_in_every_wording() -> None:
+def test_writes_are_found_in_every_form() -> None:
     assert len(writes_to_files(WRITES)) == WRITES.count("\n")
 
 
@@ -148,7 +148,7 @@ def test_a_shell_reads_the_environment_example_as_systemd_does() -> None:
 
 def test_units_and_stack_run_the_same_commands() -> None:
     supervisor = (ROOT / "deploy/supervisor/stack.conf").read_text()
-    for name in UNITS - {"vimeo_api-migrate.service"}:  # the stack does that by itself
+    for name in UNITS - {"vimeo_api-migrate.service"}:  # the stack migrates by itself
         lines = unit(name)
         command = value(lines, "ExecStart")
         environ = dict(re.findall(r"(\w+)=(\S+)", " ".join(lines).replace("Environment=", "")))
@@ -161,10 +161,10 @@ def test_units_and_stack_run_the_same_commands() -> None:
 def test_the_target_wants_every_unit() -> None:
     target = (ROOT / "deploy/systemd/vimeo_api.target").read_text()
     (wanted,) = re.findall("^Wants=(.*)$", target, re.MULTILINE)
-    assert {*wanted.split()} == UNITS - {"vimeo_api-migrate.service"}  # which the others want
+    assert {*wanted.split()} == UNITS - {"vimeo_api-migrate.service"}  # the other units want it
 
 
-def test_every_unit_is_handed_the_secrets_after_the_tables_are_made() -> None:
+def test_every_unit_gets_the_secrets_and_starts_after_the_migration() -> None:
     for name in UNITS:
         lines = unit(name)
         for secret in ("secret_key", "sealing_keys"):
@@ -174,12 +174,12 @@ def test_every_unit_is_handed_the_secrets_after_the_tables_are_made() -> None:
             assert "After=vimeo_api-migrate.service" in lines, name
 
 
-def test_no_unit_says_otherwise_than_what_all_share() -> None:
-    # systemd reads what is shared last, so a unit's own word would not count.
+def test_no_unit_repeats_a_setting_of_the_shared_drop_in() -> None:
+    # systemd reads the shared drop-in last, so a unit's own setting would not count.
     shared = {line.split("=")[0] for line in SHARED.read_text().splitlines() if "=" in line and line[0] != "#"}
     for path in [*UNIT_FILES.glob("*.service"), *UNIT_FILES.glob("vimeo_api-worker@*/*")]:
         names = {line.split("=")[0] for line in path.read_text().splitlines() if "=" in line}
-        assert names & shared <= {"After"}, path.name  # which adds
+        assert names & shared <= {"After"}, path.name  # a list: each line adds to it
 
 
 def test_no_other_user_enters_a_folder_of_sockets() -> None:
@@ -195,7 +195,7 @@ def test_no_location_whose_paths_or_queries_may_be_secret_logs_them_with_an_erro
     locations = re.findall(r"^    location ([^{]+) \{(.*?)^    }", public, re.MULTILINE | re.DOTALL)
     assert len(locations) > 10
     open_ones = {name for name, body in locations if "include /etc/nginx/vimeo_api/secret.conf;" not in body}
-    # A subrequest logs where its request does.
+    # A subrequest uses its request's log.
     assert open_ones == {"= /ping", "= /healthz", "= /readyz", "= /metrics", "/static/", "= /_admit"}
 
 

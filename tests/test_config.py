@@ -1,4 +1,4 @@
-"""Settings: every mistake ends the start with a sentence."""
+"""Settings: every mistake stops the start with a clear message."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def fault(data: Path, **changes: str) -> str:
     return str(caught.value)
 
 
-def test_a_right_production_starts(data: Path) -> None:
+def test_correct_production_settings_are_accepted(data: Path) -> None:
     settings = config.check(config.load({**PRODUCTION, "DATA_DIR": str(data)}))
     assert settings.behind_nginx
     assert settings.journal == data / "journal/deliveries.log"
@@ -65,11 +65,11 @@ def test_a_right_production_starts(data: Path) -> None:
         ({"SECRETS_DIR": "/proc/version"}, "/proc/version cannot be used: Not a directory."),
     ],
 )
-def test_a_mistake_is_a_sentence(data: Path, changes: dict[str, str], sentence: str) -> None:
+def test_a_mistake_gets_a_clear_message(data: Path, changes: dict[str, str], sentence: str) -> None:
     assert sentence in fault(data, **changes)
 
 
-def test_a_sentence_holds_no_secret(data: Path) -> None:
+def test_a_message_contains_no_secret(data: Path) -> None:
     assert "hunter2" not in fault(data, SECRET_KEY="hunter2", DATABASE_URL="mysql://u:hunter2@h/d", PORT="hunter2")
 
 
@@ -136,7 +136,7 @@ def test_a_surface_has_its_settings_in_one_object(data: Path, monkeypatch: pytes
     (data / "store_algorithm").write_text("md5")
     monkeypatch.setenv("VIMEO_MAX_BYTES", "1MiB")
     monkeypatch.setenv("STREAMS_EXPIRES_SECONDS", "60")
-    monkeypatch.setenv("STORE", "/srv/store")  # somebody else's, not the object's
+    monkeypatch.setenv("STORE", "/srv/store")  # another program's variable, not ours
     overrides = {"DATA_DIR": str(data), "SECRETS_DIR": str(data), "VIMEO_MAX_BYTES": "2MiB", "NAMED_EXTENSIONS": "A, b"}
     settings = config.load(overrides)
     assert settings.vimeo.max_bytes == 2 * 2**20

@@ -1,4 +1,4 @@
-"""The embedded profile's worker: a service that nobody uses does not fill its disk."""
+"""The embedded profile's worker: an unused service does not fill its disk."""
 
 import sqlite3
 from contextlib import closing
@@ -18,6 +18,6 @@ def test_it_keeps_no_message_that_a_worker_has_taken(tmp_path: Path) -> None:
             return int(db.execute(query).fetchone()[0])
 
         await_(lambda: figure("SELECT count(*) FROM sqlite_master WHERE name = 'kombu_message'"))
-        # The sweep and the counting send them, every few seconds.
+        # The sweep and the count send messages every few seconds.
         await_(lambda: figure("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'kombu_message'") > 5)
         await_(lambda: figure("SELECT count(*) FROM kombu_message WHERE NOT visible") == 0)

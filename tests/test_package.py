@@ -1,4 +1,4 @@
-"""The wheel: what `pip install .` gives runs anywhere, without the checkout and without what only production needs."""
+"""The wheel: `pip install .` runs anywhere, without the checkout and without what only production needs."""
 
 import ast
 import os
@@ -26,7 +26,7 @@ OURS = {"vimeo_api", "celeryconfig"}
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the command `vimeo-api` of a venv that has the wheel, and all that is installed here but psycopg."""
+    """Return the command `vimeo-api` of a venv with the wheel and all that is installed here except psycopg."""
     folder = tmp_path_factory.mktemp("package")
     build = ["wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
     subprocess.run([sys.executable, "-m", "pip", *build], check=True)
@@ -66,7 +66,7 @@ def test_it_serves_from_an_empty_folder(served: str) -> None:
     assert requests.get(link["url"], timeout=60).content == b"bytes"
     assert "/static/named.css" in requests.get(f"{served}/upload", timeout=60).text
     assert requests.get(f"{served}/static/named.css", timeout=60).ok
-    # The worker runs, too: it counts the files every few seconds.
+    # The worker runs too: it counts the files every few seconds.
     await_(lambda: "vimeo_api_files" in requests.get(f"{served}/metrics", timeout=60).text)
 
 

@@ -1,4 +1,4 @@
-"""What keeps the tests themselves in order."""
+"""The tests' own services end with the tests."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`benchmarks.serving`: what it measures and how it tells; the measuring itself is `make bench`."""
+"""`benchmarks.serving`: what it measures and how it reports; `make bench` does the measuring."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from tests.services import Service
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A stack of our own, for what others store would be counted too."""
+    """A separate stack, because files of other tests would be counted too."""
     with services.running("production", tmp_path_factory.mktemp("serving") / "data") as service:
         yield service
 
@@ -72,7 +72,7 @@ def contestants(*turns: tuple[str, Sample | None]) -> Benchmark:
     return Benchmark("race", "A race", "Who is first.", taking_part, lambda _: 3, goals)
 
 
-def test_who_fails_is_out_and_named_and_who_loses_stays(place: Place) -> None:
+def test_a_contestant_that_fails_is_out_and_named_and_one_that_loses_stays(place: Place) -> None:
     sample = {"p50": 1.0, "p99": 2.0, "requests": 10.0, "refused": 0.0, "broken": 0.0}
     race = contestants((OURS, {"rate": 10.0, **sample}), ("quick", {"rate": 100.0, **sample}), ("gone", None))
     with Course(QUICK, place) as course:
@@ -124,7 +124,7 @@ def test_the_classic_app_sends_a_file_once(tmp_path: Path, monkeypatch: pytest.M
     assert client.get("/classic/file/unknown").status_code == 404
 
 
-def test_rows_that_are_put_in_are_served_and_used_up(stack: Service, place: Place) -> None:
+def test_inserted_rows_are_served_and_used_up(stack: Service, place: Place) -> None:
     measured = Measured(stack.port, stack.data, stack.process.pid)
     first = measured.add_once(place.small)
     keys = measured.copy_once(first, 5)
@@ -142,9 +142,9 @@ def test_rows_that_are_put_in_are_served_and_used_up(stack: Service, place: Plac
     assert len(requests.get(f"{stack.url}{ONCE}/{once[0]}").content) == SMALL
 
 
-def test_clearing_removes_what_came_later_and_no_more(stack: Service, place: Place) -> None:
+def test_clearing_removes_only_what_came_later(stack: Service, place: Place) -> None:
     measured = Measured(stack.port, stack.data, stack.process.pid)
-    measured.settle()  # what the test before has used up is removed
+    measured.settle()  # removes what the previous test used up
     old = measured.add_stream(place.small)
     uploads = Rows(measured, int(measured.query("SELECT max(id) FROM files")))
     before = stack.stored()

@@ -23,14 +23,14 @@ BURN = "import time\nwhile time.process_time() < 0.3: pass"
 
 
 class Quiet(ThreadingHTTPServer):
-    """Minds no client that hangs up, as wrk does at its end."""
+    """Ignores clients that hang up, as wrk does at its end."""
 
     def handle_error(self, request: object, client_address: object) -> None:
         del request, client_address
 
 
 class Seen(BaseHTTPRequestHandler):
-    """Notes what it is asked, and knows nothing but `/there` and what is sent."""
+    """Records its requests; only `/there` and uploaded files exist."""
 
     protocol_version = "HTTP/1.1"
     paths: list[str]
@@ -97,7 +97,7 @@ def test_memory_is_the_growth_of_all_processes_from_now_on(tmp_path: Path) -> No
         process.stdin.write(b"\n")
         process.stdin.flush()
         await_(grown.exists)
-        assert 2**24 <= memory.grown() < 2**25  # the child's, but not what was there before
+        assert 2**24 <= memory.grown() < 2**25  # the child's memory, without what was there before
         assert memory.peak() > 2**25 + 2**24
         process.communicate()
 
@@ -118,7 +118,7 @@ def test_nothing_is_left_of_a_server(tmp_path: Path) -> None:
     await_(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_refusals_are_no_success(origin: str) -> None:
+def test_a_refusal_is_not_a_success(origin: str) -> None:
     there, nowhere = (
         partial(load.get, seconds=1, connections=2),
         partial(load.get_refused, seconds=1, connections=2, headers={}),
@@ -143,7 +143,7 @@ def test_random_ids_never_come_twice(origin: str, seen: type[Seen]) -> None:
 def test_listed_paths_are_asked_for_once_each(origin: str, seen: type[Seen]) -> None:
     found = load.get_each(origin, [f"/there/{number}" for number in range(21)], seconds=3, connections=1)
     assert [path for path in seen.paths if path != "/ping"] == [f"/there/{number}" for number in range(1, 21)]
-    assert "rate" not in found  # for the list was over before the time was
+    assert "rate" not in found  # the list ended before the time did
     many = load.get_each(origin, [f"/there/{number}" for number in range(10**5)], seconds=1, connections=1)
     assert many["rate"] > 0
 

@@ -1,4 +1,4 @@
-"""The real service with everything that guards it turned on, and how to ask it."""
+"""The real service with all access control switched on, and requests to it."""
 
 import os
 import socket

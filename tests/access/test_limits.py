@@ -1,4 +1,4 @@
-"""Brute force and rates, with real requests to both profiles, and in this process where that says it all."""
+"""Brute force and rate limits: real requests to both profiles, in-process requests where those are enough."""
 
 import io
 from collections.abc import Callable

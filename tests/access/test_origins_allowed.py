@@ -1,4 +1,4 @@
-"""Which pages of other sites may ask, with real requests to both profiles."""
+"""Which other sites' pages may send requests: real requests to both profiles."""
 
 import requests
 

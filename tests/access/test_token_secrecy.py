@@ -1,4 +1,4 @@
-"""No API token is in a log, in Redis, in what nginx keeps or in the database: whoever reads those is let in nowhere."""
+"""No API token is in a log, in Redis, in nginx's caches or in the database: reading those gives no access."""
 
 from secrets import token_hex
 

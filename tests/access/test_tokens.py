@@ -1,4 +1,4 @@
-"""Tokens and quotas, with real requests to both profiles."""
+"""Tokens and quotas: real requests to both profiles."""
 
 from secrets import token_hex
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every attack must leave behind: no dead worker, no traceback, no byte in the spool."""
+"""After every attack: no dead worker, no traceback, no byte left in the spool."""
 
 from collections.abc import Iterator
 

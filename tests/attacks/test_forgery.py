@@ -1,4 +1,4 @@
-"""Forged hand-overs: what nginx alone may tell the service, sent by a client; and rooms that nginx alone may enter."""
+"""Forgery: clients send headers that only nginx may send, and request locations that only nginx may use."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""Requests that hypothesis thinks up, the same in every run, sent to the running service in both profiles.
+"""Requests that hypothesis generates, the same in every run, sent to the running service in both profiles.
 
-No answer is a 500 or a hang, what is taken comes back byte for byte, and ranges and conditions mean what RFC 9110 says.
+No response is a 500 or hangs, accepted files come back byte for byte, and ranges and conditions work as in RFC 9110.
 """
 
 import json

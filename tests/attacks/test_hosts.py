@@ -1,4 +1,4 @@
-"""Poisoned hosts: links are made from Host, and a cache that forgot it would hand one client's links to others."""
+"""Poisoned Host headers: links contain the host, so a cache that ignored it would give one client's links to others."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""What no honest client would send, request by request: each is refused in so many words, or taken for what it is."""
+"""Requests that no honest client sends: each is refused with a clear message, or treated as what it is."""
 
 import json
 import secrets

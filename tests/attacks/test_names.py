@@ -1,4 +1,4 @@
-"""Names and contents of strangers: stored and given back, and never more than that to whoever looks at them."""
+"""Hostile names and contents: stored and sent back unchanged, and harmless to everyone who views them."""
 
 import json
 import re

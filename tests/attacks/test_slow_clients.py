@@ -1,4 +1,4 @@
-"""Slow clients in both directions: a thousand that send or read next to nothing, while others are served."""
+"""Slow clients in both directions: a thousand send or read almost nothing while others are served."""
 
 import resource
 import select

@@ -1,4 +1,4 @@
-"""Request smuggling: heads that two readers could read in two ways, and bodies that lie about their length."""
+"""Request smuggling: headers that two parsers could read differently, and bodies with a wrong length."""
 
 import pytest
 import requests

@@ -1,4 +1,4 @@
-"""Requests as bytes on a socket, for what no library would send."""
+"""Raw requests over a socket, which no HTTP library would send."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""The audit: when nobody kills any more, what was promised is held against what is there."""
+"""The audit: once the kills are over, compare what the service promised with what is there."""
 
 import json
 import time

@@ -1,6 +1,6 @@
-"""A disk whose power can be cut: an ext4 image on a loop device, shut down without writing its log.
+"""A disk whose power can be cut: an ext4 image on a loop device, shut down without writing its journal.
 
-What was not synced is then as lost as if the machine had gone out. Needs root. Sources: mount(8), losetup(8), and
+Data that was not synced is then lost, as in a power failure. Needs root. Sources: mount(8), losetup(8), and
 EXT4_IOC_SHUTDOWN in the kernel's fs/ext4/ioctl.c.
 """
 

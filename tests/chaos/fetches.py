@@ -1,4 +1,4 @@
-"""URLs that are fetched: from an origin that gives what it is asked for, some of it slowly."""
+"""URL uploads under chaos, from an origin that sends what it is asked for, sometimes slowly."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""What only the service itself can see: its rows, its folders and its journal; and time, made to pass for it."""
+"""What only the service can see: its rows, folders and journal; and moving its time forward."""
 
 import hashlib
 import json

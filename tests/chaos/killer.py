@@ -1,4 +1,4 @@
-"""Kills parts of a running stack with SIGKILL, one kind after the other in random order, and waits until it serves."""
+"""Kill parts of a running stack with SIGKILL, in random order, and wait each time until the service is up again."""
 
 import os
 import random

@@ -1,7 +1,7 @@
-"""What was promised: every answer that a client may rely on is written down here, and held against the service later.
+"""The ledger of promises: every response that a client may rely on is recorded here and checked later.
 
-An operation whose answer got lost may have happened or not; whatever it was about is then UNKNOWN, and must be either
-there with its right bytes or gone. An item belongs to one thread of the load at a time.
+An operation whose response was lost may have happened or not. Its item is then UNKNOWN: it must either exist with the
+right bytes or be gone. An item belongs to one thread of the load at a time.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""What clients do all the time: upload, read, delete and join. `fetches`, `onetime` and `queueing` have more roles.
+"""The load: clients upload, read, delete and join all the time. `fetches`, `onetime` and `queueing` have more roles.
 
-Each role is a thread with items of its own, so it knows what must be true of them.
+Each role is a thread with its own items, so it knows what must be true of them.
 """
 
 import hashlib

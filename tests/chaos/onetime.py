@@ -1,9 +1,9 @@
-"""One-time files: several clients at once want each of them; some hang up in the middle, some go on afterwards.
+"""One-time files under chaos: several clients want each file at once; some hang up in the middle, some of these resume.
 
-Who may have what, as docs/decisions/0005 has it: a file is used up once nginx's journal says that all of it was sent
-under one resume token. From then on nobody is sent it but who shows that token. Until then it is there for the next:
-what was cut, or what nginx was killed over before it could write it down, uses nothing up. While one client downloads
-within the time of its lease, no other is sent a byte.
+The rules (docs/decisions/0005): a file is used up once nginx's journal says that all of it was sent under one resume
+token. From then on only a client with that token gets it. Until then the next client can have it: a download that was
+cut, or that nginx could not log because it was killed, uses nothing up. While a client downloads within its lease, no
+other client gets a byte.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Queues: producers and consumers. What is confirmed is done for good, what is taken is nobody else's for its time."""
+"""Queues under chaos: producers and consumers. A confirmed stream is gone for good; a taken one has one consumer."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What must be true of a one-time file, by what its clients saw and what the journal says; `audit` asks."""
+"""The rules for one-time files, checked against what clients saw and what the journal says; `audit` calls them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, permutations

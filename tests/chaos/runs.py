@@ -1,4 +1,4 @@
-"""The runs: a load on the real service, kills or a power cut, a restart, and the audit.
+"""The runs: load on the real service, kills or a power cut, a restart, and the audit.
 
 `__main__` and the tests start them.
 """

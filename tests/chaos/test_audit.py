@@ -1,4 +1,4 @@
-"""The audit is let loose on a service that is in order, and on one whose promises we break one by one."""
+"""The audit finds nothing in a correct service, and each promise that we break on purpose."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A short run of `make chaos`: kills under load, and a cut of the power."""
+"""A short run of `make chaos`: kills under load, and a power cut."""
 
 import os
 import secrets

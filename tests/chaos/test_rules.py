@@ -1,4 +1,4 @@
-"""What the audit says of one-time files: each rule is seen to catch what it is for, and nothing else."""
+"""The rules for one-time files: each catches its own violation and nothing else."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One request, and exactly what is known of its end: what was sent, what came back, and when."""
+"""Send one request and record exactly what is known about it: what was sent, what came back, and when."""
 
 import http.client
 import socket

@@ -1,4 +1,4 @@
-"""Commands as people see them: what they say, and how they look on a terminal."""
+"""Run commands as people do: what they print, and how it looks on a terminal."""
 
 import os
 import pty

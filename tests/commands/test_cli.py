@@ -1,4 +1,4 @@
-"""The command line as a whole: what is imported for which command, and what `--help` says."""
+"""The command line as a whole: what each command imports, and what `--help` prints."""
 
 import os
 import sqlite3

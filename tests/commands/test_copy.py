@@ -1,4 +1,4 @@
-"""`manage.py copy`: all or nothing, in sentences, and for people a bar."""
+"""`manage.py copy`: all or nothing, with clear messages and a progress bar on a terminal."""
 
 import errno
 import os

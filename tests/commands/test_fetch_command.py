@@ -1,4 +1,4 @@
-"""`manage.py fetch`: the right bytes under the right name, and for people a bar."""
+"""`manage.py fetch`: the right bytes under the right name, and a progress bar on a terminal."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`manage.py fetch`: all or nothing from an origin that misbehaves, in sentences."""
+"""`manage.py fetch`: all or nothing from a misbehaving origin, with clear messages."""
 
 import os
 import re

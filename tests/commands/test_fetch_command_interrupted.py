@@ -1,4 +1,4 @@
-"""`manage.py fetch`: interrupted it leaves nothing behind, or what `--continue` goes on from."""
+"""`manage.py fetch`: an interrupt leaves nothing behind, or a partial file that `--continue` resumes."""
 
 import json
 import re

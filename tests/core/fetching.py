@@ -1,4 +1,4 @@
-"""What the tests of fetching share: a sink in memory, and fetches into it that do not wait long."""
+"""What the tests of fetching share: a sink in memory, and fetches into it with short timeouts."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Fetching over real sockets from an origin that does it in its own way: the right bytes, and the right name."""
+"""Fetching over real sockets from many kinds of origins: the right bytes and the right name."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""Fetching over real sockets from an origin that misbehaves: one clear error, never a wrong file."""
+"""Fetching over real sockets from a misbehaving origin: one clear error, never a wrong file."""
 
 import socket
 from typing import Any

@@ -1,4 +1,4 @@
-"""Fetching from nowhere but where it may: addresses, redirects, names and certificates."""
+"""Fetching only from allowed places: addresses, redirects, names and certificates."""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""Fetching what is missing of a file: never a byte of another version, and none twice."""
+"""Fetching the missing bytes of a file: never a byte of another version, and no byte twice."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What all processes count together."""
+"""Counters that all processes share."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What the journal tells and what follows; every line is read twice to see that this changes nothing."""
+"""Journal lines and their effects; every line is read twice, because that must change nothing."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Digests made after the upload: every file that needs one gets it, and nothing else is touched."""
+"""Digests made after the upload: every file that needs one gets it, and no other row changes."""
 
 import fcntl
 import hashlib

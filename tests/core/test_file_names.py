@@ -1,4 +1,4 @@
-"""File names: harmless, distinct, and the same however they are spelt and whatever Python knows of Unicode."""
+"""File names: harmless, distinct, and the same in every spelling and under every Python's Unicode tables."""
 
 import unicodedata
 

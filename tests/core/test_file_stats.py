@@ -1,4 +1,4 @@
-"""What there is and what waits."""
+"""The counts of files, and the age of waiting work."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The media types of file names."""
+"""Media types by file name."""
 
 import re
 

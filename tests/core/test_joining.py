@@ -1,4 +1,4 @@
-"""Joining is refused before a byte is written, where there is no room for the whole."""
+"""Joining fails before the first byte is written if there is no space for the whole."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Lives of files that hypothesis thinks up, on a real database, beside a model that knows the rules."""
+"""Random lives of files, made by hypothesis, on a real database and beside a model that knows the rules."""
 
 import itertools
 from collections.abc import Callable

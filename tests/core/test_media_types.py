@@ -1,4 +1,4 @@
-"""What kind of file a stream is, told from its first bytes, as Go's net/http tells it."""
+"""Media types by the first bytes of a stream, the same as Go's net/http gives."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The parsers of what strangers write, by examples that hypothesis thinks up: each text is taken whole or refused."""
+"""Parsers of untrusted text, with hypothesis's examples: each text is accepted whole or refused."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Partial files: what is noted can be believed, whatever a crash comes between."""
+"""Partial files: their notes are true, even after a crash at any moment."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Reading bodies over real sockets: what has arrived is given at once, and nothing that has arrived is lost."""
+"""Reading bodies over real sockets: bytes are returned as soon as they arrive, and none is lost."""
 
 import fcntl
 import socket

@@ -1,4 +1,4 @@
-"""Placing: from the pending area into the store, whatever comes in between."""
+"""Placing: from the pending area into the store, whatever happens in between."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""The plan of the ranges of a file."""
+"""The plan of a file's ranges."""
 
 from vimeo_api.core.fetching.plan import Plan
 

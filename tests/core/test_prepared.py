@@ -1,4 +1,4 @@
-"""Prepared statements do what the same statements do through SQLAlchemy."""
+"""Prepared statements do the same as the same statements through SQLAlchemy."""
 
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Questions that may never be answered: given up on in time, asked once at a time, told without secrets."""
+"""Questions without an answer: they time out, are asked once at a time, and reveal no secrets."""
 
 import errno
 import threading

@@ -1,4 +1,4 @@
-"""Uploads while the database is away, or a sweep is at work."""
+"""Uploads while the database is down or a sweep runs."""
 
 import sqlite3
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What crashes leave behind: removed when it is old and nobody's, and not before."""
+"""What crashes leave behind: removed if it is old and belongs to no row, and not before."""
 
 import hashlib
 import os

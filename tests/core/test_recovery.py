@@ -1,4 +1,4 @@
-"""Workers that die in mid-fetch: their claims are free at once, their attempts are counted, their leftovers go."""
+"""Workers that die during a fetch: claims are free at once, attempts are counted, leftovers are removed."""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A file that is being fetched: what its notes say is on disk, whatever happened before they were read."""
+"""Resumable files: the bytes that the notes name are on disk, whatever happened before."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How often a download asks the database: each time is a wait, and most of its CPU time."""
+"""How many database queries a download makes: each is a wait, and they take most of its CPU time."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The guard: what is refused is refused with a sentence, whatever it is disguised as."""
+"""The SSRF guard: a refused URL or address gets a clear message, however it is disguised."""
 
 import ipaddress
 import socket

@@ -1,4 +1,4 @@
-"""Statements: what their errors tell."""
+"""Statements: what their errors reveal."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""The disk: what is published stays, what is not is gone."""
+"""The disk: published bytes stay, unpublished ones go."""
 
 import errno
 import os

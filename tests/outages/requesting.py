@@ -1,4 +1,4 @@
-"""What users do while something is away."""
+"""What users do during an outage."""
 
 from typing import Any
 

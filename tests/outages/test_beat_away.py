@@ -1,4 +1,4 @@
-"""Beat: what is told at once goes on, what is found by the sweep waits."""
+"""Beat is down: work that is enqueued at once goes on, work that the sweep finds waits."""
 
 import psycopg
 

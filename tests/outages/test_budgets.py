@@ -1,7 +1,8 @@
-"""Nobody waits without end: every call to a service has its time. The modules beside show it on services that hang.
+"""Nothing waits forever: every call to a service has a timeout. The other modules here show it with hanging services.
 
-Beside those here: each probe of /readyz (core/readiness.py), an origin's connect, silence and whole (core/origins.py),
-nginx's figures (web/nginx_status.py). Names are looked up by workers alone, in the resolver's time, resolv.conf(5).
+More timeouts: each probe of /readyz (core/monitoring/readiness.py), an origin's connect, idle and total time
+(core/fetching/session.py), and nginx's status (web/monitoring/nginx_status.py). Only workers look up names, within the
+resolver's timeout, resolv.conf(5).
 """
 
 import fcntl

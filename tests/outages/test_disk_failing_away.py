@@ -1,4 +1,4 @@
-"""A disk that fails: what cannot be read or written is 503 and in the log, and no answer says what is not so."""
+"""A failing disk: unreadable and unwritable files get 503 and a log line, and no response is false."""
 
 import errno
 import io

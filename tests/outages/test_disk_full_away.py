@@ -1,4 +1,4 @@
-"""The disk is full, at each step of an upload: 507, nothing is left behind, and what makes room goes on."""
+"""A full disk, at each step of an upload: 507, nothing is left behind, and deletions still free space."""
 
 import pytest
 import requests

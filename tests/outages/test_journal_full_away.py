@@ -1,4 +1,4 @@
-"""Room for the journal: a download that could not be confirmed is not begun, so no one-time file is given out twice."""
+"""No space for the journal: a download that cannot be confirmed does not start, so no file is given out twice."""
 
 from tests.outages.disks import Shaky
 from tests.outages.requesting import delete, get, link, refused_for_now, stream

@@ -1,4 +1,4 @@
-"""nginx, killed in the middle of transfers: what it was sending is not used up, what it was receiving is not kept."""
+"""nginx is killed during transfers: the file it was sending is not used up, the one it was receiving is not kept."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The store, where it is a filesystem of its own: unmounted, so that an empty folder is there in its place."""
+"""A store on its own filesystem is unmounted, so that an empty folder is in its place."""
 
 import os
 import signal

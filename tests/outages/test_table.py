@@ -1,4 +1,4 @@
-"""The table of outages in docs/operations.md: every row is shown by a module here, and every module shows a row."""
+"""The table of outages in docs/operations.md: every row has a module here, and every module has a row."""
 
 import importlib
 import re

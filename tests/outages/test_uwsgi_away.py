@@ -1,4 +1,4 @@
-"""uWSGI: nginx answers for it, sends on what it is sending, and takes no large upload that nobody would keep."""
+"""uWSGI is down: nginx responds for it, finishes running downloads, and refuses large uploads at once."""
 
 import socket
 

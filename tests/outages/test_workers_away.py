@@ -1,4 +1,4 @@
-"""No worker for long, as after an hour of requests: what waits is in the rows, and a worker that starts does it all."""
+"""No worker runs for a long time: the rows hold all waiting work, and the first worker does it all."""
 
 import subprocess
 import sys

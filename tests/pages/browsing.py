@@ -1,4 +1,4 @@
-"""What the tests of the page do and look at in the browser; the fixtures stand in conftest."""
+"""What the tests of the page do and check in the browser; the fixtures are in conftest."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""The page of the surface `named` for all: by keyboard, without JavaScript, on small and dark screens, safely."""
+"""The page of the surface `named` for everyone: by keyboard, without JavaScript, on small and dark screens, safely."""
 
 import re
 from collections.abc import Callable

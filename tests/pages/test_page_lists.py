@@ -1,4 +1,4 @@
-"""The list of files on the page of the surface `named`, in Chromium: found, paged, refreshed, harmless."""
+"""The list of files on the page of the surface `named`, in Chromium: searched, paged, refreshed, harmless."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The page where API tokens are required: the browser asks for one, and shows it from then on."""
+"""The page when API tokens are required: the browser asks for one and then sends it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Uploads on the page of the surface `named` as people do them, in Chromium."""
+"""Uploads on the page of the surface `named`, as people do them, in Chromium."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The parts of a running stack, to be stopped, frozen and looked at."""
+"""The parts of a running stack: stop, freeze and inspect them."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Every place where a client can put a secret, or something that may be one, filled with marks to be looked for."""
+"""Every place where a client can put a secret, filled with marks that the tests search for."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Room for uploads: promised before their first byte, given back however they end."""
+"""Space for uploads: reserved before their first byte, released however they end."""
 
 import socket
 from collections.abc import Iterator

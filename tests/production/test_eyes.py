@@ -1,4 +1,4 @@
-"""What /readyz, /metrics and the logs say while parts of the stack are gone; monitoring asks for what there is."""
+"""What /readyz, /metrics and the logs show during outages; the monitoring files use only metrics that exist."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What nginx keeps of our answers: hot files without the service, exact at every change, nothing not for all."""
+"""nginx's caches: hot files without the service, exact after every change, nothing private."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Parts that are killed with nothing left in order: each serves again by itself, and none of its processes stays."""
+"""Killed parts that leave a mess: each one serves again on its own, and none of its processes stays."""
 
 import os
 import signal

@@ -1,7 +1,7 @@
-"""No secret gets into a log, into Redis or into what nginx keeps: marked ones go in wherever there is a place for them.
+"""No secret gets into a log, into Redis or into nginx's caches: the tests put marked secrets wherever a client can.
 
-What is meant to hold them is left out: the database, whose rows name the URLs of fetches, the journal, whose lines name
-resume_tokens, and the files of secrets themselves.
+They do not search what must contain secrets: the database, whose rows have the URLs of fetches, the journal, whose
+lines have resume tokens, and the files of secrets.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The production parts on this machine: started, disturbed and stopped as an operator would."""
+"""The production parts on this machine: started, disturbed and stopped as by an operator."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""HTTPS, as deploy/nginx/https has it ready: the site behind a certificate, and the way to it from HTTP."""
+"""HTTPS with the files of deploy/nginx/https: the site with a certificate, and the redirect from HTTP."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Uploads through nginx: what slow clients cost the others, and what is left in the spool."""
+"""Uploads through nginx: what slow clients cost the others, and what stays in the spool."""
 
 import os
 import random

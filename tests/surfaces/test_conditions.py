@@ -1,7 +1,7 @@
 """Conditions and ranges, alone and together, against RFC 9110, sections 13.2.2, 13.1 and 14, in both profiles.
 
-The table is written by hand. `E` stands for the file's ETag, `M` for the moment of its change, `-` and `+` for one
-before and after that, `x` for another ETag or for what is no date.
+The table is written by hand. `E` is the file's ETag, `M` its time of modification, `-` and `+` a time before and after
+that, `x` another ETag or an invalid date.
 """
 
 from email.utils import formatdate, parsedate_to_datetime

@@ -1,4 +1,4 @@
-"""What a page of another site can do in its reader's name: nothing that changes anything. Both profiles."""
+"""What a page of another site can do in its visitor's name: change nothing. In both profiles."""
 
 import pytest
 import requests

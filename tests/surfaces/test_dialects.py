@@ -1,4 +1,4 @@
-"""All surfaces at once: nothing is mixed, every error speaks the dialect of its path, nothing broken gives a 500."""
+"""All surfaces at once: they do not mix, every error uses the dialect of its path, no bad request gets a 500."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Files that live for a while only: gone from then on for everybody, and their bytes soon after."""
+"""Files with an expiry: gone for everyone at that time, and their bytes soon after."""
 
 import io
 from collections.abc import Iterator

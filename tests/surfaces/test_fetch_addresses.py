@@ -1,4 +1,4 @@
-"""Addresses that URLs may not lead to: asked of the app in process, before anything is connected to."""
+"""Addresses that URLs must not lead to: asked of the app in process, before any connection."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""URL uploads of the surface `transfer` as a client sees them: real workers fetch from an origin of the tests."""
+"""URL uploads of the surface `transfer` as a client sees them: real workers fetch from a test origin."""
 
 import hashlib
 import os

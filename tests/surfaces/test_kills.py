@@ -1,4 +1,4 @@
-"""The workers that fetch are killed over and over: no wrong file, no stuck job, nothing left behind."""
+"""Fetching workers are killed over and over: no wrong file, no stuck job, nothing left behind."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The surface `named` as programs see it; its page is in tests/pages."""
+"""The surface `named` as programs see it; tests/pages has its page."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""What operators look at: /healthz, /readyz, /metrics and request ids, in both profiles."""
+"""What operators read: /healthz, /readyz, /metrics and request ids, in both profiles."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""Every way in which an origin can misbehave, seen by a client of the app: the right bytes or a clear failure.
+"""Every way in which an origin can misbehave, as a client of the app sees it: the right bytes or a clear failure.
 
-Real sockets lead to the origin; the worker is this process. `test_fetches` asks real workers.
+The origin is reached over real sockets; the worker is this process. `test_fetches` uses real workers.
 """
 
 from collections.abc import Iterator

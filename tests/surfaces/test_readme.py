@@ -1,4 +1,4 @@
-"""The blocks of README.md and docs/, run as they stand but for the address."""
+"""The code blocks of README.md and docs/, run unchanged except for the address."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Digests: shown on every surface, of small files at once, of larger ones when a worker has added them."""
+"""Digests: on every surface, at once for small files, and after a worker has added them for larger ones."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""A one-time file as time goes by: its lease, the grace period after its download, and its bytes."""
+"""A one-time file over time: its lease, the grace period after its download, and its bytes."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The surface `vimeo` gives a file once: to one of many, in full, and not less after a download that was cut."""
+"""The surface `vimeo` gives each file out once: to one of many clients, in full, and again after a cut download."""
 
 import random
 import socket

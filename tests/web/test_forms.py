@@ -1,6 +1,6 @@
-"""Multipart bodies: the same form, or the same refusal, however the body comes and wherever it is cut into pieces.
+"""Multipart bodies: the same form, or the same refusal, however the body arrives and is cut into pieces.
 
-The measure is the library `multipart`, given the whole body at once; it knows nothing of our pieces.
+The reference is the library `multipart`, which gets the whole body at once and knows nothing of our pieces.
 """
 
 import os

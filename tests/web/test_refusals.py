@@ -1,4 +1,4 @@
-"""The 4XX cache: what is kept, and that nothing is served that is no longer true."""
+"""The 4XX cache: what is cached, and that no stale response is served."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""What the tests of URL uploads on the page do and look at."""
+"""What the tests of URL uploads on the page do and check."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""URL uploads on the page: real workers fetch, Chromium shows how far they are."""
+"""URL uploads on the page: real workers fetch, Chromium shows the progress."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""The page while a fetch goes on: loaded anew, cut off from the server, and looked at by nobody."""
+"""The page during a fetch: reloaded, cut off from the server, or in a hidden tab."""
 
 from collections.abc import Callable
 
