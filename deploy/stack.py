@@ -230,7 +230,7 @@ def _make_folders(layout: Layout) -> None:
     try:
         layout.run.chmod(0o700)  # its sockets trust every client, and in /tmp anyone may have created the folder
     except PermissionError:
-        raise StackError(f"{layout.run} belongs to somebody else.") from None
+        raise StackError(f"{layout.run} belongs to another user.") from None
     runs = [layout.run / name for name in ("redis-broker", "redis-cache", "nginx")]
     kept = [layout.data / name for name in ("log", "redis", "journal")]
     for folder in (*runs, *kept, layout.settings.store_dir, layout.settings.spool_dir):

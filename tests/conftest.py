@@ -1,4 +1,4 @@
-"""Fixtures: the embedded app in this process, the real service in both profiles, an origin, and a note of syncs."""
+"""Fixtures: the embedded app in this process, the real service in both profiles, an origin, and a record of syncs."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ __all__ = [
     "pytest_xdist_make_scheduler",
 ]
 
-# A shell starts background jobs with SIGINT ignored, nohup with SIGHUP, and programs inherit that; those that we start
+# A shell starts background jobs with SIGINT ignored, nohup does so with SIGHUP, and child processes inherit that. Ours
 # get the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -55,14 +55,14 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
-    """The real service in a profile, started when it is first asked for."""
+    """The real service in a profile, started at its first use."""
     with _shared(tmp_path_factory, "service", GRACE_SECONDS=str(GRACE_SECONDS)) as start:
         yield start
 
 
 @pytest.fixture(scope="session")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
-    """The same with URL uploads from loopback, much patience for a few that wait for them, and room for large files."""
+    """The same with URL uploads from loopback, long timeouts for a few waiting requests, and space for large files."""
     patience = {"FETCH_WAITERS": str(FETCH_WAITERS), "FETCH_WAIT_SECONDS": "90", "TRANSFER_MAX_BYTES": "16MiB"}
     with _shared(tmp_path_factory, "fetching", **OPEN, **patience, VIMEO_MAX_BYTES=str(LARGE)) as start:
         yield start
@@ -82,32 +82,32 @@ def _shared(tmp_path_factory: pytest.TempPathFactory, kind: str, **settings: str
 
 @pytest.fixture(scope="session", params=PROFILES)
 def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
-    """The real service, once per profile for all tests that leave it as they find it."""
+    """The real service, one per profile for all tests that leave it as they found it."""
     return services(request.param)
 
 
 @pytest.fixture(scope="session", params=PROFILES)
 def fetcher(request: pytest.FixtureRequest, fetching: Callable[[str], Service]) -> Service:
-    """The real service that fetches from URLs of loopback, too, once per profile."""
+    """The real service that also fetches from loopback URLs, one per profile."""
     return fetching(request.param)
 
 
 @pytest.fixture(scope="session")
 def stack(fetching: Callable[[str], Service]) -> Service:
-    """The production stack alone, for tests of its own parts."""
+    """Only the production stack, for tests of its parts."""
     return fetching("production")
 
 
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    """An origin of its own for each test."""
+    """A new origin for each test."""
     with serving() as origin:
         yield origin
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
-    """What this process syncs (`fsync`) and gives its name (`link`), in order."""
+    """What this process syncs (`fsync`) and links (`link`), in order."""
     taken: list[tuple[str, Path]] = []
     fsync, link = os.fsync, Path.hardlink_to
 

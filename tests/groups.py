@@ -1,7 +1,7 @@
-"""Which tests go to one worker of pytest-xdist: those that share a service, so each kind starts once in a run.
+"""Send tests that share a service to one worker of pytest-xdist, so that each kind of service starts once per run.
 
-conftest.py hands these hooks to pytest. A worker notes the groups of what it has collected in a file that the
-controller has named, because the controller collects nothing; xdist's own `loadgroup` finds no group with pytest 9.2.
+conftest.py gives these hooks to pytest. A worker writes the groups of its tests to a file that the controller has
+named, because the controller collects nothing; xdist's own `loadgroup` finds no group with pytest 9.2.
 """
 
 import json
@@ -18,11 +18,11 @@ from tests import services
 from tests.services import ROOT
 
 PROFILES = ("embedded", "production")
-# Fixtures of services that many files share; the first that a test uses names its group.
+# Fixtures of services that many files share; the first one that a test uses is its group.
 SHARED = ("fetching", "services", "shaky", "all_guarded")
-# What takes long begins first, after those.
+# Slow folders, which start first, after the shared services.
 LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tests/attacks")
-# What starts programs, a browser or a service: `make test-fast` leaves it out, and so is what is marked `slow` itself.
+# Tests that start programs, a browser or a service; `make test-fast` skips them and all that is marked `slow`.
 SLOW = ("tests/chaos/test_audit", "tests/chaos/test_chaos", "tests/commands", "tests/pages", "tests/production")
 STARTED = {*SHARED, "stack", "browser"}  # the fixtures that start something
 NOTED = pytest.StashKey[Path]()
@@ -30,7 +30,7 @@ NOTED = pytest.StashKey[Path]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Mark what is slow, let pytest choose and order the tests, and then keep groups together."""
+    """Mark slow tests, let pytest select and order, then keep groups together."""
     for item in items:
         path = str(item.path.relative_to(ROOT))
         if path.startswith(SLOW) or STARTED.intersection(getattr(item, "fixturenames", ())):
@@ -41,17 +41,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if noted := told.get("groups"):
         draft = Path(f"{noted}.{told['workerid']}")
         draft.write_text(json.dumps({item.nodeid: group(item) for item in items}))
-        draft.replace(noted)  # at once: the controller may read while another worker writes
+        draft.replace(noted)  # atomically: the controller may read while another worker writes
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let services start for what is marked `slow` only, so that the mark is not forgotten."""
+    """Let only tests marked `slow` start services, so that nobody forgets the mark."""
     services.may_start = item.get_closest_marker("slow") is not None
 
 
 def group(item: pytest.Item) -> str:
-    """Return what a test shares, or its file; and its profile."""
+    """Return the shared service or the file of a test, and its profile."""
     fixtures = getattr(item, "fixturenames", ())
     values = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
     profile = next((value for value in values if value in PROFILES), "production" if "stack" in fixtures else "")
@@ -60,7 +60,7 @@ def group(item: pytest.Item) -> str:
 
 
 def _place(name: str) -> tuple[int, bool]:
-    """Return the order of a group: shared services first, the stack before the embedded one."""
+    """Return a group's place in the order: shared services first, the stack before the embedded profile."""
     order = [*SHARED, *LONG]
     return next((at for at, start in enumerate(order) if name.startswith(start)), len(order)), "production" not in name
 
@@ -80,7 +80,7 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_configure_node(node: WorkerController) -> None:
-    """Tell a worker where to note its groups; all note the same."""
+    """Tell a worker where to write its groups; all write the same."""
     if NOTED not in node.config.stash:
         node.config.stash[NOTED] = Path(tempfile.mkstemp(prefix="groups-", suffix=".json")[1])
     node.workerinput["groups"] = str(node.config.stash[NOTED])

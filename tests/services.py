@@ -1,4 +1,4 @@
-"""The real service under test: started as a user starts it, on a free port, in a folder of its own."""
+"""The real service under test: started as users start it, on a free port, in its own folder."""
 
 import os
 import random
@@ -21,17 +21,17 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 STOP_SECONDS = 120
-PORTS = range(11_000, 32_000)  # below those of connections, ip(7)
+PORTS = range(11_000, 32_000)  # below the ephemeral ports, ip(7)
 PORT_WORKERS = 8
-GRACE_SECONDS = 15  # of the services that most tests share: within it they go on with downloads
-LARGE = 128 * 1024**2  # bytes that may be uploaded where the parts of a stack are tested
-FETCH_WAITERS = 2  # requests of a process that wait for a fetch at once, where URLs are fetched
+GRACE_SECONDS = 15  # of the services that most tests share: long enough to resume a download
+LARGE = 128 * 1024**2  # bytes; the upload limit where the parts of a stack are tested
+FETCH_WAITERS = 2  # requests per process that may wait for a fetch, where URLs are fetched
 SETTINGS = {
     "GRACE_SECONDS": "3",
     "LEASE_SECONDS": "8",
     "LEASE_MIN_RATE": "64MiB",
     "FETCH_URLS": "0",
-    "PASSWORD_LIMIT_ADDRESS": "1000 per minute",  # all tests come from one
+    "PASSWORD_LIMIT_ADDRESS": "1000 per minute",  # all tests have the same address
 }
 may_start = True  # whether `running` may be called now
 COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack.py"]}
@@ -39,7 +39,7 @@ COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, and what a test may know of its host."""
+    """A running service, and what a test may know about its host."""
 
     profile: str
     url: str
@@ -56,7 +56,7 @@ class Service:
         return int(self.url.rsplit(":", 1)[1])
 
     def stored(self) -> set[Path]:
-        """Return the files whose bytes lie in the store, whose folders come and go meanwhile."""
+        """Return the files in the store; its folders come and go meanwhile."""
         found = {Path(folder) / name for folder, _, names in os.walk(self.data / "store") for name in names}
         return {path for path in found if not path.name.startswith(".")}
 
@@ -64,12 +64,12 @@ class Service:
         return {path for path in self.spool.iterdir() if path.name != ".reserved"}
 
     def log_sizes(self) -> dict[Path, int]:
-        """Return how long each log is now; `logs_since` reads on from there."""
+        """Return the length of each log; `logs_since` reads on from there."""
         logs = [self.data.with_name(f"{self.data.name}.out"), *(self.data / "log").glob("*")]
         return {path: path.stat().st_size for path in logs}
 
     def logs_since(self, sizes: Mapping[Path, int]) -> str:
-        """Return what has been logged since then, and all of the logs that are new."""
+        """Return what was logged since then, including new logs."""
         return "\n".join(_read_from(path, sizes.get(path, 0)) for path in self.log_sizes())
 
 
@@ -81,9 +81,9 @@ def _read_from(path: Path, offset: int) -> str:
 
 @contextmanager
 def running(profile: str, data: Path, *, prefix: Sequence[str] = (), **settings: str) -> Iterator[Service]:
-    """Run the service for the length of the block; fail if it does not start or does not end when told to.
+    """Run the service until the block ends; fail if it does not start or does not stop when it should.
 
-    `prefix` comes before the command, such as one that changes the user.
+    `prefix` comes before the command, such as a command that changes the user.
     """
     assert may_start, "mark this test as slow: it starts a service"
     port = free_port()
@@ -111,10 +111,10 @@ def running(profile: str, data: Path, *, prefix: Sequence[str] = (), **settings:
 
 @contextmanager
 def tied(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """End a service with the block, and also where this process is killed.
+    """End a service with the block, even if this process is killed.
 
-    A shell waits for the end of a pipe that only we hold. PR_SET_PDEATHSIG would not do: the stack changes its user,
-    and the kernel forgets it then (prctl(2)).
+    A shell waits for the end of a pipe that only we hold open. PR_SET_PDEATHSIG is not enough: the stack changes its
+    user, and the kernel then clears it (prctl(2)).
     """
     ends = f"for second in $(seq {STOP_SECONDS}); do sleep 1; kill -0 {process.pid} || exit 0; done"
     end = f"read -r _; kill -TERM {process.pid}; {ends}; kill -KILL {process.pid}"
@@ -134,7 +134,7 @@ def tied(process: "subprocess.Popen[str]") -> Iterator[None]:
 
 
 def await_(condition: Callable[[], T], seconds: float = 60) -> T:
-    """Return the condition's first true value; fail if there is none in time."""
+    """Return the condition's first true value; fail after `seconds` without one."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -143,19 +143,19 @@ def await_(condition: Callable[[], T], seconds: float = 60) -> T:
 
 
 def unlocked(url: str, **options: Any) -> requests.Response:
-    """Download once nobody holds the lease any more: how a download ended is noted a moment after its client has it."""
+    """Download once the lease is over: the end of a download is recorded a moment after the client has it."""
     locked = requests.codes.locked
-    answers = await_(lambda: [one for one in [requests.get(url, timeout=60, **options)] if one.status_code != locked])
-    return answers[0]
+    responses = await_(lambda: [one for one in [requests.get(url, timeout=60, **options)] if one.status_code != locked])
+    return responses[0]
 
 
 def used_up(url: str, **options: Any) -> bool:
-    """Return whether a one-time file is gone, once nobody holds its lease."""
+    """Return whether a one-time file is gone, once its lease is over."""
     return bool(unlocked(url, **options).status_code == requests.codes.gone)
 
 
 def pids_of(service: Service, words: str) -> list[int]:
-    """Return the processes of a service in whose command line some words stand."""
+    """Return the processes of a service whose command line contains some words."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -172,22 +172,22 @@ def pids_of(service: Service, words: str) -> list[int]:
 
 @contextmanager
 def other_filesystem() -> Iterator[Path]:
-    """Give a new folder on another filesystem than the temporary one: every Linux has a tmpfs at /dev/shm."""
+    """Yield a new folder on another filesystem than the temporary folder: every Linux has a tmpfs at /dev/shm."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         assert Path(name).stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev
         yield Path(name)
 
 
 def free_port() -> int:
-    """Return a port that nobody has, and that nobody will be given before a service is up that listens on it.
+    """Return a free port that stays free until a service listens on it.
 
-    So it is none of those that the kernel hands out (ip_local_port_range), and another one in each worker of xdist.
+    It is not one that the kernel assigns (ip_local_port_range), and each worker of xdist has its own ports.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_WORKERS
     while True:
         port = random.randrange(PORTS.start + worker, PORTS.stop, PORT_WORKERS)
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: what lingers is no obstacle
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, despite lingering connections
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 return port
