@@ -16,7 +16,7 @@ from tests.production.parts import stopped
 from tests.services import FETCH_WAITERS, Service, await_, pids_of
 
 MIB = 1024**2
-PER_HOST = 16  # connections of a worker to one host, core.origins.Limits
+PER_HOST = 16  # connections of a worker to one host, core.fetching.session.Limits
 
 
 def test_it_answers_with_the_file_as_an_upload_does(fetcher: Service, origin: Origin) -> None:

@@ -1,8 +1,8 @@
-"""How often which bytes of a one-time file have left or may be leaving, which is what its budget limits.
+"""The budget of a one-time file: how often each of its bytes was sent or may be on its way.
 
-`services.downloads` asks before a response, `leases` writes down what it may send, `core.deliveries` what it has sent.
-In a row this is the text `files.spans`. It is empty while there is nothing but one response with the whole file, as
-nearly all files have it.
+`services.downloads` checks it before a response, `leases` records what the response may send, `core.deliveries` what it
+has sent. The row stores it as text in `files.spans`, which stays empty while there is only one response with the whole
+file, as for nearly all files.
 """
 
 import json
@@ -12,22 +12,22 @@ from itertools import pairwise
 from typing import Self
 
 Span = tuple[int, int]  # the first byte, and the one after the last
-Run = tuple[int, int, int]  # a span, and how often its bytes have left
+Run = tuple[int, int, int]  # a span, and how often its bytes were sent
 
-MOST_RUNS = 1000  # of a file that is read in more pieces the nearest runs become one
-MOST_OPEN = 1000  # responses that nobody has reported yet
+MOST_RUNS = 1000  # with more, the nearest runs are merged
+MOST_OPEN = 1000  # responses whose end is not reported yet
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """What has left and what may be leaving. Each change makes a new one."""
+    """What was sent and what may be on its way. Immutable: each change returns a new one."""
 
-    open: Mapping[int, Span]  # charged for a response, by its number, until somebody reports how it ended
-    sent: tuple[Run, ...]  # in order, apart from each other
+    open: Mapping[int, Span]  # what each response may send, by its number, until its end is reported
+    sent: tuple[Run, ...]  # in order, without overlaps
 
     @classmethod
     def read(cls, text: str, *, responses: int, size: int) -> Self:
-        """Return what a row says."""
+        """Return the spans that a row stores."""
         if not text:
             return cls({1: (0, size)} if responses else {}, ())
         said = json.loads(text)
@@ -39,7 +39,7 @@ class Spans:
         return json.dumps({"open": self.open, "sent": self.sent}, separators=(",", ":"))
 
     def charged(self, response: int, span: Span) -> Self:
-        """Return it with a response that may send the span."""
+        """Return the spans with another response, which may send this span."""
         opened, sent = {**self.open, response: span}, self.sent
         if len(opened) > MOST_OPEN:
             oldest = min(opened)
@@ -47,19 +47,19 @@ class Spans:
         return type(self)(opened, sent)
 
     def settled(self, response: int, span: Span | None) -> Self:
-        """Return it with a response that has ended and sent the span; the same if it had ended before."""
+        """Return the spans after a response has ended and sent this span; unchanged if it had already ended."""
         if response not in self.open:
             return self
         opened = {number: charge for number, charge in self.open.items() if number != response}
         return type(self)(opened, self.sent if span is None else _summed([*self.sent, (*span, 1)]))
 
     def most(self, span: Span) -> int:
-        """Return how often the byte of the span that leaves most often has left or may be leaving."""
+        """Return how often the bytes of a span were sent or may be on their way: the highest count of any byte."""
         runs = _summed([*self.sent, *((start, stop, 1) for start, stop in self.open.values())])
         return max((times for start, stop, times in runs if start < span[1] and span[0] < stop), default=0)
 
     def covers(self, size: int) -> bool:
-        """Return whether all bytes of a file have been sent, together."""
+        """Return whether all responses together have sent every byte of a file."""
         reached = 0
         for start, stop, _ in self.sent:
             if start > reached:
@@ -69,7 +69,7 @@ class Spans:
 
 
 def _summed(runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Return runs that overlap as runs that do not, at most MOST_RUNS of them."""
+    """Add up overlapping runs and return runs without overlaps, at most MOST_RUNS."""
     changes: dict[int, int] = {}
     for start, stop, times in runs:
         changes[start] = changes.get(start, 0) + times
@@ -81,7 +81,7 @@ def _summed(runs: Iterable[Run]) -> tuple[Run, ...]:
         if not times:
             continue
         if found and found[-1][1:] == (at, times):
-            at = found.pop()[0]  # noqa: PLW2901 -- the run before goes on
+            at = found.pop()[0]  # noqa: PLW2901 -- continues the run before
         found.append((at, until, times))
     while len(found) > MOST_RUNS:
         nearest = min(range(len(found) - 1), key=lambda index: found[index + 1][1] - found[index][0])
