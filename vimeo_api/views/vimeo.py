@@ -18,8 +18,11 @@ from flask import Blueprint, Request, Response, jsonify, request, url_for
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
+from vimeo_api.core.files.budget import Span
+from vimeo_api.core.files.catalog import Entry
 from vimeo_api.services import downloads, uploads
 from vimeo_api.views.descriptions import vimeo as described_as
+from vimeo_api.web import previews
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -57,7 +60,8 @@ _SENTENCES = {
 def render(problem: Problem) -> Response:
     """Word a problem as this surface does: `{"error": "Not Found", "message": …}`."""
     status = HTTPStatus(problem.status)
-    message = _SENTENCES.get(status) or problem.reason or f"{problem.phrase}."
+    preview = status is HTTPStatus.SERVICE_UNAVAILABLE and problem.reason
+    message = preview or _SENTENCES.get(status) or problem.reason or f"{problem.phrase}."
     response = jsonify(error=_PHRASES.get(status, problem.phrase), message=message)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Basic realm="file", charset="UTF-8"'  # RFC 7617
@@ -106,6 +110,19 @@ def _check_known(names: Iterable[str], known: Collection[str], place: str) -> No
             raise Malformed(f"The {place} has {name[:50]!r}, which is not one of: {', '.join(sorted(known))}.")
 
 
+def _span_of() -> downloads.SpanOf | None:
+    """Return what says which bytes of a file the current request asks for, None for all. It raises Preview."""
+    asked = delivery.span_of()
+    if asked is None:
+        return None
+
+    def span_of(entry: Entry) -> Span | None:
+        previews.check_range(request, entry.size)
+        return asked(entry)
+
+    return span_of
+
+
 surface = Surface(
     "vimeo",
     frozenset({"vimeo"}),
@@ -141,6 +158,8 @@ def upload() -> tuple[Response, int]:
 @described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
     """Send a file; the first complete download uses it up."""
+    if request.method == "GET":
+        previews.check(request)
     return delivery.send(
         *downloads.open_download(
             POLICY,
@@ -148,7 +167,7 @@ def download(key: str) -> Response:
             password=_password(request),
             resume_token=request.headers.get(delivery.RESUME_HEADER),
             with_body=request.method == "GET",
-            span_of=delivery.span_of(),
+            span_of=_span_of(),
         ),
         one_time=True,
     )

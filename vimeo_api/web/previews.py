@@ -1,0 +1,69 @@
+"""Which requests only look at a link, for somebody or before anybody has asked: they must not use a one-time file up.
+
+The view of such files asks. Only what announces itself is known; a scanner that poses as a browser is not.
+"""
+
+import re
+from http import HTTPStatus
+
+from flask import Request
+from werkzeug.exceptions import HTTPException
+
+# Each is part of a User-Agent, in any case.
+AGENTS = (
+    "slackbot",  # Slack, links in messages: Slackbot-LinkExpanding, Slackbot 1.0
+    "slack-imgproxy",  # Slack, images in messages
+    "facebookexternalhit",  # Facebook, Messenger, Instagram; Apple's iMessage poses as it, and as Twitterbot
+    "facebot",  # Facebook
+    "meta-externalagent",  # Facebook, Threads
+    "twitterbot",  # X
+    "linkedinbot",  # LinkedIn
+    "discordbot",  # Discord
+    "telegrambot",  # Telegram
+    "whatsapp",  # WhatsApp; Signal poses as it
+    "viber",  # Viber
+    "skypeuripreview",  # Skype, Microsoft Teams, Outlook
+    "bingpreview",  # Bing, Outlook
+    "microsoftpreview",  # Bing's newer name
+    "google-pagerenderer",  # Google Chat, Google Messages
+    "developers.google.com/+/web/snippet",  # Google Chat and others: the snippet fetcher
+    "googleimageproxy",  # Gmail, images
+    "googlebot",  # Google
+    "applebot",  # Apple: Siri, Spotlight
+    "redditbot",  # Reddit
+    "pinterestbot",  # Pinterest
+    "mastodon/",  # Mastodon
+    "vkshare",  # VK
+    "embedly",  # previews for other services
+    "iframely",  # previews for other services
+)
+# Sec-Purpose (Fetch Standard), and what browsers sent before it: Chrome, Safari, Firefox.
+_PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+_PURPOSES = frozenset({"prefetch", "prerender", "preview"})
+_FIRST_BYTES = 32769  # of which previewers ask for the title: `bytes=0-32768`
+_FIRST_RANGE = re.compile(rf"bytes *= *0 *- *{_FIRST_BYTES - 1}", re.IGNORECASE)
+
+
+class Preview(HTTPException):
+    """The request is a preview or a prefetch: 503, which no cache may keep."""
+
+    code = HTTPStatus.SERVICE_UNAVAILABLE
+    description = "The file can be downloaded once, so previews and prefetches do not get it."
+
+    def get_headers(self, *_: object) -> list[tuple[str, str]]:
+        """Return the headers of the answer."""
+        return [("Cache-Control", "no-store")]
+
+
+def check(request: Request) -> None:
+    """Raise Preview for a request whose headers say that it is one."""
+    agent = request.headers.get("User-Agent", "").lower()
+    said = " ".join(request.headers.get(name, "") for name in _PURPOSE_HEADERS).lower()
+    if _PURPOSES & {*re.split(r"[\s;,=]+", said)} or any(known in agent for known in AGENTS):
+        raise Preview
+
+
+def check_range(request: Request, size: int) -> None:
+    """Raise Preview for a request for the first bytes of a file that has no more of them."""
+    if size <= _FIRST_BYTES and _FIRST_RANGE.fullmatch(request.headers.get("Range", "").strip()):
+        raise Preview
