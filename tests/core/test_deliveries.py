@@ -1,6 +1,8 @@
 """Journal lines and their effects; every line is read twice, because that must change nothing."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +12,8 @@ from flask import Flask
 from sqlalchemy import delete
 
 from tests.core.leasing import lease
+from tests.mounts import mounting
+from tests.services import ROOT
 from vimeo_api import config
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import JournalFile, Status
@@ -164,6 +168,56 @@ def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> N
     statements.changed(delete(JournalFile))
     confirmations.catch_up()
     assert status() == Status.LEASED
+
+
+def test_a_line_is_found_after_one_that_was_broken_off(log: Path, ticket: Ticket) -> None:
+    with log.open("a") as file:
+        file.write(f'{{"ticket":"{ticket.file_id}:{B}:1","method":"GET","sta')  # the disk was full, and is not any more
+    write(log, ticket)
+    confirmations.catch_up()
+    assert status() == Status.GONE
+
+
+def test_a_disk_that_fills_up_takes_no_line_away(tmp_path: Path) -> None:
+    script = """
+set -e
+mount -t tmpfs -o size=16m tmpfs "$1"
+exec "$2" - "$1" <<'END'
+import errno, os, sys
+from pathlib import Path
+from vimeo_api.core.deliveries import journal
+from vimeo_api.core.errors import Unavailable
+log, ballast = Path(sys.argv[1], "deliveries.log"), Path(sys.argv[1], "ballast")
+log.write_text("first\\n")
+journal.check_writable(log)
+assert log.read_text() == "first\\n"
+with ballast.open("wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError as error:
+        assert error.errno == errno.ENOSPC
+lines = 0
+with log.open("ab", buffering=0) as file:
+    while True:
+        try:
+            journal.check_writable(log)
+        except Unavailable:
+            break
+        for _ in range(1000):
+            assert file.write(bytes(300)) == 300
+        lines += 1000
+    for _ in range(1000):  # of the downloads that had begun
+        assert file.write(bytes(300)) == 300
+assert lines > 5000, lines
+ballast.unlink()
+journal.check_writable(log)
+END
+"""
+    (tmp_path / "disk").mkdir()
+    command = mounting(script, str(tmp_path / "disk"), sys.executable)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_lines_are_handled_once_across_rotation(log: Path, app: Flask) -> None:

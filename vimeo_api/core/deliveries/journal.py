@@ -3,9 +3,13 @@
 The offset of every journal file is kept in the database under the digest of its first line, which holds a lease token
 and a moment and so names the file through any rename. Lines are handed on before the offset is saved: after a
 crash some are read again, which `deliveries` bears. Rotate by renaming and `nginx -s reopen`; compress only files
-that are at least a rotation old. Source: nginx, ngx_http_log_module.
+that are at least a rotation old. nginx drops a line that the disk has no space for, in silence, so disk space for
+lines is allocated beyond the end of the file, which nginx's appends then use. Sources: nginx, ngx_http_log_module;
+fallocate(2), FALLOC_FL_KEEP_SIZE.
 """
 
+import ctypes
+import errno
 import hashlib
 import json
 import logging
@@ -28,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 BATCH = 64 * 1024  # bytes, some hundred lines
 LEAST_SPACE = 1024**2  # bytes, some thousand lines: those of all downloads that are under way
+ALLOCATED_SPACE = 4 * LEAST_SPACE  # bytes, so that it is allocated once for many thousand lines
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE, of linux/falloc.h
+_LINE_START = b'{"ticket":'  # cannot be part of a value: nginx escapes its quotes
 
 Lines = list[dict[str, Any]]
 
@@ -64,9 +71,43 @@ def check(journal: Path) -> None:
 
 
 def check_writable(journal: Path) -> None:
-    """Raise Unavailable where nginx could not note how a download ends: it would be given out again."""
+    """Raise Unavailable unless nginx can write down how a download ends, even if the disk fills up until then.
+
+    Without that line the file would be given out again.
+    """
+    try:
+        descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:  # nginx has yet to reopen it
+        _check_disk(journal)
+        return
+    except PermissionError:
+        _log.warning("journal: %s belongs to another user, so no space can be allocated for it", journal.name)
+        _check_disk(journal)
+        return
+    try:
+        facts = os.fstat(descriptor)
+        if facts.st_blocks * 512 - facts.st_size < LEAST_SPACE:  # blocks of 512 bytes, stat(2)
+            _allocate(descriptor, facts.st_size, ALLOCATED_SPACE)
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            _check_disk(journal)
+            return
+        raise Unavailable("The journal's disk is full.") from error
+    finally:
+        os.close(descriptor)
+
+
+def _check_disk(journal: Path) -> None:
     if shutil.disk_usage(journal.parent).free < LEAST_SPACE:
         raise Unavailable("The journal's disk is full.")
+
+
+def _allocate(descriptor: int, start: int, length: int) -> None:
+    """Allocate disk space for bytes of an open file without making it longer. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate64(descriptor, _KEEP_SIZE, ctypes.c_int64(start), ctypes.c_int64(length)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _files(journal: Path) -> list[Path]:
@@ -105,8 +146,11 @@ def _first_line(file: BinaryIO) -> str | None:
 
 def _parsed(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
+        torn, start, rest = line.rpartition(_LINE_START)
+        if torn:
+            _log.warning("journal: a line was broken off, and the next one follows it")
         try:
-            value = json.loads(line)
+            value = json.loads(start + rest)
         except ValueError:
             value = None
         if isinstance(value, dict):
