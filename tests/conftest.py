@@ -23,6 +23,8 @@ from tests.groups import (
 )
 from tests.inprocess import migrated
 from tests.origin import Origin, serving
+from tests.outages import disks
+from tests.outages.disks import Shaky
 from tests.services import FETCH_WAITERS, GRACE_SECONDS, LARGE, Service, running
 from vimeo_api import config
 from vimeo_api.app import create_app
@@ -96,6 +98,24 @@ def fetcher(request: pytest.FixtureRequest, fetching: Callable[[str], Service]) 
 def stack(fetching: Callable[[str], Service]) -> Service:
     """Only the production stack, for tests of its parts."""
     return fetching("production")
+
+
+@pytest.fixture(scope="session")
+def shaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Shaky]]:
+    """The production stack whose disks fail, started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def start() -> Shaky:
+            return stack.enter_context(disks.shaking(tmp_path_factory.mktemp("shaky")))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shaky(shaking: Callable[[], Shaky]) -> Shaky:
+    """The same, for all tests that leave it as they find it; its budgets are small."""
+    return shaking()
 
 
 @pytest.fixture

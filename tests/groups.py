@@ -19,7 +19,8 @@ from tests.services import ROOT
 
 PROFILES = ("embedded", "production")
 # Fixtures of services that many files share; the first one that a test uses is its group.
-SHARED = ("fetching", "services", "shaky", "all_guarded")
+SHARED = ("fetching", "services", "shaking", "all_guarded")
+PRODUCTION = {"stack", "shaky"}  # the fixtures that have no other profile
 # Slow folders, which start first, after the shared services.
 LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tests/attacks")
 # Tests that start programs, a browser or a service; `make test-fast` skips them and all that is marked `slow`.
@@ -54,7 +55,8 @@ def group(item: pytest.Item) -> str:
     """Return the shared service or the file of a test, and its profile."""
     fixtures = getattr(item, "fixturenames", ())
     values = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
-    profile = next((value for value in values if value in PROFILES), "production" if "stack" in fixtures else "")
+    only = "" if PRODUCTION.isdisjoint(fixtures) else "production"
+    profile = next((value for value in values if value in PROFILES), only)
     shared = next((fixture for fixture in SHARED if fixture in fixtures), str(item.path.relative_to(ROOT)))
     return f"{shared} {profile}".strip()
 

@@ -170,6 +170,11 @@ def pids_of(service: Service, words: str) -> list[int]:
     return found
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in all folders below one, but for those whose names begin with a dot."""
+    return [Path(at) / name for at, _, names in os.walk(folder) for name in names if not name.startswith(".")]
+
+
 @contextmanager
 def other_filesystem() -> Iterator[Path]:
     """Yield a new folder on another filesystem than the temporary folder: every Linux has a tmpfs at /dev/shm."""

@@ -1,6 +1,7 @@
 """Disks of a running stack that can be filled, unmounted and turned read-only."""
 
 import os
+import pwd
 import shlex
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import mounts
+from tests.fetches import OPEN
 from tests.production.parts import environ_of
-from tests.services import ROOT, Service, await_
+from tests.services import ROOT, Service, await_, running
+
+# In a mount namespace, which is gone with its processes. Commands that come through a pipe are run in there, by a
+# shell that is nobody's child, or the stack would end it as an orphan.
+MOUNT = """
+set -e
+mount -t tmpfs -o size=64m,nr_inodes=4k,mode=0777 tmpfs "$1/incoming"
+mount -t tmpfs -o size=256m,mode=0700,uid="$2" tmpfs "$1/postgres"
+mount -t tmpfs -o size=8m,mode=0777 tmpfs "$1/journal"
+mount -t tmpfs -o size=64m,mode=0777 tmpfs "$1/disk"
+mkdir -m 0777 "$1/disk/store"
+mount --bind "$1/disk/store" "$1/store"
+(while read -r line; do eval "$line" && echo done >"$4" || echo failed >"$4"; done <>"$3" &)
+shift 4
+exec "$@"
+"""
+
+SOON = {"GRACE_SECONDS": "0", "LEASE_SECONDS": "4", "DATABASE_SECONDS": "2"}
 
 
 @dataclass(frozen=True)
@@ -94,3 +113,23 @@ class Shaky:
             yield
         finally:
             self.run(f"mount --bind {disk} {store}")
+
+
+@contextmanager
+def shaking(folder: Path) -> Iterator[Shaky]:
+    """Run the production stack on disks of its own: small ones that can be filled, and a store to be unmounted."""
+    data, told, answered = folder / "data", folder / "told", folder / "answered"
+    data.mkdir()
+    for name in ("incoming", "postgres", "journal", "disk", "store"):
+        (data / name).mkdir(mode=0o777)
+        (data / name).chmod(0o777)
+    for pipe in (told, answered):
+        os.mkfifo(pipe)
+    owner = os.geteuid() or pwd.getpwnam("www-data").pw_uid
+    prefix = mounts.mounting(MOUNT, str(data), str(owner), str(told), str(answered))
+    with running("production", data, prefix=prefix, **OPEN, **SOON, KEEP_FREE="0") as service:
+        shaky = Shaky(service, told, answered)
+        try:
+            yield shaky
+        finally:
+            shaky.end()

@@ -1,32 +1,57 @@
 """Space for uploads: reserved before their first byte, released however they end."""
 
+import http.client
+import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.groups import PROFILES
 from tests.mounts import mounting
+from tests.outages.disks import Shaky
 from tests.services import Service, await_, running
 
 MIB = 1024**2
-UPLOAD = 100 * MIB
-KEPT = 100 * MIB
+DISK = 64 * MIB
+UPLOAD = 12 * MIB
+KEPT = 10 * MIB  # free, of the embedded service's
 MOUNT = 'set -e; mount -t tmpfs -o size=$1,mode=0777 tmpfs "$2"; shift 2; exec "$@"'
 
 
-@pytest.fixture(scope="module", params=["embedded", "production"])
-def tight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real service, which may fill 650 MiB of a filesystem that is mounted for it alone, and gone with it."""
-    folder = tmp_path_factory.mktemp("tight")
-    disk = folder / "disk"
-    disk.mkdir()
-    prefix = mounting(MOUNT, str(650 * MIB + KEPT), str(disk))
-    places = {"SPOOL_DIR": str(disk / "incoming"), "STORE_DIR": str(disk / "store"), "KEEP_FREE": str(KEPT)}
-    with running(request.param, folder / "data", prefix=prefix, **places) as service:
-        yield replace(service, spool=Path(f"/proc/{service.process.pid}/root/{disk}/incoming"))
+@pytest.fixture(scope="module")
+def tight_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Service]]:
+    """The embedded service, with 64 MiB of a filesystem that is mounted for it alone; started when asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def start() -> Service:
+            folder = tmp_path_factory.mktemp("tight")
+            disk = folder / "disk"
+            disk.mkdir()
+            prefix = mounting(MOUNT, str(DISK + KEPT), str(disk))
+            places = {"SPOOL_DIR": str(disk / "incoming"), "STORE_DIR": str(disk / "store"), "KEEP_FREE": str(KEPT)}
+            service = stack.enter_context(running("embedded", folder / "data", prefix=prefix, **places))
+            return replace(service, spool=Path(f"/proc/{service.process.pid}/root/{disk}/incoming"))
+
+        yield start
+
+
+@pytest.fixture(params=PROFILES)
+def tight(
+    request: pytest.FixtureRequest, tight_embedded: Callable[[], Service], shaking: Callable[[], Shaky]
+) -> Service:
+    """The real service, with 64 MiB for what comes in."""
+    if request.param == "embedded":
+        return tight_embedded()
+    shaky = shaking()
+    await_(lambda: shaky.settled, 60)
+    return replace(shaky.service, spool=shaky.seen("incoming"))
 
 
 def announce(service: Service, length: int) -> socket.socket:
@@ -54,13 +79,17 @@ def promises(service: Service) -> list[Path]:
 
 def test_uploads_that_do_not_fit_together_are_refused_before_their_first_byte(tight: Service, tmp_path: Path) -> None:
     first = [announce(tight, UPLOAD) for _ in range(3)]
-    assert refused(tight, 500 * MIB, tmp_path) == 507
+    assert refused(tight, 40 * MIB, tmp_path) == 507
     assert len(promises(tight)) == 3
 
     first[0].close()  # aborted: its room is free again
     await_(lambda: len(promises(tight)) == 2)
     first[1].sendall(bytes(UPLOAD))
-    assert b" 201 " in first[1].recv(4096)
+    answer = http.client.HTTPResponse(first[1])
+    answer.begin()
+    assert answer.status == 201
+    key = json.load(answer)["id"]
+    assert requests.delete(f"{tight.url}/v1/streams/{key}", timeout=60).status_code == 200
     await_(lambda: len(promises(tight)) == 1)
     first[2].close()
     await_(lambda: not promises(tight))
@@ -68,10 +97,9 @@ def test_uploads_that_do_not_fit_together_are_refused_before_their_first_byte(ti
 
 def test_what_has_come_in_is_not_counted_twice(tight: Service) -> None:
     connection = announce(tight, UPLOAD)
-    for _ in range(99):
-        connection.sendall(bytes(MIB))
-    await_(lambda: sum(path.stat().st_size for path in tight.spooled() if path.is_file()) > 95 * MIB)
-    second = announce(tight, 4 * UPLOAD)
+    connection.sendall(bytes(UPLOAD - MIB))
+    await_(lambda: sum(path.stat().st_size for path in tight.spooled() if path.is_file()) > UPLOAD - 2 * MIB)
+    second = announce(tight, 43 * MIB)  # beside 12 MiB, but not beside twice that
     for open_one in (connection, second):
         open_one.close()
     await_(lambda: not promises(tight))

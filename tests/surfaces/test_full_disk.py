@@ -2,22 +2,26 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.fetches import OPEN, Fetch, ask, begin
+from tests.groups import PROFILES
 from tests.mounts import filled, mounting
 from tests.origin import Page, noise, serving
-from tests.services import Service, await_, running
+from tests.outages.disks import Shaky
+from tests.services import Service, await_, files_below, running
 
 pytestmark = pytest.mark.slow
 
 MIB = 1024**2
 SIZE = 64 * MIB  # of the disk
-LEFT = 4 * MIB
+LEFT = MIB
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CONTENT = noise(2 * LEFT)
 MOUNT = (
@@ -27,28 +31,48 @@ MOUNT = (
 
 @dataclass(frozen=True)
 class Cramped:
-    """A service, and its disk as it sees it."""
+    """A service, and its spool and store as it sees them."""
 
     service: Service
-    disk: Path
+    spool: Path
+    store: Path
 
-    def left_behind(self) -> set[Path]:
-        seen = replace(self.service, data=self.disk, spool=self.disk / "incoming")
-        return seen.stored() | seen.spooled()
+    def left_behind(self) -> set[str]:
+        found = [path for folder in (self.spool, self.store) for path in files_below(folder)]
+        return {path.name for path in found if ".reserved" not in path.parts}
 
 
 @pytest.fixture(scope="module")
-def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cramped]:
-    """The real service on a disk that is mounted for it alone, and gone with it; workers are alike in both profiles."""
-    folder = tmp_path_factory.mktemp("cramped")
-    disk, data = folder / "disk", folder / "data"
-    disk.mkdir()
-    data.mkdir()
-    for name in ("incoming", "store"):
-        (data / name).symlink_to(disk / name)
-    prefix = mounting(MOUNT, str(SIZE), str(disk))
-    with running("embedded", data, prefix=prefix, **OPEN, KEEP_FREE="0") as service:
-        yield Cramped(service, Path(f"/proc/{service.process.pid}/root/{disk}"))
+def cramped_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Cramped]]:
+    """The embedded service on a disk that is mounted for it alone, and gone with it; started when asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def start() -> Cramped:
+            folder = tmp_path_factory.mktemp("cramped")
+            disk, data = folder / "disk", folder / "data"
+            disk.mkdir()
+            data.mkdir()
+            for name in ("incoming", "store"):
+                (data / name).symlink_to(disk / name)
+            prefix = mounting(MOUNT, str(SIZE), str(disk))
+            service = stack.enter_context(running("embedded", data, prefix=prefix, **OPEN, KEEP_FREE="0"))
+            seen = Path(f"/proc/{service.process.pid}/root/{disk}")
+            return Cramped(service, seen / "incoming", seen / "store")
+
+        yield start
+
+
+@pytest.fixture(params=PROFILES)
+def cramped(
+    request: pytest.FixtureRequest, cramped_embedded: Callable[[], Cramped], shaking: Callable[[], Shaky]
+) -> Cramped:
+    """The real service on a small disk for what comes in; production has its store on another one."""
+    if request.param == "embedded":
+        return cramped_embedded()
+    shaky = shaking()
+    await_(lambda: shaky.settled, 60)
+    return Cramped(shaky.service, shaky.seen("incoming"), shaky.seen("store"))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +91,7 @@ def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, pag
     page.gate = None if page.framing == "chunked" else gate  # what is announced is refused before its first byte
     with serving() as origin:
         url = origin.serve("/big", page)
-        with filled(cramped.disk, left=left):
+        with filled(cramped.spool, left=left):
             fetch = begin(cramped.service, url)
             status = fetch.ended()
             assert (status["state"], status["failure"], status["error"]) == (
@@ -86,7 +110,7 @@ def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, pag
 
 
 def test_who_waits_is_told_that_the_disk_is_full(cramped: Cramped) -> None:
-    with serving() as origin, filled(cramped.disk, left=LEFT):
+    with serving() as origin, filled(cramped.spool, left=LEFT):
         answer = ask(cramped.service, origin.serve("/big", Page(CONTENT)))
         if answer.status_code == 202:
             fetch = Fetch(cramped.service, **answer.json())
