@@ -72,8 +72,8 @@ def without_redis(service: Service, marks: Marks, origin: Origin) -> None:
                 tell_fetches(service, marks, origin)
 
 
-def with_a_journal_that_repeats_itself(service: Service, marks: Marks, _: Origin) -> None:
-    # PostgreSQL refuses what is noted twice, and would quote it.
+def with_rows_that_are_there_already(service: Service, marks: Marks, _: Origin) -> None:
+    # PostgreSQL refuses them, and would quote them.
     link = requests.put(service.vimeo, files={"file": ("a.txt", b"content")}, timeout=60).json()["url"]
     resume_token = requests.get(link, headers={"Range": "bytes=0-3"}, timeout=60).headers["X-Download-Grant"]
     marks.note(resume_token)
@@ -83,7 +83,12 @@ def with_a_journal_that_repeats_itself(service: Service, marks: Marks, _: Origin
     )
     with journal.open("ab") as file:
         file.write(line[0])
-    await_(lambda: b"duplicate key" in (service.data / "log/postgres.log").read_bytes())
+    name = "of-a-row.txt"
+    form = {"file": (name, b"content")}
+    answers = [requests.post(f"{service.url}/upload", files=form, allow_redirects=False, timeout=60) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [302, 409]
+    log = (service.data / "log/postgres.log").read_text()
+    assert ("duplicate key" in log, name in log) == (True, False)
 
 
 def with_a_table_that_lacks_columns(service: Service, marks: Marks, origin: Origin) -> None:
@@ -108,7 +113,7 @@ DISTURBANCES: tuple[Callable[[Service, Marks, Origin], None], ...] = (
     while_its_processes_are_killed,
     without_the_database,
     without_redis,
-    with_a_journal_that_repeats_itself,
+    with_rows_that_are_there_already,
     with_a_table_that_lacks_columns,
 )
 
