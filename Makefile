@@ -18,7 +18,7 @@ stack: .venv/dev .venv/packages-stack ## serve on PORT with nginx, uWSGI, Postgr
 	@$(BIN)/python deploy/stack.py
 
 test: lint .venv/packages-test ## lint, type-check and test everything
-	$(BIN)/pytest -n 2 --durations=30
+	$(BIN)/pytest -n 4 --durations=30
 
 test-fast: .venv/dev ## ruff, mypy and the tests that start nothing: under a minute
 	$(BIN)/ruff format --check .
