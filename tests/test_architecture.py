@@ -205,6 +205,13 @@ def test_documents_name_files_that_exist() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_documents_name_targets_that_make_knows() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text(), re.MULTILINE))
+        assert named <= targets, f"{document.name}: {named - targets}"
+
+
 def test_documents_link_to_headings_that_exist() -> None:
     for document in DOCUMENTS:
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)", document.read_text()):
