@@ -27,6 +27,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import JournalFile
 from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.storage.blobs import FULL
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ BATCH = 64 * 1024  # bytes, some hundred lines
 LEAST_SPACE = 1024**2  # bytes, some thousand lines: those of all downloads that are under way
 ALLOCATED_SPACE = 4 * LEAST_SPACE  # bytes, so that it is allocated once for many thousand lines
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE, of linux/falloc.h
+_NO_ALLOCATION = {errno.ENOENT, errno.EACCES, errno.EOPNOTSUPP}
 _LINE_START = b'{"ticket":'  # cannot be part of a value: nginx escapes its quotes
 
 Lines = list[dict[str, Any]]
@@ -73,33 +75,29 @@ def check(journal: Path) -> None:
 def check_writable(journal: Path) -> None:
     """Raise Unavailable unless nginx can write down how a download ends, even if the disk fills up until then.
 
-    Without that line the file would be given out again.
+    Without that line the file would be given out again. Where no space can be allocated, because nginx has yet to make
+    the file, it belongs to another user, or the filesystem has no such call, free space on the disk has to do.
     """
     try:
-        descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:  # nginx has yet to reopen it
-        _check_disk(journal)
-        return
-    except PermissionError:
-        _log.warning("journal: %s belongs to another user, so no space can be allocated for it", journal.name)
-        _check_disk(journal)
-        return
+        _keep_space(journal)
+    except OSError as error:
+        if error.errno in FULL:
+            raise Unavailable("The journal's disk is full.") from error
+        if error.errno not in _NO_ALLOCATION:
+            raise
+        if shutil.disk_usage(journal.parent).free < LEAST_SPACE:
+            raise Unavailable("The journal's disk is full.") from error
+
+
+def _keep_space(journal: Path) -> None:
+    """Allocate space for more lines once less than LEAST_SPACE of it is left. Raises OSError."""
+    descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         facts = os.fstat(descriptor)
         if facts.st_blocks * 512 - facts.st_size < LEAST_SPACE:  # blocks of 512 bytes, stat(2)
             _allocate(descriptor, facts.st_size, ALLOCATED_SPACE)
-    except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:
-            _check_disk(journal)
-            return
-        raise Unavailable("The journal's disk is full.") from error
     finally:
         os.close(descriptor)
-
-
-def _check_disk(journal: Path) -> None:
-    if shutil.disk_usage(journal.parent).free < LEAST_SPACE:
-        raise Unavailable("The journal's disk is full.")
 
 
 def _allocate(descriptor: int, start: int, length: int) -> None:
