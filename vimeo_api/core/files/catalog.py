@@ -82,7 +82,7 @@ COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
 _GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at")
 _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 # Built once: building it each time took half of the Python time of a small PUT (docs/decisions/0011).
-_ADD = insert(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id)
+_ADD = Prepared(insert(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id))
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
@@ -95,7 +95,7 @@ def add(*files: NewFile) -> None:
     rows = [_row(file, moment) for file in files]
     try:
         if len(rows) == 1:
-            statements.row(_ADD, rows[0])
+            _ADD.row(rows[0])
         else:
             statements.changed(insert(File).values([row | _BEGINS for row in rows]))
     except IntegrityError:
