@@ -74,7 +74,8 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
 
     def schedule(self) -> None:
         if self.collection is None:
-            self.noted = json.loads(self.config.stash[NOTED].read_text())
+            # Nothing is noted where a worker collected nothing, for example because a path was misspelt.
+            self.noted = json.loads(self.config.stash[NOTED].read_text() or "{}")
         super().schedule()
 
     def _split_scope(self, nodeid: str) -> str:
