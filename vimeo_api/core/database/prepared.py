@@ -1,4 +1,4 @@
-"""The statements that nearly every upload and download runs: SQLAlchemy compiles them once, the driver runs them directly.
+"""The statements that nearly every request runs: SQLAlchemy compiles them once, the driver runs them directly.
 
 That serves an eighth more first GETs on the same machine (docs/decisions/0011). All other statements go through
 `statements`. So does a prepared one that lost its connection.
