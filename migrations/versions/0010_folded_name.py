@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+# Not a frozen copy: names must have the form that the code searches by. A change of the form needs another migration.
 from vimeo_api.core.files import file_names
 
 revision = "0010"
