@@ -5,7 +5,7 @@
 The body lies in a new file, as nginx has spooled it, its pages in the cache; each way ends with the file's bytes alone
 in a file, without fsync. All take turns in every round, in a new order each time, each in a process of its own, and a
 ratio compares with Werkzeug's parser of the same round. That reads the file as if it were the connection, and writes
-where it should, with no temporary file; a server's work before it is in nobody's figures.
+where it should, with no temporary file; a server's work before that is not counted.
 Writes multipart.md into benchmarks/results, or quick-multipart.md when quick.
 """
 

@@ -12,7 +12,7 @@ SMALL_NAME, LARGE_NAME, EMPTY_NAME = "small.txt", "large.bin", "uploads"
 
 @dataclass(frozen=True)
 class Place:
-    """A folder, emptied by whoever made it."""
+    """A folder; the code that made it empties it."""
 
     folder: Path
 

@@ -118,7 +118,7 @@ class Memory:
     """How much the resident memory of a tree of processes grows from here on; pages that are shared count each time."""
 
     def __init__(self, roots: Sequence[int]) -> None:
-        """Note what they hold now, and let the kernel note the peaks anew (clear_refs, proc(5))."""
+        """Note what they hold now, and reset the kernel's peaks (clear_refs, proc(5))."""
         self._roots = roots
         self._before = {}
         for pid in _tree(roots, _stats()):

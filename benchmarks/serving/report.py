@@ -1,4 +1,4 @@
-"""The tables: every goal, then every benchmark with all who took part, whoever won."""
+"""The tables: every goal, then every benchmark with all participants, winners and losers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

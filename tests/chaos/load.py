@@ -165,7 +165,7 @@ class Store(Files):
         """Return new content, or what was deleted and may be stored again."""
         if self._deleted and self.rng.random() < 0.5:
             former, data = self._deleted.pop()
-            former.state, former.gone_at = State.UNKNOWN, None  # whoever stores it again answers for it
+            former.state, former.gone_at = State.UNKNOWN, None  # the client that stores it again accounts for it
             return data
         return super().fresh()
 

@@ -19,7 +19,7 @@ from vimeo_api.services.downloads import open_download
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """Collect the statements that the driver executes in the block, whoever hands them to it."""
+    """Collect the statements that the driver executes in the block."""
     statements: list[str] = []
 
     def watch(connection: sqlite3.Connection, *_: Any) -> None:

@@ -15,7 +15,7 @@ from tests.production.parts import environ_of
 from tests.services import ROOT, Service, await_, running
 
 # In a mount namespace, which is gone with its processes. Commands that come through a pipe are run in there, by a
-# shell that is nobody's child, or the stack would end it as an orphan.
+# shell without a parent of ours, or the stack would end it as an orphan.
 MOUNT = """
 set -e
 mount -t tmpfs -o size=64m,nr_inodes=4k,mode=0777 tmpfs "$1/incoming"

@@ -23,7 +23,7 @@ def counted(service: Service, condition: str) -> int:
 
 
 def waits(service: Service) -> bool:
-    """Use a file up, anew where a sweep that was asked for before has removed it; return whether one is overdue."""
+    """Use a file up, again if an earlier sweep has removed it; return whether one is overdue."""
     if not counted(service, "true"):
         once = link(service)
         assert (get(once).content, used_up(once)) == (b"content", True)

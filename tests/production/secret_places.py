@@ -68,7 +68,7 @@ def tell_everything(service: Service, marks: Marks, origin: Origin) -> None:
 
 
 def tell(method: str, url: str, **parts: object) -> requests.Response | None:
-    """Ask, and bear that the service hangs up."""
+    """Ask; the service may close the connection."""
     with contextlib.suppress(requests.RequestException):
         return requests.request(method, url, timeout=60, allow_redirects=False, **parts)  # type: ignore[arg-type]
     return None

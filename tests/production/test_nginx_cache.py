@@ -173,7 +173,7 @@ def test_a_hot_refusal_is_kept_for_a_moment_and_stays_the_same(stack: Service, p
     assert same(get(url))
 
     with stopped(stack, "web"):
-        # Kept a second ago at most, or asked for anew, which cannot be answered now.
+        # Cached a second ago at most, or asked again, which cannot be answered now.
         await_(lambda: get(url).status_code == 503)
     await_(lambda: same(get(url)))
 

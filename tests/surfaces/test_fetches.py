@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(fetcher: Servic
     asked = [header for header in origin.asked("range") if header]
     assert len(asked) > 8
     sent_again = [header for header in asked if header.startswith("bytes=0-")]
-    assert len(sent_again) <= 3  # what was on disk was not fetched anew
+    assert len(sent_again) <= 3  # what was on disk was not fetched again
 
 
 def test_an_outage_of_workers_delays_a_fetch_and_no_more(stack: Service, origin: Origin) -> None:

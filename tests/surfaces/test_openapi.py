@@ -133,7 +133,7 @@ def _inapplicable(case: schemathesis.Case[Any]) -> Iterator[Check]:
     if case.operation.label == "POST /uploadFile" and case.media_type == "application/json":
         yield positive_data_acceptance  # 403: these tests do not fetch from wherever a random URL leads
     if case.operation.label == "GET /upload":
-        yield negative_data_rejection  # a page for people, who get the nearest page for a number that is none
+        yield negative_data_rejection  # a page for people: a bad page number shows the nearest page
     if case.media_type == "multipart/form-data":
         yield negative_data_rejection  # a field of a form is text, whatever it was made from
     body = case.body if isinstance(case.body, dict) else {}
