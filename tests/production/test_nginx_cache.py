@@ -6,7 +6,7 @@ import resource
 import socket
 import uuid
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.production.parts import frozen, stopped
+from tests.production.parts import children, frozen, pid_of, stopped
 from tests.services import Service, await_, used_up
 
 CONTENT = b"content of a file that anyone may read\n" * 100
@@ -235,3 +235,24 @@ def test_nobody_outside_can_turn_the_cache_off_or_poison_it(stack: Service) -> N
         "/_once/landing/x",
     ):
         assert get(stack.url + path).status_code == 404
+
+
+def held(service: Service) -> list[str]:
+    """Return the files of the store and the spool that were deleted and that nginx has open still, proc(5)."""
+    workers = children(pid_of(service, "nginx"))
+    found = []
+    for descriptor in (path for pid in workers for path in Path(f"/proc/{pid}/fd").iterdir()):
+        with suppress(FileNotFoundError):
+            found.append(str(descriptor.readlink()))
+    folders = (str(service.data / "store"), str(service.spool))
+    return [name for name in found if name.startswith(folders) and name.endswith(" (deleted)")]
+
+
+def test_nginx_holds_no_deleted_file_open(stack: Service) -> None:
+    urls = [upload(stack, "streams", random.randbytes(size)) for size in (4096, 300_000)]
+    for url in urls * 3:
+        assert get(url).ok
+    for url in urls:
+        assert requests.delete(url, timeout=60).ok
+        assert get(url).status_code == 404
+    await_(lambda: not held(stack), 10)
