@@ -71,12 +71,21 @@ def test_nobody_listening_is_the_origins_fault() -> None:
         (Page(CONTENT, stall_after=0), Limits(stall=0.05, retries=2, backoff=0.001)),
         (Page(CONTENT, stall_after=10, ranges="no"), Limits(idle=0.3)),
         (Page(CONTENT, throttle=10_000), Limits(total=0.3)),
+        (Page(CONTENT, throttle=200_000), Limits(min_rate=10_000_000, rate_seconds=0.3)),
+        (Page(CONTENT, throttle=200_000, ranges="no"), Limits(min_rate=10_000_000, rate_seconds=0.3)),
         (Page(dripping=True), Limits(total=0.3)),
     ],
 )
 def test_a_slow_origin_is_given_up(origin: Origin, page: Page, limits: Limits) -> None:
     with pytest.raises(OriginTooSlow):
         fetch(origin.serve("/file", page), Memory(), limits=limits)
+
+
+def test_time_that_no_origin_has_cost_does_not_make_it_slow(origin: Origin) -> None:
+    # The rate is measured from the first byte on, over all connections together.
+    page = Page(CONTENT, throttle=200_000, statuses=[503, 503, 503])
+    limits = Limits(min_rate=400_000, rate_seconds=0.4, backoff=0.3)
+    assert fetched(origin.serve("/file", page), limits=limits) == CONTENT
 
 
 @pytest.mark.parametrize("ranges", ["yes", "no"])

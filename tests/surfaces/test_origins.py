@@ -25,6 +25,7 @@ CHANGED = changed(CONTENT)
 CHAIN = 7  # redirects, more than are followed
 IDLE = {"FETCH_IDLE_SECONDS": "1"}
 LONG = {"FETCH_SECONDS": "1"}
+RATE = {"FETCH_MIN_RATE": "1MiB", "FETCH_MIN_RATE_SECONDS": "1"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ SLOW = {
         Fault(504, "has sent nothing for 1 second", IDLE),
     ),
     "slow": (Page(CONTENT, throttle=10_000), Fault(504, "takes longer than 1 second", LONG)),
+    "trickling": (Page(CONTENT, throttle=20_000), Fault(504, "fewer than 1048576 bytes per second for 1 s", RATE)),
+    "trickling stream": (
+        Page(CONTENT, ranges="no", throttle=20_000),
+        Fault(504, "fewer than 1048576 bytes per second for 1 s", RATE),
+    ),
     "slow stream": (Page(CONTENT, ranges="no", throttle=100_000), Fault(504, "takes longer than 1 second", LONG)),
 }
 FAULTS = WRONG | SLOW

@@ -132,6 +132,12 @@ class Fetching(Section):
     )
     fetch_seconds: int = Field(6 * 3600, ge=1, description="Longest time a fetch may take, in seconds.")
     fetch_idle_seconds: int = Field(60, ge=1, description="Seconds without a byte after which a fetch fails.")
+    fetch_min_rate: ByteSize = Field(
+        ByteSize(4 * 1024), ge=0, description="Slowest origin that is put up with, in bytes per second; 0 is any."
+    )
+    fetch_min_rate_seconds: int = Field(
+        60, ge=1, description="Seconds over which `FETCH_MIN_RATE` is measured; a fetch that is slower so long fails."
+    )
     fetch_connections: int = Field(8, ge=1, le=64, description="Most connections per URL, each fetching a range.")
     fetch_allow_private: bool = Field(
         default=False,

@@ -128,10 +128,25 @@ class _Watch:
         self._progress = progress
         self._cancelled = cancelled
         self._heard = time.monotonic()
+        self._measured: tuple[float, int] | None = None  # when the rate was last measured, and the bytes by then
 
     def heard(self) -> None:
         """Note that the origin has sent something; any thread may call this."""
         self._heard = time.monotonic()
+
+    def waited(self) -> None:
+        """Note that we wait for our own limits, not for the origin."""
+        self.heard()
+        if self._measured:
+            self.measure()
+
+    def measure(self) -> None:
+        """Measure the rate from now on; it is not measured while we wait for the first byte, which `idle` limits."""
+        self._measured = (time.monotonic(), self.received())
+
+    def probing(self) -> None:
+        """Measure no rate until the next `measure`."""
+        self._measured = None
 
     def tick(self) -> None:
         """Report progress. Raises Cancelled and OriginTooSlow."""
@@ -143,6 +158,13 @@ class _Watch:
             raise OriginTooSlow(f"The fetch takes longer than {self.limits.total:g} seconds.")
         if now - self._heard > self.limits.idle:
             raise OriginTooSlow(f"The origin has sent nothing for {self.limits.idle:g} seconds.")
+        if self._measured and now - self._measured[0] >= self.limits.rate_seconds:
+            if self.received() - self._measured[1] < self.limits.min_rate * self.limits.rate_seconds:
+                raise OriginTooSlow(
+                    f"The origin has sent fewer than {self.limits.min_rate} bytes per second for "
+                    f"{self.limits.rate_seconds:g} seconds."
+                )
+            self.measure()
 
     def pause(self, seconds: float) -> None:
         """Wait, and keep watching."""
@@ -169,7 +191,7 @@ class _Crew:
             for future in done:
                 future.result()
             if self.session.queued:
-                self._watch.heard()  # we wait for our own limit, not for the origin
+                self._watch.waited()
             self._watch.tick()
         return futures
 
@@ -210,6 +232,7 @@ class _Fetch:
                 session.close()
 
     def _attempt(self, crew: _Crew, url: str, *, ranged: bool) -> Fetched:
+        self.watch.probing()
         response: OriginResponse = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
         size = _size(response)
         offer = Fetched(
@@ -239,13 +262,14 @@ class _Fetch:
     def _begin(self, offer: Fetched, *, resumed: bool) -> None:
         self.stored = offer.version
         self.sink.begin(offer, resumed=resumed)
+        self.watch.measure()
 
     def _in_ranges(self, crew: _Crew, response: OriginResponse, offer: Fetched) -> Fetched:
         version = offer.version
         kept = self.sink.spans() if self.stored is not None and version.continues(self.stored) else []
-        self._begin(offer, resumed=bool(kept))
         plan = Plan(version.size or 0, kept, parts=self.connections)
         self.watch.received = lambda: plan.received
+        self._begin(offer, resumed=bool(kept))
         work = Parallel(
             plan,
             target=response.target,

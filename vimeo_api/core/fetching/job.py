@@ -89,6 +89,8 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
             max_bytes=_most(entry),
             total=settings.fetch_seconds,
             idle=settings.fetch_idle_seconds,
+            min_rate=settings.fetch_min_rate,
+            rate_seconds=settings.fetch_min_rate_seconds,
         ),
         allow_private=settings.fetch_allow_private,
         connections=settings.fetch_connections,

@@ -36,6 +36,8 @@ class Limits:
     max_bytes: int | None = None
     total: float = 6 * 3600.0  # the whole fetch
     idle: float = 60.0  # no byte on any connection: the fetch fails
+    min_rate: int = 0  # bytes per second; a fetch that is slower for `rate_seconds` fails
+    rate_seconds: float = 60.0
     stall: float = 20.0  # no byte on one connection: that one is tried again
     connect: float = 10.0
     redirects: int = 5
