@@ -15,13 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import flask_migrate
 import pytest
 from flask import Flask
 
-from tests.services import ROOT
 from vimeo_api import config, tasks
 from vimeo_api.app import create_app
+from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import db
 
 PROFILES = ["embedded", "production"]
@@ -109,8 +108,8 @@ def migrated() -> Path:
     atexit.register(shutil.rmtree, folder)
     data = Path(folder) / "data"
     app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
+    upgrade_database(app)
     with app.app_context():
-        flask_migrate.upgrade(str(ROOT / "migrations"))
         db.engine.dispose()
     return data
 

@@ -12,12 +12,14 @@ from flask import Flask
 from tests.services import ROOT, Service
 from vimeo_api import config
 from vimeo_api.app import create_app
+from vimeo_api.core.database.migrations import migrate
 from vimeo_api.extensions import db
 
 MIGRATIONS = str(ROOT / "migrations")
 
 
 def walk(app: Flask) -> None:
+    migrate.init_app(app)
     with app.app_context():
         flask_migrate.upgrade(MIGRATIONS)
         assert drift() == []

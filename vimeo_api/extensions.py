@@ -1,4 +1,4 @@
-"""The objects that live as long as the process: settings, database, migrations, cache, folders for bytes, Celery.
+"""The objects that live as long as the process: settings, database, cache, folders for bytes, Celery.
 
 `app.create_app` binds them to an app; the layers above import them from here.
 """
@@ -13,7 +13,6 @@ from celery import Celery, Task
 from flask import Flask, current_app
 from flask_caching import Cache
 from flask_caching.backends import FileSystemCache, RedisCache
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -28,10 +27,9 @@ from vimeo_api.core.storage.mount_check import MountCheck
 from vimeo_api.core.storage.reservations import Reservations
 
 # A checkout has these beside the package, a wheel inside it (pyproject.toml).
-_PACKAGE = Path(__file__).parent
-_INSTALLED = (_PACKAGE / "migrations").is_dir()
-MIGRATIONS = _PACKAGE / "migrations" if _INSTALLED else _PACKAGE.parent / "migrations"
-CELERY_CONFIG = "vimeo_api.celeryconfig" if _INSTALLED else "celeryconfig"
+PACKAGE = Path(__file__).parent
+INSTALLED = (PACKAGE / "migrations").is_dir()
+CELERY_CONFIG = "vimeo_api.celeryconfig" if INSTALLED else "celeryconfig"
 
 SILENCE_SECONDS = 2  # past statement_timeout; after that the server, or the network to it, hangs
 
@@ -44,7 +42,6 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base)
-migrate = Migrate()
 cache = Cache()
 settings = cast("Settings", LocalProxy(lambda: current_app.config["SETTINGS"]))
 blobs = cast("Blobs", LocalProxy(lambda: current_app.extensions["blobs"]))
@@ -83,7 +80,6 @@ def init_database(app: Flask, values: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = values.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
-    migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _prepare_sqlite)

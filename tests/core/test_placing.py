@@ -9,12 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import flask_migrate
 import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from tests.services import ROOT, other_filesystem
+from tests.services import other_filesystem
 from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.clock import now
@@ -27,6 +26,7 @@ from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, men
 from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.storage.blobs import make_folder, remove_from
 from vimeo_api.core.storage.writer import Writer
+from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import blobs, settings
 from vimeo_api.services import files, uploads
 
@@ -39,8 +39,8 @@ def apart(tmp_path: Path) -> Iterator[Flask]:
     """The embedded app with a store on another filesystem than the spool."""
     with other_filesystem() as folder:
         app = create_app(config.load({"DATA_DIR": str(tmp_path / "data"), "STORE_DIR": str(folder / "store")}))
+        upgrade_database(app)
         with app.app_context():
-            flask_migrate.upgrade(str(ROOT / "migrations"))
             yield app
 
 

@@ -13,6 +13,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from vimeo_api import logs
 from vimeo_api.config import Settings
+from vimeo_api.core.database.migrations import migrate
 from vimeo_api.embedded import framing
 from vimeo_api.embedded.worker import worker_child
 from vimeo_api.web.hooks import request_ids
@@ -109,6 +110,7 @@ class Handler(WSGIRequestHandler):
 def upgrade_database(app: Flask) -> None:
     """Run the missing migrations; if several processes start on one folder, one at a time."""
     settings: Settings = app.config["SETTINGS"]
+    migrate.init_app(app)
     with app.app_context(), (settings.data_dir / "migrate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         flask_migrate.upgrade()

@@ -1,8 +1,19 @@
 """`manage.py db`: Flask-Migrate's commands, with our app."""
 
 import flask_migrate.cli
+from flask import Flask
+from flask.cli import ScriptInfo
 
-from vimeo_api.service_commands.loading import APP
+from vimeo_api.core.database.migrations import migrate
+from vimeo_api.service_commands.loading import load_app
+
+
+def load_app_to_migrate() -> Flask:
+    """Return the app with its migrations."""
+    app = load_app()
+    migrate.init_app(app)
+    return app
+
 
 db = flask_migrate.cli.db
-db.context_settings["obj"] = APP
+db.context_settings["obj"] = ScriptInfo(create_app=load_app_to_migrate)
