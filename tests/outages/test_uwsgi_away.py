@@ -6,7 +6,7 @@ import requests
 
 from tests.outages.disks import Shaky
 from tests.outages.requesting import get, link, put, refused_for_now, stream
-from tests.production.parts import stopped
+from tests.production.parts import stopped, unreachable
 from tests.services import Service, await_, used_up
 
 ROW = "uWSGI"
@@ -38,7 +38,7 @@ def test_a_kept_answer_whose_file_is_missing_is_for_now(shaky: Shaky) -> None:
     assert [get(url).content for _ in range(3)] == [b"content"] * 3  # the answer is kept from the second on
     (path,) = shaky.files("store") - before
     path.unlink()
-    with stopped(shaky.service, "web"):
+    with unreachable(shaky.service):
         answer = get(url)
         assert refused_for_now(answer), (answer.status_code, answer.text)
     await_(lambda: get(url).status_code == 404)

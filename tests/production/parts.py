@@ -55,6 +55,20 @@ def stopped(service: Service, part: str) -> Iterator[None]:
 
 
 @contextmanager
+def unreachable(service: Service) -> Iterator[None]:
+    """Take uWSGI's socket away for the length of the block.
+
+    To nginx this is a stopped uWSGI, whose `vacuum` removes the socket; but it need not load the app again.
+    """
+    socket = service.data / "run/uwsgi.sock"
+    aside = socket.rename(socket.with_name("aside.sock"))
+    try:
+        yield
+    finally:
+        aside.rename(socket)
+
+
+@contextmanager
 def frozen(service: Service, part: str) -> Iterator[None]:
     """Freeze a part, with the processes that it has started, for the length of the block."""
     pids = [pid_of(service, part)]

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests import fetches
 from tests.origin import Origin, Page
-from tests.production.parts import frozen, stopped
+from tests.production.parts import frozen, stopped, unreachable
 from tests.services import ROOT, Service, await_
 from vimeo_api.core.storage.mount_check import AWAY
 
@@ -97,7 +97,7 @@ def test_it_is_not_ready_without_its_folders(stack: Service, folder: str, name: 
 
 
 def test_it_is_described_also_when_the_service_is_gone(stack: Service) -> None:
-    with stopped(stack, "web"):
+    with unreachable(stack):
         answer = readyz(stack)
         assert (answer.status_code, answer.json()) == (503, {"error": "Service Unavailable"})
     becomes(stack, 200)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.production.parts import children, frozen, pid_of, stopped
+from tests.production.parts import children, frozen, pid_of, unreachable
 from tests.services import Service, await_, used_up
 
 CONTENT = b"content of a file that anyone may read\n" * 100
@@ -57,7 +57,7 @@ def test_a_hot_file_is_sent_without_the_service(stack: Service, surface: str) ->
     straight = get(url, Cookie="a=b")
     for _ in range(2):
         get(url)
-    with stopped(stack, "web"):
+    with unreachable(stack):
         hot = get(url)
         assert hot.content == CONTENT + surface.encode()
         assert get(url, Range="bytes=3-5").content == CONTENT[3:6]
@@ -172,7 +172,7 @@ def test_a_hot_refusal_is_kept_for_a_moment_and_stays_the_same(stack: Service, p
     assert same(get(url))
     assert same(get(url))
 
-    with stopped(stack, "web"):
+    with unreachable(stack):
         # Cached a second ago at most, or asked again, which cannot be answered now.
         await_(lambda: get(url).status_code == 503)
     await_(lambda: same(get(url)))
@@ -221,7 +221,7 @@ def test_nobody_outside_can_turn_the_cache_off_or_poison_it(stack: Service) -> N
     await_(lambda: "Repr-Digest" in get(url, Cookie="a=b").headers)
     for _ in range(3):
         assert get(url, X_Fresh="1", X_Forwarded_Proto="gopher", X_Real_IP="1", Host="evil.example").ok
-    with stopped(stack, "web"):
+    with unreachable(stack):
         assert get(url, X_Fresh="1").content == CONTENT
     poisoned = f"{stack.url}/v1/streams/{uuid.uuid4()}"
     assert requests.post(poisoned, data=b"x", timeout=60).status_code == 405

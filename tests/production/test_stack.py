@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.production.parts import children, pid_of, stopped
+from tests.production.parts import children, pid_of, unreachable
 from tests.services import LARGE, ROOT, Service, await_, running, used_up
 
 MIB = 1024**2
@@ -179,7 +179,7 @@ def test_it_does_not_start_on_a_port_that_it_cannot_have(tmp_path: Path, port: s
 
 def test_nginx_says_why_the_service_is_away_but_names_no_link(stack: Service) -> None:
     log = stack.data / "log/error.log"
-    with stopped(stack, "web"):
+    with unreachable(stack):
         assert requests.get(f"{stack.url}/healthz", timeout=60).status_code == 503
         assert requests.get(f"{stack.vimeo}/a-secret-link", timeout=60).status_code == 503
     assert "uwsgi.sock failed" in log.read_text()
