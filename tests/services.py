@@ -135,10 +135,11 @@ def tied(process: "subprocess.Popen[str]") -> Iterator[None]:
 
 def await_(condition: Callable[[], T], seconds: float = 60) -> T:
     """Return the condition's first true value; fail after `seconds` without one."""
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, f"not within {seconds} s"
+        time.sleep(min(max(0.02, waited / 10), 0.2))  # the longer it takes, the more asking would cost
     return value
 
 

@@ -9,7 +9,7 @@ import requests
 
 from tests.outages.disks import Shaky
 from tests.outages.requesting import delete, get, link, put, refused_for_now, stream, upload
-from tests.production.parts import frozen, stopped, supervisorctl
+from tests.production.parts import frozen, restart, stopped
 from tests.services import Service, await_
 
 ROW = "PostgreSQL"
@@ -83,7 +83,7 @@ def test_nothing_is_lost_where_it_restarts_under_load(shaky: Shaky) -> None:
         workers = [clients.submit(work, number) for number in range(6)]
         try:
             for _ in range(3):
-                supervisorctl(stack, "restart", "stack:postgres")
+                restart(stack, "postgres")
                 await_(lambda: works(stack) or any(worker.done() for worker in workers))
         finally:
             done.set()

@@ -2,26 +2,34 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from xmlrpc.client import ServerProxy
 
 import redis
 import requests
+from supervisor.xmlrpc import SupervisorTransport
 
 from tests.services import Service, await_
 
 
-def supervisorctl(service: Service, *words: str) -> str:
-    config = service.data / "etc/supervisor/stack.conf"
-    command = [f"{sys.prefix}/bin/supervisorctl", "-c", str(config), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+def supervisor(service: Service) -> Any:
+    """Return supervisord's methods: https://supervisord.org/api.html#process-control."""
+    transport = SupervisorTransport(None, None, serverurl=f"unix://{service.data / 'run/supervisor.sock'}")
+    return ServerProxy("http://127.0.0.1", transport).supervisor
 
 
 def pid_of(service: Service, part: str) -> int:
-    return int(supervisorctl(service, "pid", f"stack:{part}"))
+    """Return the process that supervisord has started for a part, 0 if it does not run."""
+    return int(supervisor(service).getProcessInfo(f"stack:{part}")["pid"])
+
+
+def restart(service: Service, part: str) -> None:
+    """Stop a part and start it again."""
+    for change in (supervisor(service).stopProcess, supervisor(service).startProcess):
+        assert change(f"stack:{part}")
 
 
 def children(pid: int) -> list[int]:
@@ -46,11 +54,11 @@ def alive(pid: int) -> bool:
 @contextmanager
 def stopped(service: Service, part: str) -> Iterator[None]:
     """Stop a part for the length of the block."""
-    assert "stopped" in supervisorctl(service, "stop", f"stack:{part}")
+    assert supervisor(service).stopProcess(f"stack:{part}")
     try:
         yield
     finally:
-        assert "started" in supervisorctl(service, "start", f"stack:{part}")
+        assert supervisor(service).startProcess(f"stack:{part}")
         await_(lambda: requests.get(f"{service.url}/ping", timeout=60).ok)
 
 
