@@ -3,6 +3,8 @@ PORT ?= 8080
 DATA_DIR ?= ./data
 PYTHON ?= python3
 export PORT DATA_DIR
+# Many images set it. Each of the many processes that we start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 
