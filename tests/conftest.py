@@ -58,7 +58,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
     """The real service in a profile, started at its first use."""
-    with _shared(tmp_path_factory, "service", GRACE_SECONDS=str(GRACE_SECONDS)) as start:
+    with _shared(tmp_path_factory, "service", GRACE_SECONDS=str(GRACE_SECONDS), HOSTS="*") as start:
         yield start
 
 

@@ -3,22 +3,32 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
+from flask import Flask, Request
+from werkzeug.routing import MapAdapter
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
+from vimeo_api.config.values import listed
+from vimeo_api.web import hosts
 from vimeo_api.web.hooks import admission, auth, cors, csrf, host_check, rate_limits, refusal_cache, request_ids
 from vimeo_api.web.monitoring import metrics
+from vimeo_api.web.proxies import Forwarded
 from vimeo_api.web.sending import nginx_cache
 
 
 class Pipeline(Flask):
-    """A Flask app whose views and hooks are all plain functions."""
+    """A Flask app whose views and hooks are all plain functions, and whose links have the host of `hosts`."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` itself: Flask would check on every call whether it is a coroutine."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Make links from the host as `hosts` writes it; werkzeug knows fewer hosts and has "" for the others."""
+        adapter = super().create_url_adapter(request)
+        if request is not None and adapter is not None:
+            request.host = adapter.server_name = hosts.of(request.environ) or ""
+        return adapter
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -36,8 +46,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.init_database(app, values)
     extensions.init_cache(app, values)
     extensions.init_celery(app, values)
-    if values.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=values.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
+    if values.trusted_proxies or values.behind_nginx:
+        trusted = listed(values.trusted_headers)
+        app.wsgi_app = Forwarded(app.wsgi_app, values.trusted_proxies, trusted)  # type: ignore[method-assign]
     request_ids.init_app(app)
     cors.init_app(app)
     admission.init_app(app)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("unharmed")
 
 EVIL = "evil.example"
 ODD = ["a b", "a/b", 'a"b', "<x>", "a@b", "a\\b", "x:99999", "[::1", "[zz]:1", "", "..", "x..y", "a,b", "é"]
-ODD += ["a%0d", "a?b", "a#b", "a\tb", ":80", "-a", "a." + "b" * 64]
+ODD += ["a%0d", "a?b", "a#b", "a\tb", ":80", "x:0", "x:abc", "x:80:80", "x:8_0", "-a", "a." + "b" * 64]
 
 
 @pytest.mark.parametrize("host", ODD)
@@ -21,14 +21,15 @@ def test_a_host_that_can_be_none_is_refused(service: Service, host: str) -> None
     assert ask(service, "/download", host=host).status == 400
 
 
-@pytest.mark.parametrize("port", ["abc", "80:80", "80 ", "+80", "8_0"])
-def test_a_port_that_is_none_is_in_no_link(service: Service, port: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "root"), [("x:00080 ", "x"), ("a_b.example:", "a_b.example"), ("A.Example.:0081", "a.example:81")]
+)
+def test_a_link_has_the_host_in_one_spelling(service: Service, host: str, root: str) -> None:
     upload(service)
-    answer = ask(service, "/download", host=f"x:{port}")  # nginx cuts it off
-    assert answer.status == 400 or f"//x:{port}/".encode() not in answer.body
+    assert f'"http://{root}/download/'.encode() in ask(service, "/download", host=host).body
 
 
-@pytest.mark.parametrize("host", ["[::1]:80", "a_b.example", "A.example.", "127.0.0.1:1"])
+@pytest.mark.parametrize("host", ["[::1]:80", "127.0.0.1:1"])
 def test_a_host_that_can_be_one_is_not(service: Service, host: str) -> None:
     assert ask(service, "/download", host=host).status == 200
 
@@ -75,7 +76,15 @@ def test_forwarded_headers_of_a_client_change_nothing(service: Service, fields: 
 
 
 @pytest.mark.parametrize(
-    "field", ["X-Forwarded-Proto: gopher", "X-Forwarded-Ssl: on", "X-Forwarded-Scheme: gopher", "Https: on", "Proxy: x"]
+    "field",
+    [
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Proto: gopher",
+        "X-Forwarded-Ssl: on",
+        "X-Forwarded-Scheme: gopher",
+        "Https: on",
+        "Proxy: x",
+    ],
 )
 def test_no_header_of_a_client_is_the_scheme_of_a_link(service: Service, field: str) -> None:
     part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nabc\r\n--b--\r\n'

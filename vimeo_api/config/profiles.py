@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from vimeo_api.config.settings import Settings
-from vimeo_api.config.values import ServiceUrl
+from vimeo_api.config.values import HostNames, ServiceUrl
 
 
 class Embedded(Settings):
@@ -21,6 +21,7 @@ class Embedded(Settings):
     broker_url: ServiceUrl = Field(
         default_factory=lambda data: f"sqla+sqlite:///{data['data_dir'] / 'broker.db'}", repr=False
     )
+    hosts: HostNames = Field(default_factory=lambda data: f"addresses,{data['bind']}")
     fetch_allow_private: bool = True
 
 

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field
 from vimeo_api.config.values import (
     AbsolutePath,
     FernetKeys,
+    Forwarded,
     HashName,
+    HostNames,
     Networks,
     Origins,
     Rates,
@@ -56,6 +58,12 @@ class General(Section):
     )
     bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port that `runserver` listens on; 0 picks a free one.")
+    hosts: HostNames = Field(
+        "*",
+        description="Host names that the service answers to, separated by commas; any other gets 421. `.example.org` "
+        "is all names below it, `addresses` every IP address, `*` any host. This machine's own names (`localhost`, "
+        "`127.0.0.1`, `::1`) need not be listed. Embedded: `addresses`, and `BIND` if it is a name.",
+    )
     secret_key: str = Field(
         default="",
         repr=False,
@@ -155,8 +163,13 @@ class Access(Section):
     trusted_proxies: int = Field(
         0,
         ge=0,
-        description="Number of proxies in front of our nginx (embedded: of the server) whose `X-Forwarded-For` is "
-        "trusted.",
+        description="Number of proxies in front of our nginx (embedded: of the server) whose `X-Forwarded-…` headers "
+        "are trusted.",
+    )
+    trusted_headers: Forwarded = Field(
+        "for,proto",
+        description="Which headers those proxies set: `for` is `X-Forwarded-For`; `proto`, `host`, `port` and `prefix` "
+        "make links. A header that is listed but not set could be a stranger's.",
     )
     password_limit_address: Rates = Field(
         rates("20 per minute"), description="Most wrong passwords from one address, as `20 per minute`, or `off`."

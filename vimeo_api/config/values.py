@@ -5,6 +5,7 @@
 
 import hashlib
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -24,6 +25,33 @@ def listed(words: str) -> frozenset[str]:
 def networks(words: str) -> frozenset[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the networks in a list like `10.0.0.0/8,::1,unix`, leaving out the words `unix` and `none`."""
     return frozenset(ipaddress.ip_network(name, strict=False) for name in listed(words) - {"unix", "none"})
+
+
+MAX_HOST_NAME = 253  # characters, RFC 1035
+FORWARDED = ("for", "proto", "host", "port", "prefix")  # what X-Forwarded-… headers are about
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def is_host_name(text: str) -> bool:
+    """Return whether a text is a host name or an IPv4 address. Containers have names with `_`, so it is accepted."""
+    return len(text) <= MAX_HOST_NAME and bool(_HOST_NAME.fullmatch(text))
+
+
+def _host_names(text: str) -> str:
+    for name in listed(text):
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            if name != "*" and not is_host_name(name.removeprefix(".")):
+                raise ValueError(f"{name} is not a host name, such as files.example.org") from None
+    return text.lower()
+
+
+def _forwarded(text: str) -> str:
+    if unknown := listed(text) - set(FORWARDED):
+        raise ValueError(f"{min(unknown)} is not one of: {', '.join(FORWARDED)}")
+    return text
 
 
 def _networks(text: str) -> str:
@@ -75,7 +103,9 @@ def _fernet_keys(keys: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 FernetKeys = Annotated[str, AfterValidator(_fernet_keys)]
+Forwarded = Annotated[str, AfterValidator(_forwarded)]
 HashName = Annotated[str, AfterValidator(_hash_name)]
+HostNames = Annotated[str, AfterValidator(_host_names)]
 Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]
 Rates = Annotated[tuple[RateLimitItem, ...], PlainValidator(rates)]

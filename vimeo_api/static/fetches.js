@@ -28,7 +28,7 @@ class Fetch extends Row {
     this.cancelling = false;
     this.fill();
     this.show("running", "Starting…", "Cancel");
-    const { status, answer } = await ask("/uploadFile", {
+    const { status, answer } = await ask("uploadFile", {
       method: "POST",
       headers: { "Content-Type": "application/json", Prefer: "respond-async" },
       body: JSON.stringify(this.source),
@@ -82,7 +82,7 @@ class Fetch extends Row {
       this.fill(progress.total ? bytes / progress.total : undefined);
       this.show("running", this.cancelling ? "Cancelling…" : wordsFor(bytes, progress), "Cancel");
     } else if (state === "available") {
-      this.offer(`/downloadFile?file_id=${encodeURIComponent(this.id)}`);
+      this.offer(`downloadFile?file_id=${encodeURIComponent(this.id)}`);
       this.end("done", `Ready · ${size(bytes)}`);
     } else if (failure === "cancelled") {
       this.end("cancelled", "Cancelled", this.source ? "Try again" : "");
@@ -134,7 +134,7 @@ function refusal(status, answer) {
 }
 
 function addressOf(id) {
-  return `/uploadFile/${encodeURIComponent(id)}`;
+  return `uploadFile/${encodeURIComponent(id)}`;
 }
 
 function wordsFor(bytes, { total, rate, seconds_left: left }) {

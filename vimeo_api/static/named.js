@@ -36,7 +36,7 @@ class Upload extends Row {
     request.upload.addEventListener("load", () => this.show("running", "Sent, being stored…", "Cancel"));
     request.addEventListener("load", () => this.finish(request.status, answerOf(request)));
     request.addEventListener("error", () => this.fail("The connection was lost, or the file cannot be read", true));
-    request.open("POST", `/upload/${encodeURIComponent(this.name)}`);
+    request.open("POST", `upload/${encodeURIComponent(this.name)}`);
     request.setRequestHeader("Accept", "application/json");
     this.fill(0);
     this.show("running", "Starting…", "Cancel");

@@ -29,7 +29,7 @@ surface = Surface("docs", frozenset({"openapi.json", "docs"}), blueprint, render
 @described(described_as.DOCUMENT)
 def document() -> Response:
     """Describe the API for programs."""
-    return jsonify(openapi.document(current_app))
+    return jsonify(openapi.document(current_app, request.script_root))
 
 
 @blueprint.get("/docs")
@@ -37,8 +37,8 @@ def document() -> Response:
 def page() -> Response:
     """Describe the API for people."""
     # The examples use the reader's own host, so that they can be copied and run.
-    root = request.host_url.rstrip("/")
-    api = openapi.document(current_app)
+    root = request.url_root.rstrip("/")
+    api = openapi.document(current_app, request.script_root)
     return pages.page("docs.html", CONTENT_SECURITY_POLICY, api=api, root=root, written=_written)
 
 

@@ -194,8 +194,8 @@ def described(operation: Operation, **by_method: Operation) -> Callable[[View], 
     return note
 
 
-def document(app: Flask) -> Json:
-    """Return the OpenAPI document of all routes. Raises LookupError for a view that is not described."""
+def document(app: Flask, root: str = "") -> Json:
+    """Return the OpenAPI document of all routes, below the path `root`. Raises LookupError for an undescribed view."""
     paths: dict[str, Json] = {}
     sections: dict[str, Section] = {}
     for rule, method, operation, summary, verb in _routes(app):
@@ -215,7 +215,7 @@ def document(app: Flask) -> Json:
                 "with `Allow`. Errors are in the dialect of the section that owns the path."
             ),
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": root or "/"}],
         "tags": [section.listed() for section in sections.values()],
         "paths": paths,
         "components": {

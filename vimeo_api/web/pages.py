@@ -10,10 +10,11 @@ def wants_json(*, default: bool) -> bool:
 
 
 def page(template: str, content_security_policy: str, **values: object) -> Response:
-    """Render a template as a page with this policy, which sends no Referer and is revalidated each time."""
+    """Render a template as a page with this policy, which sends no Referer to others and is revalidated each time."""
     response = make_response(render_template(template, **values))
     response.headers["Content-Security-Policy"] = content_security_policy
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # With `no-referrer` a browser would send `Origin: null` from the page's own form, which `csrf` refuses.
+    response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cache-Control"] = "no-cache"
     return response

@@ -14,6 +14,7 @@ SECTION = Section(
         400: _error("The request cannot be understood.", "Bad Request"),
         405: _error("The path does not have this method.", "Method Not Allowed", errors.ALLOW),
         414: _error("The address is too long.", "Request-URI Too Long"),
+        421: _error("`HOSTS` does not name the host of the URL.", "Misdirected Request"),
         503: _error("The service is unavailable for a moment.", "Service Unavailable", errors.RETRY_AFTER),
     },
     everywhere=errors.EVERYWHERE,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from vimeo_api.web.openapi import JSON, STRING, Body, Response, closed
 
-EVERYWHERE = frozenset({400, 405, 414, 503})  # what any operation may answer
+EVERYWHERE = frozenset({400, 405, 414, 421, 503})  # what any operation may answer
 ALLOW = {"Allow": "The methods of the path."}
 RETRY_AFTER = {"Retry-After": "Seconds after which to try again."}
 BEYOND = "The range begins after the last byte; `Content-Range` has the size."
@@ -29,6 +29,7 @@ def common(error: Callable[..., Response]) -> dict[int, Response]:
         412: error("`If-Match` names another version.", "Precondition Failed"),
         414: error("The address is too long.", "Request-URI Too Long"),
         416: error(BEYOND, "The server cannot provide the requested range.", RANGE),
+        421: error("`HOSTS` does not name the host of the URL.", "Misdirected Request"),
         429: error(TOO_OFTEN, "Too many attempts; try again later.", RETRY_AFTER),
         503: error("The service or its database is unavailable for a moment.", "Service Unavailable", RETRY_AFTER),
         507: error("The disk is full; nothing was stored.", "Insufficient Storage"),

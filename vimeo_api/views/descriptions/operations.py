@@ -19,9 +19,10 @@ SECTION = Section(
         403: _error("`METRICS_FROM` does not allow the client's address.", "Forbidden"),
         405: _error("The path does not have this method.", "Method Not Allowed", {"Allow": "The methods of the path."}),
         414: _error("The address is too long.", "Request-URI Too Long"),
+        421: _error("`HOSTS` does not name the host of the URL.", "Misdirected Request"),
         503: _error("The service is unavailable for a moment.", "Service Unavailable", _RETRY),
     },
-    everywhere=frozenset({400, 405, 414, 503}),
+    everywhere=frozenset({400, 405, 414, 421, 503}),
 )
 
 HEALTH = Operation(

@@ -9,6 +9,7 @@ Source: the Fetch Metadata Request Headers (Sec-Fetch-Site), RFC 6454 (Origin), 
 from flask import Flask, request
 from werkzeug.exceptions import Forbidden
 
+from vimeo_api.web import hosts
 from vimeo_api.web.hooks import auth, cors
 
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -32,4 +33,7 @@ def _foreign() -> bool:
     if site is not None:
         return site not in _OWN
     origin = request.headers.get("Origin")
-    return origin is not None and origin.partition("://")[2].lower() != request.host.lower()
+    if origin is None:
+        return False
+    host = hosts.of_origin(origin)  # None for `null`, which is every sandboxed frame's: equal to nothing
+    return host is None or host != hosts.of(request.environ)

@@ -1,22 +1,19 @@
-"""Refuse Host headers that are not valid hosts, because links are made from them.
+"""Refuse requests for other hosts than ours: 400 for what is not a host, 421 for one that HOSTS does not name.
 
-nginx and werkzeug both accept more than a host can be. Which valid hosts are ours, the operator says with nginx's
-`server_name`; a link made from another host goes back only to the client that sent it, and is never cached.
-Sources: RFC 9110 section 7.2 (Host), RFC 3986 section 3.2.2, RFC 1035 section 2.3.4.
+The second is against DNS rebinding: a page of another site whose own name suddenly leads to our address may otherwise
+read and change everything here, and its browser says that the page is ours. Links are made from the host, too. A
+literal address is no name that could be rebound. Source: RFC 9110 section 15.5.20 (421).
 """
 
-import ipaddress
-import re
-from functools import lru_cache
+from http import HTTPStatus
 
 from flask import Flask, request
+from werkzeug.exceptions import HTTPException
 
+from vimeo_api.config.values import listed
 from vimeo_api.core.errors import Malformed
-
-MAX_HOST_NAME = 253  # characters
-_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.?")
-_AUTHORITY = re.compile(r"(?P<host>\[(?P<six>[0-9A-Fa-f:.]+)\]|[^\[\]:]+)(?::(?P<port>[0-9]{0,5}))?")
-_LAST_PORT = 65535
+from vimeo_api.web import hosts
+from vimeo_api.web.receiving import bodies
 
 
 class OddHost(Malformed):
@@ -25,30 +22,26 @@ class OddHost(Malformed):
     lasting = False
 
 
+class OtherHost(HTTPException):
+    """The setting HOSTS does not name the host: 421, which no cache may keep."""
+
+    code = HTTPStatus.MISDIRECTED_REQUEST
+    description = "This service does not answer to this host name; the setting HOSTS lists those it answers to."
+
+    def get_headers(self, *_: object) -> list[tuple[str, str]]:
+        """Return the headers of the answer."""
+        return [("Cache-Control", "no-store")]
+
+
 def init_app(app: Flask) -> None:
     """Wire the hook."""
+    names = listed(app.config["SETTINGS"].hosts)
 
     @app.before_request
-    def refuse_odd_host() -> None:
-        host = request.environ.get("HTTP_HOST")
-        if host is not None and not is_host(host):
+    def refuse_other_hosts() -> None:
+        host = hosts.of(request.environ)
+        if host is None:
             raise OddHost("The Host header is not a valid host.")
-
-
-@lru_cache(maxsize=256)
-def is_host(text: str) -> bool:
-    """Return whether a text is a host name or an IP address, with or without a port."""
-    match = _AUTHORITY.fullmatch(text)
-    if match is None or int(match["port"] or 0) > _LAST_PORT:
-        return False
-    if match["six"]:
-        return _is_ipv6(match["six"])
-    return len(text) <= MAX_HOST_NAME and bool(_HOST_NAME.fullmatch(match["host"]))
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
+        if not hosts.is_ours(host, names):
+            bodies.pass_over()
+            raise OtherHost
