@@ -170,7 +170,12 @@ def init_storage(app: Flask, values: Settings) -> None:
     app.extensions["blobs"] = Blobs(
         spool=values.spool_dir, store=values.store_dir, locks=values.data_dir / "locks", mount_check=mounted
     )
-    app.extensions["reservations"] = Reservations(values.spool_dir, keep_free=values.keep_free)
+    app.extensions["reservations"] = Reservations(
+        values.spool_dir,
+        keep_free=values.keep_free,
+        keep_files=values.keep_free_files,
+        share=values.space_per_client / 100,
+    )
 
 
 def init_celery(app: Flask, values: Settings) -> Celery:

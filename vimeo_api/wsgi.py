@@ -4,9 +4,12 @@ import gc
 
 from vimeo_api import logs
 from vimeo_api.app import create_app
+from vimeo_api.core.storage import spool_watch
 
 application = create_app()
-logs.configure(application.config["SETTINGS"])
+settings = application.config["SETTINGS"]
+logs.configure(settings)
+spool_watch.start(application.extensions["reservations"], settings.data_dir / "locks" / "spool-watch")
 # What is loaded by now stays, so the garbage collector need not scan it again and again.
 gc.collect()
 gc.freeze()

@@ -29,6 +29,7 @@ shift 4
 exec "$@"
 """
 
+TIGHT = {"KEEP_FREE": "0", "KEEP_FREE_FILES": "0", "SPACE_PER_CLIENT": "100"}  # all of a small disk may be used
 SOON = {"GRACE_SECONDS": "0", "LEASE_SECONDS": "4", "DATABASE_SECONDS": "2"}
 
 
@@ -127,7 +128,7 @@ def shaking(folder: Path) -> Iterator[Shaky]:
         os.mkfifo(pipe)
     owner = os.geteuid() or pwd.getpwnam("www-data").pw_uid
     prefix = mounts.mounting(MOUNT, str(data), str(owner), str(told), str(answered))
-    with running("production", data, prefix=prefix, **OPEN, **SOON, KEEP_FREE="0") as service:
+    with running("production", data, prefix=prefix, **OPEN, **SOON, **TIGHT) as service:
         shaky = Shaky(service, told, answered)
         try:
             yield shaky

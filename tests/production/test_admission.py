@@ -1,7 +1,9 @@
 """Space for uploads: reserved before their first byte, released however they end."""
 
+import fcntl
 import http.client
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +16,7 @@ import requests
 
 from tests.groups import PROFILES
 from tests.mounts import mounting
-from tests.outages.disks import Shaky
+from tests.outages.disks import TIGHT, Shaky
 from tests.services import Service, await_, running
 
 MIB = 1024**2
@@ -35,8 +37,9 @@ def tight_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
             disk = folder / "disk"
             disk.mkdir()
             prefix = mounting(MOUNT, str(DISK + KEPT), str(disk))
-            places = {"SPOOL_DIR": str(disk / "incoming"), "STORE_DIR": str(disk / "store"), "KEEP_FREE": str(KEPT)}
-            service = stack.enter_context(running("embedded", folder / "data", prefix=prefix, **places))
+            places = {"SPOOL_DIR": str(disk / "incoming"), "STORE_DIR": str(disk / "store")}
+            settings = {**TIGHT, **places, "KEEP_FREE": str(KEPT)}
+            service = stack.enter_context(running("embedded", folder / "data", prefix=prefix, **settings))
             return replace(service, spool=Path(f"/proc/{service.process.pid}/root/{disk}/incoming"))
 
         yield start
@@ -114,6 +117,40 @@ def test_small_uploads_deletes_and_reads_go_on(tight: Service) -> None:
     for connection in held:
         connection.close()
     await_(lambda: not promises(tight))
+
+
+def test_an_endless_upload_leaves_what_must_stay_free(tight_embedded: Callable[[], Service]) -> None:
+    tight = tight_embedded()
+    connection = socket.create_connection(("127.0.0.1", tight.port), timeout=60)
+    connection.sendall(b"POST /v1/streams HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    least = DISK + KEPT
+    for _ in range(70):
+        connection.sendall(b"100000\r\n" + bytes(MIB) + b"\r\n")
+        least = min(least, shutil.disk_usage(tight.spool).free)
+    connection.sendall(b"0\r\n\r\n")
+    assert connection.recv(1000).startswith(b"HTTP/1.1 507 ")
+    connection.close()
+    assert least >= KEPT - 64 * 1024
+
+
+def test_nginx_is_watched_while_it_writes(stack: Service) -> None:
+    lock = stack.data / "locks/spool-watch"
+    with lock.open("w") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_an_upload_that_was_cut_off_is_507_in_the_words_of_its_surface(stack: Service) -> None:
+    before = stack.spooled()
+    connection = socket.create_connection(("127.0.0.1", stack.port), timeout=60)
+    connection.sendall(f"POST /uploadFile HTTP/1.1\r\nHost: h\r\nContent-Length: {MIB}\r\n".encode())
+    connection.sendall(b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + bytes(MIB // 2))
+    (body,) = await_(lambda: [path for path in stack.spooled() - before if path.name.isdigit()])
+    body.chmod(0o700)  # as the watch marks it
+    connection.sendall(bytes(MIB // 2))
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    assert (response.status, json.load(response)) == (507, {"error": "No space left on device"})
+    connection.close()
 
 
 def test_a_disk_that_is_full_takes_no_uploads_and_still_deletes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.fetches import OPEN, Fetch, ask, begin
 from tests.groups import PROFILES
 from tests.mounts import filled, mounting
 from tests.origin import Page, noise, serving
-from tests.outages.disks import Shaky
+from tests.outages.disks import TIGHT, Shaky
 from tests.services import Service, await_, files_below, running
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def cramped_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
             for name in ("incoming", "store"):
                 (data / name).symlink_to(disk / name)
             prefix = mounting(MOUNT, str(SIZE), str(disk))
-            service = stack.enter_context(running("embedded", data, prefix=prefix, **OPEN, KEEP_FREE="0"))
+            service = stack.enter_context(running("embedded", data, prefix=prefix, **OPEN, **TIGHT))
             seen = Path(f"/proc/{service.process.pid}/root/{disk}")
             return Cramped(service, seen / "incoming", seen / "store")
 

@@ -101,7 +101,20 @@ class General(Section):
     )
     keep_free: ByteSize = Field(
         ByteSize(64 * 1024**2),
-        description="Bytes of the spool's filesystem that uploads leave free for database, journal and logs.",
+        description="Bytes of the spool's filesystem that uploads leave free for database, journal and logs. "
+        "Uploads that do not say how long they are stop at twice that, or at 64 MiB more.",
+    )
+    keep_free_files: int = Field(
+        10_000,
+        ge=0,
+        description="Files (inodes) of the spool's filesystem that uploads leave free.",
+    )
+    space_per_client: int = Field(
+        80,
+        ge=1,
+        le=100,
+        description="Most of the free space that the running uploads of one token or address, or the fetches from one "
+        "host, may reserve together, in percent.",
     )
     digests: bool = Field(
         default=True,

@@ -18,12 +18,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
+from vimeo_api.core import identifiers
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.fetching.client import Fetched
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.storage.blobs import Staging, open_locked, raising_storage_full
-from vimeo_api.core.storage.reservations import Reservations
+from vimeo_api.core.storage.reservations import MIN_RESERVED_BYTES, Reservation, Reservations
 from vimeo_api.core.storage.writer import Writer
 
 CHECKPOINT_SECONDS = 2.0  # between two notes; a crash loses at most this much work
@@ -77,7 +79,11 @@ class ResumableFile:
         if not resumed:
             # Only now: the notes no longer name these bytes.
             os.ftruncate(self._descriptor, 0)
-        self._writer = Writer(self._descriptor, offer.version.size, present=present)
+        self._writer = Writer(self._descriptor, self._allocated(offer), present=present)
+
+    def _allocated(self, offer: Fetched) -> int | None:
+        """Return how many bytes to allocate before the first one arrives."""
+        return offer.version.size
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """Write bytes at their offset. Raises StorageFull."""
@@ -131,11 +137,16 @@ class PartialFile(ResumableFile):
     def __init__(self, reservations: Reservations, surface: str, blob: str) -> None:
         """Open the partial file of a blob, with what an earlier attempt left. Raises Busy and StorageFull.
 
-        It is in the spool of `reservations`, and takes no space that is promised to uploads.
+        It is in the spool of `reservations`, which reserve space for it as for any upload. Nothing is allocated before
+        it arrives: an origin could announce all the space there is.
         """
         self.surface = surface
         self.blob = blob
-        self._reservations = reservations
+        # Bound now, because `reservations` may be a proxy that other threads cannot use.
+        self._reserve, self._release = reservations.reserve, reservations.release
+        self._check_space = reservations.check_spool_space
+        self._reservation: Reservation | None = None
+        self._reserved_as = identifiers.random_hex()
         super().__init__(reservations.spool / f"{PARTIAL_PREFIX}{surface}-{blob}")
 
     @property
@@ -150,10 +161,43 @@ class PartialFile(ResumableFile):
             self.note()
 
     def begin(self, offer: Fetched, *, resumed: bool) -> None:
-        """Reserve the space for the offer, if uploads leave enough. Raises StorageFull."""
-        there = sum(end - start for start, end in self.spans()) if resumed else 0
-        self._reservations.check_spool_space((offer.version.size or 0) - there)
+        """Reserve the space for the offer, if there is any. Raises StorageFull."""
+        self._give_back()
+        there = self._arrived() if resumed else 0
+        size = offer.version.size or 0
+        self._check_space(size - there)
+        if size >= MIN_RESERVED_BYTES:
+            origin = f"origin {urlsplit(offer.url).hostname}"
+            self._reservation = self._reserve(self._reserved_as, size, client=origin, received=there)
         super().begin(offer, resumed=resumed)
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        """Write bytes at their offset, unless too few would be left free. Raises StorageFull."""
+        self._check_space(len(data))
+        super().write_at(offset, data)
+
+    def checkpoint(self) -> bool:
+        """Note what is written, also for the reservation."""
+        if self._reservation is not None:
+            self._reservation.advance(self._arrived())
+        return super().checkpoint()
+
+    def _allocated(self, offer: Fetched) -> None:
+        """Return None: nothing."""
+
+    def _arrived(self) -> int:
+        return sum(end - start for start, end in self.spans())
+
+    def _give_back(self) -> None:
+        if self._reservation is not None:
+            self._release(self._reserved_as)
+            self._reservation = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._give_back()
+        super().__exit__(kind, error, trace)
 
 
 def left(spool: Path) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -32,6 +33,7 @@ from vimeo_api.core.storage import locks
 from vimeo_api.core.storage.mount_check import MountCheck
 
 PENDING = "landing"  # the old name on disk and in nginx, so that running installations still find their files
+CUT = stat.S_IXUSR  # marks a body in the spool that was cut off, because the disk had no space for it
 CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between the read and the write
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -139,11 +141,16 @@ class Blobs:
     def adopt(self, path: Path) -> Staging:
         """Open a body file that nginx has spooled; nginx removes it once the request is over.
 
-        Raises Malformed if it is not in the spool.
+        Raises Malformed if it is not in the spool, and StorageFull if `spool_watch` has cut it off.
         """
         if path.parent != self.spool:
             raise Malformed("The body file does not lie in the spool.")
-        return Staging(path, os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
+        staging = Staging(path, os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), owned=False)
+        fcntl.flock(staging.descriptor, fcntl.LOCK_SH)  # from now on it is not cut off any more
+        if os.fstat(staging.descriptor).st_mode & CUT:
+            os.close(staging.descriptor)
+            raise StorageFull(os.strerror(errno.ENOSPC))
+        return staging
 
     @contextmanager
     def locked(self, surface: str, blob: str) -> Iterator[None]:

@@ -1,8 +1,9 @@
 """Admit large uploads: before the first byte, nginx asks whether the client may upload and whether there is room.
 
 It asks with a subrequest that no client can make: only nginx's configuration sets the parameter `X_ADMIT`. 204 admits
-the upload; 401 and 403 reach the client, and so do 507 and 503, by way of nginx's `@refused`. Of an upload without a
-Content-Length only the token is checked. Source: ngx_http_auth_request_module.
+the upload; 401 and 403 reach the client, and so do 507 and 503, by way of nginx's `@refused`. For an upload without a
+Content-Length nothing can be reserved; `core.storage.spool_watch` cuts it off if it takes too much.
+Source: ngx_http_auth_request_module.
 """
 
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from http import HTTPStatus
 from flask import Flask, Response, request
 
 from vimeo_api.extensions import reservations
+from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth
 
 
@@ -35,7 +37,9 @@ def _check() -> None:
     length = int(announced or 0)
     auth.check_announced(environ["X_METHOD"], environ["X_PATH"], environ.get("HTTP_AUTHORIZATION", ""), length)
     if announced:
-        reservations.reserve(_name(), length)
+        reservations.reserve(_name(), length, client=clients.client())
+    else:
+        reservations.check_spool_space()
 
 
 def _name() -> str:

@@ -104,7 +104,7 @@ def check_announced(method: str, path: str, authorization: str, length: int) -> 
         endpoint, _ = current_app.url_map.bind("").match(unquote(path), method)
     except (HTTPException, RequestRedirect):
         endpoint = ""
-    _checked(_scope(endpoint), authorization, length)
+    g.holder = _checked(_scope(endpoint), authorization, length)
 
 
 def _scope(endpoint: str) -> str | None:

@@ -23,6 +23,7 @@ from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import TooMany
 from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import CACHE_OPTIONS, settings
+from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.receiving import bodies
 from vimeo_api.web.surface import Surface
@@ -77,10 +78,10 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
         if auth.verb_of(app.view_functions[request.url_rule.endpoint]) == "write":
             if request.method != "OPTIONS":
                 rates = settings.surfaces[surface.name].upload_limit
-                _refuse_after(counters.add(_counts(rates, f"uploads to {surface.name}", _client())))
+                _refuse_after(counters.add(_counts(rates, f"uploads to {surface.name}", clients.client())))
         elif surface.shows_password(request):
             counts = [
-                *_counts(settings.password_limit_address, "passwords by address", _address()),
+                *_counts(settings.password_limit_address, "passwords by address", clients.address()),
                 *_counts(settings.password_limit_file, "passwords by file", surface.name, surface.key_of(request)),
             ]
             _refuse_after(counters.look(counts))
@@ -96,7 +97,7 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
 def allow_fetch() -> None:
     """Count a fetch against its client's limit. Raises TooMany."""
     counters: Counters = current_app.extensions["rate_limits"]
-    _refuse_after(counters.add(_counts(settings.fetch_limit, "fetches", _client())))
+    _refuse_after(counters.add(_counts(settings.fetch_limit, "fetches", clients.client())))
 
 
 def _refuse_after(seconds: int) -> None:
@@ -120,13 +121,3 @@ def _look(limiter: FixedWindowRateLimiter, rate: RateLimitItem, key: str) -> int
 
 def _seconds_left(limiter: FixedWindowRateLimiter, rate: RateLimitItem, key: str) -> int:
     return max(1, math.ceil(limiter.get_window_stats(rate, key).reset_time - time.time()))
-
-
-def _address() -> str:
-    return request.remote_addr or "unknown"
-
-
-def _client() -> str:
-    """Return the client that uploads: its token, else its address."""
-    token_id = auth.token_id()
-    return _address() if token_id is None else f"token {token_id}"

@@ -17,7 +17,9 @@ from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
 from vimeo_api.core.errors import Malformed, StorageFull, TooLarge
+from vimeo_api.core.storage.reservations import Reservation
 from vimeo_api.extensions import blobs, reservations, settings
+from vimeo_api.web import clients
 
 READ_CHUNK = 64 * 1024  # bytes per read; larger ones were slower
 LINGER_SECONDS = 30  # to read on after refusing a body, so that the client sees the response; nginx's lingering_time
@@ -26,14 +28,14 @@ Read = Callable[[int], bytes]  # like BinaryIO.read: b"" is the end
 
 
 @contextmanager
-def opened(max_bytes: int | None) -> Iterator[Read]:
-    """Open the current request's body; yield its reader.
+def opened(max_bytes: int | None, *, kept: bool = True) -> Iterator[Read]:
+    """Open the current request's body; yield its reader. If its bytes are `kept`, the disk must have space for them.
 
     The block may raise Malformed, TooLarge or StorageFull to refuse the body. The reader raises Malformed for a body
     that ends early, and TooLarge for one over max_bytes, before its first byte if a Content-Length says so.
     """
     limit = math.inf if max_bytes is None else max_bytes
-    with _spooled() if settings.behind_nginx else _streamed(limit) as read:
+    with _spooled() if settings.behind_nginx else _streamed(limit, kept=kept) as read:
         yield _bounded(read, limit)
 
 
@@ -63,16 +65,34 @@ def _spooled() -> Iterator[Read]:
 
 
 @contextmanager
-def _streamed(limit: float) -> Iterator[Read]:
+def _streamed(limit: float, *, kept: bool) -> Iterator[Read]:
     if (request.content_length or 0) > limit:
         _linger()
         raise TooLarge
     try:
-        with reservations.reserved(request.content_length or 0):
+        if kept:
+            with reservations.reserved(request.content_length or 0, client=clients.client()) as reservation:
+                yield _measured(reservation)
+        else:
             yield _read_stream
     except (Malformed, TooLarge, StorageFull):
         _linger()
         raise
+
+
+def _measured(reservation: Reservation) -> Read:
+    """Return a reader that checks for each piece whether the disk still has space. It raises StorageFull."""
+    received = 0
+
+    def read(size: int) -> bytes:
+        nonlocal received
+        data = _read_stream(size)
+        reservations.check_spool_space(len(data))
+        received += len(data)
+        reservation.advance(received)
+        return data
+
+    return read
 
 
 def _read_stream(size: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from vimeo_api.core.errors import Malformed
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.extensions import blobs
+from vimeo_api.extensions import blobs, reservations
 from vimeo_api.web.receiving.bodies import READ_CHUNK, Read
 
 WINDOW = 256 * 1024  # bytes searched at once; up to 4 MiB was no faster
@@ -174,6 +174,7 @@ class _Cut:
         if last:
             self._body.cut(self._start, self._stop)
             return self._body
+        reservations.check_spool_space(self._stop - self._start)
         copy = self._stack.enter_context(blobs.stage())
         for start in range(self._start, self._stop, WINDOW):
             copy.write(os.pread(self._body.descriptor, min(WINDOW, self._stop - start), start))

@@ -72,7 +72,7 @@ def raw(max_bytes: int | None) -> Iterator[Staging]:
 
 def text(max_bytes: int) -> bytes:
     """Read the current request's whole body into memory. Raises Malformed and TooLarge."""
-    with bodies.opened(max_bytes) as read:
+    with bodies.opened(max_bytes, kept=False) as read:
         return b"".join(iter(lambda: read(bodies.READ_CHUNK), b""))
 
 
