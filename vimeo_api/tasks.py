@@ -1,4 +1,4 @@
-"""What workers do. Each task takes ids, is safe to run twice and calls one function of the core."""
+"""What workers do. Each task takes ids and is safe to run twice. Most call one function of the core; `sweep` combines many."""
 
 import logging
 from collections import Counter

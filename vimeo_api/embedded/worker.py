@@ -50,12 +50,12 @@ def _keep_worker(settings: Settings, ended: threading.Event) -> None:
 
 
 def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
-    # Its standard input is our pipe: if we die, even by SIGKILL, the worker reads end of file and stops.
     # What an option of runserver may have set.
     given = {"DATA_DIR": str(settings.data_dir), "PROFILE": settings.profile, "LOG_LEVEL": settings.log_level}
     environ = os.environ | given | {"PYTHONPATH": os.pathsep.join(sys.path)}  # a checkout is not installed
     # -P: do not import modules from the current folder.
     command = [sys.executable, "-P", "-m", "vimeo_api", "worker", "--until-stdin-ends"]
+    # Its standard input is our pipe: if we die, even by SIGKILL, the worker reads end of file and stops.
     # Its own session: Ctrl-C on the terminal reaches only us, and we stop the worker.
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environ, start_new_session=True)  # noqa: S603
 

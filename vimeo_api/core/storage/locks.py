@@ -23,7 +23,7 @@ def held(path: Path, *, seconds: float = WAIT_SECONDS) -> Iterator[None]:
         deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
         while not _taken(lock):
             if time.monotonic() > deadline:
-                raise Unavailable(f"The lock {path.name} is not let go of.")
+                raise Unavailable(f"The lock {path.name} was not released in time.")
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         yield
