@@ -1,4 +1,4 @@
-"""What workers do. Each task takes ids and is safe to run twice. Most call one function of the core; `sweep` combines many."""
+"""What workers do. Each task takes ids and is safe to run twice; most call one function, `sweep` combines many."""
 
 import logging
 from collections import Counter
