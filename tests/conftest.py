@@ -4,8 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,10 @@ from tests.groups import (
     pytest_collection_modifyitems,
     pytest_configure_node,
     pytest_runtest_setup,
+    pytest_runtest_teardown,
     pytest_unconfigure,
     pytest_xdist_make_scheduler,
+    shared,
 )
 from tests.inprocess import migrated
 from tests.origin import Origin, serving
@@ -35,6 +36,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure_node",
     "pytest_runtest_setup",
+    "pytest_runtest_teardown",
     "pytest_unconfigure",
     "pytest_xdist_make_scheduler",
 ]
@@ -58,43 +60,41 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
     """The real service in a profile, started at its first use."""
-    with _shared(tmp_path_factory, "service", GRACE_SECONDS=str(GRACE_SECONDS), HOSTS="*") as start:
-        yield start
+
+    def start(profile: str) -> AbstractContextManager[Service]:
+        data = tmp_path_factory.mktemp(f"service-{profile}") / "data"
+        return running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS), HOSTS="*")
+
+    with shared(start) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
     """The same with URL uploads from loopback, long timeouts for a few waiting requests, and space for large files."""
     patience = {"FETCH_WAITERS": str(FETCH_WAITERS), "FETCH_WAIT_SECONDS": "90", "TRANSFER_MAX_BYTES": "16MiB"}
-    with _shared(tmp_path_factory, "fetching", **OPEN, **patience, VIMEO_MAX_BYTES=str(LARGE)) as start:
-        yield start
+
+    def start(profile: str) -> AbstractContextManager[Service]:
+        data = tmp_path_factory.mktemp(f"fetching-{profile}") / "data"
+        return running(profile, data, **OPEN, **patience, VIMEO_MAX_BYTES=str(LARGE))
+
+    with shared(start) as started:
+        yield started
 
 
-@contextmanager
-def _shared(tmp_path_factory: pytest.TempPathFactory, kind: str, **settings: str) -> Iterator[Callable[[str], Service]]:
-    with ExitStack() as stack:
-
-        @cache
-        def start(profile: str) -> Service:
-            data = tmp_path_factory.mktemp(f"{kind}-{profile}") / "data"
-            return stack.enter_context(running(profile, data, **settings))
-
-        yield start
-
-
-@pytest.fixture(scope="session", params=PROFILES)
+@pytest.fixture(params=PROFILES)
 def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
     """The real service, one per profile for all tests that leave it as they found it."""
     return services(request.param)
 
 
-@pytest.fixture(scope="session", params=PROFILES)
+@pytest.fixture(params=PROFILES)
 def fetcher(request: pytest.FixtureRequest, fetching: Callable[[str], Service]) -> Service:
     """The real service that also fetches from loopback URLs, one per profile."""
     return fetching(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(fetching: Callable[[str], Service]) -> Service:
     """Only the production stack, for tests of its parts."""
     return fetching("production")
@@ -103,16 +103,11 @@ def stack(fetching: Callable[[str], Service]) -> Service:
 @pytest.fixture(scope="session")
 def shaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Shaky]]:
     """The production stack whose disks fail, started when it is first asked for."""
-    with ExitStack() as stack:
-
-        @cache
-        def start() -> Shaky:
-            return stack.enter_context(disks.shaking(tmp_path_factory.mktemp("shaky")))
-
-        yield start
+    with shared(lambda: disks.shaking(tmp_path_factory.mktemp("shaky"))) as started:
+        yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def shaky(shaking: Callable[[], Shaky]) -> Shaky:
     """The same, for all tests that leave it as they find it; its budgets are small."""
     return shaking()

@@ -6,9 +6,11 @@ named, because the controller collects nothing; xdist's own `loadgroup` finds no
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -16,6 +18,8 @@ from xdist.workermanage import WorkerController
 
 from tests import services
 from tests.services import ROOT
+
+T = TypeVar("T")
 
 PROFILES = ("embedded", "production")
 # Fixtures of services that many files share; the first one that a test uses is its group.
@@ -27,6 +31,37 @@ LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tes
 SLOW = ("tests/chaos/test_audit", "tests/chaos/test_chaos", "tests/commands", "tests/pages", "tests/production")
 STARTED = {*SHARED, "stack", "browser"}  # the fixtures that start something
 NOTED = pytest.StashKey[Path]()
+_at_end: list[Callable[[], None]] = []  # what to stop after the last test of a group
+
+
+@contextmanager
+def shared(start: Callable[..., AbstractContextManager[T]]) -> Iterator[Callable[..., T]]:
+    """Yield a function that starts a service when it is first called; it runs until its group ends.
+
+    One that ran on would take a twentieth of a core until the last test of all, for it sweeps and counts.
+    """
+    with ExitStack() as running:
+
+        @cache
+        def started(*words: str) -> T:
+            return running.enter_context(start(*words))
+
+        def stop() -> None:
+            running.close()
+            started.cache_clear()
+
+        _at_end.append(stop)
+        yield started
+        _at_end.remove(stop)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Stop shared services after the last test of their group."""
+    yield
+    if nextitem is not None and group(nextitem) != group(item):
+        for stop in _at_end:
+            stop()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,9 +5,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 import requests
 from flask import Flask
 
+from tests.groups import shared
 from tests.production.parts import environ_of
 from tests.services import ROOT, Service, running
 from vimeo_api import config
@@ -83,13 +83,8 @@ def guarding(profile: str, data: Path) -> Iterator[Guarded]:
 @pytest.fixture(scope="session")
 def all_guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Guarded]]:
     """The guarded service in a profile, started when it is first asked for."""
-    with ExitStack() as stack:
-
-        @cache
-        def start(profile: str) -> Guarded:
-            return stack.enter_context(guarding(profile, tmp_path_factory.mktemp(f"guarded-{profile}") / "data"))
-
-        yield start
+    with shared(lambda profile: guarding(profile, tmp_path_factory.mktemp(f"guarded-{profile}") / "data")) as started:
+        yield started
 
 
 def call(method: str, url: str, **more: Any) -> requests.Response:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services import Service, await_, pids_of
+from tests.production.parts import children, pid_of
+from tests.services import Service, await_
 
 
 def workers(service: Service) -> set[int]:
     """Return the processes that answer requests."""
-    found = pids_of(service, "--ini") if service.profile == "production" else [service.process.pid]
-    return set(found)
+    head = pid_of(service, "web") if service.profile == "production" else service.process.pid
+    return {head, *(children(head) if service.profile == "production" else [])}
 
 
 COMPLAINTS = ("Traceback", "unexpected error", "Segmentation fault", "DAMN")  # in the logs: what must not happen
