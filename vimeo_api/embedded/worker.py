@@ -13,14 +13,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from celery import signals
+from celery import Celery, signals
 from celery.beat import EmbeddedService
 from celery.exceptions import SecurityWarning
 from flask import Flask
 
 from vimeo_api.config import Settings
+from vimeo_api.extensions import init_celery
 
 _RESTART_SECONDS = 1
+FETCHERS = 8
 
 _log = logging.getLogger(__name__)
 
@@ -62,16 +64,39 @@ def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
 
 def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
     """Run worker and beat in this process, on threads."""
-    celery = app.extensions["celery"]
+    _start_fetchers(app.extensions["celery"])
+    celery = init_celery(app, app.config["SETTINGS"])
     if until_stdin_ends:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     EmbeddedService(celery, thread=True, scheduler_cls=celery.conf.beat_scheduler).start()
     broker = Path(urlsplit(celery.conf.broker_url).path.removeprefix("/"))
     signals.task_postrun.connect(lambda **_: _forget_consumed(broker), weak=False)
     options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
+    options.append("--exclude-queues=fetch")
     # Celery warns of root because of pickle; our messages are JSON.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    celery.worker_main(["--quiet", "worker", *options])
+    try:
+        celery.worker_main(["--quiet", "worker", *options])
+    finally:
+        logging.shutdown()
+        os._exit(0)  # without waiting for fetches, which may take hours; the next worker resumes them
+
+
+def _start_fetchers(celery: Celery) -> None:
+    """Start the worker of the queue `fetch`, with threads of its own, so that slow origins delay nothing else.
+
+    It ends with the process. A Celery app remembers one choice of queues, so each
+    of the two workers needs its own.
+    """
+    worker = celery.WorkController(
+        hostname="fetch@localhost",
+        queues=["fetch"],
+        pool="threads",
+        concurrency=FETCHERS,
+        without_mingle=True,
+        without_gossip=True,
+    )
+    threading.Thread(target=worker.start, daemon=True).start()
 
 
 def _forget_consumed(broker: Path) -> None:
