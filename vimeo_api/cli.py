@@ -18,6 +18,7 @@ COMMANDS = {
     ),
     "copy": ("commands.copy:copy", "Copy the file SRC to DST, or into the folder DST, with several threads."),
     "db": ("service_commands.database:db", "Perform database migrations."),
+    "doubts": ("service_commands.doubts:doubts", "List the one-time files in doubt, or decide about one."),
     "fetch": (
         "commands.fetch:fetch",
         "Fetch a URL to DST, or into the folder DST under the name that the origin suggests.",

@@ -1,23 +1,29 @@
 """Journal lines and their effects; every line is read twice, because that must change nothing."""
 
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from tests.core.leasing import lease
 from tests.mounts import mounting
 from tests.services import ROOT
 from vimeo_api import config
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import JournalFile, Status
-from vimeo_api.core.deliveries import attempts, confirmations, journal
+from vimeo_api.core.database.models import File, JournalFile, Status
+from vimeo_api.core.deliveries import attempts, confirmations, journal, losses
 from vimeo_api.core.deliveries.confirmations import Ticket
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import Entry, NewFile
@@ -176,6 +182,83 @@ def test_a_line_is_found_after_one_that_was_broken_off(log: Path, ticket: Ticket
     write(log, ticket)
     confirmations.catch_up()
     assert status() == Status.GONE
+
+
+def lapse(file_id: int) -> None:
+    statements.changed(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
+
+
+@pytest.mark.parametrize("text", ['{"ticket":"7:a\n', '{"ticket":"7:a', "\0\0\0\n"])
+def test_silence_is_no_answer_once_a_line_is_broken_off(log: Path, ticket: Ticket, text: str) -> None:
+    log.write_text(text)
+    lapse(ticket.file_id)
+    assert sweep.settle_leases() == 0
+    assert status() == Status.IN_DOUBT
+    write(log, ticket)
+    sweep.settle_leases()
+    assert status() == Status.GONE  # the journal knew it after all
+
+
+def test_silence_is_no_answer_before_a_broken_line_that_a_good_one_follows(log: Path, ticket: Ticket) -> None:
+    log.write_text('{"ticket":"7:a')
+    write(log, Ticket(999, B, 1))
+    lapse(ticket.file_id)
+    assert sweep.settle_leases() == 0
+    assert status() == Status.IN_DOUBT
+
+
+def test_a_broken_end_of_a_rotated_file_puts_only_the_leases_before_in_doubt(log: Path, ticket: Ticket) -> None:
+    write(log, Ticket(999, B, 1))
+    with log.open("a") as file:
+        file.write('{"ticket":"7:a')
+    log.rename(log.with_name("deliveries.log.1"))
+    log.touch()
+    lapse(ticket.file_id)
+    assert sweep.settle_leases() == 0
+    assert leases.release(ticket.file_id)
+    lease(ticket.file_id, B)
+    lapse(ticket.file_id)
+    assert sweep.settle_leases() == 1
+
+
+def test_silence_is_no_answer_on_a_full_disk(log: Path, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.touch()
+    full = shutil.disk_usage(log.parent)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    lapse(ticket.file_id)
+    assert sweep.settle_leases() == 0
+    assert status() == Status.IN_DOUBT
+
+
+def test_silence_is_no_answer_across_a_boot(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
+    sweep.settle_leases()  # the boot that was
+    lease(entry().id, A)
+    lapse(entry().id)
+    (tmp_path / "boot_id").write_text("another")
+    monkeypatch.setattr(losses, "BOOT_ID", tmp_path / "boot_id")
+    assert sweep.settle_leases() == 0
+    assert status() == Status.IN_DOUBT
+    assert leases.release(entry().id)
+    lease(entry().id, B)
+    lapse(entry().id)
+    assert sweep.settle_leases() == 1  # a lease of this boot
+    assert status() == Status.AVAILABLE
+
+
+def test_a_filesystem_that_cannot_allocate_ahead_is_refused(
+    log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.check_allocation(log)
+    monkeypatch.setattr(journal, "_allocate", partial(_fail, errno.EOPNOTSUPP))
+    with pytest.raises(OSError, match="not supported"):
+        journal.check_allocation(log)
+    monkeypatch.setattr(journal, "_allocate", partial(_fail, errno.ENOSPC))
+    journal.check_allocation(log)
+
+
+def _fail(number: int, *_: object) -> None:
+    raise OSError(number, os.strerror(number))
 
 
 def test_a_disk_that_fills_up_takes_no_line_away(tmp_path: Path) -> None:

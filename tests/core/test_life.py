@@ -72,7 +72,16 @@ class Life(RuleBasedStateMachine):
         self.status, self.lease_token, self.lapsed, self.called = move.end, lease_token, lapsed, False
 
     def row(self) -> "statements.AnyRow | None":
-        columns = (File.status, File.key, File.lease_token, File.responses, File.resumed, File.purged_at, File.due_at)
+        columns = (
+            File.status,
+            File.key,
+            File.lease_token,
+            File.responses,
+            File.resumed,
+            File.purged_at,
+            File.due_at,
+            File.leased_at,
+        )
         return statements.row(select(*columns).where(File.id == self.id))
 
     @rule(token=lease_tokens, dead=st.none() | lease_tokens)
@@ -145,7 +154,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(lease_token=lease_tokens)
     def lease(self, lease_token: str) -> None:
-        free = self.status == Status.AVAILABLE or self.lapsed or self.lease_token == lease_token
+        free = self.status == Status.AVAILABLE or self.lease_token == lease_token
         leased = lease(self.id, lease_token)
         assert leased == (self.responses + 1 if self.may(Move.LEASE) and free else None)
         if leased:
@@ -234,8 +243,26 @@ class Life(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         lapsed = self.may(Move.GIVE_BACK) and self.lapsed
-        assert leases.give_back_lapsed() == lapsed
+        assert leases.give_back_lapsed(None) == lapsed
         self.back(given=lapsed)
+
+    @rule()
+    def sweep_doubts(self) -> None:
+        """The sweep after a power cut, which may have taken reports away."""
+        row = self.row()
+        assert row is not None or self.status is None
+        lapsed = self.may(Move.DOUBT) and self.lapsed
+        downloaded = lapsed and row is not None and row.leased_at is not None  # the lease of a queue needs no report
+        assert leases.doubt_lapsed(now()) == downloaded
+        if downloaded:
+            self.make(Move.DOUBT, self.lease_token)
+            self.resumed = False
+
+    @rule()
+    def owner_releases(self) -> None:
+        assert leases.release(self.id) == self.may(Move.RELEASE)
+        if self.may(Move.RELEASE):
+            self.make(Move.RELEASE, self.lease_token)
 
     @rule(receipt=st.sampled_from(["none", "right", "wrong"]))
     @may_end
@@ -334,6 +361,20 @@ KNOWN: list[list[Callable[[Life], None]]] = [
         lambda life: life.owner_removes("right"),
     ],
     [lambda life: life.upload(fetched=False, ends_after=0), lambda life: life.time_is_over()],
+    *(
+        [
+            lambda life: life.upload(fetched=False, ends_after=0),
+            lambda life: life.lease(A),
+            lambda life: life.time_passes(),
+            lambda life: life.sweep_doubts(),
+            end,
+        ]
+        for end in (
+            lambda life: life.owner_releases(),
+            lambda life: life.owner_removes("none"),
+            lambda life: life.use_up(A),
+        )
+    ),
 ]
 
 

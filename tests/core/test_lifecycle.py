@@ -40,19 +40,31 @@ def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
     assert (entry().status, entry().lease_token) == (Status.LEASED, A)
 
 
-def test_a_lapsed_lease_can_be_taken_over(file: int) -> None:
-    lease(file, A)
-    lapse(file)
-    assert lease(file, B) == 2
-    assert entry().lease_token == B
-
-
 def test_the_sweep_ends_lapsed_leases_only(file: int) -> None:
     lease(file, A)
-    assert leases.give_back_lapsed() == 0
+    assert leases.give_back_lapsed(None) == 0
     lapse(file)
-    assert leases.give_back_lapsed() == 1
+    assert lease(file, B) is None
+    assert leases.give_back_lapsed(None) == 1
     assert entry().status == Status.AVAILABLE
+    assert lease(file, B) == 2
+
+
+def test_a_lease_whose_report_may_be_lost_leaves_the_file_in_doubt(file: int) -> None:
+    lease(file, A)
+    lost_until = now()
+    assert leases.doubt_lapsed(lost_until) == 0
+    lapse(file)
+    assert leases.give_back_lapsed(lost_until) == 0
+    assert leases.doubt_lapsed(lost_until) == 1
+    assert entry().status == Status.IN_DOUBT
+    assert lease(file, A) is None
+    assert leases.release(file)
+    assert not leases.release(file)
+    assert lease(file, B) == 2
+    lapse(file)
+    assert leases.doubt_lapsed(lost_until) == 0  # this lease was taken later
+    assert leases.give_back_lapsed(lost_until) == 1
 
 
 def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:

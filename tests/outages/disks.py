@@ -20,7 +20,7 @@ MOUNT = """
 set -e
 mount -t tmpfs -o size=64m,nr_inodes=4k,mode=0777 tmpfs "$1/incoming"
 mount -t tmpfs -o size=256m,mode=0700,uid="$2" tmpfs "$1/postgres"
-mount -t tmpfs -o size=8m,mode=0777 tmpfs "$1/journal"
+mount -t tmpfs -o size=24m,mode=0777 tmpfs "$1/journal"
 mount -t tmpfs -o size=64m,mode=0777 tmpfs "$1/disk"
 mkdir -m 0777 "$1/disk/store"
 mount --bind "$1/disk/store" "$1/store"

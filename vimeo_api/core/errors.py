@@ -108,6 +108,16 @@ class Leased(PipelineError):
         self.retry_after = retry_after
 
 
+class InDoubt(PipelineError):
+    """Nobody knows whether this one-time file was downloaded; its owner has to decide."""
+
+    lasting = False
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("Nobody knows whether this file was downloaded before a failure. Its owner has to decide.")
+
+
 class StillFetching(PipelineError):
     """The file is still being fetched; `progress` has the details."""
 

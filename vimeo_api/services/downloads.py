@@ -9,7 +9,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Ticket
-from vimeo_api.core.errors import FetchFailed, Gone, Leased, NotThere, Spent, StillFetching, WrongPassword
+from vimeo_api.core.errors import FetchFailed, Gone, InDoubt, Leased, NotThere, Spent, StillFetching, WrongPassword
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.budget import Span
@@ -19,6 +19,7 @@ from vimeo_api.extensions import settings
 
 SpanOf = Callable[[Entry], Span | None]
 
+_UNDECIDED = frozenset({Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT})  # the journal may know more
 LONGEST_WAIT = 5  # seconds; a download often ends long before its lease would
 
 
@@ -35,8 +36,8 @@ def open_download(
 
     A client shows `resume_token` to resume its own download. Without a body (HEAD) nothing is leased. `span_of` says
     which bytes of the file the client asks for, None for none; without it, all of them. Raises NotThere, Gone,
-    StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased, then Spent; Unavailable if the
-    end of the download could not be recorded.
+    StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased or InDoubt, then Spent;
+    Unavailable if the end of the download could not be recorded.
     """
     taking = policy.one_time and with_body
     if taking:
@@ -59,10 +60,13 @@ def _first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
 
 def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
-    if entry is not None and policy.one_time and entry.responses and entry.status in {Status.LEASED, Status.AVAILABLE}:
+    if entry is not None and policy.one_time and entry.responses and entry.status in _UNDECIDED:
         # A download may have ended a moment ago, and its end may not be in the row yet.
         confirmations.endings.wait(entry.id)
-        confirmations.catch_up()
+        if entry.status == Status.LEASED and entry.due_at is not None and entry.due_at <= now():
+            confirmations.end_lapsed()
+        else:
+            confirmations.catch_up()
         entry = catalog.find(policy.surface, key)
     if entry is None or (entry.expired and not policy.one_time):
         raise NotThere
@@ -107,17 +111,19 @@ def _taken(policy: Policy, entry: Entry, resume_token: str | None, span_of: Span
 
 
 def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
-    """Return the token for the lease. Raises Leased.
+    """Return the token for the lease. Raises Leased and InDoubt.
 
     That of a holder whose time is over is worth nothing any more. With `own` in the row our statement got in, but its
     result got lost.
     """
+    if entry.status == Status.IN_DOUBT:
+        raise InDoubt
     moment = now()
     if entry.lease_token is not None and entry.lease_token in {resume_token, own}:
         since = entry.leased_at or moment
         if (moment - since).total_seconds() < longest:
             return entry.lease_token
-    elif entry.status == Status.LEASED and (entry.due_at is None or entry.due_at > moment):
+    elif entry.status == Status.LEASED:
         raise Leased(_wait(entry))
     return own
 

@@ -30,6 +30,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Leased: HTTPStatus.LOCKED,
+    errors.InDoubt: HTTPStatus.LOCKED,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.StillFetching: HTTPStatus.TOO_EARLY,
     ssrf.AddressRefused: HTTPStatus.FORBIDDEN,

@@ -26,6 +26,7 @@ class Counted(StrEnum):
     CONFIRMED = "confirmed"  # downloads that used up their file
     GIVEN_BACK = "given_back"  # downloads that did not
     LAPSED = "lapsed"  # leases that ended without a report
+    DOUBTED = "doubted"  # leases whose report may be lost
     PURGES = "purges"  # files whose bytes a sweep found due for removal
     FETCHES = "fetches"  # that a sweep found without a worker
     PLACEMENTS = "placements"  # that a sweep found due

@@ -10,6 +10,7 @@ lease     the exclusive right to download a one-time file; it ends by confirmati
 token     `lease_token` proves who holds a file: a downloader's lease (its *resume token*, X-Download-Grant in HTTP),
           a consumer's hold on a stream (its *receipt*), or a worker's hold on a fetch (its *claim*).
 response  one response with bytes under a lease; `responses` counts them, so that each has a number of its own.
+in doubt  a one-time file that may have been downloaded, though the line that says so is lost; its owner decides.
 attempt   a response that has ended, whether complete or not, as the owner is shown it.
 journal   what nginx writes down about every response: the evidence for confirming or giving back.
 fetch     a worker's job of getting the bytes of a URL; it renews its claim while it works.
@@ -51,6 +52,7 @@ class Status(StrEnum):
     FAILED = "failed"
     AVAILABLE = "available"
     LEASED = "leased"
+    IN_DOUBT = "in_doubt"
     GONE = "gone"
 
 
@@ -200,6 +202,15 @@ class JournalFile(Base):
     first_line: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hexadecimal
     offset: Mapped[int] = mapped_column(BigInteger)  # bytes
     read_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class JournalLoss(Base):
+    """A moment up to which lines of the journal may have been lost; `losses` notes them."""
+
+    __tablename__ = "journal_losses"
+
+    cause: Mapped[str] = mapped_column(String(64), primary_key=True)
+    noted_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the last time
 
 
 class Counter(Base):

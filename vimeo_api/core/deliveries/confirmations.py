@@ -20,7 +20,7 @@ from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
-from vimeo_api.core.deliveries import attempts, journal
+from vimeo_api.core.deliveries import attempts, journal, losses
 from vimeo_api.core.files import leases
 from vimeo_api.core.files.budget import Span, Spans
 from vimeo_api.extensions import reservations, settings
@@ -106,11 +106,32 @@ def _span(status: int, sent: int, content_range: str) -> Span | None:
 def catch_up() -> None:
     """Handle what nginx has written down since; the embedded profile has no journal and nothing to do."""
     if settings.journal is not None:
-        journal.read_new(settings.journal, lambda lines: handle(*_responses(lines)))
+        journal.read_new(settings.journal, lambda lines: handle(*_responses(lines)), lambda: losses.note("broken line"))
+
+
+def end_lapsed() -> int:
+    """End the leases that are over and that nobody reports; return how many.
+
+    Such a download has used nothing up, unless its report may be lost: then the file is in doubt.
+    """
+    losses.note_boot()
+    catch_up()
+    if settings.journal is not None:
+        if journal.is_losing(settings.journal):
+            losses.note("full disk")
+        for name in journal.broken_off(settings.journal):
+            losses.note_once(f"file {name[:32]}")
+    lost_until = losses.last()
+    doubted = leases.doubt_lapsed(lost_until) if lost_until is not None else 0
+    if doubted:
+        _log.warning("%d one-time files are in doubt: lines of the journal may be lost (manage.py doubts)", doubted)
+    counters.add({Counted.DOUBTED: doubted})
+    return leases.give_back_lapsed(lost_until)
 
 
 def check_journal() -> None:
     """Raise Unavailable where it could not be noted how a download ends."""
+    losses.note_boot()
     if settings.journal is not None:
         journal.check_writable(settings.journal)
 

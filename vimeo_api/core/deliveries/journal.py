@@ -15,7 +15,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,24 +34,27 @@ from vimeo_api.core.storage.blobs import FULL
 _log = logging.getLogger(__name__)
 
 BATCH = 64 * 1024  # bytes, some hundred lines
-LEAST_SPACE = 1024**2  # bytes, some thousand lines: those of all downloads that are under way
-ALLOCATED_SPACE = 4 * LEAST_SPACE  # bytes, so that it is allocated once for many thousand lines
+LEAST_SPACE = 4 * 1024**2  # bytes, some 16,000 lines: those of all downloads that are under way
+ALLOCATED_SPACE = 2 * LEAST_SPACE  # bytes, so that it is allocated once for many thousand lines
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE, of linux/falloc.h
-_NO_ALLOCATION = {errno.ENOENT, errno.EACCES, errno.EOPNOTSUPP}
+_NO_ALLOCATION = {errno.ENOENT, errno.EACCES}
+_LONGEST_LINE = 4096  # bytes; nginx writes a few hundred
+_WRITE_SECONDS = 0.1  # far more than nginx needs for a line, which it writes by one call
 _LINE_START = b'{"ticket":'  # cannot be part of a value: nginx escapes its quotes
 
 Lines = list[dict[str, Any]]
 
 
-def read_new(journal: Path, handle: Callable[[Lines], None]) -> None:
+def read_new(journal: Path, handle: Callable[[Lines], None], lost: Callable[[], None] = lambda: None) -> None:
     """Hand all complete lines that nobody has handled yet to `handle`, the oldest file first.
 
-    Lines that are not a JSON object are logged and passed over. An error of `handle` leaves the offset alone.
+    Lines that are not a JSON object are logged and passed over. `lost` is called before the lines that follow one that
+    was broken off, because nginx may have dropped others. An error of either leaves the offset alone.
     """
     offsets = _offsets()
     for path in _files(journal):
         try:
-            _read_file(path, offsets, handle)
+            _read_file(path, offsets, handle, lost)
         except FileNotFoundError:
             continue  # rotated away between the listing and here; its new name has its turn
 
@@ -75,8 +80,8 @@ def check(journal: Path) -> None:
 def check_writable(journal: Path) -> None:
     """Raise Unavailable unless nginx can write down how a download ends, even if the disk fills up until then.
 
-    Without that line the file would be given out again. Where no space can be allocated, because nginx has yet to make
-    the file, it belongs to another user, or the filesystem has no such call, free space on the disk has to do.
+    Without that line nobody would know whether the file may be given out again. Where nginx has yet to make the
+    journal, or it belongs to another user, free space on the disk has to do.
     """
     try:
         _keep_space(journal)
@@ -87,6 +92,46 @@ def check_writable(journal: Path) -> None:
             raise
         if shutil.disk_usage(journal.parent).free < LEAST_SPACE:
             raise Unavailable("The journal's disk is full.") from error
+
+
+def check_allocation(journal: Path) -> None:
+    """Raise OSError unless the journal's filesystem can allocate space ahead; a full one can."""
+    with tempfile.TemporaryFile(dir=journal.parent) as file:
+        try:
+            _allocate(file.fileno(), 0, 1)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+
+
+def is_losing(journal: Path) -> bool:
+    """Return whether nginx may have to drop lines now, or has dropped some of which only half a line tells."""
+    with suppress(FileNotFoundError), journal.open("rb") as file:
+        facts = os.fstat(file.fileno())
+        no_space = facts.st_blocks * 512 - facts.st_size < _LONGEST_LINE
+        return (no_space and shutil.disk_usage(journal.parent).free < LEAST_SPACE) or _is_broken_off(file)
+    return False
+
+
+def broken_off(journal: Path) -> list[str]:
+    """Return what names the rotated files that end within a line, because of a full disk or a power cut."""
+    names = []
+    for path in _files(journal):
+        if path != journal:
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                name = _first_line(file)
+                if name is not None and _is_broken_off(file):
+                    names.append(name)
+    return names
+
+
+def _is_broken_off(file: BinaryIO) -> bool:
+    """Return whether a file ends within a line, and nginx does not write on."""
+    size = os.fstat(file.fileno()).st_size
+    if size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n":
+        return False
+    time.sleep(_WRITE_SECONDS)
+    return os.fstat(file.fileno()).st_size == size
 
 
 def _keep_space(journal: Path) -> None:
@@ -118,7 +163,7 @@ def _offsets() -> dict[str, int]:
     return {row.first_line: row.offset for row in statements.rows(select(JournalFile.first_line, JournalFile.offset))}
 
 
-def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], None]) -> None:
+def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], None], lost: Callable[[], None]) -> None:
     with path.open("rb") as file:  # once, for by the next time it may be another file's path
         name = _first_line(file)
         if name is None:
@@ -128,7 +173,10 @@ def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], No
         # In batches, each noted by itself: whoever is stopped in the middle of a long journal keeps what is done.
         while lines := file.readlines(BATCH):
             complete = [line for line in lines if line.endswith(b"\n")]
-            handle(list(_parsed(complete)))
+            values, broken = _parsed(complete)
+            if broken:
+                lost()
+            handle(values)
             offset += sum(map(len, complete))
             os.fdatasync(file.fileno())  # or a power cut could leave a journal that ends before the offset
             _save(name, offset, known=known)
@@ -142,9 +190,13 @@ def _first_line(file: BinaryIO) -> str | None:
     return hashlib.sha256(line).hexdigest() if line.endswith(b"\n") else None
 
 
-def _parsed(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+def _parsed(lines: Sequence[bytes]) -> tuple[Lines, bool]:
+    """Return the values of lines, and whether one of these was broken off or is none of nginx's."""
+    values: Lines = []
+    broken = False
     for line in lines:
         torn, start, rest = line.rpartition(_LINE_START)
+        broken = broken or bool(torn)
         if torn:
             _log.warning("journal: a line was broken off, and the next one follows it")
         try:
@@ -152,9 +204,11 @@ def _parsed(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
         except ValueError:
             value = None
         if isinstance(value, dict):
-            yield value
+            values.append(value)
         else:
+            broken = True
             _log.warning("journal: a line is no JSON object; passed over")
+    return values, broken
 
 
 def _save(name: str, offset: int, *, known: bool) -> None:

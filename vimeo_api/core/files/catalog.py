@@ -162,6 +162,11 @@ def count(surface: str, *, containing: str = "") -> int:
     return int(row[0]) if row else 0
 
 
+def in_doubt() -> list[Entry]:
+    """Return all one-time files in doubt, the oldest first."""
+    return entries(select(*COLUMNS).where(File.status == Status.IN_DOUBT).order_by(File.id))
+
+
 def names(surface: str) -> list[str]:
     """Return the names of all files of a surface, sorted by code point."""
     found = statements.rows(select(File.name).where(*_named(surface, "")))

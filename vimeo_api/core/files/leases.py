@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, or_, update
 
@@ -27,7 +27,6 @@ _LEASE = Prepared(
         File.spans == bindparam("seen_spans"),
         or_(
             File.status == Status.AVAILABLE,
-            File.due_at <= bindparam("moment"),
             File.lease_token == bindparam("taker"),
         ),
         lease_token=bindparam("taker"),
@@ -62,7 +61,7 @@ _LEASE_FIRST = Prepared(
 
 
 def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest: float) -> int | None:
-    """Take, take over once lapsed, or renew under the same token the lease of a one-time file.
+    """Take the lease of a one-time file that is available, or renew it under the same token.
 
     `span` is what the response may send. Under one token the lease ends `longest` seconds after it was taken first.
     Returns the number of the response that may now be sent, or None where the file is not as it was seen any more, or
@@ -76,7 +75,6 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
         "seen_responses": seen.responses,
         "seen_spans": seen.spans,
         "taker": lease_token,
-        "moment": moment,
         "since": since,
         "until": min(moment + timedelta(seconds=seconds), since + timedelta(seconds=longest)),
         "charged": str(spans_of(seen).charged(seen.responses + 1, span)),
@@ -137,9 +135,24 @@ def give_back(file_id: int, lease_token: str, response: int, *, even_resumed: bo
     return lifecycle.advance(file_id, Move.GIVE_BACK, *conditions, due_at=None, resumed=False) is not None
 
 
-def give_back_lapsed() -> int:
-    """End all leases whose time is over; return how many."""
-    return lifecycle.advance_all(Move.GIVE_BACK, File.due_at <= now(), due_at=None, resumed=False)
+def give_back_lapsed(lost_until: datetime | None) -> int:
+    """End all leases whose time is over, but for those of which a report may be lost; return how many."""
+    certain = [] if lost_until is None else [or_(File.leased_at.is_(None), File.leased_at >= lost_until)]
+    return lifecycle.advance_all(Move.GIVE_BACK, File.due_at <= now(), *certain, due_at=None, resumed=False)
+
+
+def doubt_lapsed(lost_until: datetime) -> int:
+    """Put the files in doubt whose lease was taken before then and is over, without a report; return how many.
+
+    They cannot be downloaded until their owner has decided. Streams in queues have no `leased_at` and need no report.
+    """
+    lapsed = (File.due_at <= now(), File.leased_at < lost_until)
+    return lifecycle.advance_all(Move.DOUBT, *lapsed, due_at=None, resumed=False)
+
+
+def release(file_id: int) -> bool:
+    """Make a file in doubt available again; return whether it was in doubt."""
+    return lifecycle.advance(file_id, Move.RELEASE) is not None
 
 
 def use_up(file_id: int, lease_token: str, *, grace_seconds: float) -> bool:

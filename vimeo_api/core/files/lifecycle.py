@@ -1,7 +1,8 @@
 """The states of a file, and the table of moves between them.
 
     fetching → available | failed
-    available → leased → available (given back) | gone → purged
+    available → leased → available (given back) | gone | in doubt → purged once it is gone
+    in doubt → available (released by its owner) | gone
 
 Every change of `files.status` is an UPDATE that `moving` builds from the table. Of several that compete the database
 lets one through, and whoever gets the row back is the winner. Leases, queues and the claims of workers call in here.
@@ -33,8 +34,12 @@ class Move(Enum):
     FAIL = (Status.FETCHING,), Status.FAILED
     LEASE = (Status.AVAILABLE, Status.LEASED), Status.LEASED
     GIVE_BACK = (Status.LEASED,), Status.AVAILABLE
-    USE_UP = (Status.AVAILABLE, Status.LEASED), Status.GONE  # the lease may have lapsed before the journal was read
-    REMOVE = (Status.AVAILABLE, Status.LEASED, Status.FAILED), Status.GONE  # by its owner, or because its time is over
+    DOUBT = (Status.LEASED,), Status.IN_DOUBT  # the lease lapsed, and the line that reports the download may be lost
+    RELEASE = (Status.IN_DOUBT,), Status.AVAILABLE  # its owner decides
+    # The lease may have lapsed before the journal was read.
+    USE_UP = (Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT), Status.GONE
+    # By its owner, or because its time is over.
+    REMOVE = (Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT, Status.FAILED), Status.GONE
 
     def __init__(self, starts: tuple[Status, ...], end: Status) -> None:
         """Name the two halves of a row."""

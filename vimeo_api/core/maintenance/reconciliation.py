@@ -115,7 +115,8 @@ def _removal(path: Path) -> Mend:
 
 
 def _missing(age: float) -> Iterator[Finding]:
-    served = (File.status.in_((Status.AVAILABLE, Status.LEASED)), File.created_at < now() - timedelta(seconds=age))
+    kept = File.status.in_((Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT))
+    served = (kept, File.created_at < now() - timedelta(seconds=age))
     for entry in _all(select(*COLUMNS).where(*served)):
         facts = _facts(entry)
         if facts is None and _still(entry):

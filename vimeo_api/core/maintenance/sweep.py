@@ -13,7 +13,7 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.files import catalog, leases, lifecycle, placing
+from vimeo_api.core.files import catalog, lifecycle, placing
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.extensions import blobs, mount_check
 
@@ -28,8 +28,7 @@ def settle_leases() -> int:
 
     Returns how many leases lapsed.
     """
-    confirmations.catch_up()
-    lapsed = leases.give_back_lapsed()
+    lapsed = confirmations.end_lapsed()
     lifecycle.expire()
     return lapsed
 

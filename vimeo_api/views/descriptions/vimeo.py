@@ -29,7 +29,12 @@ SECTION = Section(
         410: _error("The file has been downloaded.", "Gone"),
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
         416: _error(errors.BEYOND, "Requested Range Not Satisfiable", errors.RANGE),
-        423: _error("Another client is downloading the file right now.", "Locked", errors.RETRY_AFTER),
+        423: _error(
+            "Another client is downloading the file right now. Without `Retry-After`: nobody knows whether it was "
+            "downloaded before a failure, and its owner has to decide.",
+            "Locked",
+            errors.RETRY_AFTER,
+        ),
         429: _error(errors.TOO_OFTEN, "Too Many Requests", errors.RETRY_AFTER),
     },
     everywhere=errors.EVERYWHERE,

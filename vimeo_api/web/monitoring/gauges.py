@@ -119,7 +119,12 @@ def _counters(counted: Counters) -> Iterator[Metric]:
     yield _gauge("last_run_timestamp_seconds", "When a periodic task last ran.", ["task"], runs.items())
 
 
-_OUTCOMES = {Counted.CONFIRMED: "confirmed", Counted.GIVEN_BACK: "given_back", Counted.LAPSED: "lapsed"}
+_OUTCOMES = {
+    Counted.CONFIRMED: "confirmed",
+    Counted.GIVEN_BACK: "given_back",
+    Counted.LAPSED: "lapsed",
+    Counted.DOUBTED: "in_doubt",
+}
 _WORKS = {Counted.PURGES: "purge", Counted.FETCHES: "fetch", Counted.PLACEMENTS: "place"}
 
 

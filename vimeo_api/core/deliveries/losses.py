@@ -1,0 +1,60 @@
+"""Until when lines of the journal may have been lost. `confirmations` notes it and asks before a lease ends by silence.
+
+A power cut takes what was in the page cache, a full disk the lines that it has no space for. A download that ended well
+then looks like one that nobody reported. Source: random(4), boot_id.
+"""
+
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import bindparam, func, select, text
+
+from vimeo_api.core.clock import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import JournalLoss, UtcDateTime
+from vimeo_api.extensions import settings
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTE = "INSERT INTO journal_losses (cause, noted_at) VALUES (:cause, :moment) ON CONFLICT (cause) DO "
+_MOMENT = bindparam("moment", type_=UtcDateTime)
+_NOTE_AGAIN = text(f"{_NOTE} UPDATE SET noted_at = excluded.noted_at").bindparams(_MOMENT)
+_NOTE_ONCE = text(f"{_NOTE} NOTHING").bindparams(_MOMENT)
+
+_booted: set[tuple[str, str]] = set()  # database and boot that this process has noted
+
+
+def note(cause: str) -> None:
+    """Note that lines may have been lost until now."""
+    statements.changed(_NOTE_AGAIN.bindparams(cause=cause, moment=now()))
+
+
+def note_once(cause: str) -> None:
+    """Note that lines may have been lost until now, unless that is noted already."""
+    statements.changed(_NOTE_ONCE.bindparams(cause=cause, moment=now()))
+
+
+def note_boot() -> None:
+    """Note a boot of this host before its first lease: the power may have been cut before it.
+
+    The first boot of all tells nothing about the leases before it.
+    """
+    boot = settings.database_url, boot_id(BOOT_ID)
+    if boot not in _booted:
+        moment = _NEVER if last() is None else now()
+        statements.changed(_NOTE_ONCE.bindparams(cause=f"boot {boot[1]}", moment=moment))
+        _booted.add(boot)
+
+
+def last() -> datetime | None:
+    """Return until when lines may have been lost; None if nothing was noted ever."""
+    row = statements.row(select(func.max(JournalLoss.noted_at)))
+    moment: datetime | None = row[0] if row else None
+    return moment
+
+
+@cache
+def boot_id(path: Path) -> str:
+    """Return what the kernel calls this boot."""
+    return path.read_text().strip()

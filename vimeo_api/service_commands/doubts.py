@@ -1,0 +1,53 @@
+"""`manage.py doubts`: the one-time files of which nobody knows whether they were downloaded; their owner decides."""
+
+import click
+from flask.cli import with_appcontext
+
+from vimeo_api.core.database.models import Status
+from vimeo_api.core.files import catalog, leases
+from vimeo_api.core.files.catalog import Entry
+from vimeo_api.service_commands.loading import APP
+
+
+@click.group(context_settings={"obj": APP}, invoke_without_command=True)
+@click.pass_context
+def doubts(context: click.Context) -> None:
+    """List the one-time files in doubt, or decide about one.
+
+    They may have been downloaded while the journal lost lines: the disk was full, or the power was cut. The list has
+    the id, when the download began, the bytes, and the name.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(_list)
+
+
+@click.command()
+@with_appcontext
+def _list() -> None:
+    for entry in catalog.in_doubt():
+        begun = "" if entry.leased_at is None else f"{entry.leased_at:%Y-%m-%d %H:%M:%S}"
+        click.echo(f"{entry.id}\t{begun}\t{entry.size} bytes\t{entry.name}")
+
+
+@doubts.command()
+@click.argument("file_id", metavar="ID", type=int)
+@with_appcontext
+def release(file_id: int) -> None:
+    """Make the file ID available again; it may be downloaded a second time."""
+    if not leases.release(_doubtful(file_id).id):
+        raise click.ClickException("The file is no longer in doubt.")
+
+
+@doubts.command()
+@click.argument("file_id", metavar="ID", type=int)
+@with_appcontext
+def remove(file_id: int) -> None:
+    """Remove the file ID, as if it had been downloaded."""
+    leases.use_up(file_id, _doubtful(file_id).lease_token or "", grace_seconds=0)
+
+
+def _doubtful(file_id: int) -> Entry:
+    entry = catalog.by_id(file_id)
+    if entry is None or entry.status != Status.IN_DOUBT:
+        raise click.ClickException("No file with this id is in doubt.")
+    return entry
