@@ -56,6 +56,10 @@ def test_correct_production_settings_are_accepted(data: Path) -> None:
         ({"PORT": "many"}, "PORT: "),
         ({"PORT": "70000"}, "PORT: "),
         ({"PROFILE": "staging"}, "PROFILE: "),
+        ({"LEASE_SECONDS": "-5"}, "LEASE_SECONDS: it is not a duration such as 90, 90s, 30m, 12h or 7d."),
+        ({"VIMEO_EXPIRES_SECONDS": "week"}, "VIMEO_EXPIRES_SECONDS: it is not a duration"),
+        ({"KEEP_FREE": "-5"}, "KEEP_FREE: "),
+        ({"BROKER_URL": "amqp://h"}, "BROKER_URL must begin with one of"),
         ({"VIMEO_MAX_BYTES": "-1"}, "VIMEO_MAX_BYTES: "),
         ({"VIMEO_MAX_BYTES": "big"}, "VIMEO_MAX_BYTES: "),
         ({"LEASE_SECONDS": "0"}, "LEASE_SECONDS: "),
@@ -158,3 +162,59 @@ def test_every_setting_has_a_sentence() -> None:
     rows = [row for _, rows in config.table() for row in rows]
     assert [row.name for row in rows if not row.description.endswith(".")] == []
     assert len({row.name for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("VIMEO_MAX_BYTE", "VIMEO_MAX_BYTES"),
+        ("VIMEO_BYTES_MAX", "VIMEO_MAX_BYTES"),
+        ("streams_expire_seconds", "STREAMS_EXPIRES_SECONDS"),
+        ("PROFLE", "PROFILE"),
+        ("REQUIRE_TOKEN", "REQUIRE_TOKENS"),
+        ("DATABASE_URI", "DATABASE_URL"),
+    ],
+)
+def test_a_misspelt_name_ends_the_start_with_the_nearest_right_one(
+    data: Path, monkeypatch: pytest.MonkeyPatch, name: str, nearest: str
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    assert fault(data) == f"{name.upper()} is not a setting; did you mean {nearest}?"
+
+
+OTHERS = ["HOST", "HOSTNAME", "AWS_PROFILE", "XDG_DATA_DIRS", "LOG_DIR", "CELERY_BROKER_URL", "JOURNAL_STREAM"]
+OTHERS += ["STORE_SERVICE_HOST", "STORE_PORT", "STORE_PORT_80_TCP_ADDR", "VIMEO_API_SERVICE_PORT_HTTP"]  # Kubernetes
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_other_programs_set_is_no_misspelt_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+    assert config.load({"DATA_DIR": str(tmp_path)}).profile == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"PROFILE": "prod"}, "PROFILE: Input should be 'embedded' or 'production'."),
+        ({"PORT": "-5"}, "PORT: Input should be greater than or equal to 0."),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."),
+        ({"CACHE_URL": "memcached://x"}, "CACHE_URL must begin with redis://, rediss:// or unix://."),
+    ],
+)
+def test_a_wrong_value_gets_one_sentence(tmp_path: Path, changes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.check(config.load({"DATA_DIR": str(tmp_path), **changes}))
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("name", [row.name for _, rows in config.table() for row in rows if "_SECONDS" in row.name])
+def test_a_duration_may_have_a_unit(tmp_path: Path, name: str) -> None:
+    surface, _, rest = name.lower().partition("_")
+    for text, seconds in (("15", 15), ("15s", 15), ("15m", 900), ("15h", 54_000), ("7d", 604_800)):
+        if name == "DATABASE_SECONDS" and seconds > 20:
+            continue
+        settings = config.load({"DATA_DIR": str(tmp_path), name: text})
+        found = getattr(settings.surfaces.get(surface), rest, None) or getattr(settings, name.lower())
+        assert found == seconds

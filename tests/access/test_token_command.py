@@ -65,6 +65,7 @@ def test_a_token_is_over_once_its_time_is(app: Flask, clock: Clock) -> None:
         (["create", "x", "--scope", "nowhere:write"], "'nowhere:write' is no scope"),
         (["create", "x"], "Missing option '--scope'"),
         (["create", "x", "--scope", "*:*", "--expires-in", "soon"], "is not a duration"),
+        (["create", "x", "--scope", "*:*", "--expires-in", "0d"], "must last"),
         (["create", "", "--scope", "*:*"], "1 to 64 printable characters"),
         (["revoke", "nobody's"], "no token"),
     ],

@@ -90,7 +90,7 @@ ODD: dict[str, dict[str, Any]] = {
     "The form has 'pasword', which is not one of: expires_in, password.": {"data": {"pasword": "a"}},
     "The query has 'pasword', which is not one of: password.": {"params": {"pasword": "a"}},
     "The form has 2 files where one is expected.": {"files": [("file", ("a", b"a")), ("file", ("b", b"b"))]},
-    "expires_in must be a number of seconds.": {"data": {"expires_in": "soon"}},
+    "expires_in must be a number of seconds, or a duration such as 30m, 12h or 7d.": {"data": {"expires_in": "soon"}},
 }
 
 

@@ -5,12 +5,15 @@ Two profiles share all code and differ only here: `Embedded` needs no service, `
 the settings themselves, `profiles` what each profile changes.
 """
 
+import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ByteSize, ValidationError
+from sqlalchemy.engine import make_url
 
 from vimeo_api.config import secret
 from vimeo_api.config.profiles import Embedded, Production
@@ -23,6 +26,11 @@ class ConfigError(Exception):
     """A setting is missing or wrong; the message says which, and what to do."""
 
 
+# What other programs set: a shell, Docker, and Kubernetes for a service called `store`, for example.
+_FOREIGN = re.compile(r"HOST|DIGEST|.+_SERVICE_(?:HOST|PORT)(?:_.*)?|.+_PORT(?:_[0-9]+_(?:TCP|UDP)(?:_.*)?)?")
+_LIKENESS = 0.87  # of two names, one of which is probably a slip
+
+
 class Row(NamedTuple):
     """A setting as the documentation lists it."""
 
@@ -31,23 +39,29 @@ class Row(NamedTuple):
     description: str
 
 
-def load(overrides: Mapping[str, str] | None = None) -> Settings:
+def load(overrides: Mapping[str, str] | None = None, *, existing: bool = False) -> Settings:
     """Return the settings of the profile that the environment names; an override wins over the environment.
 
-    An empty value counts as unset. Raises ConfigError with a sentence for each value that cannot be read.
+    An empty value counts as unset. Raises ConfigError with a sentence for each value that cannot be read and each name
+    that is probably misspelt; with `existing` also if the database does not exist, before it makes any file.
     """
     values = _upper(os.environ) | _upper(overrides or {})
+    if misspelt := list(_misspelt(values)):
+        raise ConfigError(" ".join(misspelt))
     try:
         if folder := values.get("SECRETS_DIR") or values.get("CREDENTIALS_DIRECTORY"):  # systemd.exec(5)
             values = _read_files(Path(folder)) | values | {"SECRETS_DIR": folder}
         profile = Production if values.get("PROFILE") == "production" else Embedded
         settings = profile.model_validate(_nest(values))
+        if existing:
+            _check_existing(settings)
         if isinstance(settings, Embedded):
             settings = settings.model_copy(update=_kept_secrets(settings))
     except ValidationError as error:
         # The message names the setting and the rule, never the value, which may be a secret.
-        faults = error.errors(include_input=False)
-        raise ConfigError(" ".join(f"{_name(*e['loc'])}: {e['msg']}." for e in faults)) from None
+        # A default that is made from a wrong value is no fault of its own.
+        faults = [e for e in error.errors(include_input=False) if e["type"] != "default_factory_not_called"]
+        raise ConfigError(" ".join(f"{_name(*e['loc'])}: {_said(e['msg'])}." for e in faults)) from None
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be used: {error.strerror}.") from error
     return settings
@@ -89,6 +103,30 @@ def _printed(default: object) -> str:
 
 def _upper(values: Mapping[str, str]) -> dict[str, str]:
     return {name.upper(): value for name, value in values.items() if value}
+
+
+def _misspelt(values: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each name that looks like a setting but is none; it would silently have no effect."""
+    known = {row.name for _, rows in table() for row in rows}
+    prefixes = tuple(f"{name.upper()}_" for name in SURFACE_SECTIONS)
+    for name in sorted(values.keys() - known):
+        if not _FOREIGN.fullmatch(name):
+            likeness = 0.0 if name.startswith(prefixes) else _LIKENESS
+            for nearest in difflib.get_close_matches(name, known, n=1, cutoff=likeness):
+                yield f"{name} is not a setting; did you mean {nearest}?"
+
+
+def _check_existing(settings: Settings) -> None:
+    url = make_url(settings.database_url) if settings.database_url else None
+    if url is not None and url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise ConfigError(
+            f"There is no database {url.database}. Run the command with the settings of the service: "
+            "DATA_DIR, or PROFILE and DATABASE_URL."
+        )
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ").removesuffix(".")
 
 
 def _read_files(folder: Path) -> dict[str, str]:

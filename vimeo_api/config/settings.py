@@ -14,8 +14,10 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 from vimeo_api.config.values import (
     AbsolutePath,
+    Duration,
     FernetKeys,
     Forwarded,
+    FractionalDuration,
     HashName,
     HostNames,
     Networks,
@@ -26,6 +28,7 @@ from vimeo_api.config.values import (
     rates,
 )
 
+BROKERS = ("sqla+sqlite:///", "redis://", "rediss://", "redis+socket://", "memory://")
 MULTIPART_OVERHEAD = 1024**2  # bytes of a body beside its file: fields, part headers, boundaries
 
 
@@ -79,7 +82,7 @@ class General(Section):
     database_url: ServiceUrl = Field(
         "", repr=False, description="SQLAlchemy URL of the database. Embedded: SQLite in `DATA_DIR`."
     )
-    database_seconds: int = Field(
+    database_seconds: Duration = Field(
         10,
         ge=1,
         le=20,  # core/storage/locks.py: a lock's holder gives up on the database before others give up on the lock
@@ -125,7 +128,7 @@ class General(Section):
 class Downloads(Section):
     """One-time downloads."""
 
-    lease_seconds: int = Field(
+    lease_seconds: Duration = Field(
         60,
         ge=1,
         description="Seconds until an unfinished one-time download is released for another client, on top of the time "
@@ -134,7 +137,7 @@ class Downloads(Section):
     lease_min_rate: ByteSize = Field(
         ByteSize(4 * 1024), gt=0, description="Slowest download that keeps its lease, in bytes per second."
     )
-    grace_seconds: int = Field(
+    grace_seconds: Duration = Field(
         30,
         ge=0,
         description="Seconds after a complete download in which the same client may resume; then the file is removed.",
@@ -145,18 +148,18 @@ class Fetching(Section):
     """Uploads from URLs."""
 
     fetch_urls: bool = Field(default=True, description="Whether clients may upload by URL.")
-    fetch_wait_seconds: float = Field(
+    fetch_wait_seconds: FractionalDuration = Field(
         3, ge=0, description="Seconds that an upload by URL waits for the worker before it returns 202."
     )
     fetch_waiters: int = Field(
         4, ge=0, description="Requests per web process that may wait for fetches; any others get 202 at once."
     )
-    fetch_seconds: int = Field(6 * 3600, ge=1, description="Longest time a fetch may take, in seconds.")
-    fetch_idle_seconds: int = Field(60, ge=1, description="Seconds without a byte after which a fetch fails.")
+    fetch_seconds: Duration = Field(6 * 3600, ge=1, description="Longest time a fetch may take, in seconds.")
+    fetch_idle_seconds: Duration = Field(60, ge=1, description="Seconds without a byte after which a fetch fails.")
     fetch_min_rate: ByteSize = Field(
         ByteSize(4 * 1024), ge=0, description="Slowest origin that is put up with, in bytes per second; 0 is any."
     )
-    fetch_min_rate_seconds: int = Field(
+    fetch_min_rate_seconds: Duration = Field(
         60, ge=1, description="Seconds over which `FETCH_MIN_RATE` is measured; a fetch that is slower so long fails."
     )
     fetch_connections: int = Field(8, ge=1, le=64, description="Most connections per URL, each fetching a range.")
@@ -221,7 +224,7 @@ class SurfaceSettings(Section):
     max_bytes: ByteSize | None = Field(
         None, gt=0, description="Largest file, in bytes or as `16MiB`. Default: no limit."
     )
-    expires_seconds: int | None = Field(
+    expires_seconds: Duration | None = Field(
         None,
         ge=1,
         description="Longest time a file is kept, in seconds, and how long if the client sets none. Default: for ever.",
@@ -307,6 +310,12 @@ class Settings(Monitoring, Access, Fetching, Downloads, General):
 
     def faults(self) -> Iterator[str]:
         """Yield a sentence for each setting that this profile cannot start with."""
+        if not self.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
+            yield "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."
+        if not self.broker_url.startswith(BROKERS):
+            yield f"BROKER_URL must begin with one of: {', '.join(BROKERS)}."
+        if self.cache_url and not self.cache_url.startswith(("redis://", "rediss://", "unix://")):
+            yield "CACHE_URL must begin with redis://, rediss:// or unix://."
         if len(self.secret_key) < 32:  # noqa: PLR2004 -- RFC 2104 asks for a key as long as the hash, 32 bytes
             yield "SECRET_KEY needs at least 32 characters; `openssl rand -hex 32` makes one."
         if not self.sealing_keys:

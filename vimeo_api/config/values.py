@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from limits import RateLimitItem, parse_many
-from pydantic import AfterValidator, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -25,6 +25,23 @@ def listed(words: str) -> frozenset[str]:
 def networks(words: str) -> frozenset[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the networks in a list like `10.0.0.0/8,::1,unix`, leaving out the words `unix` and `none`."""
     return frozenset(ipaddress.ip_network(name, strict=False) for name in listed(words) - {"unix", "none"})
+
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,12})([smhd]?)")
+
+
+def seconds(text: str) -> int:
+    """Return the seconds of a duration such as `90`, `90s`, `30m`, `12h` or `7d`. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError("it is not a duration such as 90, 90s, 30m, 12h or 7d")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _seconds(value: float | str) -> float | str:
+    is_number = isinstance(value, int | float) or re.fullmatch(r"[0-9]*\.?[0-9]+", value)
+    return value if is_number else seconds(str(value))
 
 
 MAX_HOST_NAME = 253  # characters, RFC 1035
@@ -103,6 +120,8 @@ def _fernet_keys(keys: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 FernetKeys = Annotated[str, AfterValidator(_fernet_keys)]
+Duration = Annotated[int, BeforeValidator(_seconds)]  # in seconds
+FractionalDuration = Annotated[float, BeforeValidator(_seconds)]
 Forwarded = Annotated[str, AfterValidator(_forwarded)]
 HashName = Annotated[str, AfterValidator(_hash_name)]
 HostNames = Annotated[str, AfterValidator(_host_names)]

@@ -7,10 +7,10 @@ from vimeo_api.core.deliveries import attempts as kept
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.policy import VIMEO
 from vimeo_api.extensions import settings
-from vimeo_api.service_commands.loading import APP
+from vimeo_api.service_commands.loading import APP, DatabaseCommand
 
 
-@click.command(context_settings={"obj": APP})
+@click.command(cls=DatabaseCommand, context_settings={"obj": APP})
 @click.argument("link")
 @with_appcontext
 def attempts(link: str) -> None:

@@ -5,7 +5,7 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from vimeo_api.core.database.migrations import migrate
-from vimeo_api.service_commands.loading import load_app
+from vimeo_api.service_commands.loading import DatabaseGroup, load_app
 
 
 def load_app_to_migrate() -> Flask:
@@ -15,5 +15,12 @@ def load_app_to_migrate() -> Flask:
     return app
 
 
-db = flask_migrate.cli.db
-db.context_settings["obj"] = ScriptInfo(create_app=load_app_to_migrate)
+_theirs = flask_migrate.cli.db
+db = DatabaseGroup(
+    "db",
+    _theirs.commands,
+    callback=_theirs.callback,
+    params=_theirs.params,
+    help=_theirs.help,
+    context_settings={"obj": ScriptInfo(create_app=load_app_to_migrate)},
+)

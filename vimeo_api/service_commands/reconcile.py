@@ -7,10 +7,10 @@ import click
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
-from vimeo_api.service_commands.loading import load_app
+from vimeo_api.service_commands.loading import DatabaseCommand, load_existing
 
 
-@click.command()
+@click.command(cls=DatabaseCommand)
 @click.option("--fix", is_flag=True, help="Fix what can be fixed; each finding is printed first.")
 @click.option(
     "--age",
@@ -34,7 +34,7 @@ def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> 
 
     Exits with 1 if anything remains to be repaired, or if the store is away and cannot be checked.
     """
-    with load_app().app_context():
+    with load_existing().app_context():
         try:
             found = list(_reported(reconciliation.findings(age=age, sample=sample), fix=fix))
         except Unavailable as error:

@@ -31,4 +31,4 @@ def runserver(bind: str | None, port: int | None, addr: str | None, path: str | 
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def worker(*, until_stdin_ends: bool) -> None:
     """Run a worker with beat; runserver starts one itself."""
-    run_worker(load_app(), until_stdin_ends=until_stdin_ends)
+    run_worker(load_app(existing=True), until_stdin_ends=until_stdin_ends)

@@ -1,20 +1,17 @@
 """`manage.py token`: create, list and revoke API tokens, directly in the database."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy.exc import DBAPIError
 
 from vimeo_api.commands.sizes import Size
+from vimeo_api.config.values import seconds
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import PipelineError
-from vimeo_api.service_commands.loading import APP
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+from vimeo_api.service_commands.loading import APP, DatabaseGroup
 
 
 class _Life(click.ParamType[timedelta]):
@@ -23,13 +20,13 @@ class _Life(click.ParamType[timedelta]):
     name = "life"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(value))
-        if match is None:
+        try:
+            return timedelta(seconds=seconds(str(value)) or self.fail("It must last a while.", param, ctx))
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a duration such as 90d, 12h or 30m.", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-@click.group(context_settings={"obj": APP})
+@click.group(cls=DatabaseGroup, context_settings={"obj": APP})
 def token() -> None:
     """Create, list and revoke API tokens; REQUIRE_TOKENS=1 requires them."""
 
@@ -80,5 +77,3 @@ def _sentences() -> Iterator[None]:
         yield
     except PipelineError as error:
         raise click.ClickException(str(error)) from None
-    except DBAPIError:
-        raise click.ClickException("The database cannot be read; `manage.py db upgrade` makes its tables.") from None

@@ -23,12 +23,13 @@ CONDITION_ERRORS = frozenset({412, 416})
 
 # The lifetime of a new file, on surfaces where the owner may set it.
 LIFE: Schema = {
-    "type": "integer",
-    "minimum": 1,
-    "maximum": 999_999_999,
-    "description": "Seconds after which the file is gone.",
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+        {"type": "string", "pattern": "^[1-9][0-9]{0,3}[smhd]$"},
+    ],
+    "description": "Seconds after which the file is gone, or a duration such as `7d`, `12h` or `30m`.",
 }
-EXPIRES_IN = Parameter("expires_in", "Seconds after which the file is gone.", 3600, LIFE)
+EXPIRES_IN = Parameter("expires_in", LIFE["description"], 3600, LIFE)
 
 
 def form(filename: str, example: Mapping[str, str], *, closed: bool = False, **fields: Schema) -> Content:

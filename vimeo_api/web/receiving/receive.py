@@ -14,6 +14,7 @@ from flask import request
 from multipart import MultipartSegment
 
 from vimeo_api.config.settings import MULTIPART_OVERHEAD
+from vimeo_api.config.values import seconds
 from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.files import dispositions
 from vimeo_api.core.storage.blobs import Staging
@@ -21,7 +22,7 @@ from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving import bodies, multipart_forms
 from vimeo_api.web.receiving.body_sources import Keeper, Piece, Source, Spooled, Streamed
 
-MAX_LIFE_DIGITS = 9  # 31 years
+MAX_LIFE = 999_999_999  # seconds, 31 years
 MAX_FIELD_BYTES = 64 * 1024  # of a form field that is not a file
 
 
@@ -88,13 +89,16 @@ def json_object(max_bytes: int) -> dict[str, Any]:
 
 
 def expires_in(value: object) -> int | None:
-    """Return the lifetime that a client asks for, in seconds, from a number or its digits. Raises Malformed."""
+    """Return the lifetime that a client asks for, in seconds, from a number or a text like `7d`. Raises Malformed."""
     if value is None:
         return None
-    text = str(value)
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_LIFE_DIGITS and int(text)):
-        raise Malformed("expires_in must be a number of seconds.")
-    return int(text)
+    try:
+        life = seconds(str(value))
+    except ValueError:
+        life = 0
+    if not 0 < life <= MAX_LIFE:
+        raise Malformed("expires_in must be a number of seconds, or a duration such as 30m, 12h or 7d.")
+    return life
 
 
 def is_form() -> bool:
