@@ -73,7 +73,7 @@ def without_redis(service: Service, marks: Marks, origin: Origin) -> None:
 
 
 def with_rows_that_are_there_already(service: Service, marks: Marks, _: Origin) -> None:
-    # PostgreSQL refuses them, and would quote them.
+    # What is there already is left alone without an error, and what PostgreSQL refuses it would quote.
     link = requests.put(service.vimeo, files={"file": ("a.txt", b"content")}, timeout=60).json()["url"]
     resume_token = requests.get(link, headers={"Range": "bytes=0-3"}, timeout=60).headers["X-Download-Grant"]
     marks.note(resume_token)
@@ -87,6 +87,9 @@ def with_rows_that_are_there_already(service: Service, marks: Marks, _: Origin) 
     form = {"file": (name, b"content")}
     answers = [requests.post(f"{service.url}/upload", files=form, allow_redirects=False, timeout=60) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [302, 409]
+    assert "duplicate key" not in (service.data / "log/postgres.log").read_text()
+    with pytest.raises(subprocess.CalledProcessError):
+        sql(service, "UPDATE files SET surface = 'named', key = (SELECT max(key) FROM files WHERE surface = 'named')")
     log = (service.data / "log/postgres.log").read_text()
     assert ("duplicate key" in log, name in log) == (True, False)
 

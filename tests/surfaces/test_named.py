@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from flask import Flask
 
 from tests.inprocess import PROFILES, made
 from tests.services import Service
+from vimeo_api.views import named
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
@@ -166,6 +168,41 @@ def test_the_page_lists_the_newest_first_searches_and_pages(service: Service) ->
     assert names[3] not in second
     for page in ("0", "-1", "99", "x", "9" * 30):
         assert requests.get(f"{service.url}/upload", params={"page": page}, timeout=60).status_code == 200
+
+
+def test_the_list_comes_in_pages_that_link_to_the_next(service: Service) -> None:
+    for stem in ("a", "B", "é", "\U0001f469"):  # sorted by code point, whatever the database's locale says
+        assert post(service, quote(f"{stem}-{fresh()}")).status_code == 201
+    paged: list[dict[str, str]] = []
+    link = f"{service.url}/download?limit=3"
+    while link:
+        answer = requests.get(link, timeout=60)
+        assert len(answer.json()) <= 3
+        paged += answer.json()
+        link = answer.links.get("next", {}).get("url", "")
+    whole = requests.get(f"{service.url}/download", timeout=60).json()
+    assert paged == whole == sorted(whole, key=lambda entry: str(entry["filename"]))
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1e3", "\N{ARABIC-INDIC DIGIT TWO}", ""])
+def test_a_page_without_a_sound_limit_is_refused(inprocess: Flask, limit: str) -> None:
+    answer = inprocess.test_client().get("/download", query_string={"limit": limit})
+    assert (answer.status_code, answer.json) == (400, {"error": "`limit` must be a number from 1 to 1000."})
+
+
+def test_the_whole_list_is_never_in_memory_at_once(inprocess: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = inprocess.test_client()
+    names = sorted(fresh() for _ in range(7))
+    for name in names:
+        assert client.post(f"/upload/{name}", data=b"x").status_code == 201
+    whole: list[dict[str, str]] = client.get("/download").get_json()
+    lengths = []
+    for most in (1, 3, len(whole), len(whole) + 1):
+        monkeypatch.setattr(named, "MAX_LISTED", most)
+        answer = client.get("/download", buffered=False)
+        lengths.append(answer.content_length)
+        assert answer.json == whole
+    assert lengths[:3] == [None] * 3
 
 
 FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"

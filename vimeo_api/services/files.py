@@ -1,6 +1,7 @@
 """The use cases of stored files: listing and removing them."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vimeo_api.core.errors import NotThere
@@ -38,6 +39,16 @@ def page(policy: Policy, *, query: str, number: int, size: int) -> Page:
     return Page(files, total, number, pages)
 
 
-def names(policy: Policy) -> list[str]:
-    """Return the names of all files of a surface, sorted."""
-    return catalog.names(policy.surface)
+def names(policy: Policy, *, after: str = "", limit: int) -> tuple[list[str], bool]:
+    """Return the first names of a surface's files that sort after a given one, and whether there are more."""
+    found = catalog.names(policy.surface, after=after, limit=limit + 1)
+    return found[:limit], len(found) > limit
+
+
+def all_names(policy: Policy, *, at_once: int) -> Iterator[list[str]]:
+    """Yield the names of all files of a surface, sorted, so many at once; at least one list, perhaps empty."""
+    after, more = "", True
+    while more:
+        found, more = names(policy, after=after, limit=at_once)
+        yield found
+        after = found[-1] if found else ""

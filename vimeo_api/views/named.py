@@ -3,7 +3,7 @@
     GET   /upload            the page: lists the files, and uploads more
     POST  /upload            multipart, one file or several → 302 /download; else the page "Upload file error"
     POST  /upload/<name>     the raw body, whatever its type → 201 `<name> uploaded`
-    GET   /download          [{"filename": …, "url": …}], sorted
+    GET   /download          [{"filename": …, "url": …}], sorted; with ?limit=&after= a page, and a Link to the next
     GET   /download/<name>   the file, as an attachment
 
 Departures from its document: a browser that asks for HTML is redirected from /download to the page; clients that ask
@@ -11,13 +11,17 @@ for JSON get errors and confirmations as JSON; more extensions are allowed by de
 are removed from a client's file name, and every spelling in Unicode is stored as one (`core.files.file_names`).
 """
 
+import json
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from itertools import chain
 
-from flask import Blueprint, Request, Response, jsonify, redirect, request, url_for
+from flask import Blueprint, Request, Response, jsonify, redirect, request, stream_with_context, url_for
 from jinja2.filters import do_filesizeformat
 from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
+from vimeo_api.core.errors import Malformed
 from vimeo_api.core.files import file_names, iana_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
@@ -34,6 +38,7 @@ from vimeo_api.web.surface import Surface
 
 POLICY = policy.NAMED
 PAGE_SIZE = 50  # files
+MAX_LISTED = 1000  # names in a page of the list, and that are in memory at once
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -70,7 +75,7 @@ def page() -> Response:
     return pages.page(
         "upload.html",
         CONTENT_SECURITY_POLICY,
-        files=[_Listed(entry) for entry in found.files],
+        files=[_Shown(entry) for entry in found.files],
         query=query,
         page=found.number,
         pages=found.pages,
@@ -114,12 +119,47 @@ def upload_raw(key: str) -> tuple[Response, int]:
 @described(described_as.LISTING)
 @needs("list")
 def listing() -> AnyResponse:
-    """List the names and URLs of all files."""
+    """List the names and URLs of all files; `limit` and `after` ask for a page."""
     if not pages.wants_json(default=True):
         return redirect(url_for("named.page"))
-    return jsonify(
-        [{"filename": name, "url": url_for("named.download", key=name, _external=True)} for name in files.names(POLICY)]
-    )
+    if request.args.keys() & {"limit", "after"}:
+        return _listed_page()
+    lists = files.all_names(POLICY, at_once=MAX_LISTED)
+    first = next(lists)  # before the response begins, so that its errors have a status
+    if len(first) < MAX_LISTED:
+        return jsonify(_listed(first))
+    return Response(stream_with_context(_array(chain([first], lists))), content_type="application/json")
+
+
+def _listed_page() -> Response:
+    """List one page, and link to the next (RFC 8288)."""
+    limit, after = _limit(request.args.get("limit", str(MAX_LISTED))), request.args.get("after", "")
+    names, more = files.names(POLICY, after=file_names.safe(after) if after else "", limit=limit)
+    response = jsonify(_listed(names))
+    if more:
+        link = url_for("named.listing", limit=limit, after=names[-1], _external=True)
+        response.headers["Link"] = f'<{link}>; rel="next"'
+    return response
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LISTED)) and 1 <= int(text) <= MAX_LISTED):
+        raise Malformed(f"`limit` must be a number from 1 to {MAX_LISTED}.")
+    return int(text)
+
+
+def _listed(names: Iterable[str]) -> list[dict[str, str]]:
+    return [{"filename": name, "url": url_for("named.download", key=name, _external=True)} for name in names]
+
+
+def _array(lists: Iterable[list[str]]) -> Iterator[str]:
+    """Yield a JSON array of all names, which may be too long for memory, in pieces."""
+    before = "["
+    for names in lists:
+        if names:
+            yield before + json.dumps(_listed(names))[1:-1]
+            before = ","
+    yield "]\n"
 
 
 @blueprint.get("/download/<key>")
@@ -130,7 +170,7 @@ def download(key: str) -> Response:
     return delivery.send(*downloads.open_download(POLICY, asked_name(request)))
 
 
-class _Listed:
+class _Shown:
     """A file as the page shows it."""
 
     def __init__(self, entry: Entry) -> None:

@@ -4,12 +4,25 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, CursorResult, Executable, Row, Select, any_, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    CursorResult,
+    Executable,
+    Row,
+    Select,
+    any_,
+    collate,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import QueuePool
 
-from vimeo_api.extensions import db
+from vimeo_api.extensions import Base, db
 
 AnyRow = Row[*tuple[Any, ...]]
 AnyResult = CursorResult[*tuple[Any, ...]]
@@ -42,6 +55,19 @@ def among(column: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnEl
         return column == any_(literal(wanted, ARRAY(column.type)))
     each = func.json_each(json.dumps(wanted)).table_valued("value")
     return column.in_(select(each.c.value))
+
+
+def insert_new(table: type[Base]) -> postgresql.Insert:
+    """Return an INSERT that leaves alone what is there already; it then changes and returns no row.
+
+    An error instead would fill PostgreSQL's log. SQLite has the same clause, so one statement serves both.
+    """
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def by_code_point(column: InstrumentedAttribute[str]) -> ColumnElement[str]:
+    """Return a text column as it is compared and sorted by code point, whatever the database's locale."""
+    return collate(column, "C") if db.engine.dialect.name == "postgresql" else column.expression
 
 
 def check_reachable() -> None:

@@ -3,12 +3,10 @@
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Attempt
 from vimeo_api.core.database.statements import AnyRow
-from vimeo_api.extensions import db
 
 MOST = 1000  # attempts at one file that are kept, the first ones
 
@@ -17,8 +15,7 @@ def note(*attempts: dict[str, Any]) -> None:
     """Write attempts down, those that are written down already excepted."""
     rows = [attempt for attempt in attempts if 0 < attempt["response"] <= MOST]
     if rows:
-        insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
-        statements.changed(insert(Attempt).on_conflict_do_nothing(), rows)
+        statements.changed(statements.insert_new(Attempt), rows)
 
 
 def at(file_id: int) -> list[AnyRow]:

@@ -22,8 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -213,12 +212,10 @@ def _parsed(lines: Sequence[bytes]) -> tuple[Lines, bool]:
 
 def _save(name: str, offset: int, *, known: bool) -> None:
     if not known:
-        try:
-            statements.changed(insert(JournalFile).values(first_line=name, offset=offset, read_at=now()))
-        except IntegrityError:
-            pass  # another reader was first; the later offset wins below
-        else:
+        new = statements.insert_new(JournalFile).values(first_line=name, offset=offset, read_at=now())
+        if statements.changed(new):
             return
+        # Another reader was first; the later offset wins.
     statements.changed(
         update(JournalFile)
         .where(JournalFile.first_line == name, JournalFile.offset < offset)

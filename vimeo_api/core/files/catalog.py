@@ -82,7 +82,9 @@ COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
 _GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at")
 _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 # Built once: building it each time took half of the Python time of a small PUT (docs/decisions/0011).
-_ADD = Prepared(insert(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id))
+_ADD = Prepared(
+    statements.insert_new(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id)
+)
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
@@ -93,18 +95,27 @@ def add(*files: NewFile) -> None:
     """
     moment = now()
     rows = [_row(file, moment) for file in files]
+    if len(rows) == 1:
+        if _ADD.row(rows[0]) is None:
+            _check_ours(files, moment)
+        return
+    # Of several rows ON CONFLICT DO NOTHING would add some. What is there already nearly always shows here, which keeps
+    # the error out of PostgreSQL's log.
+    if taken := find_all(files[0].surface, [file.key for file in files]):
+        raise Exists(f"{next(iter(taken))} exists")
     try:
-        if len(rows) == 1:
-            _ADD.row(rows[0])
-        else:
-            statements.changed(insert(File).values([row | _BEGINS for row in rows]))
+        statements.changed(insert(File).values([row | _BEGINS for row in rows]))
     except IntegrityError:
-        there = find_all(files[0].surface, [file.key for file in files])
-        others = [file for file in files if not _is(there.get(file.key), file, moment)]
-        if others:
-            taken = next((file for file in others if file.key in there), others[0])
-            raise Exists(f"{taken.key} exists") from None
-        # The rows are ours: the server committed them, but the connection broke before it could confirm.
+        _check_ours(files, moment)
+
+
+def _check_ours(files: Sequence[NewFile], moment: datetime) -> None:
+    """Raise Exists unless the rows are ours: the server committed them, but the connection broke before we knew."""
+    there = find_all(files[0].surface, [file.key for file in files])
+    others = [file for file in files if not _is(there.get(file.key), file, moment)]
+    if others:
+        taken = next((file for file in others if file.key in there), others[0])
+        raise Exists(f"{taken.key} exists")
 
 
 def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
@@ -167,10 +178,11 @@ def in_doubt() -> list[Entry]:
     return entries(select(*COLUMNS).where(File.status == Status.IN_DOUBT).order_by(File.id))
 
 
-def names(surface: str) -> list[str]:
-    """Return the names of all files of a surface, sorted by code point."""
-    found = statements.rows(select(File.name).where(*_named(surface, "")))
-    return sorted(row.name for row in found)
+def names(surface: str, *, after: str = "", limit: int) -> list[str]:
+    """Return the first names of a surface's files that sort after a given one, by code point."""
+    name = statements.by_code_point(File.name)
+    found = select(File.name).where(*_named(surface, ""), name > after).order_by(name).limit(limit)
+    return [row.name for row in statements.rows(found)]
 
 
 def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bool]) -> set[str]:

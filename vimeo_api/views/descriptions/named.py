@@ -117,11 +117,16 @@ UPLOAD_RAW = Operation(
 LISTING = Operation(
     SECTION,
     curl="curl http://localhost:8080/download",
-    description="Sorted by name. Browsers, which prefer HTML, are redirected to the page.",
-    parameters=(_ACCEPT,),
+    description="Sorted by name. Browsers, which prefer HTML, are redirected to the page. With `limit` or `after` the "
+    "response is a page of the list.",
+    parameters=(
+        Parameter("limit", "Most files in a page.", 100, {"type": "integer", "minimum": 1, "maximum": 1000}),
+        Parameter("after", "The name after which the page begins, as the link to it says.", "sample.pdf"),
+        _ACCEPT,
+    ),
     responses={
         200: Response(
-            "All files.",
+            "All files, or a page of them.",
             {
                 JSON: Body(
                     {
@@ -137,12 +142,14 @@ LISTING = Operation(
                     ],
                 )
             },
+            {"Link": 'Where the next page is, as `<…>; rel="next"` (RFC 8288), unless this is the last one.'},
         ),
         302: Response(
             "The client prefers HTML.",
             {HTML: Body(STRING, '<a href="/upload">/upload</a>')},
             {"Location": "`/upload`"},
         ),
+        400: _error("`limit` is not a number from 1 to 1000.", "`limit` must be a number from 1 to 1000."),
     },
 )
 
