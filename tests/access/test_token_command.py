@@ -39,7 +39,7 @@ def test_a_token_is_made_listed_and_revoked(app: Flask) -> None:
     assert upload(app, secret.strip()) == 201
 
     listed = manage(app, "list").stdout
-    assert re.fullmatch(rf"robot\tvalid\tstreams:\*\t3 bytes of {MIB}\texpires [0-9: -]+ UTC\n", listed)
+    assert re.fullmatch(rf"robot\tvalid\tstreams:\*\t4096 bytes of {MIB}\texpires [0-9: -]+ UTC\n", listed)
     assert secret.strip() not in listed
 
     assert manage(app, "revoke", "robot").exit_code == 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from vimeo_api import tasks
 from vimeo_api.core import identifiers
+from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.core.fetching import claims, headers, ssrf
@@ -54,7 +55,8 @@ def begin(
 ) -> Begun:
     """Add a file that is to be fetched from a URL, and enqueue the fetch.
 
-    Raises UrlRefused and AddressRefused for a URL that must not be fetched, Malformed for an invalid digest.
+    Raises UrlRefused and AddressRefused for a URL that must not be fetched, Malformed for an invalid digest, and
+    QuotaExceeded.
     """
     if not settings.fetch_urls:
         raise ssrf.AddressRefused("URL uploads are turned off.")
@@ -63,19 +65,19 @@ def begin(
         raise Malformed("sha256 must be 64 hexadecimal digits.")
     name = file_names.safe(headers.name({}, target.url))
     key = policy.new_key(name)
-    catalog.add(
-        NewFile(
-            policy.surface,
-            key,
-            blob=identifiers.random_hex(),
-            name=name,
-            size=0,
-            source_url=url,
-            expected_sha256=sha256.lower() if sha256 else None,
-            expires_at=policy.expiry(expires_in),
-            token_id=token_id,
-        )
+    new = NewFile(
+        policy.surface,
+        key,
+        blob=identifiers.random_hex(),
+        name=name,
+        size=0,
+        source_url=url,
+        expected_sha256=sha256.lower() if sha256 else None,
+        expires_at=policy.expiry(expires_in),
+        token_id=token_id,
     )
+    with api_tokens.charged(token_id, 0):
+        catalog.add(new)
     entry = _entry(policy, key)
     tasks.enqueue(tasks.fetch, entry.id)
     return Begun(key, name)

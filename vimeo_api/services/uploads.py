@@ -174,7 +174,7 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
 
 def _add(policy: Policy, *files: NewFile) -> None:
     """Add rows, in place of expired ones if need be. Raises Exists and QuotaExceeded."""
-    with api_tokens.charged(files[0].token_id, sum(file.size for file in files)):
+    with api_tokens.charged(files[0].token_id, *(file.size for file in files)):
         try:
             catalog.add(*files)
         except Exists:

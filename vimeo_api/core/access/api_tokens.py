@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -24,6 +23,7 @@ from vimeo_api.extensions import blobs
 
 VERBS = ("write", "list", "take", "delete")
 TOKEN_PREFIX = "va_"  # noqa: S105 -- makes a leaked token recognizable
+LEAST_CHARGE = 4096  # bytes that a file counts for at least, because its row and its block on disk are not free
 MAX_NAME = 64  # characters
 
 
@@ -74,10 +74,8 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
         "created_at": now(),
         "expires_at": None if life is None else now() + life,
     }
-    try:
-        statements.changed(insert(Token).values(values))
-    except IntegrityError:
-        raise Exists(f"There is a token {name!r} already; names are never used again.") from None
+    if not statements.changed(statements.insert_new(Token).values(values)):
+        raise Exists(f"There is a token {name!r} already; names are never used again.")
     return secret
 
 
@@ -111,16 +109,19 @@ def left(token_id: int | None) -> int | None:
     return None if row is None else int(row[0]) - int(row[1])
 
 
-def check_quota(token_id: int | None, size: int) -> None:
-    """Raise QuotaExceeded unless `size` more bytes may be stored with a token."""
+def check_quota(token_id: int | None, *sizes: int, counted: int = 0) -> None:
+    """Raise QuotaExceeded unless files of these sizes may be stored with a token; `counted` bytes of them already are.
+
+    Each counts for at least LEAST_CHARGE bytes.
+    """
     room = left(token_id)
-    if room is not None and size > room:
+    if room is not None and sum(max(size, LEAST_CHARGE) for size in sizes) > room + counted:
         raise QuotaExceeded(f"The quota of this token has {max(0, room)} bytes left.")
 
 
 @contextmanager
-def charged(token_id: int | None, size: int) -> Iterator[None]:
-    """Check a token's quota and lock it while the file's row is added. Raises QuotaExceeded.
+def charged(token_id: int | None, *sizes: int, counted: int = 0) -> Iterator[None]:
+    """Check a token's quota and lock it while the rows of files of these sizes are added. Raises QuotaExceeded.
 
     Without the lock, uploads that end at the same moment would each see the same free quota.
     """
@@ -128,13 +129,14 @@ def charged(token_id: int | None, size: int) -> Iterator[None]:
         yield
         return
     with blobs.locked("token", f"{token_id:02}"):
-        check_quota(token_id, size)
+        check_quota(token_id, *sizes, counted=counted)
         yield
 
 
 def _used() -> ColumnElement[int]:
     """Return how many bytes a token's files have, by an index-only scan; a purge removes them from the index."""
-    used = select(func.coalesce(func.sum(File.size), 0)).where(File.token_id == Token.id)
+    charge = case((File.size < LEAST_CHARGE, LEAST_CHARGE), else_=File.size)
+    used = select(func.coalesce(func.sum(charge), 0)).where(File.token_id == Token.id)
     return used.correlate(Token).scalar_subquery()
 
 

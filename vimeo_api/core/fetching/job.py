@@ -108,7 +108,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
             blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
             pending = blobs.publish(staging, entry.surface, entry.blob)
             try:
-                with api_tokens.charged(entry.token_id, staging.size):
+                with api_tokens.charged(entry.token_id, staging.size, counted=api_tokens.LEAST_CHARGE):
                     kept = claims.finish(entry.id, token, name=fetched.name, size=staging.size, pending=pending)
             except QuotaExceeded:
                 blobs.remove(entry.surface, entry.blob)
@@ -119,7 +119,9 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
 
 def _most(entry: Entry) -> int | None:
     """Return how many bytes the file may have, by the setting and by the quota of its token."""
-    limits = (settings.transfer.max_bytes, api_tokens.left(entry.token_id))
+    left = api_tokens.left(entry.token_id)
+    # Its row counts already.
+    limits = (settings.transfer.max_bytes, None if left is None else max(0, left + api_tokens.LEAST_CHARGE))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
