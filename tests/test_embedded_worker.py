@@ -12,13 +12,15 @@ from tests.origin import Origin, Page, noise
 from tests.services import Service, await_, running
 from vimeo_api.embedded.worker import FETCHERS
 
+MANY = {"FETCH_PER_CLIENT": "99", "FETCH_PER_ORIGIN": "99"}  # so that one client and origin can hold all fetchers
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that fetches from loopback; it must stop without waiting for its fetches."""
-    with running("embedded", tmp_path_factory.mktemp("worker") / "data", **fetches.OPEN) as service:
+    with running("embedded", tmp_path_factory.mktemp("worker") / "data", **fetches.OPEN, **MANY) as service:
         yield service
 
 

@@ -12,7 +12,7 @@ from vimeo_api.core import broker
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
-from vimeo_api.core.fetching import claims, job, recovery
+from vimeo_api.core.fetching import claims, job, recovery, turns
 from vimeo_api.core.files import digests, lifecycle, placing
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
@@ -73,7 +73,8 @@ def delete(file_ids: list[int]) -> None:
 @shared_task(name="vimeo_api.tasks.fetch")  # type: ignore[untyped-decorator]
 def fetch(file_id: int) -> None:
     """Fetch a file from its URL, or resume the fetch."""
-    job.run(file_id)
+    for following in job.run(file_id):
+        _published(fetch, following)
 
 
 @shared_task(name="vimeo_api.tasks.place")  # type: ignore[untyped-decorator]
@@ -93,6 +94,7 @@ def sweep() -> None:
     """Settle the leases and enqueue what is due: purges, placements, digests, and fetches without a worker."""
     due = Counter({Counted.LAPSED: settle_leases()})
     recovery.settle()
+    turns.forget()
     for file_id in claims.revive(min(SWEEP_BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1

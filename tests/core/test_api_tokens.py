@@ -38,14 +38,14 @@ def test_empty_files_count(app: Flask) -> None:
 def test_fetches_count_from_their_beginning(app: Flask) -> None:
     token_id = holder(2 * LEAST_CHARGE)
     for _ in range(2):
-        fetches.begin(policy.TRANSFER, URL, sha256=None, token_id=token_id)
+        fetches.begin(policy.TRANSFER, URL, client="a", sha256=None, token_id=token_id)
     with pytest.raises(QuotaExceeded):
-        fetches.begin(policy.TRANSFER, URL, sha256=None, token_id=token_id)
+        fetches.begin(policy.TRANSFER, URL, client="a", sha256=None, token_id=token_id)
 
 
 def test_what_a_fetch_counts_for_already_is_not_charged_again(app: Flask) -> None:
     token_id = holder(10 * LEAST_CHARGE)
-    fetches.begin(policy.TRANSFER, URL, sha256=None, token_id=token_id)
+    fetches.begin(policy.TRANSFER, URL, client="a", sha256=None, token_id=token_id)
     api_tokens.check_quota(token_id, 10 * LEAST_CHARGE, counted=LEAST_CHARGE)
     with pytest.raises(QuotaExceeded):
         api_tokens.check_quota(token_id, 10 * LEAST_CHARGE)

@@ -16,6 +16,7 @@ from tests.production.parts import stopped
 from tests.services import FETCH_WAITERS, Service, await_, pids_of
 
 MIB = 1024**2
+PER_CLIENT = 4  # fetches at the same time, the default of FETCH_PER_CLIENT
 PER_HOST = 16  # connections of a worker to one host, core.fetching.session.Limits
 
 
@@ -128,6 +129,16 @@ def test_all_fetches_together_are_polite_to_one_host(fetcher: Service, origin: O
     assert {fetch.ended()["state"] for fetch in fetches} == {"available"}
     assert origin.busiest <= PER_HOST
     assert {fetch.download().content for fetch in fetches} == {page.content}
+
+
+def test_one_client_leaves_fetchers_to_others(fetcher: Service, origin: Origin) -> None:
+    gate = threading.Event()
+    page = Page(b"content", gate=gate)
+    fetches = [begin(fetcher, origin.serve(f"/{number}", page)) for number in range(PER_CLIENT + 4)]
+    await_(lambda: len(origin.requests) == PER_CLIENT)
+    gate.set()
+    assert {fetch.ended()["state"] for fetch in fetches} == {"available"}
+    assert origin.busiest <= PER_CLIENT
 
 
 def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(fetcher: Service, origin: Origin) -> None:

@@ -162,6 +162,14 @@ class Fetching(Section):
     fetch_min_rate_seconds: Duration = Field(
         60, ge=1, description="Seconds over which `FETCH_MIN_RATE` is measured; a fetch that is slower so long fails."
     )
+    fetch_per_client: int = Field(
+        4,
+        ge=1,
+        description="Fetches of one token or address that run at the same time; the others wait. A worker runs 8.",
+    )
+    fetch_per_origin: int = Field(
+        4, ge=1, description="Fetches from one host, as their URLs name it, that run at the same time; the others wait."
+    )
     fetch_connections: int = Field(8, ge=1, le=64, description="Most connections per URL, each fetching a range.")
     fetch_allow_private: bool = Field(
         default=False,

@@ -10,7 +10,7 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Malformed, NotThere
-from vimeo_api.core.fetching import claims, headers, ssrf
+from vimeo_api.core.fetching import claims, headers, ssrf, turns
 from vimeo_api.core.files import catalog, file_names
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.policy import Policy
@@ -51,9 +51,15 @@ class Begun:
 
 
 def begin(
-    policy: Policy, url: str, *, sha256: str | None, expires_in: int | None = None, token_id: int | None = None
+    policy: Policy,
+    url: str,
+    *,
+    client: str,
+    sha256: str | None,
+    expires_in: int | None = None,
+    token_id: int | None = None,
 ) -> Begun:
-    """Add a file that is to be fetched from a URL, and enqueue the fetch.
+    """Add a file that is to be fetched from a URL, and enqueue the fetch; `client` is who asks for it.
 
     Raises UrlRefused and AddressRefused for a URL that must not be fetched, Malformed for an invalid digest, and
     QuotaExceeded.
@@ -79,6 +85,7 @@ def begin(
     with api_tokens.charged(token_id, 0):
         catalog.add(new)
     entry = _entry(policy, key)
+    turns.add(entry.id, client=client, origin=target.host)
     tasks.enqueue(tasks.fetch, entry.id)
     return Begun(key, name)
 

@@ -22,6 +22,7 @@ from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.services import downloads, fetches, uploads
 from vimeo_api.views.descriptions import transfer as described_as
+from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth, rate_limits
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -97,7 +98,9 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     expires_in = receive.expires_in(wanted.get("expires_in"))
     url = _text(wanted, "file")
     rate_limits.allow_fetch()
-    begun = fetches.begin(POLICY, url, sha256=sha256, expires_in=expires_in, token_id=auth.token_id())
+    begun = fetches.begin(
+        POLICY, url, client=clients.client(), sha256=sha256, expires_in=expires_in, token_id=auth.token_id()
+    )
     file_id = sealed_ids.seal(begun.key, begun.name)
     if not _in_a_hurry() and fetches.wait(POLICY, begun.key):
         downloads.open_download(POLICY, begun.key, with_body=False)  # raises the error of a failed fetch

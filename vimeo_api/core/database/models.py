@@ -194,6 +194,16 @@ class Attempt(Base):
     complete: Mapped[bool] = mapped_column()  # all that was to be sent was
 
 
+class QueuedFetch(Base):
+    """Who asked for a fetch that waits or runs; `fetching.turns` shares the workers out by it."""
+
+    __tablename__ = "queued_fetches"
+
+    file_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    client: Mapped[str] = mapped_column(String(64))  # its API token, else its address
+    origin: Mapped[str] = mapped_column(String(255))  # the host in its URL
+
+
 class JournalFile(Base):
     """How far a file of the journal has been read; rotation renames it, so its first line names it."""
 

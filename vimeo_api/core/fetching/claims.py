@@ -1,7 +1,8 @@
 """A worker's claim on a fetch: a token in the row, which the worker renews while it works.
 
-A claim that is not renewed lapses, and the next sweep enqueues the fetch again. `job` claims, renews and finishes or
-fails; `recovery` releases the claims of dead workers; `services.fetches` cancels and reads the progress.
+A claim that is not renewed lapses, and the next sweep enqueues the fetch again. `turns` says how many may be claimed
+for one client and one host. `job` claims, renews and finishes or fails; `recovery` releases the claims of dead workers;
+`services.fetches` cancels and reads the progress.
 """
 
 import logging
@@ -9,26 +10,34 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, not_, or_, select
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
+from vimeo_api.core.fetching import turns
 from vimeo_api.core.files import catalog, file_names, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.lifecycle import Move
+from vimeo_api.core.storage import locks
+from vimeo_api.extensions import settings
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
-REVIVE_SECONDS = 60  # before a fetch without a worker is enqueued again
 
 _log = logging.getLogger(__name__)
 
 
 def claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
-    """Take the claim if it is free, has lapsed, or is `dead`: the token of a worker that is known to be dead."""
+    """Take the claim if it is free, has lapsed, or is `dead`: the token of a worker that is known to be dead.
+
+    Returns None if it is not, or if the fetch must wait for its turn. The lock makes the count of running fetches
+    exact among the workers of a host: PostgreSQL would let two that claim at the same moment not see each other.
+    """
     free = or_(File.lease_token.is_(None), File.due_at <= now(), File.lease_token == dead)
-    until = now() + timedelta(seconds=CLAIM_SECONDS)
-    return lifecycle.advance(file_id, Move.WORK, free, lease_token=token, due_at=until, attempts=File.attempts + 1)
+    values: dict[str, Any] = {"lease_token": token, "attempts": File.attempts + 1}
+    with locks.held(settings.data_dir / "locks" / "fetches"):
+        until = now() + timedelta(seconds=CLAIM_SECONDS)
+        return lifecycle.advance(file_id, Move.WORK, free, not_(turns.crowded()), due_at=until, **values)
 
 
 def renew(file_id: int, token: str, *, seconds: float = CLAIM_SECONDS, **progress: Any) -> bool:
@@ -57,9 +66,10 @@ def reschedule(file_id: int) -> int | None:
 
 
 def revive(limit: int) -> list[int]:
-    """Return the ids of fetches that are due and have no worker, and put them off by REVIVE_SECONDS."""
-    due = (File.status == Status.FETCHING, File.due_at <= now())
-    values = {"lease_token": None, "due_at": now() + timedelta(seconds=REVIVE_SECONDS)}
+    """Return the ids of fetches that are due, have no worker and need not wait for their turn, and put them off."""
+    turns.wait_all()
+    due = (File.status == Status.FETCHING, File.due_at <= now(), turns.first_of_each_client())
+    values = {"lease_token": None, "due_at": now() + turns.BEGIN}
     return catalog.put_off(*due, order=File.due_at, limit=limit, values=values)
 
 

@@ -19,7 +19,7 @@ from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge, Unavailable
-from vimeo_api.core.fetching import claims, client, recovery
+from vimeo_api.core.fetching import claims, client, recovery, turns
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.fetching.session import Limits
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
@@ -45,12 +45,16 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
 )
 
 
-def run(file_id: int) -> None:
-    """Fetch the file of a row, unless that is done or another worker has the claim; record how it ended."""
+def run(file_id: int) -> list[int]:
+    """Fetch the file of a row, unless that is done or another worker has the claim; record how it ended.
+
+    Returns the ids of fetches whose turn has come by that. If it is not the turn of this one, puts it off.
+    """
     row = statements.row(select(File.surface, File.blob).where(File.id == file_id, File.status == Status.FETCHING))
-    if row is None:
-        return
+    if row is None or turns.wait(file_id):
+        return []
     token = identifiers.random_hex()
+    entry = None
     try:
         with PartialFile(reservations, row.surface, row.blob) as partial:
             dead = partial.claim
@@ -67,6 +71,7 @@ def run(file_id: int) -> None:
     except StorageFull as error:  # no room for the partial file's name
         if claims.claim(file_id, token):
             claims.fail(file_id, token, Failure.FULL, str(error))
+    return turns.following(file_id) if entry is not None else []
 
 
 def _work(entry: Entry, token: str, partial: PartialFile) -> None:
