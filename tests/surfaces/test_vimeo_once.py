@@ -1,8 +1,11 @@
 """The surface `vimeo` gives each file out once: to one of many clients, in full, and again after a cut download."""
 
+import fcntl
 import random
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 from collections import Counter
@@ -289,3 +292,24 @@ def test_it_gives_a_lease_back_that_nobody_reports_on(service: Service) -> None:
         # The connection stays open and unread, so nothing is reported until the lease of 8 s is over.
         answer = unlocked(link)
     assert len(answer.content) == 15 * MIB
+
+
+def test_a_client_that_reads_nothing_uses_no_file_up_that_its_kernel_does_not_hold(service: Service) -> None:
+    link = put(service, random.randbytes(600_000))
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.settimeout(60)
+        client.connect(("127.0.0.1", service.port))
+        client.sendall(f"GET {link.removeprefix(service.url)} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        # The service has begun, and writes on until nothing more fits into the kernels' buffers.
+        assert client.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+        while unread(client) < unread(client):
+            pass
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, socket(7)
+    assert unlocked(link).status_code == 200
+
+
+def unread(client: socket.socket) -> int:
+    """Return how many bytes a client's kernel has received and it has not read (FIONREAD), tcp(7)."""
+    time.sleep(0.2)  # there is no event for a sender that has to stop
+    return int(struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, b"\0" * 4))[0])

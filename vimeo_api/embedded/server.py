@@ -57,7 +57,7 @@ class Handler(WSGIRequestHandler):
     error_message_format = '{"error":"%(message)s"}\n'
 
     def setup(self) -> None:
-        """Prepare the connection, with a small send buffer."""
+        """Prepare the connection, with a short queue of what is not sent yet."""
         super().setup()
         sockets.narrow(self.connection)
 

@@ -1,6 +1,6 @@
 """What the kernel knows about a client's connection; the embedded server uses it in place of the journal.
 
-Sources: tcp(7) (SIOCOUTQ, which is TIOCOUTQ), recv(2).
+Sources: tcp(7) (SIOCOUTQ, which is TIOCOUTQ; TCP_NOTSENT_LOWAT), recv(2).
 """
 
 import fcntl
@@ -10,14 +10,14 @@ import struct
 import termios
 import time
 
-SEND_BUFFER = 64 * 1024  # bytes the kernel may buffer for a client; the less, the better we know what it received
+NOTSENT_LOWAT = 128 * 1024  # bytes; the less waits in the kernel, the better we know what a client received
 DRAIN_SECONDS = 60  # for the last buffer to be acknowledged; nginx's send_timeout
 _POLL = 0.002  # seconds; the kernel has no event for an empty send queue
 
 
 def narrow(connection: socket.socket) -> None:
-    """Limit how many bytes can be in flight to the client."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    """Limit how many bytes can wait to be sent to the client; how many are under way is the kernel's choice."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
 
 
 def drained(connection: socket.socket) -> bool:
