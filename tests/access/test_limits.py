@@ -14,6 +14,7 @@ from tests.inprocess import PROFILES, made
 from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped
 from tests.services import Service, running
+from vimeo_api.core.access import api_tokens
 
 VIMEO = "/vimeo/api/v1.0/file"
 FORGED = ("X-Forwarded-For", "X-Real-IP", "Forwarded")
@@ -139,3 +140,16 @@ def test_guesses_are_counted_in_memory_while_redis_is_away(guarded: Guarded, dis
         assert set(statuses) == {401, 429}
         assert call("POST", f"{guarded.url}/", data=b"x", headers=token).status_code == 200
         assert call("GET", f"{guarded.url}/ping").status_code == 200
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_full_quota_does_not_keep_its_owner_from_deleting(profile: str, tmp_path: Path) -> None:
+    with made(profile, tmp_path / "data", REQUIRE_TOKENS="1") as app:
+        client = app.test_client()
+        with app.app_context():
+            headers = {"Authorization": f"Bearer {api_tokens.create('robot', ['streams:*'], quota=5000)}"}
+        key = client.post("/v1/streams", data=bytes(5000), headers=headers).get_json()["id"]
+        refused = client.post("/v1/streams", headers=headers)
+        assert (refused.status_code, refused.text) == (403, "The quota of this token has 0 bytes left.\n")
+        assert client.delete(f"/v1/streams/{key}", headers=headers).status_code == 200
+        assert client.post("/v1/streams", data=bytes(5000), headers=headers).status_code == 201

@@ -122,7 +122,7 @@ def _checked(scope: str | None, authorization: str, length: int) -> Holder:
         raise TokenNeeded("The API token is unknown, revoked or expired.", shown=True)
     if scope is not None and not holder.allows(*scope.split(":")):
         raise NotAllowed(scope)
-    if holder.quota is not None:
+    if holder.quota is not None and length > MULTIPART_OVERHEAD:
         # A first check: how much of a form is the file is not known yet. `api_tokens.charged` is exact.
-        api_tokens.check_quota(holder.id, max(0, length - MULTIPART_OVERHEAD))
+        api_tokens.check_quota(holder.id, length - MULTIPART_OVERHEAD)
     return holder
