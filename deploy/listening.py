@@ -21,6 +21,7 @@ def main() -> None:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
     listener.bind((host.strip("[]"), int(port)))
     listener.listen(511)  # nginx's default
+    listener.settimeout(0)  # not blocking, as nginx opens its own; a worker would hang in accept() after a race
     listener.set_inheritable(True)
     os.environ["NGINX"] = f"{listener.fileno()};"
     os.execvp(command[0], command)

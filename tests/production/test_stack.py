@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,23 @@ def test_nginx_says_why_the_service_is_away_but_names_no_link(stack: Service) ->
         assert requests.get(f"{stack.vimeo}/a-secret-link", timeout=60).status_code == 503
     assert "uwsgi.sock failed" in log.read_text()
     assert "a-secret-link" not in log.read_text()
+
+
+def test_no_worker_of_nginx_waits_in_accept(stack: Service) -> None:
+    """Such a worker answers nobody. Several race for each connection, and the listening socket must not block."""
+    sockets = {line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines() if listens(line, stack.port)}
+    found = 0
+    for worker in children(pid_of(stack, "nginx")):
+        for descriptor in Path(f"/proc/{worker}/fd").iterdir():
+            with suppress(FileNotFoundError):  # a connection that ends meanwhile
+                if str(descriptor.readlink()).removeprefix("socket:[").rstrip("]") in sockets:
+                    facts = Path(f"/proc/{worker}/fdinfo/{descriptor.name}").read_text()
+                    assert int(facts.split("flags:")[1].split()[0], 8) & os.O_NONBLOCK
+                    found += 1
+    assert found
+
+
+def listens(line: str, port: int) -> bool:
+    """Return whether a line of /proc/net/tcp is about a socket that listens on a port, proc(5)."""
+    words = line.split()
+    return words[3] == "0A" and words[1].endswith(f":{port:04X}")
