@@ -192,6 +192,7 @@ def init_celery(app: Flask, values: Settings) -> Celery:
     bound = Celery(app.name, task_cls=FlaskTask)
     bound.config_from_object(CELERY_CONFIG)
     bound.conf.broker_url = values.broker_url
+    bound.conf.heartbeats_dir = values.data_dir / "heartbeats"  # ours; `core.monitoring.heartbeats`
     if values.broker_url.startswith("redis"):
         # A request that enqueues waits no longer than this for a broker that is gone or frozen; workers wait longer.
         bound.conf.broker_transport_options = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}

@@ -1,6 +1,7 @@
 """What /readyz, /metrics and the logs show during outages; the monitoring files use only metrics that exist."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,15 @@ def test_it_is_not_ready_without_the_database_but_alive(stack: Service, how: obj
         assert requests.get(f"{stack.url}/healthz", timeout=60).status_code == 200
         assert up(stack)["database"] == 0
     becomes(stack, 200)
+
+
+def test_it_is_ready_without_a_worker_and_says_which_one_is_gone(stack: Service) -> None:
+    await_(lambda: "trouble" not in becomes(stack, 200)["workers"])
+    with stopped(stack, "fetcher"):
+        for path in (stack.data / "heartbeats").glob("fetch@*"):
+            os.utime(path, (0, 0))  # as if it had been gone for long
+        assert becomes(stack, 200)["workers"]["trouble"] == "fetch: no heartbeat since its start"
+    await_(lambda: "trouble" not in becomes(stack, 200)["workers"])
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from prometheus_client.samples import Sample
 from tests.services import Service, await_
 
 NEEDED = {"database", "spool", "store"}
-NOT_NEEDED = {"cache", "broker", "room"}
+NOT_NEEDED = {"cache", "broker", "workers", "room"}
 REQUEST_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -50,6 +50,17 @@ def test_it_is_ready_and_says_of_what(service: Service) -> None:
     assert set(dependencies) - needed == NOT_NEEDED
     assert all(one["ms"] >= 0 for one in dependencies.values())
     assert not any("trouble" in one for name, one in dependencies.items() if name in needed)
+
+
+def test_it_says_that_beat_and_all_workers_work(service: Service) -> None:
+    def workers() -> dict[str, object]:
+        dependencies = requests.get(f"{service.url}/readyz", timeout=60).json()["dependencies"]
+        return dict(dependencies["workers"])
+
+    await_(lambda: workers()["ok"])
+    assert {path.name.partition("@")[0] for path in (service.data / "heartbeats").iterdir()} == {
+        *("beat", "delete", "fetch", "maintenance", "place"),
+    }
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])

@@ -19,6 +19,7 @@ from celery.exceptions import SecurityWarning
 from flask import Flask
 
 from vimeo_api.config import Settings
+from vimeo_api.core.monitoring.heartbeat_step import add_heartbeats
 from vimeo_api.extensions import init_celery
 
 _RESTART_SECONDS = 1
@@ -66,6 +67,7 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
     """Run worker and beat in this process, on threads."""
     _start_fetchers(app.extensions["celery"])
     celery = init_celery(app, app.config["SETTINGS"])
+    add_heartbeats(celery)
     if until_stdin_ends:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     EmbeddedService(celery, thread=True, scheduler_cls=celery.conf.beat_scheduler).start()
@@ -88,6 +90,7 @@ def _start_fetchers(celery: Celery) -> None:
     It ends with the process. A Celery app remembers one choice of queues, so each
     of the two workers needs its own.
     """
+    add_heartbeats(celery)
     worker = celery.WorkController(
         hostname="fetch@localhost",
         queues=["fetch"],

@@ -8,6 +8,7 @@ Ready means: a new upload can be received, and an existing file can be sent. So
     store      needed for reading, and for writing unless new files go to the pending area first
     cache      not needed: refusals are computed again
     broker     not needed: the rows say what is due, and it is done once the broker is back
+    workers    not needed: the same; that is, beat and a worker for each queue, by their heartbeats
     room       not needed: uploads get 507; downloads work, and so do deletions, which free space
 """
 
@@ -24,9 +25,9 @@ from vimeo_api.core import broker
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.deliveries import journal
-from vimeo_api.core.monitoring import probes
+from vimeo_api.core.monitoring import heartbeats, probes
 from vimeo_api.core.monitoring.probes import Finding, Probe
-from vimeo_api.extensions import blobs, cache, mount_check, settings
+from vimeo_api.extensions import blobs, cache, celery, mount_check, settings
 
 MIN_FREE_BYTES = 64 * 1024**2  # below that, a journal or database on the same disk will soon be stuck too
 
@@ -82,6 +83,10 @@ def _broker() -> None:
     broker.depths()
 
 
+def _workers() -> None:
+    heartbeats.check(celery.conf.heartbeats_dir, ["beat", *(queue.name for queue in celery.conf.task_queues)])
+
+
 def _room() -> None:
     if min(room(folder)[0] for folder in (settings.spool_dir, settings.store_dir)) < MIN_FREE_BYTES:
         raise _NoRoom
@@ -111,6 +116,7 @@ DEPENDENCIES = (
     _dependency(_store, needed=True, seconds=2),
     _dependency(_cache, needed=False, seconds=0.5),
     _dependency(_broker, needed=False, seconds=1),
+    _dependency(_workers, needed=False, seconds=1),
     _dependency(_room, needed=False, seconds=1),
 )
 
