@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 PROFILES = ("embedded", "production")
 # Fixtures of services that many files share; the first one that a test uses is its group.
-SHARED = ("fetching", "services", "shaking", "all_guarded")
+SHARED = ("fetching", "services", "shaking", "all_guarded", "limiting")
 PRODUCTION = {"stack", "shaky"}  # the fixtures that have no other profile
 # Slow folders, which start first, after the shared services.
 LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tests/attacks")

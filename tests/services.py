@@ -127,7 +127,7 @@ def tied(process: "subprocess.Popen[str]") -> Iterator[None]:
             try:
                 if process.poll() is None:
                     process.send_signal(signal.SIGINT)
-                process.wait(STOP_SECONDS)
+                    assert process.wait(STOP_SECONDS) == 0
             finally:
                 process.kill()  # does nothing once it has been waited for
                 watcher.kill()

@@ -1,7 +1,7 @@
 """`benchmarks.serving`: what it measures and how it reports; `make bench` does the measuring."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,15 +19,13 @@ from benchmarks.serving.results import Record, Result
 from benchmarks.serving.server import OURS
 from benchmarks.serving.service import ONCE, STREAMS, Rows
 from benchmarks.serving.service import Service as Measured
-from tests import services
 from tests.services import Service
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A separate stack, because files of other tests would be counted too."""
-    with services.running("production", tmp_path_factory.mktemp("serving") / "data") as service:
-        yield service
+def stack(limiting: Callable[[str], Service]) -> Service:
+    """A stack with few files of other tests."""
+    return limiting("production")
 
 
 @pytest.fixture
@@ -134,12 +132,12 @@ def test_inserted_rows_are_served_and_used_up(stack: Service, place: Place) -> N
     assert not {path for path in stack.stored() if path.name in keys}
 
     stream, link = measured.add_stream(place.small), measured.add_once(place.small)
+    before = {surface: {*measured.some_keys(surface, 1000)} for surface in ("streams", "vimeo")}
     measured.fill(stream, link, 100)
-    assert len(measured.some_keys("streams", 1000)) == 51
-    once = [key for key in measured.some_keys("vimeo", 1000) if key not in {first, link}]
-    assert len(once) == 50
-    measured.link_once(link, once)
-    assert len(requests.get(f"{stack.url}{ONCE}/{once[0]}").content) == SMALL
+    streams, once = ({*measured.some_keys(surface, 1000)} - before[surface] for surface in before)
+    assert (len(streams), len(once)) == (50, 50)
+    measured.link_once(link, [*once])
+    assert len(requests.get(f"{stack.url}{ONCE}/{once.pop()}").content) == SMALL
 
 
 def test_clearing_removes_only_what_came_later(stack: Service, place: Place) -> None:

@@ -79,8 +79,8 @@ def test_nothing_is_lost_where_it_restarts_under_load(shaky: Shaky) -> None:
             others.append(answer)
         return kept, others
 
-    with ThreadPoolExecutor(6) as clients:
-        workers = [clients.submit(work, number) for number in range(6)]
+    with ThreadPoolExecutor(4) as clients:
+        workers = [clients.submit(work, number) for number in range(4)]
         try:
             for _ in range(3):
                 restart(stack, "postgres")

@@ -59,6 +59,7 @@ def test_only_rows_grow_and_a_worker_that_starts_does_it_all(shaky: Shaky) -> No
         # Beat runs, and there was much to call workers for: beat may have added one to what was asked for at once.
         assert {number - broker.MAX_QUEUED for number in queued(service).values()} <= {0, 1}
         assert {fetch.status()["state"] for fetch in begun} == {"fetching"}
+        assert not origin.requests
         workers.close()
         for fetch in begun:
             assert fetch.ended()["state"] == "available"

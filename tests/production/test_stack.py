@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.production.parts import children, pid_of, unreachable
 from tests.services import LARGE, ROOT, Service, await_, running, used_up
 
 MIB = 1024**2
+NOBODY = 65534  # the user that owns nothing
 
 
 def put(service: Service, content: bytes = b"content", **data: str) -> str:
@@ -68,32 +70,32 @@ def test_even_a_kill_of_the_embedded_service_leaves_no_process_behind(tmp_path: 
         killed(service)
 
 
-def test_stacks_run_side_by_side_keep_their_files_and_leave_no_process_behind(stack: Service, tmp_path: Path) -> None:
-    with running("production", tmp_path / "data") as other:
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder of `nobody`, if the tests run as root; otherwise they are run by an ordinary user anyway."""
+    folder = Path("/var/tmp") / f"vimeo_api-{os.getpid()}"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def test_stacks_of_two_users_run_side_by_side_keep_their_files_and_leave_no_process_behind(
+    stack: Service, home: Path
+) -> None:
+    # `nobody` may read the checkout wherever root keeps it, and has no other right.
+    rights = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    user = ["setpriv", "--reuid", f"{NOBODY}", "--regid", f"{NOBODY}", "--clear-groups", *rights, "--"]
+    prefix = user if os.geteuid() == 0 else []
+    with running("production", home / "data", prefix=prefix) as other:
         mine, theirs = put(stack, b"mine"), put(other, b"theirs")
         assert get(theirs.replace(other.url, stack.url)).status_code == 404
         assert get(mine).content == b"mine"
-        assert ended_by(other, signal.SIGINT)
-    with running("production", tmp_path / "data") as again:
+        assert ended_by(other, signal.SIGTERM)
+    with running("production", home / "data", prefix=prefix) as again:
         assert get(theirs.replace(other.url, again.url)).content == b"theirs"
         killed(again)
-
-
-def test_an_ordinary_user_can_run_it(tmp_path: Path) -> None:
-    # Where the tests do not run as root, the other stacks are run by an ordinary user, too.
-    folder = Path("/var/tmp") / f"vimeo_api-{os.getpid()}"
-    folder.mkdir()
-    try:
-        # `nobody`, with the right to read the checkout wherever root keeps it and no other.
-        if os.geteuid() == 0:
-            os.chown(folder, 65534, 65534)
-        rights = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
-        user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *rights, "--"]
-        with running("production", folder / "data", prefix=user if os.geteuid() == 0 else []) as service:
-            assert get(put(service, b"x")).content == b"x"
-            assert ended_by(service, signal.SIGTERM)
-    finally:
-        subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
 def test_the_journal_can_be_rotated_at_any_time(stack: Service) -> None:

@@ -45,7 +45,7 @@ def apart_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
             store = stack.enter_context(other_filesystem()) / "store"
             data = tmp_path_factory.mktemp("apart") / "data"
             service = stack.enter_context(running("embedded", data, **OPEN, STORE_DIR=str(store)))
-            return Apart(service, data / "incoming", store, 160 * MIB)
+            return Apart(service, data / "incoming", store, 64 * MIB)
 
         yield start
 

@@ -12,7 +12,6 @@ import requests
 
 from tests.fetches import Fetch, ask, begin, downloaded, partial_files
 from tests.origin import Origin, Page
-from tests.production.parts import stopped
 from tests.services import FETCH_WAITERS, Service, await_, pids_of
 
 MIB = 1024**2
@@ -154,13 +153,3 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(fetcher: Servic
     assert len(asked) > 8
     sent_again = [header for header in asked if header.startswith("bytes=0-")]
     assert len(sent_again) <= 3  # what was on disk was not fetched again
-
-
-def test_an_outage_of_workers_delays_a_fetch_and_no_more(stack: Service, origin: Origin) -> None:
-    url = origin.serve("/later.txt", Page(content=b"later"))
-    with stopped(stack, "worker"), stopped(stack, "fetcher"):
-        fetch = begin(stack, url)
-        assert fetch.runs
-        assert not origin.requests
-    assert fetch.ended()["state"] == "available"
-    assert fetch.download().content == b"later"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.fetches import Fetch, begin
 from tests.origin import Origin, Page, noise, serving
+from tests.production.parts import stopped
 from tests.services import ROOT, Service, await_, pids_of
 
 MIB = 1024**2
@@ -70,10 +71,11 @@ def fetched_meanwhile(service: Service, origin: Origin, seed: str, deaths: Path)
     wanted = cycle(kinds())
     with mortals(service, seed, deaths) as ended:
         while not ended():
-            # The service's own workers come back by themselves; these have no time to do anything.
-            for pid in pids_of(service, FETCHER[service.profile]):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            if service.profile == "embedded":
+                # The service starts another worker each time; it has no time to do anything.
+                for pid in pids_of(service, FETCHER[service.profile]):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
             flying = [fetch for fetch in flying if fetch.runs]
             while len(flying) < AT_ONCE:
                 kind = next(wanted)
@@ -93,6 +95,8 @@ def mortals(service: Service, seed: str, deaths: Path) -> Iterator[Callable[[], 
     variables = dict(line.split("=", 1) for line in environ) | {"COMMAND": json.dumps(command)}
     mortal = [*as_owner_of(service.data / "incoming"), sys.executable, "-m", "tests.mortals"]
     with deaths.open("ab") as lines, ExitStack() as stack:
+        if service.profile == "production":
+            stack.enter_context(stopped(service, "fetcher"))
         processes = [
             stack.enter_context(
                 subprocess.Popen(

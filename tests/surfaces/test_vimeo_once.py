@@ -9,15 +9,13 @@ import termios
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.groups import PROFILES
-from tests.services import Service, await_, running, unlocked
+from tests.services import Service, await_, unlocked
 from tests.surfaces.vimeo import MIB, PASSWORD, get, gone, put, refused
 from vimeo_api.core.deliveries.confirmations import ENDING_SECONDS
 
@@ -251,23 +249,15 @@ def test_many_requests_at_once_under_one_grant_are_never_locked_out(service: Ser
             gone(link)
 
 
-@pytest.fixture(scope="module", params=PROFILES)
-def thrifty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real service with a budget of 1."""
-    with running(request.param, tmp_path_factory.mktemp("thrifty") / "data", VIMEO_BUDGET="1") as service:
-        yield service
-
-
-@pytest.mark.slow
-def test_with_a_budget_of_one_only_the_rest_can_be_fetched(thrifty: Service, tmp_path: Path) -> None:
+def test_with_a_budget_of_one_only_the_rest_can_be_fetched(limited: Service, tmp_path: Path) -> None:
     content = random.randbytes(15 * MIB)
-    link, file = put(thrifty, content), tmp_path / "file"
+    link, file = put(limited, content), tmp_path / "file"
     unlocked(link, stream=True).close()
     refused(unlocked(link), 410, "Gone")
     last = unlocked(link, headers={"Range": "bytes=-1000"})
     assert (last.status_code, last.content) == (206, content[-1000:])
     refused(unlocked(link, headers={"Range": "bytes=-1"}), 410, "Gone")
-    link = put(thrifty, content)
+    link = put(limited, content)
     file.write_bytes(get(link, headers={"Range": "bytes=0-999"}).content)
     await_(lambda: requests.get(link, headers={"Range": "bytes=0-0"}, timeout=60).status_code == 410)
     subprocess.run(["curl", "-sS", "-C", "-", "-o", file, link], check=True, timeout=60)
