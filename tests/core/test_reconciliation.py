@@ -2,17 +2,15 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import update
 
-from tests.services import ROOT
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
@@ -22,6 +20,7 @@ from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
 from vimeo_api.extensions import blobs, settings
+from vimeo_api.service_commands import reconcile
 
 
 def put(path: Path, *, old: bool) -> Path:
@@ -130,21 +129,17 @@ def test_it_looks_at_every_row_however_many_there_are(app: Flask, monkeypatch: p
     assert kinds(age=0) == ["missing"] * 10
 
 
-@pytest.mark.slow
-def test_the_command_says_what_it_would_do_and_does_it_when_told(tmp_path: Path) -> None:
-    environ = {**os.environ, "DATA_DIR": str(tmp_path), "PROFILE": "embedded"}
+def test_the_command_says_what_it_would_do_and_does_it_when_told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "load_app", lambda: app)
 
-    def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "manage.py", *words]
-        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(reconcile.reconcile, words)
+        return done.exit_code, done.stdout
 
-    assert run("db", "upgrade").returncode == 0
-    left = put(tmp_path / "incoming" / "left", old=True)
-    said = run("reconcile")
-    assert (said.returncode, said.stdout) == (1, "leftover: spool/left: would be removed\n1 found, 1 remain\n")
+    left = put(settings.spool_dir / "left", old=True)
+    assert run() == (1, "leftover: spool/left: would be removed\n1 found, 1 remain\n")
     assert left.exists()
-    said = run("reconcile", "--fix")
-    assert (said.returncode, said.stdout) == (0, "leftover: spool/left: removed\n1 found, 0 remain\n")
+    assert run("--fix") == (0, "leftover: spool/left: removed\n1 found, 0 remain\n")
     assert not left.exists()
-    assert run("reconcile").stdout == "0 found, 0 remain\n"
-    assert run("reconcile", "--age", "-1").returncode == 2
+    assert run() == (0, "0 found, 0 remain\n")
+    assert run("--age", "-1") == (2, "")

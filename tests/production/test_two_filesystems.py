@@ -89,7 +89,7 @@ def test_a_file_is_readable_before_while_and_after_it_is_placed(apart: Apart) ->
 
     def read(url: str) -> set[str]:
         tags = set()
-        while not done.is_set():
+        while not done.wait(0.02):
             answer = requests.get(url, timeout=60)
             assert (answer.status_code, answer.content == content) == (200, True), answer.status_code
             tags.add(answer.headers["ETag"])
