@@ -7,6 +7,7 @@ service and writes it to access.log, and Celery messages carry it to the tasks. 
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,10 @@ from celery import Task, signals
 from vimeo_api.config import Settings
 
 HEADER = "request_id"  # of Celery messages
+
+# The same as in nginx's map $vimeo_api_logged.
+_LINK = re.compile(r"(.*?/(?:vimeo/api/v1\.0/file|v1/streams|v1/queues/[^/]+/streams|uploadFile)/).+", re.DOTALL)
+_ID = re.compile(r"(.*?/)[^/]*[0-9A-Fa-f-]{32}.*", re.DOTALL)
 
 _request_id = ContextVar("request_id", default="")
 
@@ -47,6 +52,14 @@ def _begin_task(task: Task, **_: object) -> None:
 
 def _end_task(**_: object) -> None:
     end()
+
+
+def masked(path: str) -> str:
+    """Return a path for logs, without what makes it the link of a file or the id of a stream."""
+    if path.startswith(("/upload/", "/download/")):
+        return path
+    link = _LINK.fullmatch(path) or _ID.fullmatch(path)
+    return f"{link[1]}***" if link else path
 
 
 def request_id() -> str:

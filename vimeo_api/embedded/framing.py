@@ -21,11 +21,16 @@ _UNPRINTABLE = re.compile(r"[\x00\r\n]")
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
 
-def refusal(version: str, target: str, headers: Message) -> HTTPStatus | None:
+def is_token(text: str) -> bool:
+    """Return whether a text can be a method or the name of a header."""
+    return bool(_TOKEN.fullmatch(text))
+
+
+def refusal(method: str, version: str, target: str, headers: Message) -> HTTPStatus | None:
     """Return the status that refuses an ambiguous or malformed request head, None for a sound one."""
     if version not in _VERSIONS:
         return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-    if not (_is_target(target) and _are_fields(headers) and _has_host(version, headers)):
+    if not (is_token(method) and _is_target(target) and _are_fields(headers) and _has_host(version, headers)):
         return HTTPStatus.BAD_REQUEST
     codings = headers.get_all("Transfer-Encoding", [])
     lengths = headers.get_all("Content-Length", [])
@@ -53,7 +58,7 @@ def _are_fields(headers: Message) -> bool:
     # The mail parser takes the rest as a body once a line is not a field, and accepts blanks in names, folds and NULs.
     if headers.get_payload():
         return False
-    return all(_TOKEN.fullmatch(name) and not _UNPRINTABLE.search(value) for name, value in headers.items())
+    return all(is_token(name) and not _UNPRINTABLE.search(value) for name, value in headers.items())
 
 
 def _has_host(version: str, headers: Message) -> bool:

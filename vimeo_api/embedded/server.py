@@ -70,7 +70,7 @@ class Handler(WSGIRequestHandler):
         """Read the head of a request, and refuse one that is ambiguous or malformed."""
         if not super().parse_request():
             return False
-        status = framing.refusal(self.request_version, self.path, self.headers)
+        status = framing.refusal(self.command, self.request_version, self.path, self.headers)
         if status is None:
             return True
         self.send_error(status)
@@ -96,11 +96,12 @@ class Handler(WSGIRequestHandler):
         return True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log method, path and status; a query may hold a password, as may the authority of an absolute URL."""
+        """Log method, masked path and status; a query may hold a password, as may the authority of an absolute URL."""
         del size
-        path = quote(self.environ.get("PATH_INFO", ""), encoding="latin-1")
+        path = quote(logs.masked(self.environ.get("PATH_INFO", "")), safe="/*", encoding="latin-1")
+        method = self.command if framing.is_token(self.command or "") else "-"  # it could hold control characters
         with logs.under(self.environ.get(request_ids.VARIABLE, "")):
-            _access.info("%s %s %s", self.command or "-", path, int(code))
+            _access.info("%s %s %s", method, path, int(code))
 
     def log_error(self, *_: object) -> None:
         """Log that a request was malformed or did not come, without quoting it: a query may hold a password."""

@@ -153,7 +153,7 @@ class File(Base):
     place_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # The holder has shown its resume token again, so it downloads in ranges, several at once perhaps.
     resumed: Mapped[bool] = mapped_column(default=False)
-    # Of a file that is fetched: where from, what it must be, how far it is, and why it failed.
+    # Of a file that is fetched: where from ("" once that is over), what it must be, how far it is, and why it failed.
     source_url: Mapped[str | None] = mapped_column(Text)
     expected_sha256: Mapped[str | None] = mapped_column(String(64))
     received: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # bytes

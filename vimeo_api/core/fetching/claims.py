@@ -23,6 +23,7 @@ from vimeo_api.core.storage import locks
 from vimeo_api.extensions import settings
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
+NO_URL = ""  # of a fetch that is over: a URL may be a secret, such as a signed one, and the row stays
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> 
         size=size,
         received=size,
         total=size,
+        source_url=NO_URL,
         lease_token=None,
         due_at=None,
         pending=pending,
@@ -108,14 +110,22 @@ def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> 
 def fail(file_id: int, token: str, failure: Failure, sentence: str) -> None:
     """Give up a fetch, if the claim is still ours; the client sees the sentence."""
     _log.info("fetch of file %d failed: %s", file_id, failure)
-    values = {"failure": failure, "error": sentence[:255], "lease_token": None, "due_at": None}
-    lifecycle.advance(file_id, Move.FAIL, File.lease_token == token, **values)
+    lifecycle.advance(file_id, Move.FAIL, File.lease_token == token, **_failed(failure, sentence))
 
 
 def cancel(file_id: int) -> bool:
     """Stop a fetch, even while a worker has it; return whether there was one to stop."""
-    values = {"failure": Failure.CANCELLED, "error": "Cancelled.", "lease_token": None, "due_at": None}
-    return lifecycle.advance(file_id, Move.FAIL, **values) is not None
+    return lifecycle.advance(file_id, Move.FAIL, **_failed(Failure.CANCELLED, "Cancelled.")) is not None
+
+
+def _failed(failure: Failure, sentence: str) -> dict[str, Any]:
+    return {
+        "failure": failure,
+        "error": sentence[:255],
+        "source_url": NO_URL,
+        "lease_token": None,
+        "due_at": None,
+    }
 
 
 def progress(entry: Entry) -> dict[str, Any]:
