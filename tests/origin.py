@@ -51,6 +51,10 @@ class Page:
     huge_header: bool = False  # endless header lines
     dripping: bool = False  # a header that never ends, a byte at a time
     at_most: int | None = None  # connections at once; more get 503
+    range_status: int | None = None  # sent to requests for a range
+    ranges_given: int = 0  # so many requests get a range before that
+    cookie: str | None = None  # requests without this one get 403
+    raw: bytes | None = field(default=None, repr=False)  # the whole response, head included; then the connection ends
 
 
 @dataclass
@@ -131,7 +135,14 @@ class _Handler(BaseHTTPRequestHandler):
         if status is not None:
             self._plain(status, {"Retry-After": page.retry_after} if page.retry_after else {})
         elif page.location is not None:
-            self._plain(302, {"Location": page.location})
+            self._plain(302, {"Location": page.location, **page.headers})
+        elif page.cookie is not None and page.cookie not in self.headers.get("Cookie", "").split("; "):
+            self._plain(403, {})
+        elif page.range_status is not None and "Range" in self.headers and number > page.ranges_given:
+            self._plain(page.range_status, {})
+        elif page.raw is not None:
+            self.close_connection = True
+            self.wfile.write(page.raw)
         elif page.huge_header:
             self._bad_headers(b"X-More: " + b"x" * 60_000 + b"\r\n", 100, 0)
         elif page.dripping:

@@ -88,6 +88,21 @@ def test_a_name_that_an_origin_suggests_does_no_harm(origin: Origin, folder: Pat
     assert (names(folder), names(folder / "sub")) == (["sub"], [name])
 
 
+def test_what_the_origin_compresses_is_kept_as_it_is_and_says_so_in_its_name(origin: Origin, folder: Path) -> None:
+    page = Page(CONTENT, headers={"Content-Encoding": "x-gzip"})
+    done(run(origin.serve("/a.tar.gz", page)))
+    done(run(origin.serve("/a.csv", page)))
+    assert names(folder) == ["a.csv.gz", "a.tar.gz"]
+    assert {path.read_bytes() for path in folder.iterdir()} == {CONTENT}
+
+
+def test_a_body_without_a_length_needs_a_digest(origin: Origin, folder: Path) -> None:
+    url = origin.serve("/file", Page(CONTENT, framing="close", ranges="no"))
+    refused(run(url), "does not say how long the file is")
+    done(run(url, "--sha256", DIGEST))
+    assert (folder / "file").read_bytes() == CONTENT
+
+
 def test_its_mode_is_what_the_umask_allows(origin: Origin, folder: Path) -> None:
     before = os.umask(0o027)
     try:

@@ -6,11 +6,13 @@ import random
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 import pytest
 import requests
 
 from tests.fetches import Fetch, ask, begin, downloaded, partial_files
+from tests.odd_origins import ODD
 from tests.origin import Origin, Page
 from tests.services import FETCH_WAITERS, Service, await_, pids_of
 
@@ -27,6 +29,25 @@ def test_it_answers_with_the_file_as_an_upload_does(fetcher: Service, origin: Or
     download = downloaded(fetcher, answer.json()["file_id"])
     assert download.content == page.content
     assert "filename*=UTF-8''%D0%BE%D1%82.xls" in download.headers["Content-Disposition"]
+
+
+def test_it_gets_along_with_odd_origins(fetcher: Service, origin: Origin) -> None:
+    odd = {
+        name: deepcopy(ODD[name])
+        for name in ("400 to a range", "part without Content-Range", "early hints", "trailers", "cookie", "chain")
+    }
+    fetches = {name: begin(fetcher, one.serve(origin, f"/{place}")) for place, (name, one) in enumerate(odd.items())}
+    assert {name: fetch.ended()["error"] for name, fetch in fetches.items()} == dict.fromkeys(odd)
+    assert [name for name, fetch in fetches.items() if fetch.download().content != odd[name].content] == []
+
+
+def test_a_file_that_the_origin_compresses_says_so_in_its_name(fetcher: Service, origin: Origin) -> None:
+    fetch = begin(fetcher, origin.serve("/data.csv", Page(b"content", headers={"Content-Encoding": "x-gzip"})))
+    assert fetch.ended()["name"] == "data.csv.gz"
+    download = fetch.download()
+    assert download.headers["Content-Type"] == "application/gzip"
+    assert "data.csv.gz" in download.headers["Content-Disposition"]
+    assert "Content-Encoding" not in download.headers
 
 
 def test_it_tells_how_far_it_is_and_can_be_stopped(fetcher: Service, origin: Origin) -> None:

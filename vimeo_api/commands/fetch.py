@@ -102,6 +102,7 @@ def fetch(
                 connections=connections,
                 progress=sink.progress,
                 resume=download.version,
+                checked=sha256 is not None,
             )
             _finish(download, _file(target, fetched), shown, sha256=sha256, force=force)
     except Busy:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from vimeo_api.core.errors import PipelineError, TooLarge
 from vimeo_api.core.fetching import headers
-from vimeo_api.core.fetching.connections import RECEIVE_CHUNK, Parallel, Tries, Unranged
+from vimeo_api.core.fetching.connections import RECEIVE_CHUNK, REFUSES_RANGES, Parallel, Tries, Unranged
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.plan import Plan
 from vimeo_api.core.fetching.session import Limits, OriginResponse, Session
@@ -96,11 +96,14 @@ def fetch(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     resume: Version | None = None,
+    checked: bool = False,
 ) -> Fetched:
     """Fetch a URL into a sink and return what was fetched.
 
     A connection receives and writes up to `chunk` bytes at a time. About ten times a second, `progress` is called with
     the bytes so far and the total, if known, and then `cancelled`.
+    `checked` says that the caller checks a digest. Only then is a body accepted whose length the origin does not say,
+    because its end looks like a broken connection.
     `resume` is the version that `sink.spans()` belong to; if the origin has another by now, all is fetched again.
     Raises UrlRefused, AddressRefused, OriginFailed, OriginTooSlow, TooLarge, Cancelled, and what the sink raises.
     """
@@ -114,7 +117,7 @@ def fetch(
         connections=connections,
         resolver=resolver,
     )
-    return _Fetch(sink, watch, new_session, connections, chunk, stored=resume).run(url)
+    return _Fetch(sink, watch, new_session, connections, chunk, stored=resume, checked=checked).run(url)
 
 
 class _Watch:
@@ -206,6 +209,7 @@ class _Fetch:
     connections: int
     chunk: int
     stored: Version | None  # the version of the sink's bytes
+    checked: bool
 
     def run(self, url: str) -> Fetched:
         """Try until it is done or another try makes no sense."""
@@ -251,13 +255,22 @@ class _Fetch:
     def _probe(self, session: Session, url: str, *, ranged: bool) -> OriginResponse:
         response = session.follow(url, {"Range": "bytes=0-"} if ranged else {})
         self.watch.heard()
-        if ranged and response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise Unranged("An empty file has no ranges.")
+        if ranged and response.status in {HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, *REFUSES_RANGES}:
+            raise Unranged("The origin gives no ranges, or the file is empty.")
         response.check_status()
-        headers.check_encoding(response.headers)
-        if response.status == HTTPStatus.PARTIAL_CONTENT and (not ranged or headers.piece(response.headers).start != 0):
-            raise OriginFailed("The origin sends a part of the file that nobody asked for.")
+        headers.check_framing(response.headers)
+        if response.status == HTTPStatus.PARTIAL_CONTENT:
+            self._check_part(response, ranged=ranged)
         return response
+
+    @staticmethod
+    def _check_part(response: OriginResponse, *, ranged: bool) -> None:
+        """Raise unless a part starts the file or, if no range was asked for, is all of it."""
+        if ranged and not headers.says_piece(response.headers):
+            raise Unranged("The origin sends a part of the file without saying which.")
+        piece = headers.piece(response.headers)
+        if piece.start != 0 or (not ranged and piece.end != piece.size):
+            raise OriginFailed("The origin sends a part of the file that nobody asked for.")
 
     def _begin(self, offer: Fetched, *, resumed: bool) -> None:
         self.stored = offer.version
@@ -284,8 +297,11 @@ class _Fetch:
         return offer
 
     def _in_one_stream(self, crew: _Crew, response: OriginResponse, offer: Fetched) -> Fetched:
-        if not response.delimited:
-            raise OriginFailed("The origin does not say how long the file is, so a part could pass for the whole.")
+        if not response.delimited and not self.checked:
+            raise OriginFailed(
+                "The origin does not say how long the file is, so a part could pass for the whole. Ask for it with its "
+                "SHA-256."
+            )
         received, size = 0, offer.version.size
 
         def stream() -> None:
@@ -313,8 +329,8 @@ def _size(response: OriginResponse) -> int | None:
 
 
 def _gives_ranges(response: OriginResponse) -> bool:
-    said = response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
-    return response.status == HTTPStatus.PARTIAL_CONTENT or said
+    said = response.headers.get("Accept-Ranges", "").strip().lower()
+    return said == "bytes" or (response.status == HTTPStatus.PARTIAL_CONTENT and said != "none")
 
 
 def _check_size(size: int, limits: Limits) -> None:

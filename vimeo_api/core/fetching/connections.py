@@ -20,6 +20,7 @@ from vimeo_api.core.fetching.ssrf import OriginError, OriginFailed, Target
 
 RECEIVE_CHUNK = 1024 * 1024  # bytes received and written at once, at most; measured with `make bench`
 _PLAN_WAIT_SECONDS = 0.1  # between two checks for a span that may be split
+REFUSES_RANGES = {400, 403, 405, 501}  # what origins answer that know no ranges, instead of ignoring them
 _LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
 
 
@@ -29,6 +30,10 @@ class Changed(OriginFailed):
 
 class Unranged(OriginError):
     """The origin does not give the ranges that it promised: the file must come in one stream."""
+
+
+class _Refused(OriginFailed):
+    """The origin refuses this range, or this connection."""
 
 
 class Tries:
@@ -115,6 +120,8 @@ class Parallel:
                 self._active -= 1
                 if self._active:
                     return False
+            if isinstance(error, _Refused):
+                raise Unranged(str(error)) from error
             error.transient = False
             raise
         return True
@@ -146,8 +153,14 @@ class Parallel:
             raise Unranged(f"{self._target.host} does not give ranges.")
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise Changed(f"{self._target.host} changed the file while it was fetched.")
+        if response.status in REFUSES_RANGES:
+            raise _Refused(f"{self._target.host} answers {response.status} to a range.")
         response.check_status()
-        headers.check_encoding(response.headers)
+        headers.check_framing(response.headers)
+        if headers.coding(response.headers) not in {"", self._version.coding}:  # a part need not repeat it
+            raise Changed(f"{self._target.host} changed the file while it was fetched.")
+        if not headers.says_piece(response.headers):
+            raise Unranged(f"{self._target.host} sends a part of the file without saying which.")
         piece = headers.piece(response.headers)
         version = headers.version(response.headers, piece.size)
         self._compare(version)

@@ -1,7 +1,8 @@
 """Parse the headers of an origin's response: length, range, version, name. `client` and `connections` act on them.
 
-We trust no header that cannot be checked later; contradictions raise OriginFailed at once.
-Sources: RFC 9110 (8.6 length, 8.8 validators, 14.4 Content-Range), RFC 6266 and RFC 8187 (names).
+We trust no header that cannot be checked later; contradictions raise OriginFailed at once. We ask for `identity`, and
+if the origin sends Content-Encoding all the same, we do as curl and wget: the bytes that it sends are the file.
+Sources: RFC 9110 (8.4 codings, 8.6 length, 8.8 validators, 14.4 Content-Range), RFC 6266 and RFC 8187 (names).
 """
 
 import re
@@ -17,7 +18,18 @@ from vimeo_api.core.files import dispositions, file_names
 Headers = Mapping[str, str]  # of any case
 
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
+# Some servers write `bytes=0-9/10` or `bytes: 0-9/10`.
+_CONTENT_RANGE = re.compile(r"bytes[ =:] *([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
+# The codings for which a file name has an ending, and the endings that say so already.
+_ENDINGS = {
+    "gzip": (".gz", ".tgz", ".taz", ".svgz"),
+    "compress": (".Z", ".taz"),
+    "br": (".br",),
+    "zstd": (".zst", ".tzst"),
+}
+_CODING_NAMES = {"x-gzip": "gzip", "x-compress": "compress"}  # RFC 9110, 8.4.1: the same
+_COMPRESSED_TYPES = re.compile(r"application/(x-)?(gzip|gtar-compressed|compressed-tar|compress|tgz|gtar|zstd)")
+_NOT_CODINGS = {"", "identity", "none", "binary", "8bit", "7bit", "utf-8", "utf8", "iso-8859-1"}  # seen in practice
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,7 @@ class Version:
     size: int | None = None  # bytes
     etag: str | None = None
     modified: str | None = None  # Last-Modified, if it is a strong validator
+    coding: str = ""  # Content-Encoding, which the bytes keep
 
     @property
     def validator(self) -> str | None:
@@ -35,7 +48,7 @@ class Version:
 
     def continues(self, other: "Version") -> bool:
         """Return whether these must be the same bytes."""
-        same = (self.size, self.validator) == (other.size, other.validator)
+        same = (self.size, self.validator, self.coding) == (other.size, other.validator, other.coding)
         return self.validator is not None and same and not self.contradicts(other)
 
     def contradicts(self, other: "Version") -> bool:
@@ -64,6 +77,11 @@ def length(headers: Headers) -> int | None:
     return int(value)
 
 
+def says_piece(headers: Headers) -> bool:
+    """Return whether a 206 says what part of the file it contains."""
+    return _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip()) is not None
+
+
 def piece(headers: Headers) -> Piece:
     """Return what part of the file a 206 contains. Raises OriginFailed if it does not say or contradicts itself."""
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
@@ -87,16 +105,25 @@ def end(headers: Headers) -> int:
 
 def version(headers: Headers, size: int | None) -> Version:
     """Return the version of a file of this size."""
-    return Version(size, headers.get("ETag") or None, _strong_date(headers))
+    return Version(size, headers.get("ETag") or None, _strong_date(headers), coding(headers))
 
 
-def check_encoding(headers: Headers) -> None:
-    """Raise OriginFailed for a body that is not the file itself.
+def coding(headers: Headers) -> str:
+    """Return the coding that the bytes of a response have, empty for none.
 
-    We ask for `identity`. A decoded body would not match the lengths and ranges; an encoded one is not the file.
+    Raises OriginFailed for one that no file name can tell: under its plain name, the file would be a wrong one.
     """
-    if headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+    value = headers.get("Content-Encoding", "").strip().lower()
+    if value in _NOT_CODINGS:
+        return ""
+    value = _CODING_NAMES.get(value, value)
+    if value not in _ENDINGS:
         raise OriginFailed("The origin compresses the file, although it was asked not to.")
+    return value
+
+
+def check_framing(headers: Headers) -> None:
+    """Raise OriginFailed for a transfer coding that we cannot undo."""
     if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
         raise OriginFailed("The origin uses a transfer coding that nobody asked for.")
 
@@ -113,9 +140,17 @@ def location(headers: Headers) -> str:
 
 
 def name(headers: Headers, url: str) -> str:
-    """Return the file's name: from Content-Disposition, else the last segment of the URL's path, else `file`."""
+    """Return the file's name: from Content-Disposition, else the last segment of the URL's path, else `file`.
+
+    A compressed file says so: `a.csv` with Content-Encoding `gzip` is `a.csv.gz`, unless its name or type says it.
+    """
     suggested = dispositions.suggested(headers.get("Content-Disposition", ""))
-    return file_names.safe(suggested or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
+    found = file_names.safe(suggested or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
+    endings = _ENDINGS.get(coding(headers), ())
+    known = found.lower().endswith(tuple(map(str.lower, endings)))
+    if not endings or known or _COMPRESSED_TYPES.match(headers.get("Content-Type", "").strip().lower()):
+        return found
+    return file_names.safe(found + endings[0])
 
 
 def _utf8(value: str) -> str:

@@ -102,6 +102,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         progress=claim.progress,
         cancelled=claim.lost,
         resume=partial.version,
+        checked=entry.expected_sha256 is not None,
     )
     with partial.staging() as staging:
         claim.extend(claims.CLAIM_SECONDS + staging.size / SLOWEST_DISK)

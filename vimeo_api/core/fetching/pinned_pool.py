@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import urllib3
@@ -94,11 +95,19 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 
 
 class _Headed(http.client.HTTPResponse):
-    """A response whose headers may not exceed HEADER_BYTES."""
+    """A response whose headers may not exceed HEADER_BYTES, and that skips interim responses such as 103."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp: io.BufferedReader = _Capped(self.fp.detach(), _BUFFER)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # http.client skips 100 only (RFC 9110, 15.2). HEADER_BYTES ends a series without end.
+        while True:
+            line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # private there
+            if not HTTPStatus.PROCESSING <= line[1] < HTTPStatus.OK:
+                return line
+            http.client.parse_headers(self.fp)
 
     def begin(self) -> None:
         super().begin()

@@ -21,6 +21,7 @@ import urllib3
 from urllib3 import exceptions
 
 from vimeo_api.core.fetching import headers, pinned_pool
+from vimeo_api.core.fetching.cookies import Cookies
 from vimeo_api.core.fetching.host_limits import SLOTS, Slot
 from vimeo_api.core.fetching.ssrf import OriginFailed, OriginTooSlow, Resolver, Target, UrlRefused, check_url, resolve
 
@@ -40,7 +41,7 @@ class Limits:
     rate_seconds: float = 60.0
     stall: float = 20.0  # no byte on one connection: that one is tried again
     connect: float = 10.0
-    redirects: int = 5
+    redirects: int = 20  # as many as browsers follow
     retries: int = 5  # in a row, without a byte in between
     backoff: float = 0.25  # before the first retry; doubled for each further one
     per_host: int = 16  # connections of this process to one host
@@ -114,6 +115,7 @@ class Session:
         self._allow_private = allow_private
         self._connections = connections
         self._resolver = resolver
+        self._cookies = Cookies()
         self._pools: dict[tuple[str, str, int], urllib3.HTTPConnectionPool] = {}
         self._responses: list[OriginResponse] = []
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -150,7 +152,7 @@ class Session:
                 raw = self._pool(target).urlopen(
                     "GET",
                     target.path,
-                    headers=_HEADERS | extra,
+                    headers=_HEADERS | extra | self._cookies.header(target),
                     timeout=urllib3.Timeout(connect=min(self.limits.connect, left), read=min(self.limits.stall, left)),
                     retries=False,
                     redirect=False,
@@ -160,6 +162,7 @@ class Session:
         except BaseException:
             slot.release()
             raise
+        self._cookies.keep(target, raw.headers.getlist("Set-Cookie"))
         response = OriginResponse(target, raw, slot)
         with self._lock:
             self._responses = [other for other in self._responses if not other.closed] + [response]

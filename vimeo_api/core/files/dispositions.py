@@ -51,7 +51,8 @@ def decoded(text: str) -> str:
 
 def _parameters(header: str) -> dict[str, str]:
     """Return the parameters by lower-case name, still quoted; the first one of a name counts."""
-    return {name.lower(): value.strip(" \t") for name, value in reversed(_PARAMETER.findall(header))}
+    found = _PARAMETER.findall(f";{header}")  # some servers leave out the type before the first semicolon
+    return {name.lower(): value.strip(" \t") for name, value in reversed(found)}
 
 
 def _unquoted(value: str) -> str:
