@@ -29,7 +29,7 @@ test-fast: .venv/dev ## ruff, mypy and the tests that start nothing: under a min
 	$(BIN)/pytest -n 2 -m "not slow"
 
 # In a mount namespace of its own where it may have one, so that no disk is left behind however it ends.
-chaos: .venv/dev .venv/packages-stack ## kill parts and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED=
+chaos: .venv/dev .venv/packages-stack ## kill parts, fill disks and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED=
 	$$(unshare --mount true 2>/dev/null && echo unshare --mount) $(BIN)/python -m tests.chaos \
 		--kills $(or $(KILLS),200) --cuts $(or $(CUTS),4) $(if $(SEED),--seed $(SEED))
 

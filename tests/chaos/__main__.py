@@ -1,4 +1,4 @@
-"""Kill, cut the power, audit: `make chaos KILLS=200`."""
+"""Kill, fill disks, cut the power, audit: `make chaos KILLS=200`."""
 
 import argparse
 import math

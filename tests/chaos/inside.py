@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, or_, select, text, update
 
@@ -27,6 +28,8 @@ from vimeo_api.core.storage.mount_check import NAME
 from vimeo_api.extensions import blobs, db, settings
 
 PIECE = 1024**2
+KEPT = (Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT)
+LINE_START = '{"ticket":'
 
 
 @contextmanager
@@ -99,7 +102,7 @@ def damage() -> Iterator[str]:
 def rows_without_bytes(digests: set[str]) -> Iterator[str]:
     """Yield a sentence for each file whose bytes are missing, cut short, or none that anybody has sent."""
     columns = (File.surface, File.key, File.blob, File.size, File.pending)
-    for row in statements.rows(select(*columns).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))):
+    for row in statements.rows(select(*columns).where(File.status.in_(KEPT))):
         path = blobs.path(row.surface, row.blob, pending=row.pending)
         if not path.exists():
             yield f"{row.surface} {row.key}: its row has no bytes"
@@ -123,9 +126,7 @@ def leftovers() -> Iterator[str]:
             yield f"in the spool: {path.name}"
     needed = {
         blobs.path(row.surface, row.blob, pending=row.pending)
-        for row in statements.rows(
-            select(File.surface, File.blob, File.pending).where(File.status.in_((Status.AVAILABLE, Status.LEASED)))
-        )
+        for row in statements.rows(select(File.surface, File.blob, File.pending).where(File.status.in_(KEPT)))
     }
     drafts = placing.drafts()
     known = {*needed, *drafts, settings.store_dir / NAME}
@@ -153,13 +154,27 @@ class Delivery:
     complete: bool = True
 
 
+def in_doubt() -> set[str]:
+    """Return the keys of the one-time files in doubt."""
+    return {row.key for row in statements.rows(select(File.key).where(File.status == Status.IN_DOUBT))}
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """Return a line of the journal, or the one that follows a line that was broken off; None for a broken one."""
+    try:
+        value: dict[str, Any] = json.loads(LINE_START + line.rpartition(LINE_START)[2])
+    except ValueError:
+        return None
+    return value
+
+
 def journal() -> list[Delivery]:
     """Return the answers with bytes that nginx has noted, complete or not; the embedded profile has no journal."""
     if settings.journal is None:
         return []
     keys = {row.id: row.key for row in statements.rows(select(File.id, File.key).where(File.surface == "vimeo"))}
     lines = [line for path in sorted(settings.journal.parent.iterdir()) for line in path.read_text().splitlines()]
-    sent = [found for line in lines if (found := Sent.from_journal(json.loads(line)))]
+    sent = [found for line in lines if (value := _parsed(line)) and (found := Sent.from_journal(value))]
     return [
         Delivery(keys[entry.ticket.file_id], entry.ticket.lease_token, entry.span, entry.complete)
         for entry in sent

@@ -5,13 +5,17 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.ledger import Ledger
 from tests.services import Service, await_
 
+FULL = "full disk:"
+FULL_SECONDS, FULL_OPERATIONS = 6, 100  # whichever is over first
+PIECE = bytes(64 * 1024)
 RECOVERY_SECONDS = 240  # far more than any part takes to come back, even on a busy machine
 MARKS = {  # what stands in the command line of each part's first process
     "redis-broker": "redis-broker",
@@ -108,8 +112,11 @@ KINDS: dict[str, Choice] = {
 class Killer:
     """Kills, so often as it is told to, while a load runs."""
 
-    def __init__(self, service: Service, ledger: Ledger, say: Callable[[str], object]) -> None:
-        """Begin with a full deck of kinds; `say` is told what is killed."""
+    def __init__(
+        self, service: Service, ledger: Ledger, say: Callable[[str], object], disks: Sequence[Path] = ()
+    ) -> None:
+        """Begin with a full deck of kinds; `say` is told what is killed. Disks are filled and freed again."""
+        self._disks = disks
         self._say = say
         self.killed: Counter[str] = Counter()
         self._service = service
@@ -143,11 +150,28 @@ class Killer:
 
     def _next(self) -> str:
         if not self._deck:
-            self._deck = list(KINDS)
+            self._deck = [*KINDS, *(f"{FULL} {folder.name}" for folder in self._disks)]
             self._rng.shuffle(self._deck)
         return self._deck.pop()
 
+    def _fill(self, folder: Path) -> None:
+        """Fill a disk, the space that is allocated for the journal included at times, and free it soon."""
+        log = folder / "deliveries.log"
+        if log.exists() and self._rng.random() < 0.5:
+            os.truncate(log, log.stat().st_size)
+        ballast, done, until = folder / ".ballast", self._ledger.done, time.monotonic() + FULL_SECONDS
+        try:
+            with ballast.open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(PIECE)
+            await_(lambda: self._ledger.done >= done + FULL_OPERATIONS or time.monotonic() > until)
+        finally:
+            ballast.unlink()
+
     def _kill(self, kind: str) -> bool:
+        if kind.startswith(FULL):
+            self._fill(next(folder for folder in self._disks if folder.name == kind.removeprefix(f"{FULL} ")))
+            return True
         killed = False
         for process in KINDS[kind](parts(self._service), self._rng):
             try:

@@ -3,13 +3,16 @@
 `__main__` and the tests start them.
 """
 
+import os
 import random
 import signal
+import subprocess
 import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from tests.chaos.queueing import Consumer, Producer
 from tests.chaos.wire import Fate
 from tests.origin import Origin, serving
 from tests.services import Service, await_, other_filesystem, running
+from vimeo_api.core.deliveries.losses import BOOT_ID
 
 STOP_SECONDS = 300
 LOAD_SECONDS = 300  # far more than a few operations take
@@ -88,12 +92,15 @@ def silent(_words: str) -> None:
 
 
 def kill(seed: str, kills: int, *, apart: bool, say: Callable[[str], object] = silent) -> Outcome:
-    """Kill parts of a stack under load, restart it, and audit; with spool and store on different filesystems or one."""
+    """Kill parts of a stack under load, restart it, and audit; with spool and store on different filesystems or one.
+
+    Where this process has mounts of its own, disks fill up and free up again, too.
+    """
     outcome = Outcome("store on another filesystem" if apart else "one filesystem", Ledger(seed))
     begun = time.monotonic()
-    with _folders(apart=apart) as (data, settings), serving() as origin:
+    with _folders(apart=apart) as (data, settings), _disks(data, apart=apart) as disks, serving() as origin:
         with running("production", data, **settings) as service:
-            killer = Killer(service, outcome.ledger, say)
+            killer = Killer(service, outcome.ledger, say, disks)
             with working(roles(service, outcome.ledger, origin)):
                 killer.run(kills)
             outcome.killed = dict(killer.killed)
@@ -112,12 +119,16 @@ def cut(seed: str, cuts: int, profile: str) -> Outcome:
     """
     outcome = Outcome(f"power cuts, {profile}", Ledger(seed))
     rng, begun = random.Random(seed), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as name, disk(Path(name)) as given, serving() as origin:
+    with ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
+        given, origin = stack.enter_context(disk(Path(name))), stack.enter_context(serving())
         data, settings = given.folder, SETTINGS
         if profile == "production":
             data = Path(name) / "data"
             settings = SETTINGS | {"SPOOL_DIR": f"{given.folder}/incoming", "STORE_DIR": f"{given.folder}/store"}
+        stack.enter_context(_booting(Path(name) / "boot_id"))
         for turn in range(cuts):
+            (Path(name) / "boot_id").write_text(f"{uuid.uuid4()}\n")
             given.mount()
             with running(profile, data, **settings) as service:
                 enough = outcome.ledger.done + rng.randrange(40, 120)
@@ -129,6 +140,7 @@ def cut(seed: str, cuts: int, profile: str) -> Outcome:
                     service.process.kill()
                 stop(service)
             given.unmount()
+            (Path(name) / "boot_id").write_text(f"{uuid.uuid4()}\n")
             given.mount()
             with running(profile, data, **settings) as service:
                 audit(service, outcome)
@@ -150,7 +162,45 @@ def audit(service: Service, outcome: Outcome) -> None:
     done = Audit(service, outcome.ledger)
     done.run()
     reconciled = ", ".join(f"{number} {kind}" for kind, number in done.reconciled.items()) or "nothing"
-    outcome.audited = f"audit: {done.read} files asked for, {done.used_up} used up, reconciled: {reconciled}"
+    told = f"{done.used_up} used up, {done.in_doubt} in doubt"
+    outcome.audited = f"audit: {done.read} files asked for, {told}, reconciled: {reconciled}"
+
+
+def _has_own_mounts() -> bool:
+    """Return whether this process may mount and its parent does not see it, as below `unshare --mount`."""
+    own, parent = (Path(f"/proc/{pid}/ns/mnt") for pid in ("self", os.getppid()))
+    return os.geteuid() == 0 and own.readlink() != parent.readlink()
+
+
+@contextmanager
+def _disks(data: Path, *, apart: bool) -> Iterator[list[Path]]:
+    """Mount small disks for the journal, and for the spool if the store is elsewhere."""
+    sizes = {"journal": "24m"} | ({"incoming": "768m"} if apart else {})
+    mounted: list[Path] = []
+    try:
+        for name, size in sizes.items() if _has_own_mounts() else ():
+            folder = data / name
+            folder.mkdir(parents=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", folder], check=True)
+            mounted.append(folder)
+        yield mounted
+    finally:
+        for folder in mounted:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextmanager
+def _booting(boot_id: Path) -> Iterator[None]:
+    """Let a file decide which boot this is: a cut of the power is none of this machine."""
+    boot_id.touch()
+    if not _has_own_mounts():
+        yield
+        return
+    subprocess.run(["mount", "--bind", boot_id, BOOT_ID], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", BOOT_ID], check=True)
 
 
 @contextmanager
