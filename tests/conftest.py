@@ -71,12 +71,13 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
 @pytest.fixture(scope="session")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
-    """The same with URL uploads from loopback, long timeouts for a few waiting requests, and space for large files."""
+    """The same with URL uploads from loopback, long timeouts, space for large files, and deleting by anyone."""
+    deleting = {"NAMED_OPEN_DELETE": "1", "TRANSFER_OPEN_DELETE": "1"}
     patience = {"FETCH_WAITERS": str(FETCH_WAITERS), "FETCH_WAIT_SECONDS": "90", "TRANSFER_MAX_BYTES": "16MiB"}
 
     def start(profile: str) -> AbstractContextManager[Service]:
         data = tmp_path_factory.mktemp(f"fetching-{profile}") / "data"
-        return running(profile, data, **OPEN, **patience, VIMEO_MAX_BYTES=str(LARGE))
+        return running(profile, data, **OPEN, **patience, **deleting, VIMEO_MAX_BYTES=str(LARGE))
 
     with shared(start) as started:
         yield started

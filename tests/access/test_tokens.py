@@ -38,9 +38,12 @@ PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("POST", "/upload", "named:write", FORM),
     ("POST", "/upload/a.txt", "named:write", {"data": b"x"}),
     ("GET", "/download", "named:list", {}),
+    ("DELETE", "/download/none.txt", "named:delete", {}),
     ("POST", "/uploadFile", "transfer:write", FORM),
     ("POST", "/uploadFile", "transfer:write", {"json": {"file": "ftp://localhost/"}}),
     ("DELETE", "/uploadFile/1:x", "transfer:delete", {}),
+    ("DELETE", "/downloadFile?file_id=1:x", "transfer:delete", {}),
+    ("DELETE", "/downloadFile", "transfer:delete", {"json": {"file_id": "1:x"}}),
 ]
 
 

@@ -71,7 +71,7 @@ def test_a_hot_file_is_sent_without_the_service(stack: Service, surface: str) ->
     assert not [name for name in hot.headers if name.startswith("X-Accel")]
 
 
-@pytest.mark.parametrize("surface", ["streams", "store"])
+@pytest.mark.parametrize("surface", PUBLIC)
 def test_a_deleted_file_is_gone_at_the_next_request(stack: Service, surface: str) -> None:
     for _ in range(20):
         url = upload(stack, surface, random.randbytes(100))
@@ -79,9 +79,8 @@ def test_a_deleted_file_is_gone_at_the_next_request(stack: Service, surface: str
             assert get(url).status_code == 200
         assert requests.delete(url, timeout=60).status_code == 200
         missing = [get(url) for _ in range(3)]
-        assert {(answer.status_code, answer.headers["Content-Type"]) for answer in missing} == {
-            (404, "text/plain; charset=utf-8")
-        }
+        kind = "text/plain; charset=utf-8" if surface in {"streams", "store"} else "application/json"
+        assert {(answer.status_code, answer.headers["Content-Type"]) for answer in missing} == {(404, kind)}
         assert len({answer.text for answer in missing}) == 1
 
 

@@ -176,6 +176,8 @@ def test_it_tells_the_truth_of_what_is_there(service: Service) -> None:
         _meets(service, "GET", "/downloadFile", status, query={"file_id": sealed}, **more)
         for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data"):
             _meets(service, "POST", "/downloadFile", status, body={"file_id": sealed}, media_type=kind, **more)
+    _meets(service, "DELETE", "/downloadFile", 403, query={"file_id": sealed})
+    _meets(service, "DELETE", "/download/{key}", 403, path_parameters={"key": "sample.pdf"})
     _meets(service, "POST", "/v1/streams:join", 201, body={"streams": ids}, media_type="application/json")
     _meets(service, "GET", "/v1/queues/{queue}/streams", 200, path_parameters={"queue": "described"})
     _meets(service, "GET", "/v1/queues/{queue}/first", 200, path_parameters={"queue": "described"})

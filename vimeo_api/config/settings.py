@@ -276,6 +276,10 @@ class StoreSettings(SurfaceSettings):
 class NamedSettings(SurfaceSettings):
     """Surface `named`."""
 
+    open_delete: bool = Field(
+        default=False, description="Whether anyone may delete files while `REQUIRE_TOKENS` is off."
+    )
+
     extensions: str = Field(
         "csv,doc,docx,gif,jpeg,jpg,pdf,png,rtf,txt,xls,xlsx,zip",
         description="File name extensions to accept, in upper or lower case, separated by commas.",
@@ -289,6 +293,11 @@ class NamedSettings(SurfaceSettings):
 
 class TransferSettings(SurfaceSettings):
     """Surface `transfer`."""
+
+    open_delete: bool = Field(
+        default=False,
+        description="Whether anyone who has the id of a file may delete it while `REQUIRE_TOKENS` is off.",
+    )
 
 
 class Settings(Monitoring, Access, Fetching, Downloads, General):

@@ -80,6 +80,12 @@ class NotAllowed(PipelineError):
         self.scope = scope
 
 
+class TurnedOff(PipelineError):
+    """The operator has turned this off; the message says what."""
+
+    lasting = False
+
+
 class QuotaExceeded(PipelineError):
     """The bytes do not fit into the quota of the API token."""
 

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import NotThere
+from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance import sweep
@@ -22,12 +24,21 @@ class Page:
 
 
 def remove(policy: Policy, key: str) -> None:
-    """Remove a file for its owner; running downloads finish. Raises NotThere."""
+    """Remove a file for its owner; running downloads finish, a fetch is cancelled. Raises NotThere."""
     entry = catalog.find(policy.surface, key)
-    if entry is None or entry.expired or not lifecycle.remove(entry):
+    if entry is None or entry.expired or not remove_entry(entry):
         raise NotThere
+
+
+def remove_entry(entry: Entry) -> bool:
+    """Remove a file of any surface; return False if it was gone already."""
+    if entry.status == Status.FETCHING:
+        claims.cancel(entry.id)
+    if not lifecycle.remove(entry):
+        return False
     # At once, so that the next request finds no bytes; after a crash here the sweep does it.
     sweep.purge([entry.id])
+    return True
 
 
 def page(policy: Policy, *, query: str, number: int, size: int) -> Page:

@@ -1,14 +1,17 @@
 """The surface `named`: files by their names, with a page.
 
-    GET   /upload            the page: lists the files, and uploads more
-    POST  /upload            multipart, one file or several → 302 /download; else the page "Upload file error"
-    POST  /upload/<name>     the raw body, whatever its type → 201 `<name> uploaded`
-    GET   /download          [{"filename": …, "url": …}], sorted; with ?limit=&after= a page, and a Link to the next
-    GET   /download/<name>   the file, as an attachment
+    GET     /upload            the page: lists the files, and uploads more
+    POST    /upload            multipart, one file or several → 302 /download; else the page "Upload file error"
+    POST    /upload/<name>     the raw body, whatever its type → 201 `<name> uploaded`
+    GET     /download          [{"filename": …, "url": …}], sorted; with ?limit=&after= a page, and a Link to the next
+    GET     /download/<name>   the file, as an attachment
+    DELETE  /download/<name>   200 {"status": "<name> deleted"}
 
 Departures from its document: a browser that asks for HTML is redirected from /download to the page; clients that ask
 for JSON get errors and confirmations as JSON; more extensions are allowed by default. Folders and control characters
 are removed from a client's file name, and every spelling in Unicode is stored as one (`core.files.file_names`).
+Its document has no DELETE. Ours needs a token with `named:delete`; where no tokens are required anyone could delete
+everything, so there it is 403 unless NAMED_OPEN_DELETE allows it.
 """
 
 import json
@@ -168,6 +171,18 @@ def download(key: str) -> Response:
     """Send a file."""
     del key  # use the stored form instead
     return delivery.send(*downloads.open_download(POLICY, asked_name(request)))
+
+
+@blueprint.delete("/download/<key>")
+@described(described_as.DELETE)
+@needs("delete")
+def delete(key: str) -> Response:
+    """Delete a file; its name is free again."""
+    del key  # use the stored form instead
+    auth.check_open_delete(openly=settings.named.open_delete)
+    name = asked_name(request)
+    files.remove(POLICY, name)
+    return jsonify(status=f"{name} deleted")
 
 
 class _Shown:

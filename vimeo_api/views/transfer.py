@@ -3,12 +3,16 @@
     POST        /uploadFile             a form with `file`, or {"file": "<url>"} → {"file_id": "<hash>:<file_name>"}
     GET DELETE  /uploadFile/<file_id>   the progress of a fetch; cancels it
     POST GET    /downloadFile           `file_id` as JSON, as a form or in the query → the file, any number of times
+    DELETE      /downloadFile           `file_id` in the same ways → {"file_id": …, "status": "deleted"}
 
 The access hash is a random unsigned 64-bit number; the file name is encrypted and bound to it, and both must match in a
 download. A URL is fetched by a worker: if that ends within FETCH_WAIT_SECONDS the response is that of an upload, else
 202 with `status_url`. `Prefer: respond-async` (RFC 7240) does not wait. `sha256` beside `file` is checked.
 URLs are accepted as JSON only: a browser asks us before it sends JSON to another site (CORS), but any site could submit
 a form with a URL from a visitor's browser.
+Its document has no DELETE. Ours needs a token with `transfer:delete`; where no tokens are required everyone who was
+given an id to download could delete the file, so there it is 403 unless TRANSFER_OPEN_DELETE allows it. A running fetch
+is cancelled.
 """
 
 from http import HTTPStatus
@@ -20,7 +24,8 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from vimeo_api.core import policy
 from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotThere
-from vimeo_api.services import downloads, fetches, uploads
+from vimeo_api.extensions import settings
+from vimeo_api.services import downloads, fetches, files, uploads
 from vimeo_api.views.descriptions import transfer as described_as
 from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth, rate_limits
@@ -67,6 +72,17 @@ def upload() -> Response:
 def download() -> Response:
     """Send the file of a sealed id."""
     return delivery.send(*downloads.open_download(POLICY, _number(_file_id())))
+
+
+@blueprint.delete("/downloadFile")
+@described(described_as.DELETE)
+@needs("delete")
+def delete() -> Response:
+    """Delete the file of a sealed id."""
+    auth.check_open_delete(openly=settings.transfer.open_delete)
+    file_id = _file_id()
+    files.remove(POLICY, _number(file_id))
+    return jsonify(file_id=file_id, status="deleted")
 
 
 @blueprint.get("/uploadFile/<file_id>")
@@ -121,7 +137,7 @@ def _number(file_id: str) -> str:
 
 
 def _file_id() -> str:
-    if request.method != "POST":
+    if request.method in {"GET", "HEAD"} or (request.method == "DELETE" and "file_id" in request.args):
         file_id = request.args.get("file_id")
     elif receive.is_form():
         file_id = receive.fields({"file_id"}).get("file_id")

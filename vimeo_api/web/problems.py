@@ -22,6 +22,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.WrongPassword: HTTPStatus.UNAUTHORIZED,
     errors.TokenNeeded: HTTPStatus.UNAUTHORIZED,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.TurnedOff: HTTPStatus.FORBIDDEN,
     errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
     errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotThere: HTTPStatus.NOT_FOUND,

@@ -55,6 +55,7 @@ SECTION = Section(
     },
     everywhere=errors.EVERYWHERE,
 )
+_NO_DELETE = f"Deleting is turned off. {errors.NO_SCOPE}"
 _REFUSED = _error("There is no file in the body, or its extension is not allowed.", "png file not allowed")
 
 PAGE = Operation(
@@ -151,6 +152,19 @@ LISTING = Operation(
         ),
         400: _error("`limit` is not a number from 1 to 1000.", "`limit` must be a number from 1 to 1000."),
     },
+)
+
+DELETE = Operation(
+    SECTION,
+    curl="curl -X DELETE http://localhost:8080/download/sample.pdf",
+    description="The name is free again. Running downloads finish. Without API tokens this is 403, unless the operator "
+    "allows it.",
+    parameters=(Parameter("key", "The name of the file.", "sample.pdf"), _ACCEPT),
+    responses={
+        200: Response("The file is gone.", {JSON: _said("Deleted", "status", "sample.pdf deleted")}),
+        403: _error(_NO_DELETE, "Deleting is turned off; the operator of this service can delete files."),
+    },
+    errors=frozenset({404}),
 )
 
 DOWNLOAD = Operation(

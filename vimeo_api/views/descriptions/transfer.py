@@ -137,6 +137,33 @@ DOWNLOAD_BY_POST = replace(
     errors=DOWNLOAD.errors | {413},
 )
 
+DELETE = Operation(
+    SECTION,
+    curl=f"curl -X DELETE 'http://localhost:8080/downloadFile?file_id={_FILE_ID}'",
+    description="The id comes in the query, as JSON or in a form. Running downloads finish, a running fetch is "
+    "cancelled. Without API tokens this is 403, unless the operator allows it.",
+    parameters=(Parameter("file_id", "What the upload answered, if not in the body.", _FILE_ID, _SEALED_ID),),
+    body={JSON: _QUESTION, URLENCODED: _QUESTION, FORM: _QUESTION},
+    body_required=False,
+    responses={
+        200: Response(
+            "The file is gone.",
+            {
+                JSON: Body(
+                    closed("Deleted", file_id=_SEALED_ID, status={"const": "deleted"}),
+                    {"file_id": _FILE_ID, "status": "deleted"},
+                )
+            },
+        ),
+        400: _error("There is no id in the request, or it cannot be understood.", "file_id is missing."),
+        403: _error(
+            f"Deleting is turned off. {errors.NO_SCOPE}",
+            "Deleting is turned off; the operator of this service can delete files.",
+        ),
+    },
+    errors=frozenset({404, 413}),
+)
+
 _PROGRESS = Body(
     {
         **_STATE,

@@ -18,7 +18,7 @@ from werkzeug.routing import RequestRedirect
 from vimeo_api.config.settings import MULTIPART_OVERHEAD
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.access.api_tokens import Holder
-from vimeo_api.core.errors import NotAllowed, PipelineError, TokenNeeded
+from vimeo_api.core.errors import NotAllowed, PipelineError, TokenNeeded, TurnedOff
 from vimeo_api.extensions import settings
 from vimeo_api.web.receiving import bodies
 
@@ -46,6 +46,20 @@ def token_id() -> int | None:
     """Return the id of the token that the current request was admitted with, None if none is required."""
     holder: Holder | None = g.get("holder")
     return holder.id if holder else None
+
+
+def may_delete(surface: str, *, openly: bool) -> bool:
+    """Return whether the current request may delete files of a surface; `openly` is for a service without tokens."""
+    if not settings.require_tokens:
+        return openly
+    holder: Holder | None = g.get("holder")
+    return holder is not None and holder.allows(surface, "delete")
+
+
+def check_open_delete(*, openly: bool) -> None:
+    """Raise TurnedOff if a request without a token may not delete. Where tokens are required, `needs` has checked."""
+    if not (settings.require_tokens or openly):
+        raise TurnedOff("Deleting is turned off; the operator of this service can delete files.")
 
 
 def bearer(authorization: str | None = None) -> str | None:
