@@ -23,6 +23,7 @@ COMMANDS = {
         "commands.fetch:fetch",
         "Fetch a URL to DST, or into the folder DST under the name that the origin suggests.",
     ),
+    "files": ("service_commands.files:files", "List, show, expire and delete stored files."),
     "nginx-body-limit": (
         "service_commands.nginx:nginx_body_limit",
         "Print nginx's limit for uploads, made from VIMEO_MAX_BYTES.",
@@ -36,7 +37,10 @@ COMMANDS = {
         "service_commands.settings:settings",
         "Print every setting with its default, as docs/settings.md lists them.",
     ),
-    "token": ("service_commands.token:token", "Create, list and revoke API tokens; REQUIRE_TOKENS=1 requires them."),
+    "token": (
+        "service_commands.token:token",
+        "Create, list, change and revoke API tokens; REQUIRE_TOKENS=1 requires them.",
+    ),
     "worker": ("service_commands.serving:worker", "Run a worker with beat; runserver starts one itself."),
 }
 

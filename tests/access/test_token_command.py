@@ -1,5 +1,6 @@
 """`manage.py token`, in this process and beside the running service, and what the documents say about it."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def test_a_token_is_made_listed_and_revoked(app: Flask) -> None:
     assert upload(app, secret.strip()) == 401
     assert "robot\trevoked" in manage(app, "list").stdout
     again = manage(app, "create", "robot", "--scope", "*:*")
-    assert (again.exit_code, "names are never used again" in again.stderr) == (1, True)
+    assert (again.exit_code, "valid or not" in again.stderr) == (1, True)
 
 
 def test_a_token_is_over_once_its_time_is(app: Flask, clock: Clock) -> None:
@@ -56,6 +57,43 @@ def test_a_token_is_over_once_its_time_is(app: Flask, clock: Clock) -> None:
     clock.forward(61)
     assert upload(app, secret) == 401
     assert "robot\texpired" in manage(app, "list").stdout
+
+
+def test_it_shows_what_a_token_has_stored(app: Flask) -> None:
+    secret = manage(app, "create", "robot", "--scope", "*:*", "--quota", "1M").stdout.strip()
+    headers = {"Authorization": f"Bearer {secret}"}
+    upload(app, secret)
+    for name in ("a", "b"):
+        app.test_client().post(f"/upload/{name}.txt", data=b"x" * 5000, headers=headers)
+    assert manage(app, "list", "--usage").stdout.splitlines()[1:] == [
+        "  named\t2 files\t10000 bytes",
+        "  streams\t1 files\t3 bytes",
+    ]
+    shown = json.loads(manage(app, "show", "robot", "--json").stdout)
+    assert json.loads(manage(app, "list", "--json").stdout) == shown
+    assert shown["usage"] == {"named": {"files": 2, "bytes": 10000}, "streams": {"files": 1, "bytes": 3}}
+    assert (shown["used"], shown["quota"], shown["state"]) == (10000 + 4096, MIB, "valid")
+    assert "named\t2 files, 10000 bytes" in manage(app, "show", "robot").stdout
+    assert secret not in manage(app, "show", "robot").stdout
+
+
+def test_a_renamed_token_keeps_its_secret_and_its_files(app: Flask) -> None:
+    secret = manage(app, "create", "robot", "--scope", "streams:*").stdout.strip()
+    manage(app, "create", "taken", "--scope", "streams:*")
+    assert upload(app, secret) == 201
+    assert manage(app, "rename", "robot", "nightly").exit_code == 0
+    assert upload(app, secret) == 201
+    assert json.loads(manage(app, "show", "nightly", "--json").stdout)["usage"]["streams"]["files"] == 2
+    assert manage(app, "rename", "nightly", "taken").stderr == "Error: There is a token 'taken' already.\n"
+
+
+def test_a_new_quota_counts_from_the_next_upload_on(app: Flask) -> None:
+    secret = manage(app, "create", "robot", "--scope", "streams:*").stdout.strip()
+    assert upload(app, secret) == 201
+    assert manage(app, "quota", "robot", "4K").exit_code == 0
+    assert upload(app, secret) == 403
+    assert manage(app, "quota", "robot", "none").exit_code == 0
+    assert upload(app, secret) == 201
 
 
 @pytest.mark.parametrize(
@@ -68,6 +106,10 @@ def test_a_token_is_over_once_its_time_is(app: Flask, clock: Clock) -> None:
         (["create", "x", "--scope", "*:*", "--expires-in", "0d"], "must last"),
         (["create", "", "--scope", "*:*"], "1 to 64 printable characters"),
         (["revoke", "nobody's"], "no token"),
+        (["show", "nobody's"], "no token"),
+        (["rename", "nobody's", "x"], "no token"),
+        (["quota", "nobody's", "1G"], "no token"),
+        (["quota", "x", "much"], "is not a size"),
     ],
 )
 def test_a_mistake_is_a_sentence(app: Flask, words: list[str], sentence: str) -> None:

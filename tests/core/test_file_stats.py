@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import Select, text, update
+from sqlalchemy import Select, select, text, update
 
 from tests.core.leasing import lease
+from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, LastCensus
@@ -15,6 +16,7 @@ from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases, lifecycle
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.monitoring import file_stats
+from vimeo_api.core.monitoring.file_stats import TokenUse
 from vimeo_api.extensions import db
 
 LEASE_TOKEN = "a" * 32
@@ -44,6 +46,31 @@ def ago(seconds: float) -> object:
 
 def waiting(work: str) -> float:
     return round(file_stats.read().waiting[work], -1)
+
+
+def test_it_counts_what_each_token_has_stored() -> None:
+    api_tokens.create("robot", ["*:*"], quota=10**6)
+    api_tokens.create("idle", ["*:*"])
+    api_tokens.create("over", ["*:*"])
+    api_tokens.revoke("over")
+    robot = api_tokens.named("robot").id
+    add("a", size=5000, token_id=robot)
+    add("b", size=1, token_id=robot)
+    add("c")
+    file_stats.count()
+    assert list(file_stats.read().tokens) == [
+        TokenUse("robot", 10**6, files=2, charged=5000 + 4096),
+        TokenUse("idle", None, files=0, charged=0),
+    ]
+
+
+def test_a_count_of_an_older_release_is_read() -> None:
+    add("a")
+    file_stats.count()
+    row = statements.row(select(LastCensus.groups))
+    assert row
+    statements.changed(update(LastCensus).values(groups=[group[:7] for group in row.groups]))
+    assert [group.files for group in file_stats.read().groups] == [1]
 
 
 def test_it_counts_files_and_bytes_by_kind() -> None:

@@ -278,7 +278,7 @@ class Life(RuleBasedStateMachine):
             assert row is not None
             assert shown in {None, row.lease_token}  # without one, the mark of this very removal
             self.make(Move.REMOVE, row.lease_token, lapsed=True)
-            self.keyed = False
+            self.keyed = shown is None  # the link of a one-time file says 410 for ever
 
     @rule()
     @may_end

@@ -1,8 +1,8 @@
 """API tokens: what each allows on which surface, and how many bytes may be stored with it.
 
 A token is 256 random bits, shown once and stored as its SHA-256. Passwords need a slow, salted hash because they can be
-guessed; 256 random bits cannot, and a plain digest is found by index in one read. `manage.py token` creates and revokes
-tokens; none is deleted, so a name always means the same token. `web.hooks.auth` checks them. Source: RFC 6750.
+guessed; 256 random bits cannot, and a plain digest is found by index in one read. `manage.py token` creates, changes
+and revokes tokens; none is deleted, so files never point to nothing. `web.hooks.auth` checks them. Source: RFC 6750.
 """
 
 import hashlib
@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, case, func, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -45,6 +47,7 @@ class Holder:
 class Listed:
     """A token as the operator sees it, without its secret, which is not stored."""
 
+    id: int
     name: str
     scopes: str
     quota: int | None  # bytes
@@ -56,15 +59,19 @@ class Listed:
     @property
     def state(self) -> str:
         """`valid`, `revoked` or `expired`."""
-        if self.revoked_at is not None:
-            return "revoked"
-        return "expired" if self.expires_at is not None and self.expires_at <= now() else "valid"
+        return state(self.revoked_at, self.expires_at)
+
+
+def state(revoked_at: datetime | None, expires_at: datetime | None) -> str:
+    """Return `valid`, `revoked` or `expired`."""
+    if revoked_at is not None:
+        return "revoked"
+    return "expired" if expires_at is not None and expires_at <= now() else "valid"
 
 
 def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: timedelta | None = None) -> str:
     """Create a token and return it; it cannot be shown again. Raises Malformed for a bad name or scope, and Exists."""
-    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-        raise Malformed(f"The name of a token is 1 to {MAX_NAME} printable characters.")
+    _check_name(name)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     values = {
         "name": name,
@@ -75,7 +82,7 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
         "expires_at": None if life is None else now() + life,
     }
     if not statements.changed(statements.insert_new(Token).values(values)):
-        raise Exists(f"There is a token {name!r} already; names are never used again.")
+        raise Exists(f"There is a token {name!r} already, valid or not.")
     return secret
 
 
@@ -89,8 +96,42 @@ def revoke(name: str) -> None:
 
 def listing() -> list[Listed]:
     """Return all tokens ever created, the oldest first."""
-    columns = (Token.name, Token.scopes, Token.quota, _used(), Token.created_at, Token.expires_at, Token.revoked_at)
-    return [Listed(*row) for row in statements.rows(select(*columns).order_by(Token.id))]
+    return [Listed(*row) for row in statements.rows(select(*_listed()).order_by(Token.id))]
+
+
+def named(name: str) -> Listed:
+    """Return the token with a name. Raises NotThere."""
+    row = statements.row(select(*_listed()).where(Token.name == name))
+    if row is None:
+        raise NotThere(f"There is no token {name!r}.")
+    return Listed(*row)
+
+
+def names() -> dict[int, str]:
+    """Return the names of all tokens, by id."""
+    return {row.id: row.name for row in statements.rows(select(Token.id, Token.name))}
+
+
+def usage(token_id: int) -> dict[str, tuple[int, int]]:
+    """Return how many files and bytes a token has stored on each surface where it has stored any."""
+    sums = (func.count(), func.sum(File.size).cast(BigInteger))
+    found = statements.rows(select(File.surface, *sums).where(File.token_id == token_id).group_by(File.surface))
+    return {surface: (files, size) for surface, files, size in sorted(tuple(row) for row in found)}
+
+
+def rename(name: str, new: str) -> None:
+    """Rename a token; its secret stays the same. Raises NotThere, Malformed and Exists."""
+    _check_name(new)
+    token_id = named(name).id
+    if new in names().values():
+        raise Exists(f"There is a token {new!r} already.")
+    statements.changed(update(Token).where(Token.id == token_id).values(name=new))
+
+
+def set_quota(name: str, quota: int | None) -> None:
+    """Change how many bytes may be stored with a token, None for no limit; what is stored stays. Raises NotThere."""
+    if not statements.changed(update(Token).where(Token.name == name).values(quota=quota)):
+        raise NotThere(f"There is no token {name!r}.")
 
 
 def holder(secret: str) -> Holder | None:
@@ -133,10 +174,25 @@ def charged(token_id: int | None, *sizes: int, counted: int = 0) -> Iterator[Non
         yield
 
 
+def charge() -> ColumnElement[int]:
+    """Return how many bytes a file counts for."""
+    return case((File.size < LEAST_CHARGE, LEAST_CHARGE), else_=File.size)
+
+
+def _listed() -> tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...]:
+    """Return the columns of a `Listed`."""
+    states = (Token.created_at, Token.expires_at, Token.revoked_at)
+    return (Token.id, Token.name, Token.scopes, Token.quota, _used(), *states)
+
+
+def _check_name(name: str) -> None:
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise Malformed(f"The name of a token is 1 to {MAX_NAME} printable characters.")
+
+
 def _used() -> ColumnElement[int]:
     """Return how many bytes a token's files have, by an index-only scan; a purge removes them from the index."""
-    charge = case((File.size < LEAST_CHARGE, LEAST_CHARGE), else_=File.size)
-    used = select(func.coalesce(func.sum(charge), 0)).where(File.token_id == Token.id)
+    used = select(func.coalesce(func.sum(charge()), 0)).where(File.token_id == Token.id)
     return used.correlate(Token).scalar_subquery()
 
 

@@ -23,6 +23,7 @@ from vimeo_api.core.files import cache_generations, catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.policy import POLICIES
 
+_ONE_TIME = frozenset(policy.surface for policy in POLICIES if policy.one_time)
 RETRY = timedelta(seconds=60)  # between two attempts at the same work
 
 
@@ -81,26 +82,33 @@ def make_refusals_stale(moved: Entry, move: Move) -> None:
 
 
 def remove(entry: Entry, *, receipt: str | None = None) -> bool:
-    """Take a file away at its owner's word; its key is free again, its bytes are due at once.
+    """Take a file away at its owner's word; its bytes are due at once.
 
-    A receipt must still be the one of whoever has taken the stream last.
+    Its key is free again, but for that of a one-time file, whose link says 410 for ever. A receipt must still be the
+    one of whoever has taken the stream last.
     """
     if receipt is not None and receipt != entry.lease_token:
         return False
     conditions = [] if receipt is None else [File.lease_token == receipt]
     mark = identifiers.random_hex() if receipt is None else receipt
-    values: dict[str, Any] = {"key": None, "queue": None, "due_at": now(), "attempts": 0}
+    key = entry.key if receipt is None and entry.surface in _ONE_TIME else None
+    values: dict[str, Any] = {"key": key, "queue": None, "due_at": now(), "attempts": 0}
     if receipt is None:  # a receipt that is right stands there already; another may be too long for the column
         values["lease_token"] = mark
-    removed = advance(entry.id, Move.REMOVE, *conditions, **values) is not None or _removed_under(entry.id, mark)
+    removed = advance(entry.id, Move.REMOVE, *conditions, **values) is not None or _removed_under(entry.id, mark, key)
     if removed:
         cache_generations.renew(entry.surface, entry.key)
     return removed
 
 
-def _removed_under(file_id: int, mark: str) -> bool:
+def _removed_under(file_id: int, mark: str, key: str | None) -> bool:
     """Return whether a file was removed under our mark, by a statement whose result got lost."""
-    ours = (File.id == file_id, File.status == Status.GONE, File.lease_token == mark, File.key.is_(None))
+    ours = (
+        File.id == file_id,
+        File.status == Status.GONE,
+        File.lease_token == mark,
+        File.key.is_not_distinct_from(key),
+    )
     return statements.row(select(File.id).where(*ours)) is not None
 
 
@@ -109,7 +117,7 @@ def expire(*conditions: ColumnElement[bool]) -> int:
 
     Their keys are free again, but for those of one-time files, whose links say 410 for ever.
     """
-    one_time = File.surface.in_([policy.surface for policy in POLICIES if policy.one_time])
+    one_time = File.surface.in_(sorted(_ONE_TIME))
     return advance_all(
         Move.REMOVE,
         File.expires_at <= now(),
@@ -120,6 +128,12 @@ def expire(*conditions: ColumnElement[bool]) -> int:
         expires_at=None,
         attempts=0,
     )
+
+
+def limit(file_ids: Sequence[int], expires_at: datetime) -> int:
+    """Let files expire at a moment, whenever they would have; return how many are there."""
+    these = (statements.among(File.id, file_ids), File.status != Status.GONE, catalog.alive())
+    return statements.changed(update(File).where(*these).values(expires_at=expires_at))
 
 
 def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:

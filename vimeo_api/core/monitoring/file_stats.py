@@ -15,9 +15,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
+from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import File, LastCensus, Status, UtcDateTime
+from vimeo_api.core.database.models import File, LastCensus, Status, Token, UtcDateTime
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
 
@@ -47,6 +48,18 @@ class Group:
     failure: str | None
     files: int
     stored: int  # bytes
+    token_id: int | None = None  # defaults: a count by an older release has no tokens
+    charged: int = 0  # bytes, as they count for the token's quota
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUse:
+    """What an API token has stored, and how much it may."""
+
+    name: str
+    quota: int | None  # bytes
+    files: int
+    charged: int  # bytes, as they count for the quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,7 @@ class Census:
     """How many files there are, and which work is waiting."""
 
     groups: Sequence[Group]  # all files by kind, as of the last count
+    tokens: Sequence[TokenUse]  # every token that is valid or has files, as of the last count
     leases: dict[str, int]  # by surface, now
     waiting: dict[str, float]  # by kind of work: seconds that the oldest row has waited, 0 if no row waits
 
@@ -61,7 +75,8 @@ class Census:
 def read() -> Census:
     """Return the last count, and the leases and waiting work of this moment."""
     last = statements.row(select(LastCensus.groups).where(LastCensus.id == _ID))
-    return Census([Group(*group) for group in last.groups] if last else [], _leases(), _waiting())
+    groups = [Group(*group) for group in last.groups] if last else []
+    return Census(groups, _tokens(groups), _leases(), _waiting())
 
 
 def count() -> bool:
@@ -83,20 +98,37 @@ def _groups() -> list[tuple[Any, ...]]:
         File.source_url.is_not(None).label("fetched"),
         File.lease_token.is_not(None).label("claimed"),
         File.failure,
+        File.token_id,
     )
     stored = case((File.purged_at.is_(None), File.size), else_=0).label("stored")
-    files, sizes = Counter[tuple[Any, ...]](), Counter[tuple[Any, ...]]()
+    charged = case((File.token_id.is_not(None), api_tokens.charge()), else_=0).label("charged")
+    files, sizes, charges = (Counter[tuple[Any, ...]]() for _ in range(3))
     last: int | None = 0
     while last is not None:
-        piece = select(File.id, *kind, stored).where(File.id > last).order_by(File.id).limit(PIECE).subquery()
+        piece = select(File.id, *kind, stored, charged).where(File.id > last).order_by(File.id).limit(PIECE).subquery()
         kinds = [piece.c[column.key] for column in kind]
-        sums = (func.count(), func.sum(piece.c.stored).cast(BigInteger), func.max(piece.c.id))
+        totals = (func.sum(column).cast(BigInteger) for column in (piece.c.stored, piece.c.charged))
+        sums = (func.count(), *totals, func.max(piece.c.id))
         last = None
-        for *group, number, size, highest in statements.rows(select(*kinds, *sums).group_by(*kinds)):
+        for *group, number, size, charge, highest in statements.rows(select(*kinds, *sums).group_by(*kinds)):
             files[tuple(group)] += number
             sizes[tuple(group)] += size
+            charges[tuple(group)] += charge
             last = max(last or 0, highest)
-    return [(*group, files[group], sizes[group]) for group in files]
+    return [(*group[:-1], files[group], sizes[group], group[-1], charges[group]) for group in files]
+
+
+def _tokens(groups: Sequence[Group]) -> list[TokenUse]:
+    files, charged = Counter[int](), Counter[int]()
+    for group in groups:
+        if group.token_id is not None:
+            files[group.token_id] += group.files
+            charged[group.token_id] += group.charged
+    return [
+        TokenUse(token.name, token.quota, files[token.id], charged[token.id])
+        for token in statements.rows(select(Token.id, Token.name, Token.quota, Token.expires_at, Token.revoked_at))
+        if token.id in files or api_tokens.state(token.revoked_at, token.expires_at) == "valid"
+    ]
 
 
 def _leases() -> dict[str, int]:

@@ -90,6 +90,21 @@ def _census(census: Census) -> Iterator[Metric]:
     yield _gauge(
         "stored_bytes", "Bytes of all files that are not purged, when last counted.", ["surface"], stored.items()
     )
+    tokens = census.tokens
+    quotas = [((token.name,), float(token.quota)) for token in tokens if token.quota is not None]
+    yield _gauge(
+        "token_files",
+        "Files that an API token has stored, when last counted.",
+        ["token"],
+        [((token.name,), token.files) for token in tokens],
+    )
+    yield _gauge(
+        "token_used_bytes",
+        "Bytes that count for the quota of an API token, when last counted.",
+        ["token"],
+        [((token.name,), token.charged) for token in tokens],
+    )
+    yield _gauge("token_quota_bytes", "Bytes that may be stored with an API token that has a quota.", ["token"], quotas)
     yield _gauge("leases", "Running downloads of one-time files, and taken streams.", ["surface"], leases.items())
     yield _gauge("fetches", "URL uploads by state, when last counted.", ["state", "failure"], fetches.items())
     yield _gauge(
