@@ -24,6 +24,7 @@ PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("PUT", "/v1/streams", "streams:write", {"data": b"x"}),
     ("DELETE", f"/v1/streams/{UUID}", "streams:delete", {}),
     ("POST", "/v1/streams:join", "streams:write", {"json": {"streams": [UUID]}}),
+    ("DELETE", f"/v1/joins/{UUID}", "streams:delete", {}),
     ("POST", "/v1/queues/q/streams", "streams:write", {"data": b"x"}),
     ("GET", "/v1/queues/q/streams", "streams:list", {}),
     ("GET", "/v1/queues/q/first", "streams:list", {}),

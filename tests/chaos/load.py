@@ -7,9 +7,12 @@ import hashlib
 import json
 import random
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
+
+import requests
 
 from tests.chaos.ledger import Item, Ledger, State
 from tests.chaos.wire import Fate, Reply, ask, form, query
@@ -141,11 +144,25 @@ class Streams(Files):
         reply = ask(self.port, "POST", "/v1/streams:join", json.dumps(wanted).encode())
         fate = self.ledger.count("join", reply)
         path = created(reply)
+        if reply.status == requests.codes.accepted and path is not None and not self._is_joined(path):
+            return Fate.UNKNOWN
         if fate is Fate.DONE and path is not None:
             self.keep(Item("joined", path, digest))
         elif fate is Fate.REFUSED and all(item.state is State.THERE for item in sources):
             self.ledger.lose(f"join: answered {reply.status} although all its streams are there")
         return fate
+
+    def _is_joined(self, path: str) -> bool:
+        """Wait for the workers, and return whether they have made the stream."""
+        status = path.replace("/streams/", "/joins/")
+        for _ in range(600):
+            reply = ask(self.port, "GET", status)
+            state = json.loads(reply.body)["state"] if reply.status == requests.codes.ok else "fetching"
+            if state != "fetching":
+                return bool(state == "available")
+            time.sleep(0.1)
+        self.ledger.lose("join: still not done after a minute")
+        return False
 
 
 class Store(Files):

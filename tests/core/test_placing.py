@@ -14,12 +14,14 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.services import other_filesystem
-from vimeo_api import config
+from vimeo_api import config, tasks
 from vimeo_api.app import create_app
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.fetching import job
+from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, mend
@@ -28,7 +30,7 @@ from vimeo_api.core.storage.blobs import make_folder, remove_from
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import blobs, settings
-from vimeo_api.services import files, uploads
+from vimeo_api.services import files, joins, uploads
 
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -252,16 +254,19 @@ def test_a_pending_copy_that_is_served_or_to_be_removed_is_no_orphan(apart: Flas
 
 def test_a_join_finds_a_stream_that_is_placed_meanwhile(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = uploaded(), uploaded()
-    copy = Writer.copy
+    write_at = PartialFile.write_at
 
-    def copy_and_place(writer: Writer, *words: Any, **more: Any) -> None:
-        copy(writer, *words, **more)
-        monkeypatch.setattr(Writer, "copy", copy)
+    def write_and_place(partial: PartialFile, *words: Any) -> None:
+        write_at(partial, *words)
+        monkeypatch.setattr(PartialFile, "write_at", write_at)
         placing.run(second.id)
         make_due()
         placing.run(second.id)
 
-    monkeypatch.setattr(Writer, "copy", copy_and_place)
-    joined = found("streams", uploads.join(STREAMS, [first.key, second.key]))
+    monkeypatch.setattr(PartialFile, "write_at", write_and_place)
+    monkeypatch.setattr(tasks, "enqueue", lambda *_: True)
+    key = joins.begin(STREAMS, [first.key, second.key], client="me")
+    job.run(found("streams", key).id)
+    joined = found("streams", key)
     assert blobs.path("streams", joined.blob, pending=True).read_bytes() == 2 * CONTENT
     assert lies(second) == (False, True)

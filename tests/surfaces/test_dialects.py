@@ -31,6 +31,7 @@ PATHS = {
     f"/v1/streams/{UUID}": TEXT,
     f"/v1/streams/{UUID}/more": TEXT,
     "/v1/streams:join": TEXT,
+    f"/v1/joins/{UUID}": TEXT,
     "/v1/queues/q/streams": TEXT,
     "/v1/queues/q/first": TEXT,
     "/v1/queues/q/take": TEXT,

@@ -15,8 +15,13 @@ from uuid import UUID
 import pytest
 import requests
 
+from tests.inprocess import PROFILES, made, sweep
 from tests.services import ROOT, Service, await_, free_port, running
 from tests.surfaces.streams import create, url
+from vimeo_api import tasks
+from vimeo_api.core.clock import now
+from vimeo_api.core.files import lifecycle
+from vimeo_api.core.files.lifecycle import Move
 
 MIB = 1024**2
 
@@ -206,6 +211,32 @@ def test_streams_are_joined_in_the_given_order(service: Service) -> None:
     assert requests.get(url(service, keys[0]), timeout=60).status_code == 200
     missing = requests.post(f"{service.url}/v1/streams:join", json={"streams": [keys[0], "none"]}, timeout=60)
     assert missing.status_code == 404
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_join_that_lasts_can_be_followed_and_cancelled(
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(profile, tmp_path / "data", FETCH_WAIT_SECONDS="0") as app:
+        client = app.test_client()
+        keys = [client.post("/v1/streams", data=data).get_json()["id"] for data in (b"one ", b"two")]
+        with monkeypatch.context() as patch:
+            patch.setattr(tasks, "enqueue", lambda *_: True)
+            done, cancelled = (client.post("/v1/streams:join", json={"streams": keys}) for _ in range(2))
+        assert (done.status_code, done.location) == (202, done.get_json()["status_url"])
+        stream = f"/v1/streams/{done.get_json()['id']}"
+        assert client.get(stream).status_code == 425
+        assert client.get(done.location).get_json()["state"] == "fetching"
+        assert client.delete(cancelled.location).get_json()["failure"] == "cancelled"
+        sweep(app)
+        with app.app_context():
+            lifecycle.advance_all(Move.WORK, due_at=now())
+        sweep(app)
+        assert client.get(done.location).get_json()["state"] == "available"
+        assert client.get(stream).status_code == 200
+        assert client.get(f"/v1/streams/{cancelled.get_json()['id']}").status_code == 410
+        for key in ("none", keys[0]):
+            assert client.get(f"/v1/joins/{key}").status_code == 404
 
 
 @pytest.mark.parametrize(

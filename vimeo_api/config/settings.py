@@ -262,6 +262,11 @@ class VimeoSettings(SurfaceSettings):
 class StreamsSettings(SurfaceSettings):
     """Surface `streams`."""
 
+    join_max_bytes: ByteSize = Field(
+        ByteSize(16 * 1024**3), gt=0, description="Largest stream that joining may make, in bytes or as `16GiB`."
+    )
+    join_repeats: int = Field(100, ge=1, description="How often one stream may be repeated in a join.")
+
     path: str = Field("DATA", description="Name of the folder in error messages; `runserver --path` sets it too.")
 
 

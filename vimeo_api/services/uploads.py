@@ -1,4 +1,4 @@
-"""The use cases of uploading: bytes that a client sends, and streams that are joined."""
+"""The use cases of uploading: bytes that a client sends."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -8,21 +8,19 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, passwords
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
-from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded, StorageFull, TooLarge
+from vimeo_api.core.errors import Exists, Malformed, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.files import (
     cache_generations,
     catalog,
     digests,
     file_names,
-    joining,
     lifecycle,
-    media_types,
     placing,
 )
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.extensions import blobs, mount_check, reservations, settings
+from vimeo_api.extensions import blobs, reservations, settings
 
 
 def check_name(policy: Policy, name: str) -> str:
@@ -110,30 +108,6 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
                 blobs.remove(file.surface, file.blob)
             raise
     return key
-
-
-def join(policy: Policy, keys: Sequence[str], *, queue: str | None = None, token_id: int | None = None) -> str:
-    """Make a new stream of the bytes of others, in the given order, and return its key.
-
-    Raises NotThere for a missing stream, TooLarge and StorageFull.
-    """
-    found = catalog.find_all(policy.surface, keys)
-    if not found.keys() >= set(keys) or any(entry.expired for entry in found.values()):
-        raise NotThere
-    entries = [found[key] for key in keys]
-    size = sum(entry.size for entry in entries)
-    if policy.max_bytes is not None and size > policy.max_bytes:
-        raise TooLarge
-    # A request of a few bytes could fill the disk.
-    with reservations.reserved(size), blobs.stage() as staging:
-        try:
-            joining.join(staging, entries)
-        except FileNotFoundError:
-            mount_check.check()
-            raise NotThere from None  # deleted meanwhile
-        digest = f"sha256:{staging.digest('sha256')}"
-        kind = media_types.detect(staging.head)
-        return upload(policy, staging, content_type=kind, queue=queue, digest=digest, token_id=token_id)
 
 
 def _new(policy: Policy, staging: Staging, *, name: str, expires_in: int | None, token_id: int | None) -> NewFile:

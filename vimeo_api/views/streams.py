@@ -3,7 +3,8 @@
     POST PUT  /v1/streams               the raw body, whatever its type   → 201 {"id":…,"status":"created"}
     GET       /v1/streams/<id>          its bytes, with ranges and conditions
     DELETE    /v1/streams/<id>          → {"id":…,"status":"deleted"}; running GETs finish
-    POST      /v1/streams:join          {"streams":[…]} → a new stream of their bytes in that order
+    POST      /v1/streams:join          {"streams":[…]} → a new stream of their bytes in that order; 202 if that lasts
+    GET DELETE  /v1/joins/<id>          the progress of a join; cancels it
     POST      /v1/queues/<queue>/streams                  as above, and at the end of the queue
     GET       /v1/queues/<queue>/streams?after=&limit=    in the order of creation
     GET       /v1/queues/<queue>/first  /v1/queues/<queue>/streams/<id>/next  …/previous
@@ -21,16 +22,17 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotThere
 from vimeo_api.core.files import media_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
-from vimeo_api.services import downloads, files, queues, uploads
+from vimeo_api.services import downloads, fetches, files, joins, queues, uploads
 from vimeo_api.views.descriptions import queues as described_queues
 from vimeo_api.views.descriptions import streams as described_as
+from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -116,7 +118,29 @@ def join() -> Response:
     if queue is not None and not isinstance(queue, str):
         raise Malformed("The queue must be a name.")
     queue = _checked(queue) if queue is not None else None
-    return _created(uploads.join(POLICY, keys, queue=queue, token_id=auth.token_id()))
+    key = joins.begin(POLICY, keys, client=clients.client(), queue=queue, token_id=auth.token_id())
+    if fetches.wait(POLICY, key):
+        downloads.open_download(POLICY, key, with_body=False)  # raises the error of a failed join
+        return _created(key)
+    link = url_for("streams.join_status", key=key, _external=True)
+    response = _json({"id": key, "status": "joining", "status_url": link}, HTTPStatus.ACCEPTED)
+    response.headers["Location"] = link
+    return response
+
+
+@blueprint.get("/v1/joins/<key>")
+@described(described_as.JOIN_STATUS)
+def join_status(key: str) -> Response:
+    """Report the progress of a join."""
+    return _json({"id": key, **joins.status(POLICY, key)})
+
+
+@blueprint.delete("/v1/joins/<key>")
+@described(described_as.JOIN_CANCEL)
+@needs("delete")
+def join_cancel(key: str) -> Response:
+    """Cancel a join."""
+    return _json({"id": key, **joins.cancel(POLICY, key)})
 
 
 @blueprint.post("/v1/queues/<queue>/streams")

@@ -56,6 +56,7 @@ FAILURES: dict[str, HTTPStatus] = {
     Failure.SLOW: HTTPStatus.GATEWAY_TIMEOUT,
     Failure.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Failure.FULL: HTTPStatus.INSUFFICIENT_STORAGE,
+    Failure.SOURCE: HTTPStatus.NOT_FOUND,
     Failure.MISMATCH: HTTPStatus.BAD_GATEWAY,
     Failure.CANCELLED: HTTPStatus.GONE,
 }

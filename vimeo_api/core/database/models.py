@@ -65,6 +65,7 @@ class Failure(StrEnum):
     SLOW = "slow"
     TOO_LARGE = "too_large"
     FULL = "full"  # our disk
+    SOURCE = "source"  # a stream that was to be joined is gone
     MISMATCH = "mismatch"  # not the SHA-256 that was expected
     CANCELLED = "cancelled"
 
@@ -155,6 +156,7 @@ class File(Base):
     resumed: Mapped[bool] = mapped_column(default=False)
     # Of a file that is fetched: where from ("" once that is over), what it must be, how far it is, and why it failed.
     source_url: Mapped[str | None] = mapped_column(Text)
+    joined_keys: Mapped[str | None] = mapped_column(Text)  # of a join: the keys of its streams, as JSON; [] once done
     expected_sha256: Mapped[str | None] = mapped_column(String(64))
     received: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # bytes
     total: Mapped[int | None] = mapped_column(BigInteger)  # bytes, once the origin has said

@@ -82,7 +82,7 @@ def revive_all() -> None:
     lifecycle.advance_all(Move.WORK, File.lease_token.is_(None), due_at=now())
 
 
-def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> bool:
+def finish(file_id: int, token: str, *, name: str, size: int, pending: bool, **found: Any) -> bool:
     """Make a file with durable bytes available; return False if the claim was lost before."""
     safe = file_names.safe(name)
     finished = lifecycle.advance(
@@ -99,6 +99,7 @@ def finish(file_id: int, token: str, *, name: str, size: int, pending: bool) -> 
         due_at=None,
         pending=pending,
         place_due_at=now() if pending else None,
+        **found,
     )
     if finished is not None:
         return True
@@ -123,6 +124,7 @@ def _failed(failure: Failure, sentence: str) -> dict[str, Any]:
         "failure": failure,
         "error": sentence[:255],
         "source_url": NO_URL,
+        "size": 0,  # of a join, it was known before
         "lease_token": None,
         "due_at": None,
     }

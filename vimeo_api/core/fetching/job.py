@@ -1,4 +1,4 @@
-"""The job of fetching a URL into a file; `tasks.fetch` runs it. The worker with the claim works on it.
+"""The job of making a file of a URL, or of other streams; `tasks.fetch` runs it. The worker with the claim works on it.
 
     fetching → available | failed
 
@@ -18,12 +18,22 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
-from vimeo_api.core.errors import DigestMismatch, PipelineError, QuotaExceeded, StorageFull, TooLarge, Unavailable
+from vimeo_api.core.errors import (
+    DigestMismatch,
+    NotThere,
+    PipelineError,
+    QuotaExceeded,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+)
 from vimeo_api.core.fetching import claims, client, recovery, turns
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.fetching.session import Limits
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
+from vimeo_api.core.files import joining, media_types
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, reservations, settings
 
 CLAIM_RENEW_SECONDS = 1
@@ -41,6 +51,7 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
     (QuotaExceeded, Failure.TOO_LARGE),
     (StorageFull, Failure.FULL),
     (DigestMismatch, Failure.MISMATCH),
+    (NotThere, Failure.SOURCE),
     (client.Cancelled, Failure.CANCELLED),
 )
 
@@ -87,7 +98,41 @@ def _work(entry: Entry, token: str, partial: PartialFile) -> None:
 
 def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
     claim = _Claim(entry.id, token, partial)
-    fetched = client.fetch(
+    if entry.joined_keys is None:
+        name = _fetch_url(entry, partial, claim)
+    else:
+        name = entry.name
+        joining.join(entry, partial, progress=claim.progress, cancelled=claim.lost)
+    with partial.staging() as staging:
+        claim.extend(claims.CLAIM_SECONDS + staging.size / SLOWEST_DISK)
+        if entry.expected_sha256 and staging.digest("sha256") != entry.expected_sha256:
+            raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
+        found = {} if entry.joined_keys is None else _described(staging)
+        staging.sync()
+        with blobs.locked(entry.surface, entry.blob):
+            claim.extend(claims.CLAIM_SECONDS)  # without the claim, another host may already have published these bytes
+            blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
+            pending = blobs.publish(staging, entry.surface, entry.blob)
+            counted = max(entry.size, api_tokens.LEAST_CHARGE)
+            try:
+                with api_tokens.charged(entry.token_id, staging.size, counted=counted):
+                    kept = claims.finish(entry.id, token, name=name, size=staging.size, pending=pending, **found)
+            except QuotaExceeded:
+                blobs.remove(entry.surface, entry.blob)
+                raise
+            if not kept:
+                blobs.remove(entry.surface, entry.blob)
+
+
+def _described(staging: Staging) -> dict[str, Any]:
+    """Return what is known of a joined stream once its bytes are there; its list of streams has no more use."""
+    digest = f"sha256:{staging.digest('sha256')}"
+    return {"content_type": media_types.detect(staging.head), "digest": digest, "joined_keys": "[]"}
+
+
+def _fetch_url(entry: Entry, partial: PartialFile, claim: "_Claim") -> str:
+    """Fetch the URL of a row into its partial file; return the name that the origin gives."""
+    return client.fetch(
         entry.source_url or "",
         partial,
         limits=Limits(
@@ -103,24 +148,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         cancelled=claim.lost,
         resume=partial.version,
         checked=entry.expected_sha256 is not None,
-    )
-    with partial.staging() as staging:
-        claim.extend(claims.CLAIM_SECONDS + staging.size / SLOWEST_DISK)
-        if entry.expected_sha256 and staging.digest("sha256") != entry.expected_sha256:
-            raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
-        staging.sync()
-        with blobs.locked(entry.surface, entry.blob):
-            claim.extend(claims.CLAIM_SECONDS)  # without the claim, another host may already have published these bytes
-            blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
-            pending = blobs.publish(staging, entry.surface, entry.blob)
-            try:
-                with api_tokens.charged(entry.token_id, staging.size, counted=api_tokens.LEAST_CHARGE):
-                    kept = claims.finish(entry.id, token, name=fetched.name, size=staging.size, pending=pending)
-            except QuotaExceeded:
-                blobs.remove(entry.surface, entry.blob)
-                raise
-            if not kept:
-                blobs.remove(entry.surface, entry.blob)
+    ).name
 
 
 def _most(entry: Entry) -> int | None:

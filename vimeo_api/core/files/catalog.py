@@ -31,6 +31,7 @@ class NewFile:
     queue: str | None = None
     password_hash: str | None = None
     source_url: str | None = None  # the bytes are still to be fetched from there
+    joined_keys: str | None = None  # the bytes are still to be joined from these streams
     expected_sha256: str | None = None
     expires_at: datetime | None = None
     token_id: int | None = None  # of the API token that uploaded it
@@ -65,6 +66,7 @@ class Entry:
     purged_at: datetime | None
     attempts: int
     source_url: str | None
+    joined_keys: str | None
     expected_sha256: str | None
     received: int
     total: int | None
@@ -76,6 +78,11 @@ class Entry:
     def expired(self) -> bool:
         """Whether it has expired; its status may not say so yet."""
         return self.expires_at is not None and self.expires_at <= now()
+
+    @property
+    def stored(self) -> bool:
+        """Whether its bytes are there, taken or not."""
+        return self.status in {Status.AVAILABLE, Status.LEASED}
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
@@ -89,7 +96,7 @@ _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), Fi
 
 
 def add(*files: NewFile) -> None:
-    """Add the rows of files, all or none: a file with a source is to be fetched, any other is available.
+    """Add the rows of files, all or none: a file with a source is a job for workers, any other is available.
 
     Raises Exists if the surface already has one of the keys.
     """
@@ -119,12 +126,13 @@ def _check_ours(files: Sequence[NewFile], moment: datetime) -> None:
 
 
 def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
+    is_job = file.source_url is not None or file.joined_keys is not None
     return {
         **{name: getattr(file, name) for name in NewFile.__dataclass_fields__},
         "folded_name": file_names.folded(file.name),
         "created_at": moment,
-        "status": Status.FETCHING if file.source_url else Status.AVAILABLE,
-        "due_at": moment if file.source_url else None,
+        "status": Status.FETCHING if is_job else Status.AVAILABLE,
+        "due_at": moment if is_job else None,
         "place_due_at": moment if file.pending else None,
     }
 

@@ -1,21 +1,65 @@
-"""Joining: write several blobs, one after the other, into one staging file with the concurrent writer."""
+"""Joining: write several streams, one after the other, into a partial file. `fetching.job` calls it in a worker.
 
-from collections.abc import Sequence
+What is written when a worker dies is not written again: streams never change, and the partial file knows how far it is.
+"""
 
+import json
+import os
+from collections.abc import Callable, Iterator
+
+from vimeo_api.core.errors import NotThere, Unavailable
+from vimeo_api.core.fetching.client import Cancelled, Fetched
+from vimeo_api.core.fetching.headers import Version
+from vimeo_api.core.fetching.partial_file import PartialFile
+from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.core.storage.writer import THREADS, Writer
-from vimeo_api.extensions import blobs
+from vimeo_api.core.storage.writer import CHUNK
+from vimeo_api.extensions import blobs, mount_check
+
+GONE = "A stream that was to be joined is gone."
 
 
-def join(staging: Staging, sources: Sequence[Entry], *, threads: int = THREADS) -> None:
-    """Write the sources into an empty staging file, in the given order.
+def join(
+    entry: Entry, partial: PartialFile, *, progress: Callable[[int, int], object], cancelled: Callable[[], bool]
+) -> None:
+    """Write the streams that a row lists into its partial file, as `client.fetch` writes a URL's.
 
-    Raises StorageFull, FileNotFoundError for a missing source, and EndsEarly for one that is too short.
+    Raises NotThere for a missing stream, StorageFull, Cancelled, and Unavailable while the store is away.
     """
-    writer = Writer(staging.descriptor, sum(entry.size for entry in sources))
-    start = 0
-    for entry in sources:
-        with blobs.opened(entry.surface, entry.blob, pending=entry.pending) as source:
-            writer.copy(source.fileno(), entry.size, at=start, threads=threads)
-        start += entry.size
+    sources = _sources(entry)
+    version = Version(sum(source.size for source in sources), f'"{entry.blob}"')
+    resumed = partial.version == version
+    done = next((end for start, end in partial.spans() if start == 0), 0) if resumed else 0
+    partial.begin(Fetched("", entry.name, version), resumed=resumed)
+    at = 0
+    for source in sources:
+        for piece in _pieces(source, start=max(0, done - at)):
+            partial.write_at(max(at, done), piece)
+            done = max(at, done) + len(piece)
+            progress(done, version.size or 0)
+            if cancelled():
+                raise Cancelled
+        at += source.size
+
+
+def _sources(entry: Entry) -> list[Entry]:
+    keys = json.loads(entry.joined_keys or "[]")
+    found = catalog.find_all(entry.surface, keys)
+    if not found.keys() >= set(keys):
+        raise NotThere(GONE)
+    return [found[key] for key in keys]
+
+
+def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
+    """Yield the bytes of a stream from an offset on, in chunks. Raises NotThere and Unavailable."""
+    try:
+        with blobs.opened(source.surface, source.blob, pending=source.pending) as file:
+            while start < source.size:
+                piece = os.pread(file.fileno(), min(CHUNK, source.size - start), start)
+                if not piece:
+                    raise Unavailable(f"The bytes of file {source.id} end early.")
+                yield piece
+                start += len(piece)
+    except FileNotFoundError:
+        mount_check.check()
+        raise NotThere(GONE) from None  # deleted meanwhile

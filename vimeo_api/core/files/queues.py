@@ -59,4 +59,9 @@ def lease_first(surface: str, queue: str, *, seconds: float) -> tuple[Entry, str
 
 
 def _in(surface: str, queue: str) -> tuple[ColumnElement[bool], ...]:
-    return (File.surface == surface, File.queue == queue, File.status != Status.GONE, catalog.alive())
+    return (
+        File.surface == surface,
+        File.queue == queue,
+        File.status.in_((Status.AVAILABLE, Status.LEASED)),
+        catalog.alive(),
+    )

@@ -1,6 +1,6 @@
 """Concurrent chunked writing: several threads put chunks at their offsets into one preallocated file.
 
-`Writer.copy` reads the chunks from a file with its own threads (`core.files.joining`, `manage.py copy`). A caller that
+`Writer.copy` reads the chunks from a file with its own threads (`core.files.placing`, `manage.py copy`). A caller that
 has its own threads and gets the chunks elsewhere calls `write_at`, as `core.fetching.partial_file` does. The file, and
 its digest, are the caller's business: an extra thread that digests during the writing was no faster than reading the
 file again afterwards (0.21 and 0.20 × dd in one run on two cores, both busy copying).

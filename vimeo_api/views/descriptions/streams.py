@@ -122,10 +122,38 @@ DELETE = Operation(
     responses=DELETED,
 )
 
+_URI: Schema = {"type": "string", "format": "uri"}
+_NUMBER: Schema = {"type": ["integer", "null"]}
+_TEXT: Schema = {"type": ["string", "null"]}
+_PROGRESS = Body(
+    closed(
+        "Progress",
+        id=UUID,
+        state={"enum": ["fetching", "available", "failed", "gone"]},
+        bytes={"type": "integer"},
+        total=_NUMBER,
+        rate=_NUMBER,
+        seconds_left=_NUMBER,
+        failure=_TEXT,
+        error=_TEXT,
+    ),
+    {
+        "id": ID,
+        "state": "fetching",
+        "bytes": 1048576,
+        "total": 4194304,
+        "rate": 1048576,
+        "seconds_left": 3,
+        "failure": None,
+        "error": None,
+    },
+)
+
 JOIN = Operation(
     SECTION,
     curl=f'curl -d \'{{"streams":["{ID}","{NEXT_ID}"]}}\' http://localhost:8080/v1/streams:join',
-    description="The joined streams stay as they are. A stream may be listed more than once.",
+    description="The joined streams stay as they are. A stream may be listed more than once. Workers write the new "
+    "stream; if that takes longer than some seconds, the response is 202.",
     body={
         JSON: Body(
             {
@@ -147,7 +175,35 @@ JOIN = Operation(
     },
     responses={
         **STORED,
+        202: Response(
+            "The stream is still being written; until then, reading it is 425.",
+            {
+                JSON: Body(
+                    closed("Joining", id=UUID, status={"const": "joining"}, status_url=_URI),
+                    {"id": ID, "status": "joining", "status_url": f"http://localhost:8080/v1/joins/{ID}"},
+                )
+            },
+            {"Location": "The `status_url`."},
+        ),
         400: error("The body does not have this form.", 'The body must be {"streams": [id, …]}.'),
     },
     errors=frozenset({404, 413, 507}),
+)
+
+JOIN_STATUS = Operation(
+    SECTION,
+    curl=f"curl http://localhost:8080/v1/joins/{ID}",
+    description="Only for streams that were joined.",
+    parameters=(_KEY,),
+    responses={200: Response("The progress of the join.", {JSON: _PROGRESS})},
+    errors=frozenset({404}),
+)
+
+JOIN_CANCEL = Operation(
+    SECTION,
+    curl=f"curl -X DELETE http://localhost:8080/v1/joins/{ID}",
+    description="A join that is over is not changed.",
+    parameters=(_KEY,),
+    responses={200: Response("The join after the request.", {JSON: _PROGRESS})},
+    errors=frozenset({404}),
 )
