@@ -20,9 +20,7 @@ from vimeo_api.config import Settings
 HEADER = "request_id"  # of Celery messages
 
 # The same as in nginx's map $vimeo_api_logged.
-_LINK = re.compile(
-    r"(.*?/(?:vimeo/api/v1\.0/file|v1/streams|v1/joins|v1/queues/[^/]+/streams|uploadFile)/).+", re.DOTALL
-)
+_LINK = re.compile(r"(.*?/(?:vimeo/api/v1\.0/file|v1/(?:streams|joins|queues/[^/]+/streams)|uploadFile)/).+", re.DOTALL)
 _ID = re.compile(r"(.*?/)[^/]*[0-9A-Fa-f-]{32}.*", re.DOTALL)
 
 _request_id = ContextVar("request_id", default="")

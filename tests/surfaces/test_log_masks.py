@@ -34,7 +34,8 @@ def test_no_log_has_a_link_or_an_id(service: Service) -> None:
     link = requests.put(service.vimeo, files={"file": ("a.txt", b"x")}, timeout=60).json()["url"]
     stream = requests.post(f"{service.url}/v1/queues/q{token_hex(4)}/streams", data=b"x", timeout=60).json()["id"]
     queued = f"/v1/queues/q/streams/{stream}/next"
-    paths = [urlsplit(link).path, f"/v1/streams/{stream}", queued, f"/uploadFile/1:{token_hex(32)}"]
+    paths = [urlsplit(link).path, f"/v1/streams/{stream}", f"/v1/joins/{stream}", queued]
+    paths.append(f"/uploadFile/1:{token_hex(32)}")
     for method in ("GET", "HEAD", "BREW"):
         for path in paths:
             for spelling in SPELLINGS:
