@@ -10,7 +10,7 @@ from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
 from vimeo_api.config.values import listed
 from vimeo_api.web import hosts
-from vimeo_api.web.hooks import admission, auth, cors, csrf, host_check, rate_limits, refusal_cache, request_ids
+from vimeo_api.web.hooks import admission, auth, cors, csrf, events, host_check, rate_limits, refusal_cache, request_ids
 from vimeo_api.web.monitoring import metrics
 from vimeo_api.web.proxies import Forwarded
 from vimeo_api.web.sending import nginx_cache
@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = Forwarded(app.wsgi_app, values.trusted_proxies, trusted)  # type: ignore[method-assign]
     request_ids.init_app(app)
     cors.init_app(app)
+    events.init_app(app, views.owner)
     admission.init_app(app)
     metrics.init_app(app, views.owner)
     host_check.init_app(app)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 from celery import Task, signals
 
@@ -23,6 +24,10 @@ HEADER = "request_id"  # of Celery messages
 _LINK = re.compile(r"(.*?/(?:vimeo/api/v1\.0/file|v1/(?:streams|joins|queues/[^/]+/streams)|uploadFile)/).+", re.DOTALL)
 _ID = re.compile(r"(.*?/)[^/]*[0-9A-Fa-f-]{32}.*", re.DOTALL)
 
+Event = dict[str, Any]  # action, surface, file's id, bytes and the like
+
+_events: ContextVar[list[Event] | None] = ContextVar("events", default=None)
+_events_log = logging.getLogger("vimeo_api.events")
 _request_id = ContextVar("request_id", default="")
 
 
@@ -60,6 +65,40 @@ def masked(path: str) -> str:
         return path
     link = _LINK.fullmatch(path) or _ID.fullmatch(path)
     return f"{link[1]}***" if link else path
+
+
+def note(action: str, **details: object) -> None:
+    """Note what happened to a file or token: one line in the log, at the end of the request if there is one.
+
+    Nothing in it may be a link, a name of a file or another secret: a file has its row's id.
+    """
+    event = {"action": action, **details}
+    collected = _events.get()
+    if collected is None:
+        log_event(event)
+    else:
+        collected.append(event)
+
+
+def collect() -> None:
+    """Keep what is noted in this thread from now on, for `collected`."""
+    _events.set([])
+
+
+def collected() -> list[Event]:
+    """Return what was noted since `collect`, and log at once from now on."""
+    events = _events.get() or []
+    _events.set(None)
+    return events
+
+
+def log_event(event: Event) -> None:
+    """Log an event: its details are fields of their own in JSON, and `name=value` in text."""
+    known = {name: value for name, value in event.items() if value is not None}
+    words = " ".join(
+        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in known.items()
+    )
+    _events_log.info(words, extra={"event": known})
 
 
 def request_id() -> str:
@@ -109,6 +148,8 @@ class _Json(logging.Formatter):
             "message": record.getMessage(),
             "request_id": request_id(),
         }
+        if event := getattr(record, "event", None):
+            line |= {"message": event["action"], **event}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

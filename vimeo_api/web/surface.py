@@ -7,6 +7,8 @@ from flask import Blueprint, Request, Response
 
 from vimeo_api.web.problems import Problem
 
+SurfaceOf = Callable[[str], "Surface | None"]  # names the surface that owns a path
+
 
 def _key_of_route(request: Request) -> str:
     return str((request.view_args or {}).get("key", ""))

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
+from vimeo_api import logs
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Token
@@ -83,6 +84,7 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
     }
     if not statements.changed(statements.insert_new(Token).values(values)):
         raise Exists(f"There is a token {name!r} already, valid or not.")
+    logs.note("token created", name=name, scopes=values["scopes"], quota=quota)
     return secret
 
 
@@ -92,6 +94,7 @@ def revoke(name: str) -> None:
         update(Token).where(Token.name == name, Token.revoked_at.is_(None)).values(revoked_at=now())
     ):
         raise NotThere(f"There is no token {name!r} that could be revoked.")
+    logs.note("token revoked", name=name)
 
 
 def listing() -> list[Listed]:

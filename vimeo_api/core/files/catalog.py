@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Executable, bindparam, func, insert, or_, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from vimeo_api import logs
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
@@ -103,26 +104,38 @@ def add(*files: NewFile) -> None:
     moment = now()
     rows = [_row(file, moment) for file in files]
     if len(rows) == 1:
-        if _ADD.row(rows[0]) is None:
-            _check_ours(files, moment)
+        added = _ADD.row(rows[0])
+        _note(files, {files[0].key: added[0]} if added else _check_ours(files, moment))
         return
     # Of several rows ON CONFLICT DO NOTHING would add some. What is there already nearly always shows here, which keeps
     # the error out of PostgreSQL's log.
     if taken := find_all(files[0].surface, [file.key for file in files]):
         raise Exists(f"{next(iter(taken))} exists")
+    several = insert(File).values([row | _BEGINS for row in rows]).returning(File.key, File.id)
     try:
-        statements.changed(insert(File).values([row | _BEGINS for row in rows]))
+        ids = {row.key: row.id for row in statements.rows(several)}
     except IntegrityError:
-        _check_ours(files, moment)
+        ids = _check_ours(files, moment)
+    _note(files, ids)
 
 
-def _check_ours(files: Sequence[NewFile], moment: datetime) -> None:
-    """Raise Exists unless the rows are ours: the server committed them, but the connection broke before we knew."""
+def _note(files: Sequence[NewFile], ids: Mapping[str, int]) -> None:
+    for file in files:
+        action, size = ("fetch requested", None) if file.source_url else ("uploaded", file.size)
+        logs.note(action, surface=file.surface, file=ids.get(file.key), bytes=size)
+
+
+def _check_ours(files: Sequence[NewFile], moment: datetime) -> dict[str, int]:
+    """Return the ids of rows that are ours: the server committed them, but the connection broke before we knew.
+
+    Raises Exists if they are not.
+    """
     there = find_all(files[0].surface, [file.key for file in files])
     others = [file for file in files if not _is(there.get(file.key), file, moment)]
     if others:
         taken = next((file for file in others if file.key in there), others[0])
         raise Exists(f"{taken.key} exists")
+    return {key: entry.id for key, entry in there.items()}
 
 
 def _row(file: NewFile, moment: datetime) -> dict[str, Any]:

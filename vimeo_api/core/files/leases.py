@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, or_, update
 
+from vimeo_api import logs
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
@@ -174,6 +175,8 @@ def use_up_all(lease_tokens: Mapping[int, str], *, grace_seconds: float) -> list
     if others:  # taken over by somebody else, or used up already
         rows += _used_up(others, grace_seconds, lease_token=case(others, value=File.id))
     cache_generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
+    for row in rows:
+        logs.note("used up", surface=row.surface, file=row.id)
     return [row.id for row in rows]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Update, case, delete, or_, select, update
 
+from vimeo_api import logs
 from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -55,6 +56,9 @@ _CHANGES_REFUSALS = frozenset({Status.GONE, Status.FAILED})
 _CHANGES_401 = frozenset({Status.LEASED, Status.AVAILABLE})
 
 
+_NOTED = {Move.FINISH: "fetched", Move.FAIL: "fetch failed", Move.REMOVE: "deleted"}
+
+
 def moving(move: Move, *conditions: ColumnElement[bool], **values: Any) -> Update:
     """Return the UPDATE of a move, for all files in a state where it may start for which the conditions hold."""
     starts = or_(*(File.status == start for start in move.starts))  # SQLAlchemy would spell an IN out each time
@@ -66,6 +70,9 @@ def advance(file_id: int, move: Move, *conditions: ColumnElement[bool], **values
     moved = catalog.first(moving(move, File.id == file_id, *conditions, **values).returning(*COLUMNS))
     if moved is not None:
         make_refusals_stale(moved, move)
+        if move in _NOTED:
+            size = None if move is Move.FAIL else moved.size
+            logs.note(_NOTED[move], surface=moved.surface, file=moved.id, bytes=size, failure=moved.failure)
     return moved
 
 

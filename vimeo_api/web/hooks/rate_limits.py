@@ -26,9 +26,8 @@ from vimeo_api.extensions import CACHE_OPTIONS, settings
 from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.receiving import bodies
-from vimeo_api.web.surface import Surface
+from vimeo_api.web.surface import SurfaceOf
 
-SurfaceOf = Callable[[str], Surface | None]
 Count = tuple[RateLimitItem, str]  # a rate, and the key of what is counted
 Question = Callable[[FixedWindowRateLimiter, RateLimitItem, str], int]
 

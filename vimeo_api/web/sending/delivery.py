@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from flask import Response, request
 
+from vimeo_api import logs
 from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
@@ -85,6 +86,11 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
             content = blobs.opened(file.surface, file.blob, pending=file.pending)
         response = by_python.send(content, ticket)
     response.headers.update(headers)
+    if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        # How many bytes of a range leave, nginx's log says.
+        logs.note(
+            "download", surface=file.surface, file=file.id, bytes=None if "Range" in request.headers else file.size
+        )
     return response
 
 
