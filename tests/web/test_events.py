@@ -91,6 +91,14 @@ def test_a_fetch_that_is_cancelled_is_said_so(inprocess: Flask, said: list[dict[
     assert "signature" not in json.dumps(said)
 
 
+def test_a_join_is_not_called_a_fetch(inprocess: Flask, said: list[dict[str, Any]]) -> None:
+    client = inprocess.test_client()
+    key = client.post("/v1/streams", data=b"abc").get_json()["id"]
+    assert client.post("/v1/streams:join", json={"streams": [key, key]}).status_code in {201, 202}
+    assert [line["action"] for line in said] == ["uploaded", "join requested", "joined"]
+    assert said[-1]["bytes"] == 6
+
+
 def test_tokens_are_named_from_their_creation_on(tmp_path: Any, said: list[dict[str, Any]]) -> None:
     with made("embedded", tmp_path / "data", REQUIRE_TOKENS="1") as app:
         with app.app_context():

@@ -10,7 +10,7 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, not_, or_, select
+from sqlalchemy import and_, case, not_, or_, select
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -23,7 +23,8 @@ from vimeo_api.core.storage import locks
 from vimeo_api.extensions import settings
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
-NO_URL = ""  # of a fetch that is over: a URL may be a secret, such as a signed one, and the row stays
+# Of a fetch that is over: a URL may be a secret, such as a signed one, and the row stays. A join has none.
+_NO_URL = case((File.source_url.is_not(None), ""))
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def finish(file_id: int, token: str, *, name: str, size: int, pending: bool, **f
         size=size,
         received=size,
         total=size,
-        source_url=NO_URL,
+        source_url=_NO_URL,
         lease_token=None,
         due_at=None,
         pending=pending,
@@ -123,7 +124,7 @@ def _failed(failure: Failure, sentence: str) -> dict[str, Any]:
     return {
         "failure": failure,
         "error": sentence[:255],
-        "source_url": NO_URL,
+        "source_url": _NO_URL,
         "size": 0,  # of a join, it was known before
         "lease_token": None,
         "due_at": None,

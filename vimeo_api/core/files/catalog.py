@@ -121,7 +121,8 @@ def add(*files: NewFile) -> None:
 
 def _note(files: Sequence[NewFile], ids: Mapping[str, int]) -> None:
     for file in files:
-        action, size = ("fetch requested", None) if file.source_url else ("uploaded", file.size)
+        action = "fetch requested" if file.source_url else "join requested" if file.joined_keys else "uploaded"
+        size = file.size if action == "uploaded" else None
         logs.note(action, surface=file.surface, file=ids.get(file.key), bytes=size)
 
 

@@ -57,6 +57,7 @@ _CHANGES_401 = frozenset({Status.LEASED, Status.AVAILABLE})
 
 
 _NOTED = {Move.FINISH: "fetched", Move.FAIL: "fetch failed", Move.REMOVE: "deleted"}
+_NOTED_OF_JOINS = {Move.FINISH: "joined", Move.FAIL: "join failed"}
 
 
 def moving(move: Move, *conditions: ColumnElement[bool], **values: Any) -> Update:
@@ -72,7 +73,8 @@ def advance(file_id: int, move: Move, *conditions: ColumnElement[bool], **values
         make_refusals_stale(moved, move)
         if move in _NOTED:
             size = None if move is Move.FAIL else moved.size
-            logs.note(_NOTED[move], surface=moved.surface, file=moved.id, bytes=size, failure=moved.failure)
+            action = _NOTED[move] if moved.source_url is not None else _NOTED_OF_JOINS.get(move, _NOTED[move])
+            logs.note(action, surface=moved.surface, file=moved.id, bytes=size, failure=moved.failure)
     return moved
 
 
