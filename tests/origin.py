@@ -72,8 +72,8 @@ class Origin(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), _Handler)
         self.pages: dict[str, Page] = {}
         self.requests: list[Request] = []
         self.closing = threading.Event()
@@ -271,9 +271,9 @@ def _open(connection: socket.socket) -> bool:
 
 
 @contextmanager
-def serving(tls: ssl.SSLContext | None = None) -> Iterator[Origin]:
+def serving(tls: ssl.SSLContext | None = None, *, address: str = "127.0.0.1") -> Iterator[Origin]:
     """Run an origin until the block ends."""
-    with Origin() as origin:
+    with Origin(address) as origin:
         if tls is not None:
             origin.socket = tls.wrap_socket(origin.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=origin.serve_forever, args=[0.02])

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import yaml
 from flask import Flask
 
 import celeryconfig
@@ -146,14 +147,17 @@ def test_a_shell_reads_the_environment_example_as_systemd_does() -> None:
     assert said == "postgresql+psycopg:///vimeo_api?host=/var/run/postgresql&user=www-data"
 
 
-def test_units_and_stack_run_the_same_commands() -> None:
+def test_units_stack_and_containers_run_the_same_commands() -> None:
     supervisor = (ROOT / "deploy/supervisor/stack.conf").read_text()
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
+    contained = {f"/srv/vimeo_api/{' '.join(one.get('command', []))}" for one in services}
     for name in UNITS - {"vimeo_api-migrate.service"}:  # the stack migrates by itself
         lines = unit(name)
         command = value(lines, "ExecStart")
         environ = dict(re.findall(r"(\w+)=(\S+)", " ".join(lines).replace("Environment=", "")))
         for variable in re.findall(r"\$\{(\w+)\}", command):
             command = command.replace(f"${{{variable}}}", environ[variable])
+        assert command.replace("/srv/vimeo_api/deploy", "deploy") in contained, f"{name}: {command}"
         words = command.replace("/srv/vimeo_api/deploy/uwsgi", "/etc/uwsgi")
         assert f"{words}\n" in supervisor, f"{name}: {words}"
 

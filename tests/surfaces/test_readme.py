@@ -36,7 +36,10 @@ SAVED = {
     "docs/dialects.md#Transfer: forms": ["sealed.xls"],
 }
 ELSEWHERE = {
-    "README.md#Two commands",  # what the tests start
+    "README.md#Three ways to start",  # what the tests start
+    "docs/containers.md#In containers",  # tests/deployments
+    "docs/containers.md#Settings",
+    "docs/containers.md#Production",
     "README.md#API tokens",  # tests/access/test_token_command.py
     "docs/tokens.md#API tokens",  # the same
     "docs/dialects.md#Transfer: uploads from URLs",  # of the internet; tests/surfaces/test_fetches.py
