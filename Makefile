@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 
-.PHONY: help run stack test test-fast lint chaos bench lock clean
+.PHONY: help run stack test test-fast containers host lint chaos bench lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,6 +27,12 @@ test-fast: .venv/dev ## ruff, mypy and the tests that start nothing: under a min
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 -m "not slow"
+
+containers: .venv/dev .venv/packages-containers ## build the images of docker-compose.yml and test it, in a Docker of its own
+	$(BIN)/python -m tests.deployments.isolation $(BIN)/pytest --durations=10 tests/deployments/containers.py
+
+host: .venv/dev .venv/packages-host ## follow deploy/README.md on a fresh Debian in systemd-nspawn, and test it
+	$(BIN)/python -m tests.deployments.isolation $(BIN)/pytest --durations=10 tests/deployments/host.py
 
 # In a mount namespace of its own where it may have one, so that no disk is left behind however it ends.
 chaos: .venv/dev .venv/packages-stack ## kill parts, fill disks and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED=
