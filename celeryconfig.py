@@ -44,7 +44,7 @@ beat_schedule = {
     "sweep": {"task": "vimeo_api.tasks.sweep", "schedule": 2.0, "options": {"expires": 10.0}},
 }
 
-beat_scheduler = "vimeo_api.beat:PoliteScheduler"
+beat_scheduler = "vimeo_api.beat:SkippingScheduler"
 
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None

@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     csrf.init_app(app)
     auth.init_app(app)
     rate_limits.init_app(app, views.owner)
-    refusal_cache.init_app(app, views.subject_of)
+    refusal_cache.init_app(app, views.file_of)
     nginx_cache.init_app(app, views.owner)
     views.init_app(app)
     return app

@@ -11,7 +11,7 @@ from vimeo_api.core import broker
 from vimeo_api.core.monitoring.heartbeats import Heart
 
 
-class PoliteScheduler(Scheduler):  # type: ignore[misc]
+class SkippingScheduler(Scheduler):  # type: ignore[misc]
     """Keeps its state in memory: a schedule of seconds needs no file, and several beats would share that file."""
 
     _heart: Heart | None = None  # from the first tick on: Celery also makes schedulers that it only prints

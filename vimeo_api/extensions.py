@@ -84,7 +84,7 @@ def init_database(app: Flask, values: Settings) -> None:
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _prepare_sqlite)
         else:
-            connection = _impatient(db.engine.dialect.loaded_dbapi, values.database_seconds + SILENCE_SECONDS)
+            connection = _with_timeout(db.engine.dialect.loaded_dbapi, values.database_seconds + SILENCE_SECONDS)
             event.listen(
                 db.engine, "do_connect", lambda _dialect, _record, args, options: connection.connect(*args, **options)
             )
@@ -96,7 +96,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _impatient(driver: Any, patience: float) -> Any:
+def _with_timeout(driver: Any, patience: float) -> Any:
     """Return a subclass of psycopg's Connection that closes itself after `patience` seconds without an answer.
 
     A server that hangs would block the thread for ever. `driver` is psycopg, which only production has installed.

@@ -18,7 +18,7 @@ from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.maintenance.sweep import purge, settle_leases
 from vimeo_api.core.monitoring import file_stats
-from vimeo_api.core.storage.mount_check import AWAY
+from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 from vimeo_api.extensions import mount_check
 
 SWEEP_BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
@@ -98,10 +98,10 @@ def sweep() -> None:
     for file_id in claims.revive(min(SWEEP_BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
-    if mount_check.found():
+    if mount_check.is_mounted():
         due.update(_sweep_store())
     else:
-        _log.warning("not placing, removing or digesting files: %s", AWAY)
+        _log.warning("not placing, removing or digesting files: %s", NOT_MOUNTED)
     counters.add(due)
     counters.ran(Counted.SWEEP)
 
@@ -143,8 +143,8 @@ def _follow(**_: object) -> None:
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
 def reconcile() -> None:
     """Remove what crashes left behind, and report what is missing or damaged."""
-    if not mount_check.found():
-        _log.warning("not reconciling: %s", AWAY)
+    if not mount_check.is_mounted():
+        _log.warning("not reconciling: %s", NOT_MOUNTED)
         return
     mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
     _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)

@@ -51,8 +51,8 @@ def inside(service: Service) -> Iterator[None]:
 def let_time_pass() -> None:
     """Make due what is due later, as if nobody had done anything for long; fetches at work keep their claim."""
     idle = or_(File.status != Status.FETCHING, File.lease_token.is_(None))
-    statements.changed(update(File).where(File.due_at > now(), idle).values(due_at=now()))
-    statements.changed(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
+    statements.execute(update(File).where(File.due_at > now(), idle).values(due_at=now()))
+    statements.execute(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
 
 
 def unsettled() -> dict[str, int]:

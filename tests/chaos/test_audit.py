@@ -47,8 +47,8 @@ def _empty(service: Service) -> Iterator[None]:
     """Leave nothing to the next test."""
     yield
     with inside.inside(service):
-        statements.changed(delete(Attempt))
-        statements.changed(delete(File))
+        statements.execute(delete(Attempt))
+        statements.execute(delete(File))
         for folder in (settings.store_dir, settings.spool_dir):
             for path in folder.rglob("*"):
                 if path.is_file() and path.name != NAME:
@@ -129,7 +129,7 @@ def test_it_sees_bytes_that_are_others(service: Service, ledger: Ledger, content
 def test_it_sees_a_row_that_is_gone(service: Service, ledger: Ledger) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
-        statements.changed(delete(File))
+        statements.execute(delete(File))
     assert f"lost: streams {item.path} at the end: answered 404 although it is there" in broken(service, ledger)
 
 
@@ -160,7 +160,7 @@ def test_it_sees_what_was_used_up_given_out_again(service: Service, ledger: Ledg
     assert client.download(file, data) is None
     assert file.told_gone
     with inside.inside(service):
-        statements.changed(update(File).values(status=Status.AVAILABLE, due_at=None))
+        statements.execute(update(File).values(status=Status.AVAILABLE, due_at=None))
     assert broken(service, ledger) == f"doubled: once {file.path}: sent at the end although it was used up"
 
 
@@ -169,7 +169,7 @@ def test_it_sees_a_queue_that_forgets_and_one_that_does_not(service: Service, le
     ledger.queued = {item.path.rsplit("/", 1)[1]: Queued(item) for item in (forgotten, kept)}
     kept.state = State.GONE  # as if it had been confirmed
     with inside.inside(service):
-        statements.changed(update(File).where(File.id == entry(forgotten).id).values(queue=None))
+        statements.execute(update(File).where(File.id == entry(forgotten).id).values(queue=None))
     found = broken(service, ledger)
     assert f"queued {forgotten.path[-36:]}: is not in the queue" in found
     assert f"queued {kept.path[-36:]}: is in the queue although it was confirmed" in found
@@ -211,12 +211,12 @@ def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypat
     with inside.inside(service):
         later = now().replace(year=2999)
         catalog.add(NewFile("transfer", "1", blob="ab", name="a", size=0, source_url="http://127.0.0.1:9/"))
-        statements.changed(update(File).values(lease_token=A, due_at=later))
+        statements.execute(update(File).values(lease_token=A, due_at=later))
     assert "leaked: 1 rows are stuck: fetching" in broken(service, ledger)
 
 
 def test_it_sees_attempts_that_outlive_their_row(service: Service, ledger: Ledger) -> None:
     with inside.inside(service):
         values = {"file_id": 9999, "response": 1, "ended_at": now(), "start": 0, "sent": 5, "complete": True}
-        statements.changed(insert(Attempt).values(values))
+        statements.execute(insert(Attempt).values(values))
     assert broken(service, ledger) == "leaked: attempts at file 9999, which has no row"

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from tests.inprocess import Clock, clock
-from vimeo_api.core.errors import Leased, Spent
+from vimeo_api.core.errors import BudgetSpent, Locked
 from vimeo_api.core.files import budget, catalog
 from vimeo_api.core.files.budget import Span, Spans
 from vimeo_api.core.files.catalog import Entry, NewFile
@@ -73,13 +73,13 @@ def test_a_lease_cannot_be_kept_for_ever(clock: Clock) -> None:
         renewed = open_download(VIMEO, "k", span_of=asked(int(at), int(at) + 1), resume_token=token)[1]
         assert renewed
         assert renewed.lease_token == token
-        with pytest.raises(Leased):
+        with pytest.raises(Locked):
             open_download(VIMEO, "k", span_of=asked(0, 1))
     clock.forward(settings.vimeo.budget * seconds - at)
     late = open_download(VIMEO, "k", span_of=asked(0, 1), resume_token=token)[1]
     assert late
     assert late.lease_token != token
-    with pytest.raises(Leased):
+    with pytest.raises(Locked):
         open_download(VIMEO, "k", span_of=asked(0, 1), resume_token=token)
 
 
@@ -88,5 +88,5 @@ def test_what_nobody_reports_spends_the_budget(app: Flask, clock: Clock) -> None
     for _ in range(settings.vimeo.budget):
         open_download(VIMEO, "k")
         clock.forward(2 * settings.lease_seconds)
-    with pytest.raises(Spent):
+    with pytest.raises(BudgetSpent):
         open_download(VIMEO, "k")

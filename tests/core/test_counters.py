@@ -65,7 +65,7 @@ def test_runs_that_follow_closely_are_noted_once(app: Flask) -> None:
     first = counters.read()["sweep"]
     counters.ran(Counted.SWEEP)
     assert counters.read()["sweep"] == first
-    statements.changed(update(Counter).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
+    statements.execute(update(Counter).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
     counters.ran(Counted.SWEEP)
     value, moment = counters.read()["sweep"]
     assert value == 2

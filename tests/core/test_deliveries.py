@@ -79,7 +79,7 @@ def status() -> str:
 
 def catch_up_twice() -> None:
     confirmations.catch_up()
-    statements.changed(delete(JournalFile))
+    statements.execute(delete(JournalFile))
     confirmations.catch_up()
 
 
@@ -171,7 +171,7 @@ def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> N
     write(log, ticket, completion="")
     confirmations.catch_up()
     assert lease(ticket.file_id, A) == 2
-    statements.changed(delete(JournalFile))
+    statements.execute(delete(JournalFile))
     confirmations.catch_up()
     assert status() == Status.LEASED
 
@@ -185,7 +185,7 @@ def test_a_line_is_found_after_one_that_was_broken_off(log: Path, ticket: Ticket
 
 
 def lapse(file_id: int) -> None:
-    statements.changed(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
+    statements.execute(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
 
 
 @pytest.mark.parametrize("text", ['{"ticket":"7:a\n', '{"ticket":"7:a', "\0\0\0\n"])

@@ -104,7 +104,7 @@ def test_a_digest_that_somebody_else_records_meanwhile_stays(app: Flask, monkeyp
     reached = hashlib.file_digest
 
     def recorded_then(*arguments: object) -> object:
-        statements.changed(update(File).where(File.id == file.id).values(digest="sha512:aa"))
+        statements.execute(update(File).where(File.id == file.id).values(digest="sha512:aa"))
         return reached(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(hashlib, "file_digest", recorded_then)
@@ -123,7 +123,7 @@ def test_bytes_that_are_missing_hold_nobody_up(app: Flask, caplog: pytest.LogCap
     assert (entry("lost").status, entry("lost").digest) == (Status.AVAILABLE, None)
     assert not digests.due()  # but later
     path.with_name("away").rename(path)
-    statements.changed(update(File).where(File.id == lost.id).values(due_at=now() - timedelta(seconds=1)))
+    statements.execute(update(File).where(File.id == lost.id).values(due_at=now() - timedelta(seconds=1)))
     assert digests.record(seconds=PATIENTLY) == 1
     assert entry("lost").digest == digest_of(b"content")
 

@@ -37,7 +37,7 @@ def add(key: str, size: int = 10, **more: object) -> int:
 
 
 def changed(file_id: int, **values: object) -> None:
-    statements.changed(update(File).where(File.id == file_id).values(values))
+    statements.execute(update(File).where(File.id == file_id).values(values))
 
 
 def ago(seconds: float) -> object:
@@ -69,7 +69,7 @@ def test_a_count_of_an_older_release_is_read() -> None:
     file_stats.count()
     row = statements.row(select(LastCensus.groups))
     assert row
-    statements.changed(update(LastCensus).values(groups=[group[:7] for group in row.groups]))
+    statements.execute(update(LastCensus).values(groups=[group[:7] for group in row.groups]))
     assert [group.files for group in file_stats.read().groups] == [1]
 
 
@@ -146,7 +146,7 @@ def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.
     add("a")
     assert not file_stats.count()
     assert file_stats.read().groups == []
-    statements.changed(update(LastCensus).values(due_at=ago(1)))
+    statements.execute(update(LastCensus).values(due_at=ago(1)))
     assert file_stats.count()
     assert [group.files for group in file_stats.read().groups] == [1]
 

@@ -11,7 +11,7 @@ from flask import Flask
 from vimeo_api import tasks
 from vimeo_api.core import policy
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.errors import Malformed, NotThere, QuotaExceeded, StorageFull, TooLarge
+from vimeo_api.core.errors import Malformed, NotFound, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.fetching import job
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog, lifecycle, queues
@@ -102,7 +102,7 @@ def test_repeats_and_output_are_limited(app: Flask) -> None:
 
 def test_a_join_that_is_not_done_cannot_be_joined(app: Flask) -> None:
     joined = begin([stored(b"x")])
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         begin([joined])
 
 

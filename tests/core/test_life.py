@@ -235,7 +235,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def time_passes(self) -> None:
         self.lapsed = bool(
-            statements.changed(
+            statements.execute(
                 update(File).where(File.id == self.id, File.due_at.is_not(None)).values(due_at=now() - PAST)
             )
         )
@@ -285,7 +285,7 @@ class Life(RuleBasedStateMachine):
     def time_is_over(self) -> None:
         expired = self.may(Move.REMOVE)
         if expired:
-            statements.changed(update(File).where(File.id == self.id).values(expires_at=now() - PAST))
+            statements.execute(update(File).where(File.id == self.id).values(expires_at=now() - PAST))
         assert lifecycle.expire(File.id == self.id) == expired
         if expired:
             self.make(Move.REMOVE, self.lease_token, lapsed=True)
@@ -324,7 +324,7 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         # What is left of this life is not due in the next one.
-        statements.changed(update(File).where(File.id == self.id).values(status=Status.GONE, due_at=None))
+        statements.execute(update(File).where(File.id == self.id).values(status=Status.GONE, due_at=None))
 
 
 def test_no_life_leaves_the_rules(app: Flask) -> None:

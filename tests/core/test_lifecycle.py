@@ -30,7 +30,7 @@ def entry() -> Entry:
 
 
 def lapse(file_id: int) -> None:
-    statements.changed(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
+    statements.execute(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
 
 
 def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
@@ -92,7 +92,7 @@ def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
     ],
 )
 def test_the_first_lease_is_for_nothing_else(file: int, values: dict[str, object]) -> None:
-    statements.changed(update(File).where(File.id == file).values(values))
+    statements.execute(update(File).where(File.id == file).values(values))
     assert leases.lease_first("vimeo", "k", A, seconds=60) is None
 
 

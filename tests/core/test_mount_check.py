@@ -14,7 +14,7 @@ from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import digests
 from vimeo_api.core.monitoring import readiness
-from vimeo_api.core.storage.mount_check import AWAY
+from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 from vimeo_api.extensions import blobs, mount_check
 
 
@@ -71,7 +71,7 @@ def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     unmounted(settings.store_dir)
     done = CliRunner().invoke(cli.cli, ["reconcile"])
-    assert (done.exit_code, done.output) == (1, f"Error: {AWAY}\n")
+    assert (done.exit_code, done.output) == (1, f"Error: {NOT_MOUNTED}\n")
 
 
 def test_a_sweep_has_no_files_digested_that_are_away(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,5 +90,5 @@ def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
     with app.app_context():
         unmounted(app.config["SETTINGS"].store_dir)
         tasks.reconcile()
-        assert AWAY in caplog.text
+        assert NOT_MOUNTED in caplog.text
         assert Counted.RECONCILE not in counters.read()

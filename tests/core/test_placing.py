@@ -75,7 +75,7 @@ def lies(entry: Entry) -> tuple[bool, bool]:
 
 def make_due() -> None:
     moment = now() - timedelta(seconds=1)
-    statements.changed(update(File).where(File.place_due_at.is_not(None)).values(place_due_at=moment))
+    statements.execute(update(File).where(File.place_due_at.is_not(None)).values(place_due_at=moment))
 
 
 def test_on_one_filesystem_nothing_is_pending(app: Flask) -> None:

@@ -55,7 +55,7 @@ def content() -> str:
 
 def end_all() -> None:
     """Let the time of every file be over, and take them away as the sweep does."""
-    statements.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
+    statements.execute(update(File).values(expires_at=now() - timedelta(seconds=1)))
     sweep.settle_leases()
 
 
@@ -79,7 +79,7 @@ def test_a_name_is_free_once_the_sweep_has_taken_its_file_away(app: Flask, monke
 
 def test_content_stored_again_is_a_new_file_once_the_old_one_is_over(app: Flask) -> None:
     key = content()
-    statements.changed(update(File).values(expires_at=now() - timedelta(seconds=1)))
+    statements.execute(update(File).values(expires_at=now() - timedelta(seconds=1)))
     assert content() == key
     entry = catalog.find("store", key)
     assert entry is not None

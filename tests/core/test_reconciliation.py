@@ -67,7 +67,7 @@ def test_a_folder_that_vanishes_meanwhile_holds_nothing(app: Flask, monkeypatch:
 def test_it_ends_when_the_store_goes_away_meanwhile(app: Flask) -> None:
     old = now() - timedelta(days=2)
     stored("1", b"content")
-    statements.changed(update(File).values(created_at=old))
+    statements.execute(update(File).values(created_at=old))
     put(settings.spool_dir / "left", old=True)
     found = findings()
     assert next(found).kind == "leftover"
@@ -114,9 +114,9 @@ def test_it_reports_bytes_that_are_not_what_they_were(app: Flask) -> None:
 
 def test_it_reports_what_the_sweep_should_have_done(app: Flask) -> None:
     stored("1", b"x")
-    statements.changed(update(File).values(status=Status.LEASED, due_at=now()))
+    statements.execute(update(File).values(status=Status.LEASED, due_at=now()))
     assert kinds() == []
-    statements.changed(update(File).values(due_at=now() - timedelta(seconds=OVERDUE_SECONDS + 1)))
+    statements.execute(update(File).values(due_at=now() - timedelta(seconds=OVERDUE_SECONDS + 1)))
     assert [(finding.kind, finding.about, finding.mend) for finding in findings()] == [
         ("overdue", "file 1 (vimeo/ab/ab1): leased", None)
     ]

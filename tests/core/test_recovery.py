@@ -45,7 +45,7 @@ def entry() -> Entry:
 
 
 def set_row(**values: Any) -> None:
-    statements.changed(update(File).where(File.id == entry().id).values(values))
+    statements.execute(update(File).where(File.id == entry().id).values(values))
 
 
 def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fetch: Entry) -> None:

@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from tests.services import ROOT
 from vimeo_api import config, extensions, tasks
 from vimeo_api.app import create_app
-from vimeo_api.beat import PoliteScheduler
+from vimeo_api.beat import SkippingScheduler
 from vimeo_api.core import broker
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Unavailable
@@ -85,7 +85,7 @@ def test_beat_asks_while_much_waits_only_for_what_has_no_successor_soon(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(Scheduler, "apply_async", lambda _, entry: asked.append(entry.task))
-    beat = PoliteScheduler(app.extensions["celery"], lazy=True)
+    beat = SkippingScheduler(app.extensions["celery"], lazy=True)
     for room in (0, 1):
         monkeypatch.setattr(broker, "room", lambda *_, room=room: room)
         for entry in app.extensions["celery"].conf.beat_schedule.values():

@@ -9,7 +9,7 @@ from tests.outages.disks import Shaky
 from tests.outages.requesting import delete, get, link, refused_for_now, stream
 from tests.production.parts import children, pid_of
 from tests.services import await_, used_up
-from vimeo_api.core.storage.mount_check import AWAY
+from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 
 ROW = "the store, where it is a filesystem of its own"
 
@@ -31,7 +31,7 @@ def test_old_files_wait_for_it_and_new_ones_do_without(shaky: Shaky) -> None:
         new, new_once = stream(service, b"new"), link(service, b"new")
         assert get(new).content == b"new"
         assert (get(new_once).content, used_up(new_once)) == (b"new", True)
-        assert shaky.reconcile("--age", "0") == f"Error: {AWAY}\n1\n"
+        assert shaky.reconcile("--age", "0") == f"Error: {NOT_MOUNTED}\n1\n"
         # A process that begins now knows no better than those that it joins.
         for pid in children(pid_of(service, "web")):
             os.kill(pid, signal.SIGKILL)

@@ -16,7 +16,7 @@ from tests import fetches
 from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped, unreachable
 from tests.services import ROOT, Service, await_
-from vimeo_api.core.storage.mount_check import AWAY
+from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"][0]["rules"]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
@@ -95,7 +95,7 @@ def away(service: Service, folder: str) -> Iterator[None]:
     [
         ("journal", "journal", "No such file or directory"),
         ("incoming", "spool", "No such file or directory"),
-        ("store", "store", AWAY),
+        ("store", "store", NOT_MOUNTED),
     ],
 )
 def test_it_is_not_ready_without_its_folders(stack: Service, folder: str, name: str, trouble: str) -> None:

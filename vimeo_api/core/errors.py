@@ -23,11 +23,11 @@ class TooLarge(PipelineError):
     """The body or the file is larger than the surface allows."""
 
 
-class NotThere(PipelineError):
+class NotFound(PipelineError):
     """There is no such file."""
 
 
-class Nothing(NotThere):
+class NotFoundYet(NotFound):
     """There is no such file now, but the same request may find one in a moment."""
 
     lasting = False
@@ -43,7 +43,7 @@ class Gone(PipelineError):
     """The file existed and has been used up or removed."""
 
 
-class Spent(Gone):
+class BudgetSpent(Gone):
     """The bytes that are asked for have left as often as they may; others of the file perhaps not."""
 
     lasting = False
@@ -103,7 +103,7 @@ class TooMany(PipelineError):
         self.retry_after = retry_after
 
 
-class Leased(PipelineError):
+class Locked(PipelineError):
     """Another client is downloading this one-time file."""
 
     lasting = False

@@ -14,7 +14,7 @@ from vimeo_api.commands.sizes import Size
 from vimeo_api.core.access import api_tokens, sealed_ids
 from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.errors import NotThere
+from vimeo_api.core.errors import NotFound
 from vimeo_api.core.files import catalog, inventory, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.inventory import Search
@@ -140,7 +140,7 @@ def _search(
 ) -> Search:
     try:
         token_id = None if token_name is None else api_tokens.named(token_name).id
-    except NotThere as error:
+    except NotFound as error:
         raise click.ClickException(str(error)) from None
     moment = now()
     return Search(

@@ -9,7 +9,16 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Ticket
-from vimeo_api.core.errors import FetchFailed, Gone, InDoubt, Leased, NotThere, Spent, StillFetching, WrongPassword
+from vimeo_api.core.errors import (
+    BudgetSpent,
+    FetchFailed,
+    Gone,
+    InDoubt,
+    Locked,
+    NotFound,
+    StillFetching,
+    WrongPassword,
+)
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.budget import Span
@@ -35,8 +44,8 @@ def open_download(
     """Return a file that may be sent now; for bytes of a one-time file, lease it and return a ticket too.
 
     A client shows `resume_token` to resume its own download. Without a body (HEAD) nothing is leased. `span_of` says
-    which bytes of the file the client asks for, None for none; without it, all of them. Raises NotThere, Gone,
-    StillFetching and FetchFailed; for a file that is there WrongPassword, then Leased or InDoubt, then Spent;
+    which bytes of the file the client asks for, None for none; without it, all of them. Raises NotFound, Gone,
+    StillFetching and FetchFailed; for a file that is there WrongPassword, then Locked or InDoubt, then BudgetSpent;
     Unavailable if the end of the download could not be recorded.
     """
     taking = policy.one_time and with_body
@@ -69,7 +78,7 @@ def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
             confirmations.catch_up()
         entry = catalog.find(policy.surface, key)
     if entry is None or (entry.expired and not policy.one_time):
-        raise NotThere
+        raise NotFound
     if entry.expired:
         raise Gone
     if entry.status == Status.FETCHING:
@@ -111,7 +120,7 @@ def _taken(policy: Policy, entry: Entry, resume_token: str | None, span_of: Span
 
 
 def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
-    """Return the token for the lease. Raises Leased and InDoubt.
+    """Return the token for the lease. Raises Locked and InDoubt.
 
     That of a holder whose time is over is worth nothing any more. With `own` in the row our statement got in, but its
     result got lost.
@@ -124,7 +133,7 @@ def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> 
         if (moment - since).total_seconds() < longest:
             return entry.lease_token
     elif entry.status == Status.LEASED:
-        raise Leased(_wait(entry))
+        raise Locked(_wait(entry))
     return own
 
 
@@ -135,7 +144,7 @@ def _resumed(entry: Entry, span: Span) -> int | None:
 
 def _check_budget(entry: Entry, span: Span) -> None:
     if leases.spans_of(entry).most(span) >= settings.vimeo.budget:
-        raise Spent
+        raise BudgetSpent
 
 
 def _whole(entry: Entry) -> Span:

@@ -9,7 +9,7 @@ from vimeo_api import tasks
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.core.fetching import claims, headers, ssrf, turns
 from vimeo_api.core.files import catalog, file_names
 from vimeo_api.core.files.catalog import Entry, NewFile
@@ -106,7 +106,7 @@ def wait(policy: Policy, key: str) -> bool:
 
 
 def status(policy: Policy, key: str) -> dict[str, Any]:
-    """Return a fetched file's name and progress, ready for JSON. Raises NotThere for a file without a fetch.
+    """Return a fetched file's name and progress, ready for JSON. Raises NotFound for a file without a fetch.
 
     Until the fetch is over, the name is what the URL suggests; the origin may suggest a better one.
     """
@@ -115,7 +115,7 @@ def status(policy: Policy, key: str) -> dict[str, Any]:
 
 
 def cancel(policy: Policy, key: str) -> dict[str, Any]:
-    """Cancel a fetch unless it is over, and return its status. Raises NotThere."""
+    """Cancel a fetch unless it is over, and return its status. Raises NotFound."""
     claims.cancel(_fetched(policy, key).id)
     return status(policy, key)
 
@@ -123,12 +123,12 @@ def cancel(policy: Policy, key: str) -> dict[str, Any]:
 def _fetched(policy: Policy, key: str) -> Entry:
     entry = _entry(policy, key)
     if entry.source_url is None:
-        raise NotThere("There is no fetch with this id.")
+        raise NotFound("There is no fetch with this id.")
     return entry
 
 
 def _entry(policy: Policy, key: str) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is None:
-        raise NotThere("There is no file with this id.")
+        raise NotFound("There is no file with this id.")
     return entry

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.errors import NotThere
+from vimeo_api.core.errors import NotFound
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import Entry
@@ -24,10 +24,10 @@ class Page:
 
 
 def remove(policy: Policy, key: str) -> None:
-    """Remove a file for its owner; running downloads finish, a fetch is cancelled. Raises NotThere."""
+    """Remove a file for its owner; running downloads finish, a fetch is cancelled. Raises NotFound."""
     entry = catalog.find(policy.surface, key)
     if entry is None or entry.expired or not remove_entry(entry):
-        raise NotThere
+        raise NotFound
 
 
 def remove_entry(entry: Entry) -> bool:

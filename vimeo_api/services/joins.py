@@ -8,7 +8,7 @@ from typing import Any
 from vimeo_api import tasks
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.errors import Malformed, NotThere, TooLarge
+from vimeo_api.core.errors import Malformed, NotFound, TooLarge
 from vimeo_api.core.fetching import claims, turns
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, NewFile
@@ -21,7 +21,7 @@ def begin(
 ) -> str:
     """Add a stream that is to be made of the bytes of others, in the given order, and enqueue that; return its key.
 
-    `client` is who asks for it. Raises NotThere for a missing stream, Malformed for one that is repeated too often,
+    `client` is who asks for it. Raises NotFound for a missing stream, Malformed for one that is repeated too often,
     TooLarge, QuotaExceeded and StorageFull, all before a byte is written.
     """
     most = settings.streams.join_repeats
@@ -29,7 +29,7 @@ def begin(
         raise Malformed(f"A stream can be repeated {most} times in a join.")
     found = catalog.find_all(policy.surface, keys)
     if not found.keys() >= set(keys) or any(entry.expired or not entry.stored for entry in found.values()):
-        raise NotThere
+        raise NotFound
     size = sum(found[key].size for key in keys)
     if any(limit is not None and size > limit for limit in (policy.max_bytes, settings.streams.join_max_bytes)):
         raise TooLarge
@@ -55,12 +55,12 @@ def begin(
 
 
 def status(policy: Policy, key: str) -> dict[str, Any]:
-    """Return the progress of a join, ready for JSON. Raises NotThere for a stream that was not joined."""
+    """Return the progress of a join, ready for JSON. Raises NotFound for a stream that was not joined."""
     return claims.progress(_join(policy, key))
 
 
 def cancel(policy: Policy, key: str) -> dict[str, Any]:
-    """Cancel a join unless it is over, and return its progress. Raises NotThere."""
+    """Cancel a join unless it is over, and return its progress. Raises NotFound."""
     claims.cancel(_join(policy, key).id)
     return status(policy, key)
 
@@ -68,5 +68,5 @@ def cancel(policy: Policy, key: str) -> dict[str, Any]:
 def _join(policy: Policy, key: str) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is None or entry.joined_keys is None:
-        raise NotThere
+        raise NotFound
     return entry

@@ -59,7 +59,7 @@ def owner(path: str) -> Surface | None:
     return _OWNERS.get(path.removeprefix("/").split("/", 1)[0])
 
 
-def subject_of(req: Request) -> tuple[str, str] | None:
+def file_of(req: Request) -> tuple[str, str] | None:
     """Return surface and key of the file that a request is about, each "" if there is none.
 
     Return None if the request's refusals must not be cached.

@@ -25,7 +25,7 @@ from typing import Any
 from flask import Blueprint, Response, request, url_for
 
 from vimeo_api.core import policy
-from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.core.files import media_types
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
@@ -98,7 +98,7 @@ def delete(key: str) -> Response:
     """Delete a stream."""
     try:
         files.remove(POLICY, key)
-    except NotThere:
+    except NotFound:
         return _not_removed(key)
     return _deleted(key)
 
@@ -206,7 +206,7 @@ def confirm(queue: str, key: str) -> Response:
         raise Malformed("The receipt is missing.")
     try:
         queues.confirm(POLICY, _checked(queue), key, receipt=receipt)
-    except NotThere:
+    except NotFound:
         return _not_removed(key)
     return _deleted(key)
 

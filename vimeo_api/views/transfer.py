@@ -23,7 +23,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from vimeo_api.core import policy
 from vimeo_api.core.access import sealed_ids
-from vimeo_api.core.errors import Malformed, NotThere
+from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, fetches, files, uploads
 from vimeo_api.views.descriptions import transfer as described_as
@@ -100,7 +100,7 @@ def cancel(file_id: str) -> Response:
     return jsonify(file_id=file_id, **fetches.cancel(POLICY, _number(file_id)))
 
 
-def _in_a_hurry() -> bool:
+def _wants_async() -> bool:
     """Return whether the client asks for an answer without waiting."""
     preferences = request.headers.get("Prefer", "").split(",")
     return any(one.split(";")[0].split("=")[0].strip().lower() == "respond-async" for one in preferences)
@@ -118,7 +118,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
         POLICY, url, client=clients.client(), sha256=sha256, expires_in=expires_in, token_id=auth.token_id()
     )
     file_id = sealed_ids.seal(begun.key, begun.name)
-    if not _in_a_hurry() and fetches.wait(POLICY, begun.key):
+    if not _wants_async() and fetches.wait(POLICY, begun.key):
         downloads.open_download(POLICY, begun.key, with_body=False)  # raises the error of a failed fetch
         return jsonify(file_id=file_id)
     link = url_for("transfer.status", file_id=file_id, _external=True)
@@ -129,10 +129,10 @@ def _fetched(wanted: dict[str, Any]) -> Response:
 
 
 def _number(file_id: str) -> str:
-    """Return the access hash of a sealed id. Raises NotThere for an id that we did not seal."""
+    """Return the access hash of a sealed id. Raises NotFound for an id that we did not seal."""
     opened = sealed_ids.open_sealed(file_id)
     if opened is None:
-        raise NotThere("There is no file with this id.")
+        raise NotFound("There is no file with this id.")
     return opened[0]
 
 

@@ -129,7 +129,7 @@ surface = Surface(
     blueprint,
     render,
     makes_keys=POLICY.makes_keys,
-    shows_password=lambda request: _password(request) is not None,
+    sends_password=lambda request: _password(request) is not None,
 )
 
 

@@ -25,12 +25,12 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.TurnedOff: HTTPStatus.FORBIDDEN,
     errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
     errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.NotThere: HTTPStatus.NOT_FOUND,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Gone: HTTPStatus.GONE,
     errors.Exists: HTTPStatus.CONFLICT,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.Leased: HTTPStatus.LOCKED,
+    errors.Locked: HTTPStatus.LOCKED,
     errors.InDoubt: HTTPStatus.LOCKED,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.StillFetching: HTTPStatus.TOO_EARLY,
@@ -97,7 +97,7 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
         _log_unavailable(error)
         return Problem(status, "", {"Retry-After": "2"})
     headers, details = _challenge(error), {}
-    if isinstance(error, errors.Leased | errors.TooMany):
+    if isinstance(error, errors.Locked | errors.TooMany):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.StillFetching):
         headers["Retry-After"] = "1"

@@ -24,5 +24,5 @@ class Surface:
     render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
     makes_keys: bool = False  # keys are random, so a 404 may be cached
     remembers: bool = True  # its refusals may be cached: all that they depend on is in the cache key
-    shows_password: Callable[[Request], bool] = lambda _request: False  # of a file, right or wrong
+    sends_password: Callable[[Request], bool] = lambda _request: False  # of a file, right or wrong
     key_of: Callable[[Request], str] = _key_of_route  # the key of the file that a request is about, or ""

@@ -20,7 +20,7 @@ from vimeo_api import logs
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Token
-from vimeo_api.core.errors import Exists, Malformed, NotThere, QuotaExceeded
+from vimeo_api.core.errors import Exists, Malformed, NotFound, QuotaExceeded
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.extensions import blobs
 
@@ -82,18 +82,18 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
         "created_at": now(),
         "expires_at": None if life is None else now() + life,
     }
-    if not statements.changed(statements.insert_new(Token).values(values)):
+    if not statements.execute(statements.insert_new(Token).values(values)):
         raise Exists(f"There is a token {name!r} already, valid or not.")
     logs.note("token created", name=name, scopes=values["scopes"], quota=quota)
     return secret
 
 
 def revoke(name: str) -> None:
-    """Revoke a token from the next request on; files stored with it stay. Raises NotThere."""
-    if not statements.changed(
+    """Revoke a token from the next request on; files stored with it stay. Raises NotFound."""
+    if not statements.execute(
         update(Token).where(Token.name == name, Token.revoked_at.is_(None)).values(revoked_at=now())
     ):
-        raise NotThere(f"There is no token {name!r} that could be revoked.")
+        raise NotFound(f"There is no token {name!r} that could be revoked.")
     logs.note("token revoked", name=name)
 
 
@@ -103,10 +103,10 @@ def listing() -> list[Listed]:
 
 
 def named(name: str) -> Listed:
-    """Return the token with a name. Raises NotThere."""
+    """Return the token with a name. Raises NotFound."""
     row = statements.row(select(*_listed()).where(Token.name == name))
     if row is None:
-        raise NotThere(f"There is no token {name!r}.")
+        raise NotFound(f"There is no token {name!r}.")
     return Listed(*row)
 
 
@@ -123,18 +123,18 @@ def usage(token_id: int) -> dict[str, tuple[int, int]]:
 
 
 def rename(name: str, new: str) -> None:
-    """Rename a token; its secret stays the same. Raises NotThere, Malformed and Exists."""
+    """Rename a token; its secret stays the same. Raises NotFound, Malformed and Exists."""
     _check_name(new)
     token_id = named(name).id
     if new in names().values():
         raise Exists(f"There is a token {new!r} already.")
-    statements.changed(update(Token).where(Token.id == token_id).values(name=new))
+    statements.execute(update(Token).where(Token.id == token_id).values(name=new))
 
 
 def set_quota(name: str, quota: int | None) -> None:
-    """Change how many bytes may be stored with a token, None for no limit; what is stored stays. Raises NotThere."""
-    if not statements.changed(update(Token).where(Token.name == name).values(quota=quota)):
-        raise NotThere(f"There is no token {name!r}.")
+    """Change how many bytes may be stored with a token, None for no limit; what is stored stays. Raises NotFound."""
+    if not statements.execute(update(Token).where(Token.name == name).values(quota=quota)):
+        raise NotFound(f"There is no token {name!r}.")
 
 
 def holder(secret: str) -> Holder | None:

@@ -57,4 +57,4 @@ def read() -> dict[str, tuple[int, datetime]]:
 
 
 def _increment(name: Counted, count: int) -> None:
-    statements.changed(_INCREMENT.bindparams(name=name, count=count, moment=now()))
+    statements.execute(_INCREMENT.bindparams(name=name, count=count, moment=now()))

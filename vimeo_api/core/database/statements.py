@@ -40,7 +40,7 @@ def row(statement: Executable, values: Mapping[str, Any] | None = None) -> AnyRo
     return _execute(statement, lambda result: result.first(), values)
 
 
-def changed(statement: Executable, values: Sequence[Mapping[str, Any]] | None = None) -> int:
+def execute(statement: Executable, values: Sequence[Mapping[str, Any]] | None = None) -> int:
     """Execute a statement, once for each of the values if there are any, and return how many rows it changed."""
     return _execute(statement, lambda result: result.rowcount, values)
 

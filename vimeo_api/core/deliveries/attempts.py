@@ -15,7 +15,7 @@ def note(*attempts: dict[str, Any]) -> None:
     """Write attempts down, those that are written down already excepted."""
     rows = [attempt for attempt in attempts if 0 < attempt["response"] <= MOST]
     if rows:
-        statements.changed(statements.insert_new(Attempt), rows)
+        statements.execute(statements.insert_new(Attempt), rows)
 
 
 def at(file_id: int) -> list[AnyRow]:

@@ -213,10 +213,10 @@ def _parsed(lines: Sequence[bytes]) -> tuple[Lines, bool]:
 def _save(name: str, offset: int, *, known: bool) -> None:
     if not known:
         new = statements.insert_new(JournalFile).values(first_line=name, offset=offset, read_at=now())
-        if statements.changed(new):
+        if statements.execute(new):
             return
         # Another reader was first; the later offset wins.
-    statements.changed(
+    statements.execute(
         update(JournalFile)
         .where(JournalFile.first_line == name, JournalFile.offset < offset)
         .values(offset=offset, read_at=now())

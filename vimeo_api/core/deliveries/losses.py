@@ -27,12 +27,12 @@ _booted: set[tuple[str, str]] = set()  # database and boot that this process has
 
 def note(cause: str) -> None:
     """Note that lines may have been lost until now."""
-    statements.changed(_NOTE_AGAIN.bindparams(cause=cause, moment=now()))
+    statements.execute(_NOTE_AGAIN.bindparams(cause=cause, moment=now()))
 
 
 def note_once(cause: str) -> None:
     """Note that lines may have been lost until now, unless that is noted already."""
-    statements.changed(_NOTE_ONCE.bindparams(cause=cause, moment=now()))
+    statements.execute(_NOTE_ONCE.bindparams(cause=cause, moment=now()))
 
 
 def note_boot() -> None:
@@ -43,7 +43,7 @@ def note_boot() -> None:
     boot = settings.database_url, boot_id(BOOT_ID)
     if boot not in _booted:
         moment = _NEVER if last() is None else now()
-        statements.changed(_NOTE_ONCE.bindparams(cause=f"boot {boot[1]}", moment=moment))
+        statements.execute(_NOTE_ONCE.bindparams(cause=f"boot {boot[1]}", moment=moment))
         _booted.add(boot)
 
 

@@ -177,7 +177,7 @@ class _Watch:
             time.sleep(min(_TICK, left))
 
 
-class _Crew:
+class _Threads:
     """The session and the threads of one attempt."""
 
     def __init__(self, session: Session, threads: ThreadPoolExecutor, watch: _Watch) -> None:
@@ -225,17 +225,17 @@ class _Fetch:
                 self.watch.pause(tries.pause(error))
 
     @contextmanager
-    def _crew(self) -> Iterator[_Crew]:
+    def _crew(self) -> Iterator[_Threads]:
         session = self.new_session()
         with ThreadPoolExecutor(self.connections, thread_name_prefix="fetch") as threads:
             try:
-                yield _Crew(session, threads, self.watch)
+                yield _Threads(session, threads, self.watch)
             finally:
                 session.stop()
                 threads.shutdown()
                 session.close()
 
-    def _attempt(self, crew: _Crew, url: str, *, ranged: bool) -> Fetched:
+    def _attempt(self, crew: _Threads, url: str, *, ranged: bool) -> Fetched:
         self.watch.probing()
         response: OriginResponse = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
         size = _size(response)
@@ -277,7 +277,7 @@ class _Fetch:
         self.sink.begin(offer, resumed=resumed)
         self.watch.measure()
 
-    def _in_ranges(self, crew: _Crew, response: OriginResponse, offer: Fetched) -> Fetched:
+    def _in_ranges(self, crew: _Threads, response: OriginResponse, offer: Fetched) -> Fetched:
         version = offer.version
         kept = self.sink.spans() if self.stored is not None and version.continues(self.stored) else []
         plan = Plan(version.size or 0, kept, parts=self.connections)
@@ -296,7 +296,7 @@ class _Fetch:
         self.watch.tick()
         return offer
 
-    def _in_one_stream(self, crew: _Crew, response: OriginResponse, offer: Fetched) -> Fetched:
+    def _in_one_stream(self, crew: _Threads, response: OriginResponse, offer: Fetched) -> Fetched:
         if not response.delimited and not self.checked:
             raise OriginFailed(
                 "The origin does not say how long the file is, so a part could pass for the whole. Ask for it with its "

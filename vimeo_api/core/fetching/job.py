@@ -20,7 +20,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.errors import (
     DigestMismatch,
-    NotThere,
+    NotFound,
     PipelineError,
     QuotaExceeded,
     StorageFull,
@@ -51,7 +51,7 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
     (QuotaExceeded, Failure.TOO_LARGE),
     (StorageFull, Failure.FULL),
     (DigestMismatch, Failure.MISMATCH),
-    (NotThere, Failure.SOURCE),
+    (NotFound, Failure.SOURCE),
     (client.Cancelled, Failure.CANCELLED),
 )
 

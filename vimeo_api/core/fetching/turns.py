@@ -29,7 +29,7 @@ _running = aliased(File)
 
 def add(file_id: int, *, client: str, origin: str) -> None:
     """Note who asked for a fetch, and from which host."""
-    statements.changed(insert(QueuedFetch).values(file_id=file_id, client=client, origin=origin))
+    statements.execute(insert(QueuedFetch).values(file_id=file_id, client=client, origin=origin))
 
 
 def crowded() -> ColumnElement[bool]:
@@ -78,7 +78,7 @@ def following(file_id: int) -> list[int]:
 def forget() -> None:
     """Forget who asked for fetches that are over."""
     going_on = exists().where(File.id == QueuedFetch.file_id, File.status == Status.FETCHING)
-    statements.changed(delete(QueuedFetch).where(not_(going_on)))
+    statements.execute(delete(QueuedFetch).where(not_(going_on)))
 
 
 def _busy(column: InstrumentedAttribute[str], most: int) -> Select[Any]:

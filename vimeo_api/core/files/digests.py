@@ -86,11 +86,11 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
     if not found:
         return 0
     known = update(File).where(statements.among(File.id, found), File.digest.is_(None))
-    return statements.changed(known.values(digest=case(found, value=File.id)))
+    return statements.execute(known.values(digest=case(found, value=File.id)))
 
 
 def _put_off(file: AnyRow, error: OSError) -> None:
     """Put off a file that cannot be read; nothing to do if it cannot be read because it is gone."""
     later = update(File).where(File.id == file.id, text(UNDIGESTED)).values(due_at=now() + UNREADABLE_RETRY)
-    if statements.changed(later):
+    if statements.execute(later):
         _log.warning("no digest for file %d: %s", file.id, error.strerror)

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 
-from vimeo_api.core.errors import NotThere, Unavailable
+from vimeo_api.core.errors import NotFound, Unavailable
 from vimeo_api.core.fetching.client import Cancelled, Fetched
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.partial_file import PartialFile
@@ -24,7 +24,7 @@ def join(
 ) -> None:
     """Write the streams that a row lists into its partial file, as `client.fetch` writes a URL's.
 
-    Raises NotThere for a missing stream, StorageFull, Cancelled, and Unavailable while the store is away.
+    Raises NotFound for a missing stream, StorageFull, Cancelled, and Unavailable while the store is away.
     """
     sources = _sources(entry)
     version = Version(sum(source.size for source in sources), f'"{entry.blob}"')
@@ -46,12 +46,12 @@ def _sources(entry: Entry) -> list[Entry]:
     keys = json.loads(entry.joined_keys or "[]")
     found = catalog.find_all(entry.surface, keys)
     if not found.keys() >= set(keys):
-        raise NotThere(GONE)
+        raise NotFound(GONE)
     return [found[key] for key in keys]
 
 
 def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
-    """Yield the bytes of a stream from an offset on, in chunks. Raises NotThere and Unavailable."""
+    """Yield the bytes of a stream from an offset on, in chunks. Raises NotFound and Unavailable."""
     try:
         with blobs.opened(source.surface, source.blob, pending=source.pending) as file:
             while start < source.size:
@@ -62,4 +62,4 @@ def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
                 start += len(piece)
     except FileNotFoundError:
         mount_check.check()
-        raise NotThere(GONE) from None  # deleted meanwhile
+        raise NotFound(GONE) from None  # deleted meanwhile

@@ -106,7 +106,7 @@ def spans_of(file: Entry) -> Spans:
 
 def settle(file_id: int, *, responses: int, seen: str, spans: Spans) -> bool:
     """Write down what responses have sent; return False where something was written down meanwhile."""
-    return bool(statements.changed(update(File).where(*_unchanged(file_id, responses, seen)).values(spans=str(spans))))
+    return bool(statements.execute(update(File).where(*_unchanged(file_id, responses, seen)).values(spans=str(spans))))
 
 
 def _unchanged(file_id: int, responses: int, spans: str) -> tuple[ColumnElement[bool], ...]:

@@ -80,7 +80,7 @@ def advance(file_id: int, move: Move, *conditions: ColumnElement[bool], **values
 
 def advance_all(move: Move, *conditions: ColumnElement[bool], **values: Any) -> int:
     """Make a move with all files for which the conditions hold, and that makes no refusal wrong; return how many."""
-    return statements.changed(moving(move, *conditions, **values))
+    return statements.execute(moving(move, *conditions, **values))
 
 
 def make_refusals_stale(moved: Entry, move: Move) -> None:
@@ -142,13 +142,13 @@ def expire(*conditions: ColumnElement[bool]) -> int:
 def limit(file_ids: Sequence[int], expires_at: datetime) -> int:
     """Let files expire at a moment, whenever they would have; return how many are there."""
     these = (statements.among(File.id, file_ids), File.status != Status.GONE, catalog.alive())
-    return statements.changed(update(File).where(*these).values(expires_at=expires_at))
+    return statements.execute(update(File).where(*these).values(expires_at=expires_at))
 
 
 def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
     """Let a file that is stored again live as long as if it were new; return whether it is there."""
     these = (File.surface == surface, File.key == key, catalog.alive())
-    prolonged = statements.changed(update(File).where(*these).values(expires_at=expires_at)) > 0
+    prolonged = statements.execute(update(File).where(*these).values(expires_at=expires_at)) > 0
     if prolonged:
         cache_generations.renew(surface, key)  # its time may have been over for others
     return prolonged
@@ -168,9 +168,9 @@ def purged(file_ids: Sequence[int]) -> None:
     """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
     these = statements.among(File.id, file_ids)
     over = select(File.id).where(these, File.status == Status.GONE, File.key.is_(None))
-    statements.changed(delete(Attempt).where(Attempt.file_id.in_(over)))
-    statements.changed(delete(File).where(these, File.status == Status.GONE, File.key.is_(None)))
-    statements.changed(
+    statements.execute(delete(Attempt).where(Attempt.file_id.in_(over)))
+    statements.execute(delete(File).where(these, File.status == Status.GONE, File.key.is_(None)))
+    statements.execute(
         update(File)
         .where(these, File.status == Status.GONE, File.purged_at.is_(None))
         .values(purged_at=now(), due_at=None, place_due_at=None, token_id=None)

@@ -52,7 +52,7 @@ def run(file_id: int) -> None:
     if not entry.pending:
         with blobs.locked(entry.surface, entry.blob):
             clear(entry.surface, entry.blob)
-        statements.changed(update(File).where(File.id == file_id, File.pending.is_(False)).values(place_due_at=None))
+        statements.execute(update(File).where(File.id == file_id, File.pending.is_(False)).values(place_due_at=None))
         return
     try:
         with draft(entry) as opened:
@@ -164,11 +164,11 @@ def _switch(file_id: int, digest: str) -> bool:
         "digest": func.coalesce(File.digest, digest),
     }
     switched = update(File).where(File.id == file_id, File.pending, File.status != Status.GONE).values(values)
-    return statements.changed(switched) == 1
+    return statements.execute(switched) == 1
 
 
 def _put_off(file_id: int, seconds: float) -> None:
-    statements.changed(update(File).where(File.id == file_id, File.pending).values(place_due_at=_after(seconds)))
+    statements.execute(update(File).where(File.id == file_id, File.pending).values(place_due_at=_after(seconds)))
 
 
 def _after(seconds: float) -> datetime:

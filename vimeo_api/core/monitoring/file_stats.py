@@ -82,12 +82,12 @@ def read() -> Census:
 def count() -> bool:
     """Count all files, if a count is due; return whether it was."""
     moment = now()
-    if not statements.changed(_CLAIM.bindparams(until=moment + _COUNT_TIMEOUT, moment=moment)):
+    if not statements.execute(_CLAIM.bindparams(until=moment + _COUNT_TIMEOUT, moment=moment)):
         return False
     begun = time.monotonic()
     groups = _groups()
     due_at = now() + max(_MIN_PAUSE, _PAUSE_FACTOR * timedelta(seconds=time.monotonic() - begun))
-    statements.changed(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
+    statements.execute(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
     return True
 
 

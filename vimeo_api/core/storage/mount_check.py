@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vimeo_api.core.errors import Unavailable
 
-AWAY = "STORE_DIR is not the store that DATA_DIR/store.mark knows; is it mounted?"
+NOT_MOUNTED = "STORE_DIR is not the store that DATA_DIR/store.mark knows; is it mounted?"
 NAME = ".mark"
 _EXPECTED = "store.mark"
 
@@ -27,10 +27,10 @@ class MountCheck:
 
     def check(self) -> None:
         """Raise Unavailable unless STORE_DIR is the store."""
-        if not self.found():
-            raise Unavailable(AWAY)
+        if not self.is_mounted():
+            raise Unavailable(NOT_MOUNTED)
 
-    def found(self) -> bool:
+    def is_mounted(self) -> bool:
         """Return whether STORE_DIR is the store."""
         return _read(self.mark) == self.expected.read_text()
 

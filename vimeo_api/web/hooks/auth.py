@@ -102,7 +102,7 @@ def init_app(app: Flask) -> None:
         try:
             g.holder = _checked(scope, request.headers.get("Authorization", ""), request.content_length or 0)
         except PipelineError:
-            bodies.pass_over()
+            bodies.drain()
             raise
 
 

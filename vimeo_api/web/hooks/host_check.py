@@ -43,5 +43,5 @@ def init_app(app: Flask) -> None:
         if host is None:
             raise OddHost("The Host header is not a valid host.")
         if not hosts.is_ours(host, names):
-            bodies.pass_over()
+            bodies.drain()
             raise OtherHost

@@ -78,7 +78,7 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
             if request.method != "OPTIONS":
                 rates = settings.surfaces[surface.name].upload_limit
                 _refuse_after(counters.add(_counts(rates, f"uploads to {surface.name}", clients.client())))
-        elif surface.shows_password(request):
+        elif surface.sends_password(request):
             counts = [
                 *_counts(settings.password_limit_address, "passwords by address", clients.address()),
                 *_counts(settings.password_limit_file, "passwords by file", surface.name, surface.key_of(request)),
@@ -101,7 +101,7 @@ def allow_fetch() -> None:
 
 def _refuse_after(seconds: int) -> None:
     if seconds:
-        bodies.pass_over()
+        bodies.drain()
         raise TooMany("Too many attempts; try again later.", seconds)
 
 

@@ -71,14 +71,14 @@ class _Lookup:
     generation: str | None
 
 
-def init_app(app: Flask, subject_of: SubjectOf) -> None:
-    """Wire the hooks; `subject_of` names surface and key of a request's file, None if refusals must not be cached."""
+def init_app(app: Flask, file_of: SubjectOf) -> None:
+    """Wire the hooks; `file_of` names surface and key of a request's file, None if refusals must not be cached."""
 
     @app.before_request
     def answer_known_refusal() -> Response | None:
         if request.method not in READS or hash(_question(request)) not in _refused:
             return None
-        subject = subject_of(request)
+        subject = file_of(request)
         return _known(subject) if subject else None
 
     @app.after_request

@@ -39,7 +39,7 @@ def opened(max_bytes: int | None, *, kept: bool = True) -> Iterator[Read]:
         yield _bounded(read, limit)
 
 
-def pass_over() -> None:
+def drain() -> None:
     """Let the client see that its body is refused: a streamed body is read and dropped."""
     if not settings.behind_nginx:
         _linger()

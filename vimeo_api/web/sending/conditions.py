@@ -62,7 +62,7 @@ def judge(headers: Headers, version: Version, *, with_ranges: bool) -> tuple[HTT
     return HTTPStatus.OK, None
 
 
-def puzzles_nginx(headers: Headers) -> bool:
+def nginx_differs(headers: Headers) -> bool:
     """Return whether nginx might decide these conditions otherwise; `$vimeo_api_odd` in its site checks the same.
 
     nginx applies both conditions of a pair, and treats an If-Unmodified-Since with an invalid date as failed.

@@ -18,7 +18,7 @@ from vimeo_api import logs
 from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
-from vimeo_api.core.errors import NotThere, Unavailable
+from vimeo_api.core.errors import NotFound, Unavailable
 from vimeo_api.core.files import iana_types
 from vimeo_api.core.files.budget import Span
 from vimeo_api.core.files.catalog import Entry
@@ -57,7 +57,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     """Answer the current request with a file that a service has decided to send.
 
     An attachment is saved under its name; anything else browsers may show, unless it could contain scripts. No cache on
-    the way may keep a one-time file. Raises NotThere for bytes that are missing, Unavailable while the store is away.
+    the way may keep a one-time file. Raises NotFound for bytes that are missing, Unavailable while the store is away.
     """
     kind = file.content_type or iana_types.media_type(file.name)
     headers = {
@@ -127,7 +127,7 @@ def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
 
     Raises PreconditionFailed.
     """
-    if not conditions.puzzles_nginx(request.headers):
+    if not conditions.nginx_differs(request.headers):
         return None
     version = _version(file, ticket)
     status, _ = conditions.judge(request.headers, version, with_ranges=False)
@@ -170,7 +170,7 @@ def _lifetime(file: Entry) -> int:
 def _reading(ticket: Ticket | None) -> Iterator[None]:
     """Give the lease back if the bytes cannot be read.
 
-    Raises NotThere if they are missing, Unavailable if the whole store is.
+    Raises NotFound if they are missing, Unavailable if the whole store is.
     """
     try:
         yield
@@ -180,4 +180,4 @@ def _reading(ticket: Ticket | None) -> Iterator[None]:
         if not isinstance(error, FileNotFoundError):
             raise
         mount_check.check()
-        raise NotThere from None
+        raise NotFound from None
