@@ -146,13 +146,13 @@ def reconcile() -> None:
     if not mount_check.is_mounted():
         _log.warning("not reconciling: %s", NOT_MOUNTED)
         return
-    mended, remaining = reconciliation.mend(_logged(reconciliation.findings()))
-    _log.info("reconciliation: %d findings mended, %d remain", mended, remaining)
-    counters.add({Counted.RECONCILED: mended})
+    repaired, remaining = reconciliation.repair(_logged(reconciliation.findings()))
+    _log.info("reconciliation: %d findings repaired, %d remain", repaired, remaining)
+    counters.add({Counted.RECONCILED: repaired})
     counters.ran(Counted.RECONCILE)
 
 
 def _logged(found: Iterable[Finding]) -> Iterator[Finding]:
     for finding in found:
-        _log.log(logging.INFO if finding.mend else logging.ERROR, "%s: %s", finding.kind, finding.about)
+        _log.log(logging.INFO if finding.repair else logging.ERROR, "%s: %s", finding.kind, finding.about)
         yield finding

@@ -85,10 +85,10 @@ def reconcile() -> tuple[Counter[str], list[Finding]]:
     mended: Counter[str] = Counter()
     remaining = []
     for finding in reconciliation.findings(age=-1, sample=sys.maxsize):
-        if finding.mend is None:
+        if finding.repair is None:
             remaining.append(finding)
         else:
-            finding.mend()
+            finding.repair()
             mended[finding.kind] += 1
     return mended, remaining
 

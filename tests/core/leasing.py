@@ -1,7 +1,7 @@
 """Leases as most tests want them: of a whole file, as it is now."""
 
 from vimeo_api.core.files import catalog, leases
-from vimeo_api.core.files.budget import Span
+from vimeo_api.core.files.send_budget import Span
 
 
 def lease(file_id: int, token: str, span: Span | None = None, *, seconds: float = 60) -> int | None:

@@ -11,7 +11,7 @@ from tests.core.leasing import lease
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import File, LastCensus
+from vimeo_api.core.database.models import File, LastFileStats
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases, lifecycle
 from vimeo_api.core.files.catalog import NewFile
@@ -67,9 +67,9 @@ def test_it_counts_what_each_token_has_stored() -> None:
 def test_a_count_of_an_older_release_is_read() -> None:
     add("a")
     file_stats.count()
-    row = statements.row(select(LastCensus.groups))
+    row = statements.row(select(LastFileStats.groups))
     assert row
-    statements.execute(update(LastCensus).values(groups=[group[:7] for group in row.groups]))
+    statements.execute(update(LastFileStats).values(groups=[group[:7] for group in row.groups]))
     assert [group.files for group in file_stats.read().groups] == [1]
 
 
@@ -146,7 +146,7 @@ def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.
     add("a")
     assert not file_stats.count()
     assert file_stats.read().groups == []
-    statements.execute(update(LastCensus).values(due_at=ago(1)))
+    statements.execute(update(LastFileStats).values(due_at=ago(1)))
     assert file_stats.count()
     assert [group.files for group in file_stats.read().groups] == [1]
 

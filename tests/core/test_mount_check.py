@@ -40,7 +40,7 @@ def test_a_store_that_is_away_is_said_until_it_is_back(app: Flask, away: Callabl
     assert client.delete("/v1/streams/unknown").status_code == 404
     with pytest.raises(Unavailable):
         mount_check.check()
-    assert [check.name for check in readiness.checks() if not check.finding.ok] == ["store"]
+    assert "store" in {check.name for check in readiness.checks() if not check.finding.ok}
     (store / ".mark").unlink(missing_ok=True)
     store.rmdir()
     store.with_name("aside").rename(store)

@@ -24,7 +24,7 @@ from vimeo_api.core.fetching import job
 from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, mend
+from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, repair
 from vimeo_api.core.policy import STORE, STREAMS
 from vimeo_api.core.storage.blobs import make_folder, remove_from
 from vimeo_api.core.storage.writer import Writer
@@ -226,7 +226,7 @@ def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
     for path in (orphan, draft, blobs.path("streams", kept.blob, pending=True)):
         moment = now().timestamp() - AGE_SECONDS - 60
         os.utime(path, (moment, moment))
-    assert mend(findings()) == (2, 0)
+    assert repair(findings()) == (2, 0)
     assert not orphan.exists()
     assert placing.drafts() == []
     assert lies(kept) == (True, True)
@@ -240,15 +240,15 @@ def test_content_stored_again_by_somebody_who_was_killed_is_reconciled(apart: Fl
     copy = blobs.path("store", entry.blob, pending=True)
     make_folder(copy.parent)
     copy.write_bytes(CONTENT)  # linked, and no row yet
-    assert mend(findings()) == (0, 0)  # an upload may be at it
-    assert mend(findings(age=-1)) == (1, 0)
+    assert repair(findings()) == (0, 0)  # an upload may be at it
+    assert repair(findings(age=-1)) == (1, 0)
     assert (lies(entry), again(entry).status) == ((False, True), "available")
 
 
 def test_a_pending_copy_that_is_served_or_to_be_removed_is_no_orphan(apart: Flask) -> None:
     served, switched = uploaded(), uploaded()
     placing.run(switched.id)
-    assert mend(findings(age=-1)) == (0, 0)
+    assert repair(findings(age=-1)) == (0, 0)
     assert (lies(served), lies(switched)) == ((True, False), (True, True))
 
 

@@ -18,7 +18,7 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import reconciliation
-from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, mend
+from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, OVERDUE_SECONDS, findings, repair
 from vimeo_api.extensions import blobs, settings
 from vimeo_api.service_commands import reconcile
 
@@ -50,7 +50,7 @@ def test_it_removes_old_bytes_that_no_row_knows(app: Flask) -> None:
     ]
     assert sorted(kinds()) == ["leftover", "leftover", "orphan", "orphan"]
     assert all(path.exists() for path in removed)  # nothing is done before it is said
-    assert mend(findings()) == (len(removed), 0)
+    assert repair(findings()) == (len(removed), 0)
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in removed)
     assert not blobs.path("streams", "ab1").parent.exists()
@@ -97,7 +97,7 @@ def test_it_reports_a_row_whose_bytes_are_missing_or_short(app: Flask) -> None:
     short.write_bytes(b"con")
     assert kinds() == []  # too young to tell from one that is being deleted
     assert kinds(age=0) == ["missing", "damaged"]
-    assert mend(findings(age=0)) == (0, 2)
+    assert repair(findings(age=0)) == (0, 2)
     assert catalog.find("vimeo", "1") is not None
 
 
@@ -117,7 +117,7 @@ def test_it_reports_what_the_sweep_should_have_done(app: Flask) -> None:
     statements.execute(update(File).values(status=Status.LEASED, due_at=now()))
     assert kinds() == []
     statements.execute(update(File).values(due_at=now() - timedelta(seconds=OVERDUE_SECONDS + 1)))
-    assert [(finding.kind, finding.about, finding.mend) for finding in findings()] == [
+    assert [(finding.kind, finding.about, finding.repair) for finding in findings()] == [
         ("overdue", "file 1 (vimeo/ab/ab1): leased", None)
     ]
 
@@ -130,7 +130,7 @@ def test_it_looks_at_every_row_however_many_there_are(app: Flask, monkeypatch: p
 
 
 def test_the_command_says_what_it_would_do_and_does_it_when_told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "load_app", lambda: app)
+    monkeypatch.setattr(reconcile, "load_existing", lambda: app)
 
     def run(*words: str) -> tuple[int, str]:
         done = CliRunner().invoke(reconcile.reconcile, words)

@@ -39,7 +39,7 @@ def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> 
             found = list(_reported(reconciliation.findings(age=age, sample=sample), fix=fix))
         except Unavailable as error:
             raise click.ClickException(str(error)) from None
-    remaining = sum(1 for finding in found if not (fix and finding.mend))
+    remaining = sum(1 for finding in found if not (fix and finding.repair))
     click.echo(f"{len(found)} found, {remaining} remain")
     context.exit(1 if remaining else 0)
 
@@ -47,8 +47,8 @@ def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> 
 def _reported(findings: Iterator[Finding], *, fix: bool) -> Iterator[Finding]:
     """Print each finding, fix it if asked and possible, and yield it."""
     for finding in findings:
-        remedy = "cannot be fixed here" if finding.mend is None else "removed" if fix else "would be removed"
+        remedy = "cannot be fixed here" if finding.repair is None else "removed" if fix else "would be removed"
         click.echo(f"{finding.kind}: {finding.about}: {remedy}")
-        if fix and finding.mend is not None:
-            finding.mend()
+        if fix and finding.repair is not None:
+            finding.repair()
         yield finding

@@ -21,8 +21,8 @@ from vimeo_api.core.errors import (
 )
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases
-from vimeo_api.core.files.budget import Span
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.send_budget import Span
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
 

@@ -25,7 +25,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.files import file_names, iana_types
+from vimeo_api.core.files import file_names, types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, files, uploads
@@ -192,7 +192,7 @@ class _Shown:
         self.name = entry.name
         self.size = entry.size
         self.created_at = entry.created_at
-        self.content_type = iana_types.media_type(entry.name)
+        self.content_type = types_by_name.media_type(entry.name)
         self.url = url_for("named.download", key=entry.key)
 
 

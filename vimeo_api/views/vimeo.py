@@ -18,8 +18,8 @@ from flask import Blueprint, Request, Response, jsonify, request, url_for
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.files.budget import Span
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.send_budget import Span
 from vimeo_api.services import downloads, uploads
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web import previews

@@ -18,7 +18,7 @@ pending   a file whose bytes still lie in the pending area of the spool, because
           placing copies them over.
 API token what a client shows to be let in where tokens are required; files remember with which they were stored.
 purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
-census    how many files there are of each kind, counted by a worker now and then.
+stats     how many files there are of each kind, counted by a worker now and then.
 counter   how often something has happened, and when last, counted by all processes together.
 """
 
@@ -235,8 +235,8 @@ class Counter(Base):
     noted_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the last time
 
 
-class LastCensus(Base):
-    """What the last count of all files has found: one row; `census` counts."""
+class LastFileStats(Base):
+    """What the last count of all files has found: one row; `file_stats` counts."""
 
     __tablename__ = "last_census"
 

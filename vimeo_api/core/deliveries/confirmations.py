@@ -22,7 +22,7 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import attempts, journal, losses
 from vimeo_api.core.files import leases
-from vimeo_api.core.files.budget import Span, Spans
+from vimeo_api.core.files.send_budget import Span, Spans
 from vimeo_api.extensions import reservations, settings
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
+from vimeo_api.core import content_disposition
 from vimeo_api.core.fetching.ssrf import OriginFailed
-from vimeo_api.core.files import dispositions, file_names
+from vimeo_api.core.files import file_names
 
 Headers = Mapping[str, str]  # of any case
 
@@ -144,7 +145,7 @@ def name(headers: Headers, url: str) -> str:
 
     A compressed file says so: `a.csv` with Content-Encoding `gzip` is `a.csv.gz`, unless its name or type says it.
     """
-    suggested = dispositions.suggested(headers.get("Content-Disposition", ""))
+    suggested = content_disposition.suggested(headers.get("Content-Disposition", ""))
     found = file_names.safe(suggested or unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
     endings = _ENDINGS.get(coding(headers), ())
     known = found.lower().endswith(tuple(map(str.lower, endings)))

@@ -31,7 +31,7 @@ from vimeo_api.core.fetching import claims, client, recovery, turns
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.fetching.session import Limits
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
-from vimeo_api.core.files import joining, media_types
+from vimeo_api.core.files import joining, types_by_content
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, reservations, settings
@@ -127,7 +127,7 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
 def _described(staging: Staging) -> dict[str, Any]:
     """Return what is known of a joined stream once its bytes are there; its list of streams has no more use."""
     digest = f"sha256:{staging.digest('sha256')}"
-    return {"content_type": media_types.detect(staging.head), "digest": digest, "joined_keys": "[]"}
+    return {"content_type": types_by_content.detect(staging.head), "digest": digest, "joined_keys": "[]"}
 
 
 def _fetch_url(entry: Entry, partial: PartialFile, claim: "_Claim") -> str:

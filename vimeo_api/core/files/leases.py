@@ -14,9 +14,9 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.files import cache_generations, lifecycle
-from vimeo_api.core.files.budget import Span, Spans
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
+from vimeo_api.core.files.send_budget import Span, Spans
 
 FIRST_LEASE_BYTES = 64 * 1024  # of the largest file that `lease_first` leases
 

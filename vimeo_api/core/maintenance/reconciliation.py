@@ -34,7 +34,7 @@ OVERDUE_SECONDS = 900  # longer than any retry is put off
 SAMPLE = 100  # files whose digests each run checks
 ROWS_PER_QUERY = 500
 
-Mend = Callable[[], None]
+Repair = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Finding:
 
     kind: str
     about: str
-    mend: Mend | None = None
+    repair: Repair | None = None
 
 
 def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Finding]:
@@ -62,16 +62,16 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
     yield from _damaged(sample)
 
 
-def mend(found: Iterable[Finding]) -> tuple[int, int]:
+def repair(found: Iterable[Finding]) -> tuple[int, int]:
     """Repair what can be repaired; return how many findings were repaired and how many remain."""
-    mended = remaining = 0
+    repaired = remaining = 0
     for finding in found:
-        if finding.mend is None:
+        if finding.repair is None:
             remaining += 1
         else:
-            finding.mend()
-            mended += 1
-    return mended, remaining
+            finding.repair()
+            repaired += 1
+    return repaired, remaining
 
 
 def _leftovers(age: float) -> Iterator[Finding]:
@@ -101,7 +101,7 @@ def _orphans(folder: Path, age: float) -> Iterator[Finding]:
         yield Finding("orphan", f"{root}/{relative(surface, blob)}", _orphan_removal(folder / blob))
 
 
-def _orphan_removal(path: Path) -> Mend:
+def _orphan_removal(path: Path) -> Repair:
     def remove() -> None:
         with blobs.locked(path.parents[1].name, path.name):
             if not _needed(path.parent, [path.name]):
@@ -110,7 +110,7 @@ def _orphan_removal(path: Path) -> Mend:
     return remove
 
 
-def _removal(path: Path) -> Mend:
+def _removal(path: Path) -> Repair:
     return lambda: path.unlink(missing_ok=True)
 
 

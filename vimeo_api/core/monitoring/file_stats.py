@@ -18,7 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import File, LastCensus, Status, Token, UtcDateTime
+from vimeo_api.core.database.models import File, LastFileStats, Status, Token, UtcDateTime
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
 
@@ -63,7 +63,7 @@ class TokenUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class FileStats:
     """How many files there are, and which work is waiting."""
 
     groups: Sequence[Group]  # all files by kind, as of the last count
@@ -72,11 +72,11 @@ class Census:
     waiting: dict[str, float]  # by kind of work: seconds that the oldest row has waited, 0 if no row waits
 
 
-def read() -> Census:
+def read() -> FileStats:
     """Return the last count, and the leases and waiting work of this moment."""
-    last = statements.row(select(LastCensus.groups).where(LastCensus.id == _ID))
+    last = statements.row(select(LastFileStats.groups).where(LastFileStats.id == _ID))
     groups = [Group(*group) for group in last.groups] if last else []
-    return Census(groups, _tokens(groups), _leases(), _waiting())
+    return FileStats(groups, _tokens(groups), _leases(), _waiting())
 
 
 def count() -> bool:
@@ -87,7 +87,7 @@ def count() -> bool:
     begun = time.monotonic()
     groups = _groups()
     due_at = now() + max(_MIN_PAUSE, _PAUSE_FACTOR * timedelta(seconds=time.monotonic() - begun))
-    statements.execute(update(LastCensus).where(LastCensus.id == _ID).values(groups=groups, due_at=due_at))
+    statements.execute(update(LastFileStats).where(LastFileStats.id == _ID).values(groups=groups, due_at=due_at))
     return True
 
 

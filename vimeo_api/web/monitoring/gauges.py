@@ -18,7 +18,7 @@ from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import journal
 from vimeo_api.core.monitoring import file_stats, probes, readiness
-from vimeo_api.core.monitoring.file_stats import Census, Group
+from vimeo_api.core.monitoring.file_stats import FileStats, Group
 from vimeo_api.core.monitoring.probes import Probe
 from vimeo_api.core.monitoring.readiness import Check
 from vimeo_api.extensions import settings
@@ -41,7 +41,7 @@ def _disk_space() -> dict[str, tuple[int, int]]:
 
 # At most two seconds, after two for the dependencies; Prometheus waits for ten by default.
 _PROBES: Mapping[str, Probe[Any]] = {
-    "census": Probe(file_stats.read, seconds=2),
+    "files": Probe(file_stats.read, seconds=2),
     "journal": Probe(_lag, seconds=2),
     "nginx": Probe(nginx_status.ask, seconds=1),
     "queues": Probe(broker.depths, seconds=1),
@@ -72,15 +72,15 @@ def _dependencies(checks: list[Check]) -> Iterator[Metric]:
     yield _gauge("dependency_seconds", "Seconds that a dependency took to answer.", ["dependency"], took.items())
 
 
-def _census(census: Census) -> Iterator[Metric]:
+def _files(stats: FileStats) -> Iterator[Metric]:
     files, stored, fetches = (Counter[Labels]() for _ in range(3))
-    for group in census.groups:
+    for group in stats.groups:
         files[group.surface, group.status] += group.files
         stored[(group.surface,)] += group.stored
         if group.fetched:
             fetches[_state(group), group.failure or ""] += group.files
-    leases = {(surface,): number for surface, number in census.leases.items()}
-    waiting = {(work,): seconds for work, seconds in census.waiting.items()}
+    leases = {(surface,): number for surface, number in stats.leases.items()}
+    waiting = {(work,): seconds for work, seconds in stats.waiting.items()}
     yield _gauge(
         "files",
         "Files by state, including those that are gone, when last counted.",
@@ -90,7 +90,7 @@ def _census(census: Census) -> Iterator[Metric]:
     yield _gauge(
         "stored_bytes", "Bytes of all files that are not purged, when last counted.", ["surface"], stored.items()
     )
-    tokens = census.tokens
+    tokens = stats.tokens
     quotas = [((token.name,), float(token.quota)) for token in tokens if token.quota is not None]
     yield _gauge(
         "token_files",
@@ -173,7 +173,7 @@ def _nginx(status: NginxStatus) -> Iterator[Metric]:
 
 
 _METRICS_BY_SOURCE: Mapping[str, Callable[[Any], Iterator[Metric]]] = {
-    "census": _census,
+    "files": _files,
     "journal": _journal,
     "nginx": _nginx,
     "queues": _queues,

@@ -15,8 +15,8 @@ from multipart import MultipartSegment
 
 from vimeo_api.config.settings import MULTIPART_OVERHEAD
 from vimeo_api.config.values import seconds
+from vimeo_api.core import content_disposition
 from vimeo_api.core.errors import Malformed, TooLarge
-from vimeo_api.core.files import dispositions
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving import bodies, multipart_forms
@@ -170,7 +170,7 @@ class _Collector:
                 part.take(event)
 
     def _begin(self, segment: MultipartSegment, source: Source) -> "_Skipped":
-        field = dispositions.decoded(segment.name)
+        field = content_disposition.decoded(segment.name)
         name = _file_name(segment)
         if name is None or field in self._field_names:
             return _Field(field, self.fields, only=field in self._field_names)
@@ -188,10 +188,10 @@ def _file_name(segment: MultipartSegment) -> str | None:
 
     RFC 7578 forbids `filename*`, yet .NET and older `requests` send it; it wins, as in any Content-Disposition.
     """
-    extended = dispositions.extended(segment.header("Content-Disposition"))
+    extended = content_disposition.extended(segment.header("Content-Disposition"))
     if extended is not None or segment.filename is None:
         return extended
-    return dispositions.decoded(segment.filename)
+    return content_disposition.decoded(segment.filename)
 
 
 class _Skipped:

@@ -19,9 +19,9 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.confirmations import Sent, Ticket
 from vimeo_api.core.errors import NotFound, Unavailable
-from vimeo_api.core.files import iana_types
-from vimeo_api.core.files.budget import Span
+from vimeo_api.core.files import types_by_name
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.send_budget import Span
 from vimeo_api.core.storage.blobs import PENDING, relative
 from vimeo_api.extensions import blobs, mount_check, settings
 from vimeo_api.web.sending import by_python, conditions, nginx_cache
@@ -30,7 +30,7 @@ from vimeo_api.web.sending.conditions import Version
 RESUME_HEADER = "X-Download-Grant"
 NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file is sent together with its headers in one write
 
-_ACTIVE = ("text/html", "text/xml")  # the types of `media_types` that may contain scripts
+_ACTIVE = ("text/html", "text/xml")  # the types of `types_by_content` that may contain scripts
 
 
 def content_disposition(name: str) -> str:
@@ -59,7 +59,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     An attachment is saved under its name; anything else browsers may show, unless it could contain scripts. No cache on
     the way may keep a one-time file. Raises NotFound for bytes that are missing, Unavailable while the store is away.
     """
-    kind = file.content_type or iana_types.media_type(file.name)
+    kind = file.content_type or types_by_name.media_type(file.name)
     headers = {
         "Content-Type": kind,
         # Untrusted bytes: no sniffing, and no scripts if a browser shows them after all.

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vimeo_api.core.files import iana_types
+from vimeo_api.core.files import types_by_name
 
 OFFICE = "application/vnd.openxmlformats-officedocument"
 
@@ -45,12 +45,12 @@ OFFICE = "application/vnd.openxmlformats-officedocument"
     ],
 )
 def test_a_name_suggests_its_type(name: str, expected: str) -> None:
-    assert iana_types.media_type(name) == expected
+    assert types_by_name.media_type(name) == expected
 
 
 def test_each_extension_has_one_type_and_each_type_is_well_formed() -> None:
-    listed = [extension for line in iana_types.EXTENSIONS.values() for extension in line.split()]
+    listed = [extension for line in types_by_name.EXTENSIONS.values() for extension in line.split()]
     assert sorted(listed) == sorted(set(listed))
     assert all(extension == extension.lower() for extension in listed)
-    for kind in iana_types.EXTENSIONS:
+    for kind in types_by_name.EXTENSIONS:
         assert re.fullmatch(r"(application|audio|font|image|message|model|text|video)/[A-Za-z0-9.+-]+", kind)

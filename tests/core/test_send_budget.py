@@ -7,9 +7,9 @@ from flask import Flask
 
 from tests.inprocess import Clock, clock
 from vimeo_api.core.errors import BudgetSpent, Locked
-from vimeo_api.core.files import budget, catalog
-from vimeo_api.core.files.budget import Span, Spans
+from vimeo_api.core.files import catalog, send_budget
 from vimeo_api.core.files.catalog import Entry, NewFile
+from vimeo_api.core.files.send_budget import Span, Spans
 from vimeo_api.core.policy import VIMEO
 from vimeo_api.extensions import settings
 from vimeo_api.services.downloads import open_download
@@ -48,8 +48,8 @@ def test_only_what_was_sent_covers() -> None:
 
 
 def test_the_row_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "MOST_RUNS", 3)
-    monkeypatch.setattr(budget, "MOST_OPEN", 3)
+    monkeypatch.setattr(send_budget, "MOST_RUNS", 3)
+    monkeypatch.setattr(send_budget, "MOST_OPEN", 3)
     spans = NOTHING
     for at, number in enumerate((0, 10, 11, 13, 30, 40)):
         spans = spans.charged(at, (number, number + 1)).settled(at, (number, number + 1))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vimeo_api.core.files.media_types import BINARY, HEAD_BYTES, TEXT, detect
+from vimeo_api.core.files.types_by_content import BINARY, HEAD_BYTES, TEXT, detect
 
 HTML = "text/html; charset=utf-8"
 XML = "text/xml; charset=utf-8"
