@@ -12,7 +12,7 @@ from click.testing import Result
 from flask import Flask
 
 from tests import documents
-from tests.access.guarded import MIB, Guarded, call
+from tests.access.guarded import FORM, MIB, Guarded, call
 from tests.inprocess import Clock, made
 from vimeo_api.service_commands.token import token
 
@@ -125,6 +125,23 @@ def test_a_token_is_revoked_beside_the_running_service(guarded: Guarded) -> None
     assert call("POST", f"{guarded.url}/v1/streams", data=b"abc", headers=robot).status_code == 201
     assert guarded.manage("token", "revoke", name).returncode == 0
     assert call("POST", f"{guarded.url}/v1/streams", data=b"abc", headers=robot).status_code == 401
+
+
+def test_what_a_token_stored_is_shown_and_deleted_beside_the_running_service(guarded: Guarded) -> None:
+    name = f"robot {token_hex(4)}"
+    robot = guarded.token(name, "*:*", quota=MIB)
+    file = f"{token_hex(8)}.txt"
+    assert call("POST", f"{guarded.url}/upload/{file}", data=b"x" * 5000, headers=robot).status_code == 201
+    link = call("PUT", f"{guarded.url}/vimeo/api/v1.0/file", headers=robot, **FORM).json()["url"]
+    shown = json.loads(guarded.manage("token", "show", name, "--json").stdout)
+    assert shown["usage"] == {"named": {"files": 1, "bytes": 5000}, "vimeo": {"files": 1, "bytes": 7}}
+    listed = guarded.manage("files", "list", "--token", name, "--name", file.upper(), "--newer", "1h", "--json").stdout
+    assert [json.loads(line)["name"] for line in listed.splitlines()] == [file]
+    assert guarded.manage("files", "expire", "--in", "1h", "--token", name, "--yes").stdout.startswith("2 files will")
+    assert guarded.manage("files", "delete", "--token", name, "--yes").stdout == "2 files deleted\n"
+    assert call("GET", f"{guarded.url}/download/{file}").status_code == 404
+    assert call("GET", link).status_code == 410
+    assert json.loads(guarded.manage("token", "show", name, "--json").stdout)["usage"] == {}
 
 
 @pytest.mark.parametrize(("document", "name"), [("README.md", "reports"), ("docs/tokens.md", "nightly")])

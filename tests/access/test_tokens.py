@@ -40,6 +40,8 @@ PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("POST", "/upload/a.txt", "named:write", {"data": b"x"}),
     ("GET", "/download", "named:list", {}),
     ("DELETE", "/download/none.txt", "named:delete", {}),
+    ("GET", "/download/none.txt/delete", "named:delete", {}),
+    ("POST", "/download/none.txt/delete", "named:delete", {}),
     ("POST", "/uploadFile", "transfer:write", FORM),
     ("POST", "/uploadFile", "transfer:write", {"json": {"file": "ftp://localhost/"}}),
     ("DELETE", "/uploadFile/1:x", "transfer:delete", {}),

@@ -99,6 +99,14 @@ def store(service: Service, name: str, content: bytes = b"some text\n") -> None:
     assert answer.status_code == 201, answer.text
 
 
+ADDRESSES = {"named.page": "/upload", "docs.page": "/docs"}
+
+
+def url_for(endpoint: str, *, filename: str = "") -> str:
+    """Stand in for Flask's function of this name."""
+    return f"/static/{filename}" if endpoint == "static" else ADDRESSES[endpoint]
+
+
 def rendered(names: list[str], headers: dict[str, str]) -> Callable[[Page], None]:
     """Serve the page from the template, for lists that a server would need many uploads to show."""
     template = Environment(autoescape=True, loader=FileSystemLoader(ROOT / "vimeo_api" / "templates"))
@@ -115,12 +123,18 @@ def rendered(names: list[str], headers: dict[str, str]) -> Callable[[Page], None
                 created_at=start - timedelta(hours=place),
                 content_type="text/plain",
                 url=f"/download/{quote(name)}",
+                delete_url=f"/download/{quote(name)}/delete",
             )
             for place, name in enumerate(found)
         ]
         body = template.get_template("upload.html").render(
             files=files[(number - 1) * PER_PAGE : number * PER_PAGE],
             query=query,
+            sort="newest",
+            sorts={"newest": "Newest", "name": "Name"},
+            may_delete=False,
+            site="Files",
+            url_for=url_for,
             page=number,
             pages=max(1, -(-len(files) // PER_PAGE)),
             total=len(files),

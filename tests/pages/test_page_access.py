@@ -68,7 +68,8 @@ def test_it_can_be_used_with_the_keyboard_alone(service: Service, visit: Callabl
     page = visit()
     page.on("filechooser", lambda _: None)  # Chromium must know in time that no real dialog is wanted
     slow, bad = unique("slow.txt"), unique("bad.exe")
-    page.keyboard.press("Tab")
+    for _ in ("the site's name", "API", "Choose files"):
+        page.keyboard.press("Tab")
     expect(page.get_by_label("Choose files")).to_be_focused()
     ring = page.locator("label[for=file]").evaluate("label => getComputedStyle(label).outlineStyle")
     assert ring == "solid"
@@ -86,6 +87,10 @@ def test_it_can_be_used_with_the_keyboard_alone(service: Service, visit: Callabl
     page.keyboard.press("Space")
     expect(row(page, slow)).to_contain_text("Uploaded")
     expect(row(page, slow)).to_be_focused()  # where its button was
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name=f"Download: {slow}")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name=f"Copy link: {slow}")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Clear finished")).to_be_focused()
     page.keyboard.press("Enter")
@@ -127,7 +132,7 @@ def test_it_fits_a_narrow_screen(service: Service, visit: Callable[..., Page], *
     store(service, long)
     page = visit(viewport={"width": 320, "height": 640}, java_script_enabled=scripted)
     expect(listed(page, long)).to_be_visible()
-    expect(line(page, long).get_by_role("cell")).to_have_count(4)
+    expect(line(page, long).get_by_role("cell")).to_have_count(5)
     if scripted:
         choose(page, payload(long), payload(long.replace(".txt", ".exe")))
         expect(row(page, long)).to_contain_text(f"{long} exists")

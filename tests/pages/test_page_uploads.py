@@ -3,14 +3,21 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import pytest
 import requests
 from playwright.sync_api import Page, Route, expect
 
-from tests.pages.browsing import BOTH, KIB, choose, listed, payload, posts, row, store, stored, unique
+from tests.pages.browsing import BOTH, KIB, choose, line, listed, payload, posts, row, store, stored, unique
 from tests.services import Service, await_
 
+# The page has no clipboard, as over plain HTTP; the test keeps it.
+INSECURE = """
+    const { clipboard } = navigator;
+    window.reading = () => clipboard.readText();
+    Object.defineProperty(navigator, "clipboard", { value: undefined });
+"""
 SLOW = 96 * KIB  # bytes per second; a body below takes tens of seconds, a small one no time
 LARGE = bytes(4 * KIB * KIB)
 
@@ -178,8 +185,69 @@ def test_it_shows_the_answer_of_the_server_in_the_row_of_the_file(service: Servi
     expect(row(page, odd)).to_contain_text("exe file not allowed")
     expect(row(page, good)).to_contain_text("Uploaded")
     for name in (taken, odd, good):  # the same again would end the same
-        expect(row(page, name).get_by_role("button")).to_have_count(0)
+        expect(row(page, name).get_by_role("button", name=re.compile("^(Cancel|Try again)"))).to_have_count(0)
     assert stored(service, taken) == b"the first\n"
+
+
+def test_it_tells_that_a_name_is_in_use_before_it_sends_anything_and_takes_another(
+    service: Service, visit: Callable[..., Page]
+) -> None:
+    page = visit()
+    taken = unique("taken (1).txt")
+    store(service, taken, b"the first\n")
+    with posts(page) as sent:
+        choose(page, payload(taken, b"the second\n"))
+        expect(row(page, taken)).to_contain_text(f"{taken} exists")
+        assert sent == []
+    other = taken.replace("(1)", "(2)")
+    expect(page.get_by_label("New name")).to_have_value(other)
+    page.get_by_label("New name").press("Enter")
+    expect(row(page, other)).to_contain_text("Uploaded")
+    assert (stored(service, taken), stored(service, other)) == (b"the first\n", b"the second\n")
+
+
+def test_it_asks_for_another_name_if_somebody_was_faster(service: Service, visit: Callable[..., Page]) -> None:
+    page = visit()
+    taken = unique("taken.txt")
+    page.route(
+        f"**/upload/{taken}", lambda route: route.fulfill(status=409, json={"error": f"{taken} exists"}), times=1
+    )
+    choose(page, payload(taken))
+    expect(page.get_by_label("New name")).to_have_value(taken.replace(".txt", " (2).txt"))
+
+
+def test_it_offers_the_link_of_an_upload_to_be_copied(service: Service, visit: Callable[..., Page]) -> None:
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    name = unique("share me & more.txt")
+    choose(page, payload(name))
+    for place in (row(page, name), line(page, name)):
+        place.get_by_role("button", name=f"Copy link: {name}").click()
+        expect(page.get_by_role("log")).to_contain_text("Link copied")
+        link = page.evaluate("navigator.clipboard.readText()")
+        assert requests.get(link, timeout=60).content == b"some text\n"
+        page.evaluate("navigator.clipboard.writeText('')")
+
+
+def test_it_copies_a_link_where_the_page_is_not_secure(service: Service, visit: Callable[..., Page]) -> None:
+    name = unique("plain http.txt")
+    store(service, name)
+    page = visit(permissions=["clipboard-read"], before=lambda page: page.add_init_script(INSECURE))
+    line(page, name).get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("log")).to_contain_text("Link copied")
+    assert page.evaluate("reading()").endswith(f"/download/{quote(name)}")
+
+
+def test_it_shows_how_far_all_uploads_are_while_some_run(visit: Callable[..., Page]) -> None:
+    page = visit(viewport={"width": 800, "height": 400})
+    held: list[Route] = []
+    slow, quick = unique("slow.txt"), unique("quick.txt")
+    page.route(f"**/upload/{slow}", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright cannot take a builtin
+    choose(page, payload(slow, bytes(3 * KIB)), payload(quick, bytes(KIB)))
+    total = page.locator("#total")
+    expect(total).to_have_text(re.compile(r"1 of 2 done · 25% · 1\.0\sKiB of 4\.0\sKiB"))
+    expect(total).to_be_in_viewport()
+    page.get_by_role("button", name=f"Cancel: {slow}").click()
+    expect(total).to_be_hidden()
 
 
 def test_it_offers_to_try_again_where_that_may_help(service: Service, visit: Callable[..., Page]) -> None:

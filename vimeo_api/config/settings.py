@@ -59,6 +59,7 @@ class General(Section):
         description="Folder of uploads in progress. If it is on another filesystem than `STORE_DIR`, files are served "
         "from here until a worker has copied them. Default: `DATA_DIR/incoming`.",
     )
+    site_name: str = Field("Files", min_length=1, max_length=60, description="Name of the site, as its pages show it.")
     bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port that `runserver` listens on; 0 picks a free one.")
     hosts: HostNames = Field(

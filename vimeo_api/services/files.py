@@ -41,12 +41,12 @@ def remove_entry(entry: Entry) -> bool:
     return True
 
 
-def page(policy: Policy, *, query: str, number: int, size: int) -> Page:
-    """Return a page of a surface's files whose names contain the query, newest first."""
+def page(policy: Policy, *, query: str, sort: str, number: int, size: int) -> Page:
+    """Return a page of a surface's files whose names contain the query, in one of `catalog.SORTS`."""
     total = catalog.count(policy.surface, containing=query)
     pages = max(1, math.ceil(total / size))
     number = min(max(1, number), pages)
-    files = catalog.newest(policy.surface, containing=query, limit=size, offset=(number - 1) * size)
+    files = catalog.sorted_by(sort, policy.surface, containing=query, limit=size, offset=(number - 1) * size)
     return Page(files, total, number, pages)
 
 

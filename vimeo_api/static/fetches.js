@@ -78,6 +78,8 @@ class Fetch extends Row {
       this.rename(name);
       keep();
     }
+    this.bytes = progress.total ?? undefined;
+    this.loaded = bytes;
     if (state === "fetching") {
       this.fill(progress.total ? bytes / progress.total : undefined);
       this.show("running", this.cancelling ? "Cancelling…" : wordsFor(bytes, progress), "Cancel");

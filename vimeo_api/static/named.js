@@ -4,6 +4,7 @@
 import { Row, byId, mayPass, rows, size } from "./rows.js";
 
 const AT_ONCE = 3; // uploads that run at the same time; the others wait
+const PATIENCE = 5000; // milliseconds to wait for whether a name is in use
 const RATE_WINDOW = 3000; // milliseconds over which the rate is measured
 
 const form = byId("upload-form");
@@ -14,6 +15,15 @@ class Upload extends Row {
   constructor(file) {
     super(file.name.toWellFormed?.() ?? file.name); // a URL cannot hold a lone surrogate
     this.file = file;
+    this.bytes = file.size;
+    this.form = this.element.querySelector(".rename");
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.form.hidden = true;
+      this.element.focus();
+      this.rename(this.form.querySelector("input").value.trim());
+      this.enqueue();
+    });
   }
 
   retry() {
@@ -28,7 +38,20 @@ class Upload extends Row {
     startNext();
   }
 
-  start() {
+  /** Upload the file, unless its name is in use: that is told before anything is sent. */
+  async start() {
+    this.loaded = 0;
+    this.fill(0);
+    this.show("running", "Starting…", "Cancel");
+    const checking = {};
+    this.checking = checking;
+    const taken = await isTaken(this.name);
+    if (this.checking !== checking || this.state !== "running") return; // cancelled meanwhile
+    if (taken) return this.askName();
+    this.send();
+  }
+
+  send() {
     const request = new XMLHttpRequest();
     this.request = request;
     this.samples = [[performance.now(), 0]];
@@ -38,8 +61,6 @@ class Upload extends Row {
     request.addEventListener("error", () => this.fail("The connection was lost, or the file cannot be read", true));
     request.open("POST", `upload/${encodeURIComponent(this.name)}`);
     request.setRequestHeader("Accept", "application/json");
-    this.fill(0);
-    this.show("running", "Starting…", "Cancel");
     request.send(this.file);
   }
 
@@ -50,15 +71,27 @@ class Upload extends Row {
     const [since, before] = this.samples[0];
     const rate = ((loaded - before) * 1000) / Math.max(now - since, 1);
     const share = this.file.size ? loaded / this.file.size : 1;
+    this.loaded = Math.min(loaded, this.bytes);
     this.fill(share);
     const words = `${Math.floor(share * 100)}% · ${size(loaded)} of ${size(this.file.size)} · ${size(rate)}/s`;
     this.show("running", words, "Cancel");
   }
 
   finish(status, answer) {
+    if (status === 409) return this.askName();
     if (status !== 201) return this.fail(answer, mayPass(status));
-    this.end("done", answer === `${this.name} uploaded` ? "Uploaded" : answer);
+    this.loaded = this.bytes;
+    const name = answer.replace(/ uploaded$/, ""); // as the server has stored it
+    this.offer(`download/${encodeURIComponent(name)}`);
+    this.end("done", name === this.name ? "Uploaded" : answer);
     refreshList();
+  }
+
+  /** Say that the name is in use, and ask for another one. */
+  askName() {
+    this.form.hidden = false;
+    this.form.querySelector("input").value = suggestion(this.name);
+    this.end("failed", `${this.name} exists`);
   }
 
   fail(reason, retry = false) {
@@ -75,6 +108,22 @@ class Upload extends Row {
     super.end(state, words, action);
     startNext();
   }
+}
+
+/** Return whether there is a file of this name already; where that cannot be learnt, the upload will show it. */
+async function isTaken(name) {
+  try {
+    const options = { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PATIENCE) };
+    return (await fetch(`download/${encodeURIComponent(name)}`, options)).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** Return a name like `report (2).txt`, or `report (3).txt` for that. */
+function suggestion(name) {
+  const [, stem, number, extension] = /^(.*?)(?: \((\d{1,6})\))?(\.[^.]*)?$/s.exec(name);
+  return `${stem} (${Number(number ?? 1) + 1})${extension ?? ""}`;
 }
 
 /** Return why the server would refuse a file, in the server's words, or "". */
@@ -136,13 +185,15 @@ function replaceList(page) {
   const fresh = page.getElementById("listing");
   if (!fresh) return;
   const focused = byId("listing").contains(document.activeElement) && document.activeElement.getAttribute("href");
-  localiseTimes(fresh);
+  prepare(fresh);
   byId("listing").replaceWith(document.adoptNode(fresh));
   byId("search").hidden = page.getElementById("search").hidden;
   if (focused) fresh.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
 }
 
-function localiseTimes(root) {
+/** Write times as they are here, and show the buttons that need a script. */
+function prepare(root) {
+  for (const button of root.querySelectorAll("button.copy")) button.hidden = false;
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
   for (const time of root.querySelectorAll("time")) {
     time.title = time.textContent;
@@ -178,4 +229,4 @@ for (const type of ["dragleave", "drop"]) document.addEventListener(type, endDro
 window.addEventListener("beforeunload", (event) => {
   if (rows.some((row) => row instanceof Upload && row.active)) event.preventDefault();
 });
-localiseTimes(document);
+prepare(document);

@@ -1,7 +1,10 @@
-// The rows of the upload page, one per upload: name, state in words, progress and the action that is possible.
-// named.js and fetches.js extend Row with `cancel` and `retry`.
+// The rows of the upload page, one per upload: name, state in words, progress, the action that is possible, and the link.
+// named.js and fetches.js extend Row with `cancel` and `retry`. A bar at the bottom sums up what runs.
 
 const LOG_LENGTH = 20; // announcements kept for screen readers
+const LONG = 40; // characters; a longer name is cut in the middle
+const END = 12; // characters of it that are always shown
+const TOLD = 2000; // milliseconds for which a button says that it has copied
 
 export const byId = (id) => document.getElementById(id);
 export const rows = [];
@@ -10,8 +13,10 @@ export class Row {
   constructor(name) {
     this.element = byId("upload-row").content.firstElementChild.cloneNode(true);
     this.bar = this.element.querySelector("progress");
-    this.button = this.element.querySelector("button");
+    this.button = this.element.querySelector(".action");
     this.link = this.element.querySelector("a");
+    this.loaded = 0; // bytes
+    this.bytes = undefined; // all bytes, once they are known
     this.button.addEventListener("click", () => (this.active ? this.cancel() : this.retry()));
     this.rename(name);
     rows.push(this);
@@ -25,9 +30,10 @@ export class Row {
 
   rename(name) {
     this.name = name;
-    this.element.querySelector(".name").textContent = name;
+    writeName(this.element.querySelector(".name"), name);
     this.bar.setAttribute("aria-label", `Progress of ${name}`);
     this.link.setAttribute("aria-label", `Download: ${name}`);
+    this.element.querySelector(".copy").setAttribute("aria-label", `Copy link: ${name}`);
     this.label();
   }
 
@@ -42,6 +48,7 @@ export class Row {
     if (this.button.textContent !== action) this.button.textContent = action;
     this.label();
     byId("clear").hidden = rows.every((row) => row.active);
+    showTotal();
   }
 
   label() {
@@ -53,12 +60,13 @@ export class Row {
   fill(share) {
     if (share === undefined) this.bar.removeAttribute("value");
     else this.bar.value = share;
+    showTotal();
   }
 
   /** Offer the uploaded file for download at an address. */
   offer(address) {
     this.link.href = address;
-    this.link.hidden = false;
+    this.link.parentElement.hidden = false;
   }
 
   /** Show how the upload ended, and announce it. */
@@ -66,6 +74,53 @@ export class Row {
     this.show(state, words, action);
     announce(`${this.name}: ${words}`);
   }
+}
+
+/** Write a name; a long one is cut in the middle, so that its end can be read. The template does the same. */
+export function writeName(element, name) {
+  const letters = [...name];
+  const long = letters.length > LONG;
+  element.classList.toggle("long", long);
+  element.title = long ? name : "";
+  element.textContent = long ? "" : name;
+  if (!long) return;
+  for (const part of [letters.slice(0, -END), letters.slice(-END)]) {
+    element.append(Object.assign(document.createElement("span"), { textContent: part.join("") }));
+  }
+}
+
+/** Copy a link's address and say so; where the page is not secure, by the old way. */
+async function copy(button, address) {
+  try {
+    await navigator.clipboard.writeText(address);
+  } catch {
+    const field = Object.assign(document.createElement("textarea"), { value: address, className: "unseen" });
+    button.after(field);
+    field.select();
+    const copied = document.execCommand("copy");
+    field.remove();
+    button.focus();
+    if (!copied) return announce("The link could not be copied");
+  }
+  button.textContent = "Copied";
+  announce("Link copied");
+  setTimeout(() => (button.textContent = "Copy link"), TOLD);
+}
+
+/** Show how far all uploads are, while some run. */
+function showTotal() {
+  const running = rows.filter((row) => row.active);
+  byId("total").hidden = running.length === 0;
+  if (running.length === 0) return;
+  const counted = rows.filter((row) => row.bytes !== undefined && (row.active || row.state === "done"));
+  const loaded = counted.reduce((sum, row) => sum + row.loaded, 0);
+  const bytes = counted.reduce((sum, row) => sum + row.bytes, 0);
+  const words = [`${rows.length - running.length} of ${rows.length} done`];
+  if (bytes) words.push(`${Math.floor((loaded / bytes) * 100)}%`, `${size(loaded)} of ${size(bytes)}`);
+  byId("total").querySelector(".words").textContent = words.join(" · ");
+  const bar = byId("total").querySelector("progress");
+  if (bytes) bar.value = loaded / bytes;
+  else bar.removeAttribute("value");
 }
 
 export function announce(words) {
@@ -99,3 +154,7 @@ function clearFinished() {
 }
 
 byId("clear").addEventListener("click", clearFinished);
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("button.copy");
+  if (button) copy(button, button.closest("li, tr").querySelector("a").href);
+});

@@ -1,10 +1,13 @@
 """The dialects: one module each; they never import each other. To add one, add it to SURFACES."""
 
+from http import HTTPStatus
+
 from flask import Flask, Request, Response, jsonify, request
 
 from vimeo_api.core.errors import Malformed
 from vimeo_api.views import docs, named, operations, store, streams, transfer, vimeo
-from vimeo_api.web import problems
+from vimeo_api.web import pages, problems
+from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
 SURFACES: tuple[Surface, ...] = (
@@ -48,10 +51,16 @@ def init_app(app: Flask) -> None:
     def answer(error: Exception) -> Response:
         problem = problems.from_exception(error)
         surface = owner(request.path)
-        response = surface.render(problem) if surface else jsonify(error=problem.phrase)
+        response = surface.render(problem) if surface else _unknown_path(problem)
         response.status_code = problem.status
         response.headers.update(problem.headers)
         return response
+
+
+def _unknown_path(problem: Problem) -> Response:
+    if pages.wants_json(default=True):
+        return jsonify(error=problem.phrase)
+    return pages.error(problem.status, pages.NOWHERE if problem.status == HTTPStatus.NOT_FOUND else problem.reason)
 
 
 def owner(path: str) -> Surface | None:

@@ -1,6 +1,7 @@
 """The documentation of all surfaces: for programs at `/openapi.json`, for people at `/docs`; made from the code."""
 
 import json
+from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
@@ -10,16 +11,14 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-
 blueprint = Blueprint("docs", __name__, template_folder="../templates")
 
 
 def render(problem: Problem) -> Response:
-    """Word a problem as `{"error": "Method Not Allowed"}`."""
-    return jsonify(error=problem.phrase)
+    """Word a problem as `{"error": "Method Not Allowed"}`, or as a page for a browser."""
+    if pages.wants_json(default=True):
+        return jsonify(error=problem.phrase)
+    return pages.error(problem.status, pages.NOWHERE if problem.status == HTTPStatus.NOT_FOUND else problem.reason)
 
 
 surface = Surface("docs", frozenset({"openapi.json", "docs"}), blueprint, render)
@@ -32,14 +31,14 @@ def document() -> Response:
     return jsonify(openapi.document(current_app, request.script_root))
 
 
-@blueprint.get("/docs")
+@blueprint.get("/docs", strict_slashes=False)
 @described(described_as.PAGE)
 def page() -> Response:
     """Describe the API for people."""
     # The examples use the reader's own host, so that they can be copied and run.
     root = request.url_root.rstrip("/")
     api = openapi.document(current_app, request.script_root)
-    return pages.page("docs.html", CONTENT_SECURITY_POLICY, api=api, root=root, written=_written)
+    return pages.page("docs.html", pages.PLAIN_POLICY, api=api, root=root, written=_written)
 
 
 def _written(value: object) -> str:

@@ -6,6 +6,7 @@
     GET     /download          [{"filename": …, "url": …}], sorted; with ?limit=&after= a page, and a Link to the next
     GET     /download/<name>   the file, as an attachment
     DELETE  /download/<name>   200 {"status": "<name> deleted"}
+    GET POST  /download/<name>/delete   the page that asks whether to delete; deletes, and 303 /upload
 
 Departures from its document: a browser that asks for HTML is redirected from /download to the page; clients that ask
 for JSON get errors and confirmations as JSON; more extensions are allowed by default. Folders and control characters
@@ -25,7 +26,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.files import file_names, types_by_name
+from vimeo_api.core.files import catalog, file_names, types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, files, uploads
@@ -41,10 +42,14 @@ from vimeo_api.web.surface import Surface
 
 POLICY = policy.NAMED
 PAGE_SIZE = 50  # files
+NEWEST = "newest"
+SORTS = {NEWEST: "Newest", "oldest": "Oldest", "name": "Name", "largest": "Largest", "smallest": "Smallest"}
 MAX_LISTED = 1000  # names in a page of the list, and that are in memory at once
 
+NO_FILE = "It may have been deleted, or its name may be mistyped."
+
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -56,7 +61,13 @@ def render(problem: Problem) -> Response:
     reason = problem.reason or _too_large(problem) or problem.phrase
     if pages.wants_json(default=not request.path.startswith("/upload")):
         return jsonify(error=reason)
-    return pages.page("upload_error.html", CONTENT_SECURITY_POLICY, reason=reason, status=problem.status)
+    if request.method == "POST" and request.path.startswith("/upload"):
+        return pages.error(problem.status, reason, heading="Upload file error")
+    if problem.status == HTTPStatus.NOT_FOUND:
+        is_file = bool(asked_name(request))
+        heading = "There is no file of this name" if is_file else ""
+        return pages.error(problem.status, NO_FILE if is_file else pages.NOWHERE, heading=heading)
+    return pages.error(problem.status, reason)
 
 
 def asked_name(req: Request) -> str:
@@ -73,13 +84,18 @@ surface = Surface("named", frozenset({"upload", "download"}), blueprint, render,
 @needs("list")
 def page() -> Response:
     """Show the files, newest first, and the upload form."""
-    query = request.args.get("q", "").strip()
-    found = files.page(POLICY, query=query, number=request.args.get("page", 1, type=int), size=PAGE_SIZE)
+    query, sort = request.args.get("q", "").strip(), request.args.get("sort", "")
+    sort = sort if sort in catalog.SORTS else NEWEST
+    number = request.args.get("page", 1, type=int)
+    found = files.page(POLICY, query=query, sort=sort, number=number, size=PAGE_SIZE)
     return pages.page(
         "upload.html",
         CONTENT_SECURITY_POLICY,
         files=[_Shown(entry) for entry in found.files],
         query=query,
+        sort=sort,
+        sorts=SORTS,
+        may_delete=auth.may_delete(POLICY.surface, openly=settings.named.open_delete),
         page=found.number,
         pages=found.pages,
         total=found.total,
@@ -185,6 +201,26 @@ def delete(key: str) -> Response:
     return jsonify(status=f"{name} deleted")
 
 
+@blueprint.get("/download/<key>/delete")
+@described(described_as.DELETE_PAGE)
+@needs("delete")
+def delete_page(key: str) -> Response:
+    """Ask whether to delete a file."""
+    del key  # use the stored form instead
+    auth.check_open_delete(openly=settings.named.open_delete)
+    downloads.open_download(POLICY, asked_name(request), with_body=False)  # raises NotFound
+    return pages.page("delete.html", CONTENT_SECURITY_POLICY, name=asked_name(request))
+
+
+@blueprint.post("/download/<key>/delete")
+@described(described_as.DELETE_FORM)
+@needs("delete")
+def delete_form(key: str) -> AnyResponse:
+    """Delete a file for a browser without a script, and show the list again."""
+    delete(key)
+    return redirect(url_for("named.page"), HTTPStatus.SEE_OTHER)
+
+
 class _Shown:
     """A file as the page shows it."""
 
@@ -194,6 +230,7 @@ class _Shown:
         self.created_at = entry.created_at
         self.content_type = types_by_name.media_type(entry.name)
         self.url = url_for("named.download", key=entry.key)
+        self.delete_url = url_for("named.delete_page", key=entry.key)
 
 
 def _too_large(problem: Problem) -> str:

@@ -65,7 +65,7 @@ def insert_new(table: type[Base]) -> postgresql.Insert:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
-def by_code_point(column: InstrumentedAttribute[str]) -> ColumnElement[str]:
+def by_code_point(column: InstrumentedAttribute[Any]) -> ColumnElement[str]:
     """Return a text column as it is compared and sorted by code point, whatever the database's locale."""
     return collate(column, "C") if db.engine.dialect.name == "postgresql" else column.expression
 

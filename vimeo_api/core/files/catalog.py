@@ -1,6 +1,6 @@
 """The rows of files: services and the rest of the core add and find them here; `lifecycle` changes their state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,6 +93,14 @@ _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 _ADD = Prepared(
     statements.insert_new(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id)
 )
+# The orders of a list; equal ones stand in the order of upload. Made when they are used, because the database decides.
+SORTS: Mapping[str, Callable[[], tuple[ColumnElement[Any], ...]]] = {
+    "newest": lambda: (File.id.desc(),),
+    "oldest": lambda: (File.id.asc(),),
+    "name": lambda: (statements.by_code_point(File.folded_name).asc(), File.id.asc()),
+    "largest": lambda: (File.size.desc(), File.id.asc()),
+    "smallest": lambda: (File.size.asc(), File.id.asc()),
+}
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
@@ -183,14 +191,15 @@ def entries(statement: statements.Query) -> list[Entry]:
     return [Entry(*row) for row in statements.rows(statement)]
 
 
-def newest(surface: str, *, containing: str = "", limit: int, offset: int = 0) -> list[Entry]:
-    """Return a surface's files, the newest first, whose names contain a text, ignoring case."""
-    found = select(*COLUMNS).where(*_named(surface, containing)).order_by(File.id.desc())
+def sorted_by(sort: str, surface: str, *, containing: str = "", limit: int, offset: int = 0) -> list[Entry]:
+    """Return a surface's files in one of SORTS, whose names contain a text, ignoring case."""
+    order = SORTS[sort]()
+    found = select(*COLUMNS).where(*_named(surface, containing)).order_by(*order)
     return entries(found.limit(limit).offset(offset))
 
 
 def count(surface: str, *, containing: str = "") -> int:
-    """Return how many files `newest` would return without a limit."""
+    """Return how many files `sorted_by` would return without a limit."""
     row = statements.row(select(func.count()).select_from(File).where(*_named(surface, containing)))
     return int(row[0]) if row else 0
 

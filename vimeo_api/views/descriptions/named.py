@@ -64,6 +64,12 @@ PAGE = Operation(
     description="For people. A page number out of range shows the nearest page.",
     parameters=(
         Parameter("q", "Only files whose names contain this, in upper or lower case.", "sample"),
+        Parameter(
+            "sort",
+            "The order of the files; `newest` by default.",
+            "name",
+            {"enum": ["newest", "oldest", "name", "largest", "smallest"]},
+        ),
         Parameter("page", "The number of the page, of 50 files each.", 1, {"type": "integer", "minimum": 1}),
     ),
     responses={200: Response("The page.", _PAGE)},
@@ -163,6 +169,29 @@ DELETE = Operation(
     responses={
         200: Response("The file is gone.", {JSON: _said("Deleted", "status", "sample.pdf deleted")}),
         403: _error(_NO_DELETE, "Deleting is turned off; the operator of this service can delete files."),
+    },
+    errors=frozenset({404}),
+)
+
+DELETE_PAGE = Operation(
+    SECTION,
+    curl="curl http://localhost:8080/download/sample.pdf/delete",
+    description="For people: asks whether to delete the file.",
+    parameters=(Parameter("key", "The name of the file.", "sample.pdf"), _ACCEPT),
+    responses={200: Response("The page.", _PAGE), 403: DELETE.responses[403]},
+    errors=frozenset({404}),
+)
+
+DELETE_FORM = Operation(
+    SECTION,
+    curl="curl -i -X POST http://localhost:8080/download/sample.pdf/delete",
+    description="What the page's form sends. Programs use DELETE.",
+    parameters=DELETE_PAGE.parameters,
+    responses={
+        303: Response(
+            "The file is gone.", {HTML: Body(STRING, '<a href="/upload">/upload</a>')}, {"Location": "`/upload`"}
+        ),
+        403: DELETE.responses[403],
     },
     errors=frozenset({404}),
 )
