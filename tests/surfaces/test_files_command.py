@@ -142,6 +142,7 @@ def test_what_a_token_stored_expires_when_the_operator_says(app: Flask, links: d
         (["delete", "99"], "There is no file 99."),
         (["show", "http://localhost/nothing"], "There is no file http://localhost/nothing."),
         (["show", "x\ty"], "There is no file"),
+        (["show", "http://["], "There is no file http://[."),
         (["list", "--token", "nobody"], "There is no token 'nobody'."),
         (["list", "--older", "soon"], "is not a duration"),
         (["expire", "1"], "Missing option '--in'"),

@@ -168,7 +168,11 @@ def _entry(which: str) -> Entry:
 
 def _places(link: str) -> Iterator[tuple[str, str]]:
     """Yield surface and key of the file behind a link."""
-    with current_app.test_request_context(link):
+    try:
+        context = current_app.test_request_context(link)
+    except ValueError:  # a malformed URL
+        return
+    with context:
         surface = views.owner(request.path)
         key = surface.key_of(request) if surface else ""
         sealed = request.args.get("file_id") or (request.view_args or {}).get("file_id") or link
