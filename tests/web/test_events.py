@@ -105,11 +105,15 @@ def test_tokens_are_named_from_their_creation_on(tmp_path: Any, said: list[dict[
             secret = api_tokens.create("robot", ["streams:*"])
         app.test_client().post("/v1/streams", data=b"abc", headers={"Authorization": f"Bearer {secret}"})
         with app.app_context():
-            api_tokens.revoke("robot")
+            api_tokens.set_quota("robot", 10**6)
+            api_tokens.rename("robot", "nightly")
+            api_tokens.revoke("nightly")
     assert [(line["action"], line.get("name"), line.get("token")) for line in said] == [
         ("token created", "robot", None),
         ("uploaded", None, "robot"),
-        ("token revoked", "robot", None),
+        ("token quota", "robot", None),
+        ("token renamed", "robot", None),
+        ("token revoked", "nightly", None),
     ]
     assert secret not in json.dumps(said)
 

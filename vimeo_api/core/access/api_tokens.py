@@ -129,12 +129,14 @@ def rename(name: str, new: str) -> None:
     if new in names().values():
         raise Exists(f"There is a token {new!r} already.")
     statements.execute(update(Token).where(Token.id == token_id).values(name=new))
+    logs.note("token renamed", name=name, new=new)
 
 
 def set_quota(name: str, quota: int | None) -> None:
     """Change how many bytes may be stored with a token, None for no limit; what is stored stays. Raises NotFound."""
     if not statements.execute(update(Token).where(Token.name == name).values(quota=quota)):
         raise NotFound(f"There is no token {name!r}.")
+    logs.note("token quota", name=name, quota=quota)
 
 
 def holder(secret: str) -> Holder | None:

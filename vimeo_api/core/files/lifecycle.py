@@ -142,7 +142,10 @@ def expire(*conditions: ColumnElement[bool]) -> int:
 def limit(file_ids: Sequence[int], expires_at: datetime) -> int:
     """Let files expire at a moment, whenever they would have; return how many are there."""
     these = (statements.among(File.id, file_ids), File.status != Status.GONE, catalog.alive())
-    return statements.execute(update(File).where(*these).values(expires_at=expires_at))
+    limited = statements.rows(update(File).where(*these).values(expires_at=expires_at).returning(File.id, File.surface))
+    for row in limited:
+        logs.note("expiry set", surface=row.surface, file=row.id)
+    return len(limited)
 
 
 def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
