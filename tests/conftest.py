@@ -63,7 +63,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
     def start(profile: str) -> AbstractContextManager[Service]:
         data = tmp_path_factory.mktemp(f"service-{profile}") / "data"
-        return running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS), HOSTS="*")
+        return running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS))
 
     with shared(start) as started:
         yield started
