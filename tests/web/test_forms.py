@@ -280,6 +280,18 @@ def test_media_types_and_parameter_names_come_in_any_case(apps: dict[str, Flask]
         assert form.file().staging.path.read_bytes() == b"abc"
 
 
+def test_a_boundary_may_be_a_little_longer_than_the_rfc_allows(apps: dict[str, Flask]) -> None:
+    boundary = "b" * 80
+    body = body_of(FILE + b"\r\nabc").replace(B.encode(), boundary.encode())
+    environ = {"wsgi.input": Dribble(body, [9]), "CONTENT_LENGTH": str(len(body))}
+    environ["CONTENT_TYPE"] = f"multipart/form-data; boundary={boundary}"
+    with (
+        apps["embedded"].test_request_context("/", method="POST", environ_overrides=environ),
+        receive.form(None) as form,
+    ):
+        assert form.file().staging.path.read_bytes() == b"abc"
+
+
 def test_the_preferred_file_is_taken_or_the_only_one() -> None:
     one, two, other = (FormFile(field, "a.txt", Staging(Path(), 0, owned=False)) for field in ("file", "file", "x"))
     assert Form([other], {}).file("file") is other
