@@ -16,7 +16,7 @@ from vimeo_api.web.receiving.body_sources import Piece, Source
 MAX_PARTS = 100
 # Of the preamble, or of one part's headers; more than the library accepts of those, however folded.
 MAX_HEAD_BYTES = 128 * 1024
-MAX_BOUNDARY_BYTES = 200  # RFC 2046 allows 70, but some clients make slightly longer ones; a very long one slows the search
+MAX_BOUNDARY_BYTES = 200  # RFC 2046 allows 70, but some clients make slightly longer ones
 
 Event: TypeAlias = MultipartSegment | Piece | None
 
