@@ -158,7 +158,7 @@ def tell_lines(service: Service, marks: Marks) -> None:
         f"PUT {LINK}?password={marks('unfinished')} HTTP/1.1\r\nContent-Length: 5",
     ):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
-            client.sendall(f"{line}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            client.sendall(f"{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             client.shutdown(socket.SHUT_WR)
             while client.recv(65536):
                 pass

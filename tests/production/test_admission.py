@@ -61,7 +61,7 @@ def announce(service: Service, length: int) -> socket.socket:
     """Begin an upload of so many bytes, and return the connection once there is room for it."""
     before = len(promises(service))
     connection = socket.create_connection(("127.0.0.1", service.port), timeout=60)
-    connection.sendall(f"POST /v1/streams HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n".encode())
+    connection.sendall(f"POST /v1/streams HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode())
     await_(lambda: len(promises(service)) == before + 1)
     return connection
 
@@ -122,7 +122,7 @@ def test_small_uploads_deletes_and_reads_go_on(tight: Service) -> None:
 def test_an_endless_upload_leaves_what_must_stay_free(tight_embedded: Callable[[], Service]) -> None:
     tight = tight_embedded()
     connection = socket.create_connection(("127.0.0.1", tight.port), timeout=60)
-    connection.sendall(b"POST /v1/streams HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.sendall(b"POST /v1/streams HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
     least = DISK + KEPT
     for _ in range(70):
         connection.sendall(b"100000\r\n" + bytes(MIB) + b"\r\n")
@@ -142,7 +142,7 @@ def test_nginx_is_watched_while_it_writes(stack: Service) -> None:
 def test_an_upload_that_was_cut_off_is_507_in_the_words_of_its_surface(stack: Service) -> None:
     before = stack.spooled()
     connection = socket.create_connection(("127.0.0.1", stack.port), timeout=60)
-    connection.sendall(f"POST /uploadFile HTTP/1.1\r\nHost: h\r\nContent-Length: {MIB}\r\n".encode())
+    connection.sendall(f"POST /uploadFile HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MIB}\r\n".encode())
     connection.sendall(b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + bytes(MIB // 2))
     (body,) = await_(lambda: [path for path in stack.spooled() - before if path.name.isdigit()])
     body.chmod(0o700)  # as the watch marks it
