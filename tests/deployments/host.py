@@ -3,6 +3,7 @@
 The tests run in this order and share the host, whose network is that of the tests.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -59,8 +60,8 @@ class Host:
         return done.stdout
 
     def _leader(self) -> int:
-        (leader,) = await_(lambda: children(self.nspawn.pid))
-        return leader
+        # While it boots, nspawn has a child more.
+        return await_(lambda: sum(found) if len(found := children(self.nspawn.pid)) == 1 else 0)
 
     def reboot(self) -> None:
         self.run("systemctl reboot || true")
@@ -100,6 +101,7 @@ def _boot(root: Path) -> "subprocess.Popen[bytes]":
     with root.with_name("console.log").open("a") as console:
         return subprocess.Popen(
             ["systemd-nspawn", "-q", "-D", str(root), *options, "--boot"],
+            env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},  # sysctl net.*, as on a host
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
