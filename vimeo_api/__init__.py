@@ -21,6 +21,6 @@ The ten-minute tour:
 9.  `config/settings.py` has every setting.
 
 Imports point one way: wsgi, worker, beat, cli → service_commands → embedded → app, commands → views → web → services →
-tasks → core → extensions → logs → config (but `extensions` builds objects of `core/storage`). docs/decisions/ has the
+tasks → core → extensions (except `core/storage`, which `extensions` builds) → logs → config. docs/decisions/ has the
 reasons, CONTRIBUTING.md the house rules.
 """

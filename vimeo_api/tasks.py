@@ -1,4 +1,7 @@
-"""What workers do. Each task takes ids and is safe to run twice; most call one function, `sweep` combines many."""
+"""What workers do. Each task takes ids and is safe to run twice.
+
+Most tasks call one function of the core; `sweep` puts the work together.
+"""
 
 import logging
 from collections import Counter
@@ -107,7 +110,7 @@ def sweep() -> None:
 
 
 def _sweep_store() -> Counter[Counted]:
-    # What the broker has no room for stays due.
+    # What does not fit into the broker stays due.
     due: Counter[Counted] = Counter()
     while room(delete) and (batch := lifecycle.due_purges(SWEEP_BATCH)):
         _published(delete, list(batch))

@@ -7,7 +7,7 @@ from tests.outages.disks import Shaky
 from tests.outages.requesting import PATIENCE, delete, get, link, put, stream, upload
 from tests.services import await_
 
-ROW = "room on the disk"
+ROW = "space on the disk"
 MIB = 1024**2
 CONTENT = bytes(2 * MIB)
 

@@ -17,7 +17,7 @@ from tests.outages.requesting import delete, get, link, refused_for_now, stream
 from tests.production.parts import environ_of, pid_of
 from tests.services import ROOT, Service, await_, used_up
 
-ROW = "room for the journal, on a disk of its own"
+ROW = "space for the journal, on a disk of its own"
 
 
 def test_one_time_files_wait_and_all_else_goes_on(shaky: Shaky) -> None:

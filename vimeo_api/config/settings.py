@@ -33,7 +33,7 @@ MULTIPART_OVERHEAD = 1024**2  # bytes of a body beside its file: fields, part he
 
 
 class Section(BaseModel):
-    """Settings that are about one thing."""
+    """Settings about one topic."""
 
     model_config = ConfigDict(frozen=True, validate_default=True)
 
@@ -71,7 +71,7 @@ class General(Section):
     secret_key: str = Field(
         default="",
         repr=False,
-        description="Secret of at least 32 characters; cache keys are made with it. Embedded: generated on first "
+        description="Secret of at least 32 characters; cache keys are derived from it. Embedded: generated on first "
         "start and kept in `DATA_DIR`.",
     )
     sealing_keys: FernetKeys = Field(
@@ -87,7 +87,8 @@ class General(Section):
         10,
         ge=1,
         le=20,  # core/storage/locks.py: a lock's holder gives up on the database before others give up on the lock
-        description="Longest time a statement may take, in seconds; then it is cancelled and the client gets 503.",
+        description="Longest time a database statement may take, in seconds; then it is cancelled, and the client gets "
+        "503.",
     )
     broker_url: ServiceUrl = Field(
         "", repr=False, description="URL of Celery's broker. Embedded: an SQLite file in `DATA_DIR`."
@@ -100,13 +101,13 @@ class General(Section):
     )
     journal: Path | None = Field(
         None,
-        description="nginx's access log of downloads, which confirms one-time files. Production: "
+        description="nginx's access log of downloads; it confirms one-time downloads. Production: "
         "`DATA_DIR/journal/deliveries.log`. Embedded: not used.",
     )
     keep_free: ByteSize = Field(
         ByteSize(64 * 1024**2),
         description="Bytes of the spool's filesystem that uploads leave free for database, journal and logs. "
-        "Uploads that do not say how long they are stop at twice that, or at 64 MiB more.",
+        "Uploads that do not announce their length stop at twice that, or at 64 MiB more.",
     )
     keep_free_files: int = Field(
         10_000,
@@ -117,12 +118,12 @@ class General(Section):
         80,
         ge=1,
         le=100,
-        description="Most of the free space that the running uploads of one token or address, or the fetches from one "
-        "host, may reserve together, in percent.",
+        description="Largest share of the free space that the running uploads of one token or address, or the fetches "
+        "from one host, may reserve together, in percent.",
     )
     digests: bool = Field(
         default=True,
-        description="Whether every file gets a SHA-256 for `Repr-Digest`, even if its upload does not need one.",
+        description="Whether every file gets a SHA-256 for `Repr-Digest`, even if its upload needs none.",
     )
 
 
@@ -132,8 +133,8 @@ class Downloads(Section):
     lease_seconds: Duration = Field(
         60,
         ge=1,
-        description="Seconds until an unfinished one-time download is released for another client, on top of the time "
-        "that the file takes at `LEASE_MIN_RATE`.",
+        description="Seconds until an unfinished one-time download is released for another client, in addition to "
+        "the time that the file takes at `LEASE_MIN_RATE`.",
     )
     lease_min_rate: ByteSize = Field(
         ByteSize(4 * 1024), gt=0, description="Slowest download that keeps its lease, in bytes per second."
@@ -158,10 +159,10 @@ class Fetching(Section):
     fetch_seconds: Duration = Field(6 * 3600, ge=1, description="Longest time a fetch may take, in seconds.")
     fetch_idle_seconds: Duration = Field(60, ge=1, description="Seconds without a byte after which a fetch fails.")
     fetch_min_rate: ByteSize = Field(
-        ByteSize(4 * 1024), ge=0, description="Slowest origin that is put up with, in bytes per second; 0 is any."
+        ByteSize(4 * 1024), ge=0, description="Slowest origin to tolerate, in bytes per second; 0 is any."
     )
     fetch_min_rate_seconds: Duration = Field(
-        60, ge=1, description="Seconds over which `FETCH_MIN_RATE` is measured; a fetch that is slower so long fails."
+        60, ge=1, description="Seconds over which `FETCH_MIN_RATE` is measured; a fetch that stays slower fails."
     )
     fetch_per_client: int = Field(
         4,
@@ -174,7 +175,7 @@ class Fetching(Section):
     fetch_connections: int = Field(8, ge=1, le=64, description="Most connections per URL, each fetching a range.")
     fetch_allow_private: bool = Field(
         default=False,
-        description="Whether URLs may lead to private and loopback addresses. Embedded: yes.",
+        description="Whether URLs may resolve to private and loopback addresses. Embedded: yes.",
     )
 
 
@@ -194,7 +195,7 @@ class Access(Section):
     trusted_headers: Forwarded = Field(
         "for,proto",
         description="Which headers those proxies set: `for` is `X-Forwarded-For`; `proto`, `host`, `port` and `prefix` "
-        "make links. A header that is listed but not set could be a stranger's.",
+        "make links. A client can forge a header that is listed but that the proxies do not set.",
     )
     password_limit_address: Rates = Field(
         rates("20 per minute"), description="Most wrong passwords from one address, as `20 per minute`, or `off`."
@@ -236,7 +237,7 @@ class SurfaceSettings(Section):
     expires_seconds: Duration | None = Field(
         None,
         ge=1,
-        description="Longest time a file is kept, in seconds, and how long if the client sets none. Default: for ever.",
+        description="Longest time a file is kept, in seconds; also used if the client sets none. Default: forever.",
     )
     upload_limit: Rates = Field(
         (), description="Most uploads by one token or address, as `100 per minute`. Default: no limit."
@@ -255,8 +256,8 @@ class VimeoSettings(SurfaceSettings):
     budget: int = Field(
         5,
         ge=1,
-        description="How often each byte of a file may leave, interrupted downloads and ranges included. With 1 only "
-        "what has not been sent yet can still be fetched.",
+        description="How many times each byte may be sent, counting interrupted downloads and ranges. With 1, an "
+        "interrupted client can fetch only what was not sent yet.",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 class PipelineError(Exception):
     """The base of all errors that a client sees."""
 
-    lasting = True  # the same request fails in the same way until something changes
+    lasting = True  # may be cached: the same request fails in the same way until something changes
 
 
 class Malformed(PipelineError):
@@ -44,7 +44,7 @@ class Gone(PipelineError):
 
 
 class BudgetSpent(Gone):
-    """The bytes that are asked for have left as often as they may; others of the file perhaps not."""
+    """The requested bytes were sent as often as VIMEO_BUDGET allows; others may still be available."""
 
     lasting = False
 
@@ -53,7 +53,7 @@ class WrongPassword(PipelineError):
     """The file is protected, and the password is missing or wrong."""
 
     def __init__(self, *, lasting: bool = True) -> None:
-        """Note whether the answer lasts; it does not if the file may be used up at any moment."""
+        """Note whether the refusal may be cached; not if the file may be used up at any moment."""
         super().__init__("The password is missing or wrong.")
         self.lasting = lasting
 
@@ -120,7 +120,7 @@ class InDoubt(PipelineError):
     lasting = False
 
     def __init__(self) -> None:
-        """Say so."""
+        """Say that the owner has to decide."""
         super().__init__("Nobody knows whether this file was downloaded before a failure. Its owner has to decide.")
 
 

@@ -53,7 +53,7 @@ def _keep_worker(settings: Settings, ended: threading.Event) -> None:
 
 
 def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
-    # What an option of runserver may have set.
+    # Settings that an option of runserver may have changed.
     given = {"DATA_DIR": str(settings.data_dir), "PROFILE": settings.profile, "LOG_LEVEL": settings.log_level}
     environ = os.environ | given | {"PYTHONPATH": os.pathsep.join(sys.path)}  # a checkout is not installed
     # -P: do not import modules from the current folder.
@@ -87,8 +87,7 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
 def _start_fetchers(celery: Celery) -> None:
     """Start the worker of the queue `fetch`, with threads of its own, so that slow origins delay nothing else.
 
-    It ends with the process. A Celery app remembers one choice of queues, so each
-    of the two workers needs its own.
+    It ends with the process. A Celery app remembers one choice of queues, so each of the two workers needs its own.
     """
     add_heartbeats(celery)
     worker = celery.WorkController(

@@ -43,10 +43,10 @@ def open_download(
 ) -> tuple[Entry, Ticket | None]:
     """Return a file that may be sent now; for bytes of a one-time file, lease it and return a ticket too.
 
-    A client shows `resume_token` to resume its own download. Without a body (HEAD) nothing is leased. `span_of` says
-    which bytes of the file the client asks for, None for none; without it, all of them. Raises NotFound, Gone,
-    StillFetching and FetchFailed; for a file that is there WrongPassword, then Locked or InDoubt, then BudgetSpent;
-    Unavailable if the end of the download could not be recorded.
+    A client sends `resume_token` to resume its own download. Without a body (HEAD) nothing is leased. `span_of` returns
+    the bytes that the client asks for, None for none; without it, all of them. Raises NotFound, Gone, StillFetching and
+    FetchFailed; for a stored file WrongPassword, then Locked or InDoubt, then BudgetSpent; Unavailable if the end of
+    the download could not be recorded.
     """
     taking = policy.one_time and with_body
     if taking:
@@ -70,7 +70,7 @@ def _first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
 def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is not None and policy.one_time and entry.responses and entry.status in _UNDECIDED:
-        # A download may have ended a moment ago, and its end may not be in the row yet.
+        # A download may have just ended without its end being in the row yet.
         confirmations.endings.wait(entry.id)
         if entry.status == Status.LEASED and entry.due_at is not None and entry.due_at <= now():
             confirmations.end_lapsed()
@@ -102,7 +102,7 @@ def _in_grace(entry: Entry, resume_token: str | None) -> bool:
 
 
 def _taken(policy: Policy, entry: Entry, resume_token: str | None, span_of: SpanOf) -> tuple[Entry, Ticket | None]:
-    """Charge what the response may send and take the lease; whoever was second looks again."""
+    """Charge what the response may send and take the lease; if the row changed meanwhile, read it again."""
     own = identifiers.random_hex()
     while (span := span_of(entry)) is not None:
         seconds = settings.lease_seconds + entry.size / settings.lease_min_rate
@@ -122,8 +122,7 @@ def _taken(policy: Policy, entry: Entry, resume_token: str | None, span_of: Span
 def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
     """Return the token for the lease. Raises Locked and InDoubt.
 
-    That of a holder whose time is over is worth nothing any more. With `own` in the row our statement got in, but its
-    result got lost.
+    A holder whose time is up gets a new token. If the row has `own`, our UPDATE succeeded but its result was lost.
     """
     if entry.status == Status.IN_DOUBT:
         raise InDoubt
@@ -152,6 +151,6 @@ def _whole(entry: Entry) -> Span:
 
 
 def _wait(entry: Entry) -> int:
-    """Return after how many seconds to retry a leased file, at least one."""
+    """Return after how many seconds to retry a leased file, at least 1."""
     remaining = (entry.due_at - now()).total_seconds() if entry.due_at else 0
     return max(1, min(LONGEST_WAIT, math.ceil(remaining)))

@@ -1,4 +1,4 @@
-"""The use cases of URL uploads; the view of the surface `transfer` calls them, and workers do the fetching."""
+"""The use cases of URL uploads; the view of the surface `transfer` calls them, and workers fetch the bytes."""
 
 import threading
 import time
@@ -91,7 +91,10 @@ def begin(
 
 
 def wait(policy: Policy, key: str) -> bool:
-    """Wait a little for a fetch to end; return whether it did. FETCH_WAITERS limits how many requests wait at once."""
+    """Wait up to FETCH_WAIT_SECONDS for a fetch to end; return whether it did.
+
+    At most FETCH_WAITERS requests wait at once.
+    """
     if not _waiting.enter(settings.fetch_waiters):
         return False
     try:

@@ -57,7 +57,7 @@ def names(policy: Policy, *, after: str = "", limit: int) -> tuple[list[str], bo
 
 
 def all_names(policy: Policy, *, at_once: int) -> Iterator[list[str]]:
-    """Yield the names of all files of a surface, sorted, so many at once; at least one list, perhaps empty."""
+    """Yield the sorted names of all files of a surface, in lists of at most `at_once`; at least one, perhaps empty."""
     after, more = "", True
     while more:
         found, more = names(policy, after=after, limit=at_once)

@@ -19,7 +19,7 @@ from vimeo_api.extensions import reservations, settings
 def begin(
     policy: Policy, keys: Sequence[str], *, client: str, queue: str | None = None, token_id: int | None = None
 ) -> str:
-    """Add a stream that is to be made of the bytes of others, in the given order, and enqueue that; return its key.
+    """Add a stream that a worker will join from others, in the given order, and enqueue the join; return its key.
 
     `client` is who asks for it. Raises NotFound for a missing stream, Malformed for one that is repeated too often,
     TooLarge, QuotaExceeded and StorageFull, all before a byte is written.

@@ -1,6 +1,6 @@
-"""Which requests only look at a link, for somebody or before anybody has asked: they must not use a one-time file up.
+"""Detect link previews and prefetches, which must not use up a one-time file; the view of such files calls it.
 
-The view of such files asks. Only what announces itself is known; a scanner that poses as a browser is not.
+Only previewers that identify themselves are detected; a scanner that poses as a browser is not.
 """
 
 import re
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Request
 from werkzeug.exceptions import HTTPException
 
-# Each is part of a User-Agent, in any case.
+# Parts of a User-Agent, in lower case; matched in any case.
 AGENTS = (
     "slackbot",  # Slack, links in messages: Slackbot-LinkExpanding, Slackbot 1.0
     "slack-imgproxy",  # Slack, images in messages
@@ -40,7 +40,7 @@ AGENTS = (
 # Sec-Purpose (Fetch Standard), and what browsers sent before it: Chrome, Safari, Firefox.
 _PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 _PURPOSES = frozenset({"prefetch", "prerender", "preview"})
-_FIRST_BYTES = 32769  # of which previewers ask for the title: `bytes=0-32768`
+_FIRST_BYTES = 32769  # previewers request these for the title: `bytes=0-32768`
 _FIRST_RANGE = re.compile(rf"bytes *= *0 *- *{_FIRST_BYTES - 1}", re.IGNORECASE)
 
 
@@ -51,12 +51,12 @@ class Preview(HTTPException):
     description = "The file can be downloaded once, so previews and prefetches do not get it."
 
     def get_headers(self, *_: object) -> list[tuple[str, str]]:
-        """Return the headers of the answer."""
+        """Return the headers of the response."""
         return [("Cache-Control", "no-store")]
 
 
 def check(request: Request) -> None:
-    """Raise Preview for a request whose headers say that it is one."""
+    """Raise Preview for a request whose headers say that it is a preview or a prefetch."""
     agent = request.headers.get("User-Agent", "").lower()
     said = " ".join(request.headers.get(name, "") for name in _PURPOSE_HEADERS).lower()
     if _PURPOSES & {*re.split(r"[\s;,=]+", said)} or any(known in agent for known in AGENTS):
@@ -64,6 +64,6 @@ def check(request: Request) -> None:
 
 
 def check_range(request: Request, size: int) -> None:
-    """Raise Preview for a request for the first bytes of a file that has no more of them."""
+    """Raise Preview if the request asks for a previewer's first 32 KiB and the file is no longer than that."""
     if size <= _FIRST_BYTES and _FIRST_RANGE.fullmatch(request.headers.get("Range", "").strip()):
         raise Preview

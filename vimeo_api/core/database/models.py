@@ -1,25 +1,36 @@
 """The tables, and the words that the whole project uses.
 
 File      what a client uploaded under one surface: a row here and, until it is purged, bytes in the store.
-digest    the hash of a file's content, as `sha256:` and hexadecimal digits; the surface `store` keys by it.
-queue     streams in the order of their creation; who takes the first one holds a lease on it.
-surface   which of the HTTP dialects owns the file; surfaces do not see each other's files.
-key       how clients name the file within its surface; it stands in the link.
-blob      the random name of the bytes on disk, never used again for other bytes.
+digest    the hash of a file's content, as `sha256:` and hexadecimal digits; the surface `store` uses it as the key.
+queue     streams in the order of their creation; a consumer that takes the first one holds a lease on it.
+surface   the HTTP dialect that owns the file; surfaces do not see each other's files.
+key       how clients name the file within its surface; it is part of the link.
+blob      the random name of the bytes on disk, never reused for other bytes.
 lease     the exclusive right to download a one-time file; it ends by confirmation, by being given back, or by time.
 token     `lease_token` proves who holds a file: a downloader's lease (its *resume token*, X-Download-Grant in HTTP),
           a consumer's hold on a stream (its *receipt*), or a worker's hold on a fetch (its *claim*).
-response  one response with bytes under a lease; `responses` counts them, so that each has a number of its own.
-in doubt  a one-time file that may have been downloaded, though the line that says so is lost; its owner decides.
-attempt   a response that has ended, whether complete or not, as the owner is shown it.
-journal   what nginx writes down about every response: the evidence for confirming or giving back.
+mark      a random value that a removal leaves in `lease_token`, so that it knows its own work if its result was lost.
+response  one response with bytes under a lease; `responses` counts them, so each has its own number.
+span      a part of a file: the first byte, and the one after the last.
+spans     in the column, what each response has sent or may be sending; `send_budget` reads and writes it.
+budget    how many times each byte of a one-time file may be sent (VIMEO_BUDGET).
+grace     the time after a complete download in which its client may resume; then the bytes are due for removal.
+in doubt  a one-time file that may have been downloaded, but whose report may be lost; its owner decides.
+attempt   a response that has ended, complete or not, as the owner may see it. The column `attempts` is something else:
+          how often a purge or a fetch was tried.
+journal   nginx's log with one line per response: the evidence for using a file up or giving its lease back.
 fetch     a worker's job of getting the bytes of a URL; it renews its claim while it works.
-pending   a file whose bytes still lie in the pending area of the spool, because the store is another filesystem;
-          placing copies them over.
-API token what a client shows to be let in where tokens are required; files remember with which they were stored.
-purge     removing the bytes of a file that is gone; the row stays, so that its link says 410 and not 404.
-stats     how many files there are of each kind, counted by a worker now and then.
-counter   how often something has happened, and when last, counted by all processes together.
+spool     the folder of uploads and fetches in progress.
+pending   a file whose bytes are still in the pending area of the spool, because the store is another filesystem;
+          *placing* copies them into the store.
+draft     a copy that placing has not finished, in a folder of its own in the store.
+API token what a client sends to be let in where tokens are required; a file remembers the one that stored it.
+purge     removing the bytes of a file that is gone; the row stays, so that its link returns 410 and not 404.
+sweep     the task that finds in the rows what is due, now and then, even if messages were lost.
+refusal   a 4XX response, which may be cached.
+generation a token per file in the cache; a cached refusal is valid only while its file's generation is the same.
+stats     how many files there are of each kind, counted by a worker from time to time.
+counter   how often something has happened, and when last, for all processes together.
 """
 
 from datetime import UTC, datetime
@@ -46,7 +57,7 @@ from vimeo_api.extensions import Base
 
 
 class Status(StrEnum):
-    """Where a file is in its life; `lifecycle.Move` lists the ways between."""
+    """The states of a file; `lifecycle.Move` lists the moves between states."""
 
     FETCHING = "fetching"
     FAILED = "failed"
@@ -71,7 +82,7 @@ class Failure(StrEnum):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets the zone, so it is put back on reading."""
+    """A moment in UTC; SQLite drops the time zone, so it is added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -87,10 +98,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-# What `digests` looks for. Literally, so that both databases see that the index holds it.
+# What `digests` looks for; as a literal, so that both databases use the index for it.
 UNDIGESTED = "digest IS NULL AND status = 'available'"
 
-# SQLite numbers rows by itself only where the column is an INTEGER.
+# SQLite numbers rows itself only if the column is an INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -127,34 +138,36 @@ class File(Base):
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     surface: Mapped[str] = mapped_column(String(16))
-    key: Mapped[str | None] = mapped_column(String(255))  # None once removed, for then the key is free again
+    key: Mapped[str | None] = mapped_column(String(255))  # None once removed: the key is free again
     blob: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255))
-    folded_name: Mapped[str | None] = mapped_column(Text)  # as it is searched; None of old rows that are gone
+    folded_name: Mapped[str | None] = mapped_column(Text)  # for the search; None in old rows that are gone
     size: Mapped[int] = mapped_column(BigInteger)  # bytes
-    content_type: Mapped[str | None] = mapped_column(String(127))  # None: as the name suggests
+    content_type: Mapped[str | None] = mapped_column(String(127))  # None: the type that the name suggests
     digest: Mapped[str | None] = mapped_column(String(160))
     queue: Mapped[str | None] = mapped_column(String(128))
     password_hash: Mapped[str | None] = mapped_column(String(128))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Whose quota the bytes count for, until they are purged. Tokens are never deleted, so no foreign key is checked.
+    # The token whose quota the bytes count against, until they are purged. Tokens are never deleted, so a foreign key
+    # would check nothing.
     token_id: Mapped[int | None] = mapped_column(BigInteger)
 
     status: Mapped[str] = mapped_column(String(16))
-    # What must happen next is given by `status`, and when by `due_at`: a lease ends, the bytes are purged, or a digest
-    # that could not be made is tried again.
+    # When something is due; `status` says what. available: another try at a digest that failed. leased: the lease
+    # lapses. fetching: the claim lapses, or a fetch that waits may be tried. gone: the bytes are removed.
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
-    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)  # tries at a purge or a fetch, not `Attempt`s
     lease_token: Mapped[str | None] = mapped_column(String(32))
     responses: Mapped[int] = mapped_column(Integer, default=0)
-    spans: Mapped[str] = mapped_column(Text, server_default="")  # which bytes have left how often; `budget` reads it
-    leased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the lease was taken under its token
-    # The bytes lie in the pending area; whether they do or not, what is left to do about that is due then.
+    spans: Mapped[str] = mapped_column(Text, server_default="")  # how often each byte was sent
+    leased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when this token first took the lease
+    # `pending`: the bytes are still in the pending area. `place_due_at`: when to copy them, or to remove the pending
+    # copy.
     pending: Mapped[bool] = mapped_column(default=False, server_default=false())
     place_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # The holder has shown its resume token again, so it downloads in ranges, several at once perhaps.
+    # The holder has sent its resume token, so it may download several ranges at once.
     resumed: Mapped[bool] = mapped_column(default=False)
-    # Of a file that is fetched: where from ("" once that is over), what it must be, how far it is, and why it failed.
+    # For fetched files: source ("" once the fetch is over), expected digest, progress, failure.
     source_url: Mapped[str | None] = mapped_column(Text)
     joined_keys: Mapped[str | None] = mapped_column(Text)  # of a join: the keys of its streams, as JSON; [] once done
     expected_sha256: Mapped[str | None] = mapped_column(String(64))
@@ -162,13 +175,13 @@ class File(Base):
     total: Mapped[int | None] = mapped_column(BigInteger)  # bytes, once the origin has said
     failure: Mapped[str | None] = mapped_column(String(16))
     error: Mapped[str | None] = mapped_column(String(255))
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # gone from then on, whatever `status` says yet
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # gone from then on, whatever `status` says
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Token(Base):
-    """What lets its holder do some things, where tokens are required."""
+    """An API token: what its holder may do, where tokens are required."""
 
     __tablename__ = "tokens"
 
@@ -183,7 +196,7 @@ class Token(Base):
 
 
 class Attempt(Base):
-    """A response with bytes of a one-time file, once it has ended; kept as long as the file's row."""
+    """A response with bytes of a one-time file that has ended; kept as long as the file's row."""
 
     __tablename__ = "download_attempts"
 
@@ -193,11 +206,11 @@ class Attempt(Base):
     ended_at: Mapped[datetime] = mapped_column(UtcDateTime)
     start: Mapped[int] = mapped_column(BigInteger)  # the first byte that was sent
     sent: Mapped[int] = mapped_column(BigInteger)  # bytes
-    complete: Mapped[bool] = mapped_column()  # all that was to be sent was
+    complete: Mapped[bool] = mapped_column()  # everything that was to be sent was sent
 
 
 class QueuedFetch(Base):
-    """Who asked for a fetch that waits or runs; `fetching.turns` shares the workers out by it."""
+    """Who asked for a fetch that is waiting or running; `fetching.turns` shares the workers by it."""
 
     __tablename__ = "queued_fetches"
 
@@ -207,7 +220,7 @@ class QueuedFetch(Base):
 
 
 class JournalFile(Base):
-    """How far a file of the journal has been read; rotation renames it, so its first line names it."""
+    """How far a file of the journal was read; rotation renames files, so the first line identifies them."""
 
     __tablename__ = "journal_files"
 
@@ -217,7 +230,7 @@ class JournalFile(Base):
 
 
 class JournalLoss(Base):
-    """A moment up to which lines of the journal may have been lost; `losses` notes them."""
+    """A moment up to which lines of the journal may have been lost; `losses` records them."""
 
     __tablename__ = "journal_losses"
 
@@ -236,7 +249,7 @@ class Counter(Base):
 
 
 class LastFileStats(Base):
-    """What the last count of all files has found: one row; `file_stats` counts."""
+    """The result of the last count of all files, in one row; `core.monitoring.file_stats` counts."""
 
     __tablename__ = "last_census"
 

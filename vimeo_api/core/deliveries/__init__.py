@@ -1,1 +1,1 @@
-"""What became of each response of a one-time file, as nginx's journal tells."""
+"""How each response of a one-time file ended."""

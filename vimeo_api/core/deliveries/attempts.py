@@ -1,4 +1,4 @@
-"""The attempts at a one-time file: what each response sent, for its owner to see. `confirmations` notes them."""
+"""The attempts at a one-time file: what each response sent, as its owner may see it. `confirmations` records them."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Attempt
 from vimeo_api.core.database.statements import AnyRow
 
-MOST = 1000  # attempts at one file that are kept, the first ones
+MOST = 1000  # attempts kept per file: the first ones
 
 
 def note(*attempts: dict[str, Any]) -> None:
-    """Write attempts down, those that are written down already excepted."""
+    """Record attempts; ignore those already recorded."""
     rows = [attempt for attempt in attempts if 0 < attempt["response"] <= MOST]
     if rows:
         statements.execute(statements.insert_new(Attempt), rows)

@@ -1,4 +1,4 @@
-"""What was sent of one-time files, and what follows: the file is used up, or its lease is given back.
+"""Record what was sent of one-time files, and decide: the file is used up, or its lease is given back.
 
 In production nginx reports through its journal, in the embedded profile the response reports its own end; both
 arrive here as a `Sent`. Handling one twice changes nothing.
@@ -31,21 +31,21 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _TICKET = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{32}):(0|[1-9][0-9]{0,8})")
 _SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/[0-9]{1,18}")
-_RESERVATION = re.compile(r"reservation:([0-9a-f]{32})")  # of an upload that is over
+_RESERVATION = re.compile(r"reservation:([0-9a-f]{32})")  # of an upload that has ended
 _OK, _PARTIAL = 200, 206
 ENDING_SECONDS = 1  # how long a request that meets a lease waits for a download that is about to end
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Which response is meant: the file, the lease, and the number of the response; nginx carries it as text."""
+    """Names a response: its file, its lease, and its number. nginx carries it as text."""
 
     file_id: int
     lease_token: str
     response: int
 
     def __str__(self) -> str:
-        """Return the ticket as the journal has it."""
+        """Return the ticket as it is written in the journal."""
         return f"{self.file_id}:{self.lease_token}:{self.response}"
 
     @classmethod
@@ -60,14 +60,14 @@ class Sent:
     """How one response with bytes of a one-time file ended."""
 
     ticket: Ticket
-    span: Span | None  # the bytes that went out: the first, and the one after the last
-    complete: bool  # the server handed over all that it meant to
+    span: Span | None  # the bytes that were sent: the first, and the one after the last
+    complete: bool  # the server sent all that it meant to
     ended_at: datetime | None = None  # None: just now
-    seconds: float | None = None  # that the request took, if known
+    seconds: float | None = None  # the duration of the request, if known
 
     @classmethod
     def from_journal(cls, line: Mapping[str, Any]) -> Self | None:
-        """Return what a line of nginx's journal says, or None if it is about no response with a body.
+        """Return what a line of nginx's journal says, or None for a response without a body.
 
         Raises KeyError and ValueError for a line that nginx cannot have written.
         """
@@ -104,15 +104,15 @@ def _span(status: int, sent: int, content_range: str) -> Span | None:
 
 
 def catch_up() -> None:
-    """Handle what nginx has written down since; the embedded profile has no journal and nothing to do."""
+    """Handle the journal lines written since the last call; without a journal (embedded) do nothing."""
     if settings.journal is not None:
         journal.read_new(settings.journal, lambda lines: handle(*_responses(lines)), lambda: losses.note("broken line"))
 
 
 def end_lapsed() -> int:
-    """End the leases that are over and that nobody reports; return how many.
+    """End the leases that lapsed without a report; return how many.
 
-    Such a download has used nothing up, unless its report may be lost: then the file is in doubt.
+    Such a download used nothing up, unless its report may be lost: then the file is in doubt.
     """
     losses.note_boot()
     catch_up()
@@ -130,34 +130,34 @@ def end_lapsed() -> int:
 
 
 def check_journal() -> None:
-    """Raise Unavailable where it could not be noted how a download ends."""
+    """Raise Unavailable if the end of a download could not be recorded."""
     losses.note_boot()
     if settings.journal is not None:
         journal.check_writable(settings.journal)
 
 
 class Endings:
-    """Responses of this process whose last piece is being written, so that a client that has it may be back already."""
+    """Responses of this process sending their last chunk; the client may return before we record the end."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with none."""
         self._files: Counter[int] = Counter()
         self._ended = threading.Condition()
 
     def begin(self, file_id: int) -> None:
-        """Note it before the last piece is written."""
+        """Say that the next chunk of a response is its last one."""
         with self._ended:
             self._files[file_id] += 1
 
     def end(self, file_id: int) -> None:
-        """Note that the response has been handled."""
+        """Say that the end of the response is recorded."""
         with self._ended:
             self._files[file_id] -= 1
             self._files += Counter()  # drops what is back at zero
             self._ended.notify_all()
 
     def wait(self, file_id: int) -> None:
-        """Wait for the responses of a file that are ending; not long, for the last piece may be stuck as any other."""
+        """Wait for a file's ending responses; give up after ENDING_SECONDS: a last chunk can stall like any other."""
         with self._ended:
             self._ended.wait_for(lambda: not self._files[file_id], timeout=ENDING_SECONDS)
 
@@ -166,9 +166,9 @@ endings = Endings()
 
 
 def handle(*responses: Sent) -> None:
-    """Use each file up if all its bytes went out, else give its lease back; note each response as an attempt.
+    """Use each file up if all its bytes were sent, else give its lease back; record each response as an attempt.
 
-    The oldest response comes first; several take a few statements for all.
+    Pass the oldest response first. Any number of responses takes only a few statements.
     """
     reports: dict[int, list[Sent]] = {}
     for sent in responses:
@@ -196,19 +196,19 @@ def _responses(lines: journal.Lines) -> Iterator[Sent]:
         try:
             sent = Sent.from_journal(line)
         except (KeyError, ValueError):
-            _log.warning("journal: a line lacks a number; passed over")
+            _log.warning("journal: skipped a line with a missing or invalid field")
             continue
         if sent is not None:
             yield sent
 
 
 def _settled(file: AnyRow, reports: list[Sent]) -> list[bool]:
-    """Write down what was sent of a file; return for each response whether all bytes have left and it was complete.
+    """Record what was sent of a file; return for each response whether it was complete and all bytes are sent.
 
-    The bytes may have left by other responses, under whatever tokens.
+    Other responses, under any token, may have sent some of the bytes.
     """
     if file.status != Status.GONE and len(reports) == 1 and _is_whole(reports[0], file.size):
-        return [True]  # nearly always; what was charged stays charged, for it was sent
+        return [True]  # nearly always; the charge stands, for the bytes were sent
     found: AnyRow | None = file
     while found is not None:
         before = spans = Spans.read(found.spans, responses=found.responses, size=found.size)
@@ -218,7 +218,7 @@ def _settled(file: AnyRow, reports: list[Sent]) -> list[bool]:
             all_of_it.append(_is_whole(sent, found.size) or (sent.complete and spans.covers(found.size)))
         if spans is before or leases.settle(found.id, responses=found.responses, seen=found.spans, spans=spans):
             return all_of_it
-        found = _files([file.id]).get(file.id)  # somebody else was first
+        found = _files([file.id]).get(file.id)  # the row changed; read it again
     return [False] * len(reports)
 
 
@@ -227,7 +227,7 @@ def _is_whole(sent: Sent, size: int) -> bool:
 
 
 def _files(file_ids: Collection[int]) -> dict[int, AnyRow]:
-    """Return what is to be known of those of the files that have a row."""
+    """Return what `handle` needs from the rows that exist."""
     columns = (File.id, File.size, File.status, File.responses, File.spans)
     return {row.id: row for row in statements.rows(select(*columns).where(statements.among(File.id, file_ids)))}
 

@@ -1,11 +1,11 @@
-"""nginx's delivery journal: one JSON line per response from the internal location, read once and for good.
+"""nginx's delivery journal: one JSON line per response from the internal location; each line is processed once.
 
-The offset of every journal file is kept in the database under the digest of its first line, which holds a lease token
-and a moment and so names the file through any rename. Lines are handed on before the offset is saved: after a
-crash some are read again, which `deliveries` bears. Rotate by renaming and `nginx -s reopen`; compress only files
-that are at least a rotation old. nginx drops a line that the disk has no space for, in silence, so disk space for
-lines is allocated beyond the end of the file, which nginx's appends then use. Sources: nginx, ngx_http_log_module;
-fallocate(2), FALLOC_FL_KEEP_SIZE.
+The offset in each journal file is kept in the database under the digest of the file's first line, which contains a
+lease token and a time and so identifies the file after any rename. Lines are handled before the offset is saved: after
+a crash some lines are read twice, which `confirmations` tolerates. Rotate by renaming and `nginx -s reopen`; compress
+only files that are at least one rotation old. nginx silently drops a line that the disk has no space for, so space is
+allocated beyond the end of the file, for nginx's appends to use. Sources: nginx, ngx_http_log_module; fallocate(2),
+FALLOC_FL_KEEP_SIZE.
 """
 
 import ctypes
@@ -32,9 +32,9 @@ from vimeo_api.core.storage.blobs import FULL
 
 _log = logging.getLogger(__name__)
 
-BATCH = 64 * 1024  # bytes, some hundred lines
-LEAST_SPACE = 4 * 1024**2  # bytes, some 16,000 lines: those of all downloads that are under way
-ALLOCATED_SPACE = 2 * LEAST_SPACE  # bytes, so that it is allocated once for many thousand lines
+BATCH = 64 * 1024  # bytes, a few hundred lines
+LEAST_SPACE = 4 * 1024**2  # bytes, about 16,000 lines: enough for all running downloads
+ALLOCATED_SPACE = 2 * LEAST_SPACE  # bytes, so that one allocation lasts for thousands of lines
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE, of linux/falloc.h
 _NO_ALLOCATION = {errno.ENOENT, errno.EACCES}
 _LONGEST_LINE = 4096  # bytes; nginx writes a few hundred
@@ -45,17 +45,17 @@ Lines = list[dict[str, Any]]
 
 
 def read_new(journal: Path, handle: Callable[[Lines], None], lost: Callable[[], None] = lambda: None) -> None:
-    """Hand all complete lines that nobody has handled yet to `handle`, the oldest file first.
+    """Pass all complete lines that were not handled yet to `handle`, the oldest file first.
 
-    Lines that are not a JSON object are logged and passed over. `lost` is called before the lines that follow one that
-    was broken off, because nginx may have dropped others. An error of either leaves the offset alone.
+    Lines that are not a JSON object are logged and skipped. `lost` is called before the lines after a truncated one,
+    because nginx may have dropped others. If either raises, the offset is not saved.
     """
     offsets = _offsets()
     for path in _files(journal):
         try:
             _read_file(path, offsets, handle, lost)
         except FileNotFoundError:
-            continue  # rotated away between the listing and here; its new name has its turn
+            continue  # renamed since it was listed; it is read under its new name
 
 
 def lag(journal: Path) -> int:
@@ -77,10 +77,10 @@ def check(journal: Path) -> None:
 
 
 def check_writable(journal: Path) -> None:
-    """Raise Unavailable unless nginx can write down how a download ends, even if the disk fills up until then.
+    """Raise Unavailable unless nginx can log how a download ends, even if the disk fills up before then.
 
-    Without that line nobody would know whether the file may be given out again. Where nginx has yet to make the
-    journal, or it belongs to another user, free space on the disk has to do.
+    Without that line nobody would know whether the file may be downloaded again. If nginx has not created the journal
+    yet, or another user owns it, require free disk space instead.
     """
     try:
         _keep_space(journal)
@@ -94,7 +94,7 @@ def check_writable(journal: Path) -> None:
 
 
 def check_allocation(journal: Path) -> None:
-    """Raise OSError unless the journal's filesystem can allocate space ahead; a full one can."""
+    """Raise OSError unless the journal's filesystem supports fallocate; a full one passes."""
     with tempfile.TemporaryFile(dir=journal.parent) as file:
         try:
             _allocate(file.fileno(), 0, 1)
@@ -104,7 +104,7 @@ def check_allocation(journal: Path) -> None:
 
 
 def is_losing(journal: Path) -> bool:
-    """Return whether nginx may have to drop lines now, or has dropped some of which only half a line tells."""
+    """Return whether nginx may be dropping lines now, or has left a truncated last line."""
     with suppress(FileNotFoundError), journal.open("rb") as file:
         facts = os.fstat(file.fileno())
         no_space = facts.st_blocks * 512 - facts.st_size < _LONGEST_LINE
@@ -113,7 +113,7 @@ def is_losing(journal: Path) -> bool:
 
 
 def broken_off(journal: Path) -> list[str]:
-    """Return what names the rotated files that end within a line, because of a full disk or a power cut."""
+    """Return the names of the rotated files that end with a truncated line, after a full disk or a power cut."""
     names = []
     for path in _files(journal):
         if path != journal:
@@ -125,7 +125,7 @@ def broken_off(journal: Path) -> list[str]:
 
 
 def _is_broken_off(file: BinaryIO) -> bool:
-    """Return whether a file ends within a line, and nginx does not write on."""
+    """Return whether a file ends with a truncated line that nginx is not still writing."""
     size = os.fstat(file.fileno()).st_size
     if size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n":
         return False
@@ -163,13 +163,13 @@ def _offsets() -> dict[str, int]:
 
 
 def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], None], lost: Callable[[], None]) -> None:
-    with path.open("rb") as file:  # once, for by the next time it may be another file's path
+    with path.open("rb") as file:  # open it once: the path may soon be another file's
         name = _first_line(file)
         if name is None:
             return
         offset = file.seek(offsets.get(name, 0))
         known = name in offsets
-        # In batches, each noted by itself: whoever is stopped in the middle of a long journal keeps what is done.
+        # Save the offset after each batch, so an interruption loses at most one batch.
         while lines := file.readlines(BATCH):
             complete = [line for line in lines if line.endswith(b"\n")]
             values, broken = _parsed(complete)
@@ -181,7 +181,7 @@ def _read_file(path: Path, offsets: dict[str, int], handle: Callable[[Lines], No
             _save(name, offset, known=known)
             known = True
             if len(complete) < len(lines):
-                break  # nginx is in the middle of a line
+                break  # nginx is still writing the last line
 
 
 def _first_line(file: BinaryIO) -> str | None:
@@ -190,14 +190,14 @@ def _first_line(file: BinaryIO) -> str | None:
 
 
 def _parsed(lines: Sequence[bytes]) -> tuple[Lines, bool]:
-    """Return the values of lines, and whether one of these was broken off or is none of nginx's."""
+    """Return the values of lines, and whether one of them was truncated or is not a JSON object."""
     values: Lines = []
     broken = False
     for line in lines:
         torn, start, rest = line.rpartition(_LINE_START)
         broken = broken or bool(torn)
         if torn:
-            _log.warning("journal: a line was broken off, and the next one follows it")
+            _log.warning("journal: truncated line, followed by the next one")
         try:
             value = json.loads(start + rest)
         except ValueError:
@@ -206,7 +206,7 @@ def _parsed(lines: Sequence[bytes]) -> tuple[Lines, bool]:
             values.append(value)
         else:
             broken = True
-            _log.warning("journal: a line is no JSON object; passed over")
+            _log.warning("journal: skipped a line that is not a JSON object")
     return values, broken
 
 

@@ -1,7 +1,7 @@
-"""Until when lines of the journal may have been lost. `confirmations` notes it and asks before a lease ends by silence.
+"""Until when lines of the journal may have been lost; `confirmations` records it, and asks before a lease lapses.
 
-A power cut takes what was in the page cache, a full disk the lines that it has no space for. A download that ended well
-then looks like one that nobody reported. Source: random(4), boot_id.
+A power cut loses what was in the page cache; a full disk loses the lines that it has no space for. A complete download
+then looks like one that was never reported. Source: random(4), boot_id.
 """
 
 from datetime import UTC, datetime
@@ -22,23 +22,23 @@ _MOMENT = bindparam("moment", type_=UtcDateTime)
 _NOTE_AGAIN = text(f"{_NOTE} UPDATE SET noted_at = excluded.noted_at").bindparams(_MOMENT)
 _NOTE_ONCE = text(f"{_NOTE} NOTHING").bindparams(_MOMENT)
 
-_booted: set[tuple[str, str]] = set()  # database and boot that this process has noted
+_booted: set[tuple[str, str]] = set()  # databases and boots that this process has recorded
 
 
 def note(cause: str) -> None:
-    """Note that lines may have been lost until now."""
+    """Record that lines may have been lost until now."""
     statements.execute(_NOTE_AGAIN.bindparams(cause=cause, moment=now()))
 
 
 def note_once(cause: str) -> None:
-    """Note that lines may have been lost until now, unless that is noted already."""
+    """Record that lines may have been lost until now, unless this cause is recorded already."""
     statements.execute(_NOTE_ONCE.bindparams(cause=cause, moment=now()))
 
 
 def note_boot() -> None:
-    """Note a boot of this host before its first lease: the power may have been cut before it.
+    """Record a boot of this host before its first lease: the power may have been cut before it.
 
-    The first boot of all tells nothing about the leases before it.
+    The first boot ever says nothing about earlier leases.
     """
     boot = settings.database_url, boot_id(BOOT_ID)
     if boot not in _booted:
@@ -48,7 +48,7 @@ def note_boot() -> None:
 
 
 def last() -> datetime | None:
-    """Return until when lines may have been lost; None if nothing was noted ever."""
+    """Return until when lines may have been lost; None if nothing was ever recorded."""
     row = statements.row(select(func.max(JournalLoss.noted_at)))
     moment: datetime | None = row[0] if row else None
     return moment
@@ -56,5 +56,5 @@ def last() -> datetime | None:
 
 @cache
 def boot_id(path: Path) -> str:
-    """Return what the kernel calls this boot."""
+    """Return the kernel's id of this boot."""
     return path.read_text().strip()

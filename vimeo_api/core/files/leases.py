@@ -1,6 +1,6 @@
-"""The lease of a one-time file: taken for a download, then given back or, with the file, used up.
+"""Leases of one-time files: take one for a download, give it back, or use the file up.
 
-`services.downloads` leases; `core.deliveries` decides from the journal what becomes of it. Each is one statement.
+`services.downloads` takes leases; `core.deliveries` ends them by what the journal says. Each change is one statement.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ _LEASE = Prepared(
     ).returning(*COLUMNS)
 )
 
-# Most one-time downloads: the first one of a small file without a password, found and leased in one round trip.
+# Serves most one-time downloads: the first one of a small file without a password, in one round trip.
 _LEASE_FIRST = Prepared(
     lifecycle.moving(
         Move.LEASE,
@@ -50,7 +50,7 @@ _LEASE_FIRST = Prepared(
         or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
         or_(
             and_(File.status == Status.AVAILABLE, File.responses == 0),
-            # Where the statement was repeated after its result got lost.
+            # The statement was repeated because its result was lost.
             and_(File.status == Status.LEASED, File.lease_token == bindparam("taker")),
         ),
         lease_token=bindparam("taker"),
@@ -62,11 +62,11 @@ _LEASE_FIRST = Prepared(
 
 
 def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest: float) -> int | None:
-    """Take the lease of a one-time file that is available, or renew it under the same token.
+    """Take the lease of a one-time file that is available, or renew it under its own token.
 
-    `span` is what the response may send. Under one token the lease ends `longest` seconds after it was taken first.
-    Returns the number of the response that may now be sent, or None where the file is not as it was seen any more, or
-    another token holds the lease.
+    `span` is what the response may send. Under one token the lease ends at most `longest` seconds after it was first
+    taken. Returns the number of the response, or None if the row has changed since it was read or another token holds
+    the lease.
     """
     moment = now()
     same = seen.lease_token == lease_token and seen.leased_at is not None
@@ -89,9 +89,9 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
 
 
 def resume(seen: Entry, span: Span) -> int | None:
-    """Charge a response after the file is used up, to the client that shows its token in the grace period.
+    """In the grace period, let the client that used up the file resume; charge this span.
 
-    Returns its number, or None where the file is not as it was seen any more.
+    Returns the number of the response, or None if the row has changed since it was read.
     """
     charged = spans_of(seen).charged(seen.responses + 1, span)
     resumed = update(File).where(*_unchanged(seen.id, seen.responses, seen.spans), File.status == Status.GONE)
@@ -100,12 +100,12 @@ def resume(seen: Entry, span: Span) -> int | None:
 
 
 def spans_of(file: Entry) -> Spans:
-    """Return which bytes of a file have left or may be leaving."""
+    """Return which bytes of a file were sent or may be on their way."""
     return Spans.read(file.spans, responses=file.responses, size=file.size)
 
 
 def settle(file_id: int, *, responses: int, seen: str, spans: Spans) -> bool:
-    """Write down what responses have sent; return False where something was written down meanwhile."""
+    """Record what responses have sent; return False if the row has changed since it was read."""
     return bool(statements.execute(update(File).where(*_unchanged(file_id, responses, seen)).values(spans=str(spans))))
 
 
@@ -114,9 +114,9 @@ def _unchanged(file_id: int, responses: int, spans: str) -> tuple[ColumnElement[
 
 
 def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> Entry | None:
-    """Take the lease of a small one-time file without a password that nobody has asked for before.
+    """Take the lease of a small one-time file without a password that was never leased before.
 
-    Returns None for any other file, which `catalog.find` and `lease` are for.
+    Returns None for any other file; `catalog.find` and `lease` handle those.
     """
     moment = now()
     until = moment + timedelta(seconds=seconds)
@@ -128,7 +128,7 @@ def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> 
 def give_back(file_id: int, lease_token: str, response: int, *, even_resumed: bool) -> bool:
     """End a lease without using the file up, if `response` is still the last one under this token.
 
-    A lease that its holder has resumed is kept after a range that ended well, since others may be under way.
+    A completed range does not end a resumed lease: other ranges may be in progress.
     """
     conditions = [File.lease_token == lease_token, File.responses == response]
     if not even_resumed:
@@ -137,15 +137,15 @@ def give_back(file_id: int, lease_token: str, response: int, *, even_resumed: bo
 
 
 def give_back_lapsed(lost_until: datetime | None) -> int:
-    """End all leases whose time is over, but for those of which a report may be lost; return how many."""
+    """End all leases that have lapsed, except those whose report may be lost; return how many."""
     certain = [] if lost_until is None else [or_(File.leased_at.is_(None), File.leased_at >= lost_until)]
     return lifecycle.advance_all(Move.GIVE_BACK, File.due_at <= now(), *certain, due_at=None, resumed=False)
 
 
 def doubt_lapsed(lost_until: datetime) -> int:
-    """Put the files in doubt whose lease was taken before then and is over, without a report; return how many.
+    """Mark files as in doubt whose lease was taken before `lost_until` and lapsed without a report; return how many.
 
-    They cannot be downloaded until their owner has decided. Streams in queues have no `leased_at` and need no report.
+    They cannot be downloaded until their owner decides. Streams in queues have no `leased_at` and need no report.
     """
     lapsed = (File.due_at <= now(), File.leased_at < lost_until)
     return lifecycle.advance_all(Move.DOUBT, *lapsed, due_at=None, resumed=False)
@@ -157,22 +157,22 @@ def release(file_id: int) -> bool:
 
 
 def use_up(file_id: int, lease_token: str, *, grace_seconds: float) -> bool:
-    """Note that a one-time file was delivered under this token; its bytes are due once the grace period is over.
+    """Mark a one-time file as delivered under this token; its bytes are removed after the grace period.
 
-    The lease may have lapsed meanwhile, or be another's: a client that has all bytes has used the file up.
+    This also holds if the lease has lapsed or another client has it: a client that has all bytes has used the file up.
     """
     return bool(use_up_all({file_id: lease_token}, grace_seconds=grace_seconds))
 
 
 def use_up_all(lease_tokens: Mapping[int, str], *, grace_seconds: float) -> list[int]:
-    """Note, as `use_up` does, that files were delivered, each under the token by its id; return which of them.
+    """Mark files as delivered, given each id's lease token; return the ids that changed.
 
-    In one statement for all that were last leased under their token, and one for the others, since a journal may tell
-    of hundreds in a second.
+    One statement for the files last leased under their token, and one for the others, because the journal may report
+    hundreds per second.
     """
     rows = _used_up(lease_tokens, grace_seconds, statements.among(File.lease_token, lease_tokens.values()))
     others = {file: lease_tokens[file] for file in lease_tokens.keys() - {row.id for row in rows}}
-    if others:  # taken over by somebody else, or used up already
+    if others:  # another client took the lease over, or the file is already used up
         rows += _used_up(others, grace_seconds, lease_token=case(others, value=File.id))
     cache_generations.renew_all([(row.surface, row.key) for row in rows if row.key is not None])
     for row in rows:

@@ -4,8 +4,8 @@
     available → leased → available (given back) | gone | in doubt → purged once it is gone
     in doubt → available (released by its owner) | gone
 
-Every change of `files.status` is an UPDATE that `moving` builds from the table. Of several that compete the database
-lets one through, and whoever gets the row back is the winner. Leases, queues and the claims of workers call in here.
+Every change of `files.status` is an UPDATE that `moving` builds from the table. If several compete, one succeeds: the
+caller that gets the row back. `leases`, `queues` and `claims` call this.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.policy import POLICIES
 
 _ONE_TIME = frozenset(policy.surface for policy in POLICIES if policy.one_time)
-RETRY = timedelta(seconds=60)  # between two attempts at the same work
+RETRY = timedelta(seconds=60)  # between two attempts at the same purge
 
 
 class Move(Enum):
@@ -40,7 +40,7 @@ class Move(Enum):
     RELEASE = (Status.IN_DOUBT,), Status.AVAILABLE  # its owner decides
     # The lease may have lapsed before the journal was read.
     USE_UP = (Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT), Status.GONE
-    # By its owner, or because its time is over.
+    # By its owner, or because it has expired.
     REMOVE = (Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT, Status.FAILED), Status.GONE
 
     def __init__(self, starts: tuple[Status, ...], end: Status) -> None:
@@ -49,10 +49,10 @@ class Move(Enum):
         self.end = end
 
 
-# What a refused client is told may change from here on.
+# These moves change what a refused client is told.
 _CHANGES_REFUSALS = frozenset({Status.GONE, Status.FAILED})
-# From a lease on the file may be used up without our knowing yet, so a remembered 401 could hide a 410; `downloads`
-# lets none be remembered while it lasts. Of a file without a password there is no 401.
+# A leased file may be used up before we learn of it, so a cached 401 could hide a 410. Hence 401s are not cached during
+# a lease, and earlier ones become stale. Files without a password never get 401.
 _CHANGES_401 = frozenset({Status.LEASED, Status.AVAILABLE})
 
 
@@ -61,13 +61,13 @@ _NOTED_OF_JOINS = {Move.FINISH: "joined", Move.FAIL: "join failed"}
 
 
 def moving(move: Move, *conditions: ColumnElement[bool], **values: Any) -> Update:
-    """Return the UPDATE of a move, for all files in a state where it may start for which the conditions hold."""
-    starts = or_(*(File.status == start for start in move.starts))  # SQLAlchemy would spell an IN out each time
+    """Return the UPDATE of a move, for all files that are in one of its start states and meet the conditions."""
+    starts = or_(*(File.status == start for start in move.starts))  # SQLAlchemy would render an IN anew each time
     return update(File).where(starts, *conditions).values(status=move.end, **values)
 
 
 def advance(file_id: int, move: Move, *conditions: ColumnElement[bool], **values: Any) -> Entry | None:
-    """Make a move with one file; return the file after it, or None where it cannot start or somebody was first."""
+    """Make a move with one file; return its new row, or None if it is in another state or fails the conditions."""
     moved = catalog.first(moving(move, File.id == file_id, *conditions, **values).returning(*COLUMNS))
     if moved is not None:
         make_refusals_stale(moved, move)
@@ -79,22 +79,25 @@ def advance(file_id: int, move: Move, *conditions: ColumnElement[bool], **values
 
 
 def advance_all(move: Move, *conditions: ColumnElement[bool], **values: Any) -> int:
-    """Make a move with all files for which the conditions hold, and that makes no refusal wrong; return how many."""
+    """Make a move with all matching files; return how many.
+
+    Renews no cache generation, so the caller must renew them if the move makes a cached refusal wrong.
+    """
     return statements.execute(moving(move, *conditions, **values))
 
 
 def make_refusals_stale(moved: Entry, move: Move) -> None:
-    """Forget the cached refusals that a move has made wrong."""
+    """Make the cached refusals stale that a move has made wrong."""
     changes = move.end in _CHANGES_REFUSALS or (move.end in _CHANGES_401 and moved.password_hash is not None)
     if changes and moved.key is not None:
         cache_generations.renew(moved.surface, moved.key)
 
 
 def remove(entry: Entry, *, receipt: str | None = None) -> bool:
-    """Take a file away at its owner's word; its bytes are due at once.
+    """Remove a file at its owner's request; its bytes are due for removal at once.
 
-    Its key is free again, but for that of a one-time file, whose link says 410 for ever. A receipt must still be the
-    one of whoever has taken the stream last.
+    Its key is free again, except for a one-time file, whose link returns 410 forever. A receipt must be the latest one
+    for the stream.
     """
     if receipt is not None and receipt != entry.lease_token:
         return False
@@ -102,7 +105,7 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
     mark = identifiers.random_hex() if receipt is None else receipt
     key = entry.key if receipt is None and entry.surface in _ONE_TIME else None
     values: dict[str, Any] = {"key": key, "queue": None, "due_at": now(), "attempts": 0}
-    if receipt is None:  # a receipt that is right stands there already; another may be too long for the column
+    if receipt is None:  # the right receipt is in the row already; a wrong one may be too long for the column
         values["lease_token"] = mark
     removed = advance(entry.id, Move.REMOVE, *conditions, **values) is not None or _removed_under(entry.id, mark, key)
     if removed:
@@ -111,7 +114,7 @@ def remove(entry: Entry, *, receipt: str | None = None) -> bool:
 
 
 def _removed_under(file_id: int, mark: str, key: str | None) -> bool:
-    """Return whether a file was removed under our mark, by a statement whose result got lost."""
+    """Return whether a file was removed under our mark, by a statement whose result was lost."""
     ours = (
         File.id == file_id,
         File.status == Status.GONE,
@@ -122,9 +125,10 @@ def _removed_under(file_id: int, mark: str, key: str | None) -> bool:
 
 
 def expire(*conditions: ColumnElement[bool]) -> int:
-    """Take away all files whose time is over, of those that the conditions hold; return how many.
+    """Expire all matching files whose time is up; return how many.
 
-    Their keys are free again, but for those of one-time files, whose links say 410 for ever.
+    Their keys are free again, except for one-time files, whose links return 410 forever. No cache generation is
+    renewed: clients have been refused since `expires_at`, before the row changes.
     """
     one_time = File.surface.in_(sorted(_ONE_TIME))
     return advance_all(
@@ -140,7 +144,7 @@ def expire(*conditions: ColumnElement[bool]) -> int:
 
 
 def limit(file_ids: Sequence[int], expires_at: datetime) -> int:
-    """Let files expire at a moment, whenever they would have; return how many are there."""
+    """Set when files expire, in place of what was set before; return how many there are."""
     these = (statements.among(File.id, file_ids), File.status != Status.GONE, catalog.alive())
     limited = statements.rows(update(File).where(*these).values(expires_at=expires_at).returning(File.id, File.surface))
     for row in limited:
@@ -149,18 +153,18 @@ def limit(file_ids: Sequence[int], expires_at: datetime) -> int:
 
 
 def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
-    """Let a file that is stored again live as long as if it were new; return whether it is there."""
+    """Set when a file that is stored again expires, as if it were new; return whether it exists."""
     these = (File.surface == surface, File.key == key, catalog.alive())
     prolonged = statements.execute(update(File).where(*these).values(expires_at=expires_at)) > 0
     if prolonged:
-        cache_generations.renew(surface, key)  # its time may have been over for others
+        cache_generations.renew(surface, key)  # clients may have been told that it expired
     return prolonged
 
 
 def due_purges(limit: int) -> Sequence[int]:
-    """Return the ids of files whose bytes are due for removal, and put their next attempt off.
+    """Return the ids of files whose bytes are due for removal, and postpone their next attempt.
 
-    The caller must remove the bytes and then call `purged`; if it dies in between, they are due again by themselves.
+    The caller must remove the bytes and then call `purged`; if it dies in between, they become due again.
     """
     due = (File.status == Status.GONE, File.purged_at.is_(None), File.due_at <= now())
     values = {"attempts": File.attempts + 1, "due_at": now() + RETRY}
@@ -168,7 +172,7 @@ def due_purges(limit: int) -> Sequence[int]:
 
 
 def purged(file_ids: Sequence[int]) -> None:
-    """Note that the bytes of these files are removed from the store; a row without a key has no more use."""
+    """Record that the bytes of these files are removed; delete the rows without a key, which nobody can ask for."""
     these = statements.among(File.id, file_ids)
     over = select(File.id).where(these, File.status == Status.GONE, File.key.is_(None))
     statements.execute(delete(Attempt).where(Attempt.file_id.in_(over)))

@@ -24,10 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def settle_leases() -> int:
-    """Settle leases by the journal, then give back lapsed leases and expire files.
-
-    Returns how many leases lapsed.
-    """
+    """Handle the journal, end lapsed leases and expire files; return how many leases lapsed."""
     lapsed = confirmations.end_lapsed()
     lifecycle.expire()
     return lapsed
@@ -46,7 +43,7 @@ def purge(file_ids: Sequence[int]) -> None:
 
 
 def _removed(row: AnyRow) -> bool:
-    """Remove the bytes of a file; return whether that worked, else they are due again after a while."""
+    """Remove the bytes of a file; return whether that worked. If not, they become due again."""
     try:
         mount_check.check()  # else missing bytes would count as removed
         with blobs.locked(row.surface, row.blob):

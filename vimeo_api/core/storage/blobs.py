@@ -1,6 +1,6 @@
 """The disk: bytes are staged in the spool, published into the store by a hard link, and removed.
 
-This module knows no app: it is given its folders, and the app's object is `extensions.blobs`.
+This module does not depend on the app: the app's object, with its folders, is `extensions.blobs`.
 
     SPOOL_DIR/<random>                         being received; after a crash, the reconciliation removes it
     STORE_DIR/<surface>/<ab>/<blob>            published: complete, fsynced, never written again

@@ -6,8 +6,8 @@ nginx reserves for large uploads before their first byte (`web.hooks.admission`)
 however it ended; in the embedded profile the request reserves for itself, and so does each fetch of a URL. A
 reservation shrinks to what can arrive soon at the upload's own rate: announcing alone holds space for seconds only.
 Uploads leave KEEP_FREE bytes and KEEP_FREE_FILES names, so that database, journal and logs can still be written and
-files deleted: everything that writes checks that, and `spool_watch` watches what nginx writes. This module knows no
-app: the app's object is `extensions.reservations`. Source: statvfs(3).
+files deleted: everything that writes checks that, and `spool_watch` watches what nginx writes. This module
+does not depend on the app: the app's object is `extensions.reservations`. Source: statvfs(3).
 """
 
 import errno

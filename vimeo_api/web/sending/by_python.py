@@ -115,7 +115,7 @@ class FileBody:
         while data := self._file.read(min(SEND_CHUNK, self._stop - self._position)):
             if self._position + len(data) == self._stop:
                 self._reporter.before_last()
-            self._handed += len(data)  # before it is written, for of an interrupted write some may have left
+            self._handed += len(data)  # counted first: an interrupted write may have sent part of it
             yield data
             self._position += len(data)
         # Reached only when the server asks for more, so the last chunk is written as well.

@@ -57,7 +57,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     """Answer the current request with a file that a service has decided to send.
 
     An attachment is saved under its name; anything else browsers may show, unless it could contain scripts. No cache on
-    the way may keep a one-time file. Raises NotFound for bytes that are missing, Unavailable while the store is away.
+    the way may keep a one-time file. Raises NotFound if the bytes are missing, Unavailable if the store is not mounted.
     """
     kind = file.content_type or types_by_name.media_type(file.name)
     headers = {
@@ -71,7 +71,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
         headers["Content-Disposition"] = content_disposition(file.name)
     elif kind.startswith(_ACTIVE):
         headers["Content-Disposition"] = "attachment"
-    # The digest of a short secret tells the secret, so of a one-time file only whoever gets all of it gets it.
+    # A short secret can be guessed from its digest, so a one-time file's digest goes only to a client that gets it all.
     shows_digest = not one_time or (ticket is not None and "Range" not in request.headers)
     if shows_digest and (digest := repr_digest(file.digest)):
         headers["Repr-Digest"] = digest
@@ -87,7 +87,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
         response = by_python.send(content, ticket)
     response.headers.update(headers)
     if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-        # How many bytes of a range leave, nginx's log says.
+        # nginx's log says how many bytes of a range were sent.
         logs.note(
             "download", surface=file.surface, file=file.id, bytes=None if "Range" in request.headers else file.size
         )
@@ -95,9 +95,9 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
 
 
 def span_of() -> Callable[[Entry], Span | None] | None:
-    """Return what tells which bytes of a file the current request is about, or None for one that is about all of them.
+    """Return a function from a file to the requested span, or None if the request asks for the whole file.
 
-    Of a request that gets no bytes (304, 412, 416) it says None.
+    The function returns None for a request that gets no bytes (304, 412, 416).
     """
     return _asked_span if conditions.HEADERS & {*request.headers.keys()} else None
 
@@ -109,7 +109,7 @@ def _asked_span(file: Entry) -> Span | None:
 
 
 def _without_bytes(file: Entry) -> Response:
-    """Answer for a one-time file of which nothing may be sent; nginx is not asked, for it might judge otherwise."""
+    """Answer a request that gets no bytes of a one-time file; nginx is not asked, for it might decide otherwise."""
     version = _version(file, None)
     status, _ = conditions.judge(request.headers, version, with_ranges=True)
     if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
