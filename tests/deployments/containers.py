@@ -36,6 +36,7 @@ __all__ = [
     "test_it_takes_a_large_stream_and_hands_it_out",
 ]
 
+pytestmark = pytest.mark.timeout(1200)  # seconds; the first test waits for downloads and a compiler
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 PARTS = sorted(set(SERVICES) - {"migrate"})
 

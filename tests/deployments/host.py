@@ -34,6 +34,7 @@ __all__ = [
     "test_it_takes_a_large_stream_and_hands_it_out",
 ]
 
+pytestmark = pytest.mark.timeout(1200)  # seconds; the first test waits for downloads and a compiler
 # What `apt-get install` finds on every installed Debian.
 INSTALLED = ("ca-certificates", "dbus", "logrotate", "systemd", "systemd-sysv")
 MOST_EXPOSED = 4.0  # of `systemd-analyze security`; lower is better
