@@ -41,6 +41,7 @@ COMMANDS = {
         "service_commands.token:token",
         "Create, list, change and revoke API tokens; REQUIRE_TOKENS=1 requires them.",
     ),
+    "uploads": ("service_commands.uploads:uploads", "List unfinished resumable uploads, and end them."),
     "worker": ("service_commands.serving:worker", "Run a worker with beat; runserver starts one itself."),
 }
 

@@ -22,6 +22,7 @@ from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.maintenance.sweep import purge, settle_leases
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.storage.mount_check import NOT_MOUNTED
+from vimeo_api.core.unfinished import expiry
 from vimeo_api.extensions import mount_check
 
 SWEEP_BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
@@ -96,6 +97,7 @@ def digest() -> None:
 def sweep() -> None:
     """Settle the leases and enqueue what is due: purges, placements, digests, and fetches without a worker."""
     due = Counter({Counted.LAPSED: settle_leases()})
+    due[Counted.UPLOADS_EXPIRED] = expiry.sweep()
     recovery.settle()
     turns.forget()
     for file_id in claims.revive(min(SWEEP_BATCH, room(fetch))):

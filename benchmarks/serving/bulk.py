@@ -13,6 +13,17 @@ from benchmarks.serving.server import OURS, Server, Upload
 
 STREAMS = 8
 HASHED = f"{OURS}, by hash"
+BY_TUS = f"{OURS}, by tus"
+RESUMABLE = Upload(
+    "POST",
+    "/uploads/streams",
+    "fsync of file and folder, rows committed; resumable",
+    headers={
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": "{bytes}",
+        "Content-Type": "application/offset+octet-stream",
+    },
+)
 MEMORY = Goal("grown", 32, at_least=False)  # MiB
 
 
@@ -62,7 +73,8 @@ def _check(server: Server, size: int) -> None:
 def raw(course: Course, _: ExitStack) -> list[Contestant]:
     """Everybody takes the large file as a raw body."""
     servers = [course.ours, *course.peers("nginx", "copyparty", "wsgidav", "@tus/server")]
-    return _uploads(course, [(server.name, server, server.raw) for server in servers])
+    taking_part = [(server.name, server, server.raw) for server in servers]
+    return _uploads(course, [*taking_part, (BY_TUS, course.ours, RESUMABLE)])
 
 
 def multipart(course: Course, _: ExitStack) -> list[Contestant]:

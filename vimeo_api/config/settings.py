@@ -127,6 +127,16 @@ class General(Section):
     )
 
 
+class Uploads(Section):
+    """Resumable uploads."""
+
+    unfinished_seconds: Duration = Field(
+        24 * 3600,
+        ge=1,
+        description="Seconds after its last byte until an interrupted upload is given up and its bytes are removed.",
+    )
+
+
 class Downloads(Section):
     """One-time downloads."""
 
@@ -307,7 +317,7 @@ class TransferSettings(SurfaceSettings):
     )
 
 
-class Settings(Monitoring, Access, Fetching, Downloads, General):
+class Settings(Monitoring, Access, Fetching, Downloads, Uploads, General):
     """All settings of both profiles."""
 
     vimeo: VimeoSettings = VimeoSettings()
@@ -326,6 +336,11 @@ class Settings(Monitoring, Access, Fetching, Downloads, General):
             "named": self.named,
             "transfer": self.transfer,
         }
+
+    @property
+    def uploads_journal(self) -> Path | None:
+        """The log of resumable uploads that nginx keeps beside the journal; None in the embedded profile."""
+        return self.journal and self.journal.with_name("uploads.log")
 
     @property
     def behind_nginx(self) -> bool:
@@ -360,6 +375,7 @@ SURFACE_SECTIONS: dict[str, type[SurfaceSettings]] = {
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("", General),
     *((f"{name}_", section) for name, section in SURFACE_SECTIONS.items()),
+    ("", Uploads),
     ("", Downloads),
     ("", Fetching),
     ("", Access),

@@ -13,10 +13,23 @@ class Malformed(PipelineError):
     """The request is malformed; the message says why."""
 
 
+class Inconsistent(Malformed):
+    """The request says two different lengths of an upload, or another one than before."""
+
+
 class Conflict(PipelineError):
     """The file is not in the state that the request assumes."""
 
     lasting = False
+
+
+class WrongOffset(Conflict):
+    """The upload goes on at another byte than the request assumes."""
+
+    def __init__(self, offset: int) -> None:
+        """Note where it goes on."""
+        super().__init__(f"The upload goes on at byte {offset}.")
+        self.offset = offset
 
 
 class TooLarge(PipelineError):
@@ -122,6 +135,19 @@ class InDoubt(PipelineError):
     def __init__(self) -> None:
         """Say that the owner has to decide."""
         super().__init__("Nobody knows whether this file was downloaded before a failure. Its owner has to decide.")
+
+
+class Writing(Locked):
+    """Another request is still sending bytes of this upload."""
+
+    def __init__(self, retry_after: int) -> None:
+        """Note how many seconds to wait before a retry."""
+        PipelineError.__init__(self, "Another request is still sending bytes of this upload.")
+        self.retry_after = retry_after
+
+
+class Final(PipelineError):
+    """The upload takes no bytes of its own: it is joined from others."""
 
 
 class StillFetching(PipelineError):

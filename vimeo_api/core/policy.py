@@ -18,6 +18,7 @@ class Policy:
     new_key: Callable[[str], str] = identifiers.any_hex  # makes the key of a new file from its name
     makes_keys: bool = True  # keys are random, so nobody can have asked for a new file before it existed
     one_time: bool = False  # the first complete download uses up the file
+    sniffs: bool = False  # the media type comes from the first bytes, not from the name
     by_content: bool = False  # equal content is one blob, however many files have it
 
     @property
@@ -45,7 +46,7 @@ class Policy:
 
 
 VIMEO = Policy("vimeo", one_time=True)
-STREAMS = Policy("streams", new_key=identifiers.any_uuid)
+STREAMS = Policy("streams", new_key=identifiers.any_uuid, sniffs=True)
 STORE = Policy("store", makes_keys=False, by_content=True)
 NAMED = Policy("named", new_key=identifiers.own_name, makes_keys=False)
 TRANSFER = Policy("transfer", new_key=identifiers.any_number)

@@ -41,7 +41,9 @@ def upload(
     staging: Staging,
     *,
     name: str = "",
+    blob: str | None = None,
     password: str | None = None,
+    password_hash: str | None = None,
     content_type: str | None = None,
     queue: str | None = None,
     digest: str | None = None,
@@ -50,16 +52,17 @@ def upload(
 ) -> str:
     """Publish staged bytes under a new key and return the key, once bytes and row are durable.
 
-    The file expires after `expires_in` seconds, or sooner if the surface says so.
+    The file expires after `expires_in` seconds, or sooner if the surface says so. A resumable upload has chosen its
+    `blob` and hashed its password before; FileExistsError means that an earlier attempt has published that blob.
     Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
     reservations.check_spool_space()
     file = replace(
-        _new(policy, staging, name=name, expires_in=expires_in, token_id=token_id),
+        _new(policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id),
         content_type=content_type,
         queue=queue,
         digest=digest or digests.of_small(staging),
-        password_hash=passwords.hashed(password) if password else None,
+        password_hash=passwords.hashed(password) if password else password_hash,
     )
     _publish(policy, (file, staging))
     return file.key
@@ -110,14 +113,22 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     return key
 
 
-def _new(policy: Policy, staging: Staging, *, name: str, expires_in: int | None, token_id: int | None) -> NewFile:
+def _new(
+    policy: Policy,
+    staging: Staging,
+    *,
+    name: str,
+    expires_in: int | None,
+    token_id: int | None,
+    blob: str | None = None,
+) -> NewFile:
     """Return the new row of a file. Raises TooLarge and Malformed."""
     _check_size(policy, staging)
     safe = check_name(policy, name)
     return NewFile(
         surface=policy.surface,
         key=policy.new_key(safe),
-        blob=identifiers.random_hex(),
+        blob=blob or identifiers.random_hex(),
         name=safe,
         size=staging.size,
         expires_at=policy.expiry(expires_in),

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from flask import Flask, Request, Response, jsonify, request
 
 from vimeo_api.core.errors import Malformed
-from vimeo_api.views import docs, named, operations, store, streams, transfer, vimeo
+from vimeo_api.views import docs, named, operations, store, streams, transfer, uploads, vimeo
 from vimeo_api.web import pages, problems
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -16,6 +16,7 @@ SURFACES: tuple[Surface, ...] = (
     store.surface,
     named.surface,
     transfer.surface,
+    uploads.surface,
     docs.surface,
     operations.surface,
 )
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
     """Register the surfaces; every error, a missing route included, is rendered by the surface that owns the path."""
     for surface in SURFACES:
         app.register_blueprint(surface.blueprint)
+    app.extensions["resumable"] = {surface.name: surface.resumable for surface in SURFACES if surface.resumable}
 
     @app.before_request
     def refuse_nul() -> None:

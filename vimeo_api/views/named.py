@@ -38,7 +38,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Surface
+from vimeo_api.web.surface import Resumable, Surface
 
 POLICY = policy.NAMED
 PAGE_SIZE = 50  # files
@@ -76,7 +76,24 @@ def asked_name(req: Request) -> str:
     return "" if key is None else file_names.safe(key)
 
 
-surface = Surface("named", frozenset({"upload", "download"}), blueprint, render, key_of=asked_name)
+def _stored(_key: str, name: str) -> Response:
+    said = f"{name} uploaded"
+    if pages.wants_json(default=False):
+        response = jsonify(status=said)
+    else:
+        response = Response(said, content_type="text/plain; charset=utf-8")
+    response.status_code = HTTPStatus.CREATED
+    return response
+
+
+surface = Surface(
+    "named",
+    frozenset({"upload", "download"}),
+    blueprint,
+    render,
+    resumable=Resumable(POLICY, _stored),
+    key_of=asked_name,
+)
 
 
 @blueprint.get("/upload")
@@ -120,18 +137,12 @@ def upload_form() -> AnyResponse:
 @blueprint.post("/upload/<key>")
 @described(described_as.UPLOAD_RAW)
 @needs("write")
-def upload_raw(key: str) -> tuple[Response, int]:
+def upload_raw(key: str) -> Response:
     """Store the raw body under a name."""
     name, expires_in = uploads.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
         uploads.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id())
-    said = f"{name} uploaded"
-    answer = (
-        jsonify(status=said)
-        if pages.wants_json(default=False)
-        else Response(said, content_type="text/plain; charset=utf-8")
-    )
-    return answer, HTTPStatus.CREATED
+    return _stored(name, name)
 
 
 @blueprint.get("/download")

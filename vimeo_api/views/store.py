@@ -21,7 +21,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Surface
+from vimeo_api.web.surface import Resumable, Surface
 
 POLICY = policy.STORE
 
@@ -39,7 +39,18 @@ def asked_hash(req: Request) -> str | None:
     return None if text is None else text.lower()
 
 
-surface = Surface("store", frozenset({""}), blueprint, render, key_of=lambda req: asked_hash(req) or "")
+def _stored(digest: str, _name: str = "") -> Response:
+    return Response(digest, content_type="text/plain; charset=utf-8")
+
+
+surface = Surface(
+    "store",
+    frozenset({""}),
+    blueprint,
+    render,
+    resumable=Resumable(POLICY, _stored, expires=False),
+    key_of=lambda req: asked_hash(req) or "",
+)
 
 
 @blueprint.post("/")
@@ -55,7 +66,7 @@ def upload() -> Response:
             if staging.size == 0:
                 raise Malformed("The body is empty.")
             digest = uploads.upload_content(POLICY, staging, token_id=auth.token_id())
-    return Response(digest, content_type="text/plain; charset=utf-8")
+    return _stored(digest)
 
 
 @blueprint.get("/")

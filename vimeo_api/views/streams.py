@@ -39,7 +39,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Surface
+from vimeo_api.web.surface import Resumable, Surface
 
 POLICY = policy.STREAMS
 
@@ -60,13 +60,30 @@ def render(problem: Problem) -> Response:
     return response
 
 
-surface = Surface("streams", frozenset({"v1", "ping"}), blueprint, render, makes_keys=POLICY.makes_keys)
-
-
 def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
     """Return JSON as Go's encoder writes it: keys in order, no spaces, a newline."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Response(f"{text}\n", status, content_type="application/json; charset=utf-8")
+
+
+def _created(key: str, _name: str = "") -> Response:
+    return _json({"id": key, "status": "created"}, HTTPStatus.CREATED)
+
+
+def _checked(queue: str) -> str:
+    if not 0 < len(queue) <= MAX_QUEUE_NAME or not queue.isprintable():
+        raise Malformed(f"The name of a queue is 1 to {MAX_QUEUE_NAME} printable characters.")
+    return queue
+
+
+surface = Surface(
+    "streams",
+    frozenset({"v1", "ping"}),
+    blueprint,
+    render,
+    resumable=Resumable(POLICY, _created, queue=_checked),
+    makes_keys=POLICY.makes_keys,
+)
 
 
 @blueprint.get("/ping")
@@ -219,10 +236,6 @@ def _stored(*, queue: str | None) -> str:
         )
 
 
-def _created(key: str) -> Response:
-    return _json({"id": key, "status": "created"}, HTTPStatus.CREATED)
-
-
 def _deleted(key: str) -> Response:
     return _json({"id": key, "status": "deleted"})
 
@@ -241,12 +254,6 @@ def _described(entry: Entry) -> dict[str, Any]:
         "created_at": entry.created_at.isoformat(),
         "taken": entry.status == "leased",
     }
-
-
-def _checked(queue: str) -> str:
-    if not 0 < len(queue) <= MAX_QUEUE_NAME or not queue.isprintable():
-        raise Malformed(f"The name of a queue is 1 to {MAX_QUEUE_NAME} printable characters.")
-    return queue
 
 
 def _number(name: str, *, default: int, most: int) -> int:

@@ -34,7 +34,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Surface
+from vimeo_api.web.surface import Resumable, Surface
 
 POLICY = policy.TRANSFER
 MAX_QUESTION_BYTES = 64 * 1024  # of a JSON body or an urlencoded form
@@ -47,8 +47,17 @@ def render(problem: Problem) -> Response:
     return jsonify(problem.details | {"error": problem.reason or problem.phrase})
 
 
+def _stored(number: str, name: str) -> Response:
+    return jsonify(file_id=sealed_ids.seal(number, name))
+
+
 surface = Surface(
-    "transfer", frozenset({"uploadFile", "downloadFile"}), blueprint, render, makes_keys=POLICY.makes_keys
+    "transfer",
+    frozenset({"uploadFile", "downloadFile"}),
+    blueprint,
+    render,
+    resumable=Resumable(POLICY, _stored),
+    makes_keys=POLICY.makes_keys,
 )
 
 
@@ -64,7 +73,7 @@ def upload() -> Response:
         name = uploads.check_name(POLICY, file.name)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
         number = uploads.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
-    return jsonify(file_id=sealed_ids.seal(number, name))
+    return _stored(number, name)
 
 
 @blueprint.route("/downloadFile", methods=["GET", "POST"])

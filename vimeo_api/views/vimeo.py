@@ -29,7 +29,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Surface
+from vimeo_api.web.surface import Resumable, Surface
 
 POLICY = policy.VIMEO
 FIELDS = frozenset({"password", "expires_in"})  # of the form
@@ -123,11 +123,19 @@ def _span_of() -> downloads.SpanOf | None:
     return span_of
 
 
+def _stored(key: str, _name: str = "") -> Response:
+    """Say that a file is stored, with its link."""
+    response = jsonify(status="File Uploaded Successfully", url=url_for("vimeo.download", key=key, _external=True))
+    response.status_code = HTTPStatus.CREATED
+    return response
+
+
 surface = Surface(
     "vimeo",
     frozenset({"vimeo"}),
     blueprint,
     render,
+    resumable=Resumable(POLICY, _stored, password=_new_password),
     makes_keys=POLICY.makes_keys,
     sends_password=lambda request: _password(request) is not None,
 )
@@ -136,7 +144,7 @@ surface = Surface(
 @blueprint.put("/file")
 @described(described_as.UPLOAD)
 @needs("write")
-def upload() -> tuple[Response, int]:
+def upload() -> Response:
     """Store a file and return its link."""
     with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
         _check_known(form.fields, FIELDS, "form")
@@ -150,8 +158,7 @@ def upload() -> tuple[Response, int]:
             expires_in=receive.expires_in(form.fields.get("expires_in")),
             token_id=auth.token_id(),
         )
-    link = url_for("vimeo.download", key=key, _external=True)
-    return jsonify(status="File Uploaded Successfully", url=link), HTTPStatus.CREATED
+    return _stored(key)
 
 
 @blueprint.get("/file/<key>")

@@ -19,10 +19,12 @@ _log = logging.getLogger(__name__)
 
 STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.Malformed: HTTPStatus.BAD_REQUEST,
+    errors.DigestMismatch: HTTPStatus.BAD_REQUEST,
     errors.WrongPassword: HTTPStatus.UNAUTHORIZED,
     errors.TokenNeeded: HTTPStatus.UNAUTHORIZED,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.TurnedOff: HTTPStatus.FORBIDDEN,
+    errors.Final: HTTPStatus.FORBIDDEN,
     errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
     errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotFound: HTTPStatus.NOT_FOUND,
@@ -102,6 +104,11 @@ def _from_known(error: Exception, status: HTTPStatus) -> Problem:
     if isinstance(error, errors.StillFetching):
         headers["Retry-After"] = "1"
         details = error.progress
+    if isinstance(error, errors.WrongOffset):
+        headers["Upload-Offset"] = str(error.offset)
+        details = {"type": "mismatching-upload-offset", "expected-offset": error.offset}
+    if isinstance(error, errors.Inconsistent):
+        details = {"type": "inconsistent-upload-length"}
     if isinstance(error, errors.PipelineError) and not error.lasting:
         headers["Cache-Control"] = "no-store"
     return Problem(status, str(error), headers, details)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Request, Response
 
+from vimeo_api.core.policy import Policy
 from vimeo_api.web.problems import Problem
 
 SurfaceOf = Callable[[str], "Surface | None"]  # names the surface that owns a path
@@ -15,6 +16,17 @@ def _key_of_route(request: Request) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumable:
+    """What a dialect says about resumable uploads to it; `views.uploads` does the rest."""
+
+    policy: Policy
+    answer: Callable[[str, str], Response]  # what an upload answers, given the key and the name of the file
+    expires: bool = True  # whether a client may set `expires_in`
+    queue: Callable[[str], str] | None = None  # checks the name of a queue, where files can be in one
+    password: Callable[[str | None], str | None] | None = None  # returns the password, given the one in the metadata
+
+
+@dataclass(frozen=True, slots=True)
 class Surface:
     """One HTTP dialect over the core."""
 
@@ -22,6 +34,7 @@ class Surface:
     first_segments: frozenset[str]  # it owns every path that begins with one of these segments
     blueprint: Blueprint
     render: Callable[[Problem], Response]  # sets body and type; status and headers are set for it
+    resumable: Resumable | None = None
     makes_keys: bool = False  # keys are random, so a 404 may be cached
     remembers: bool = True  # its refusals may be cached: all that they depend on is in the cache key
     sends_password: Callable[[Request], bool] = lambda _request: False  # of a file, right or wrong

@@ -31,6 +31,11 @@ class Counted(StrEnum):
     FETCHES = "fetches"  # that a sweep found without a worker
     PLACEMENTS = "placements"  # that a sweep found due
     RECONCILED = "reconciled"  # files on disk that belonged to no row
+    UPLOADS_STARTED = "uploads_started"
+    UPLOADS_FINISHED = "uploads_finished"
+    UPLOADS_EXPIRED = "uploads_expired"
+    UPLOADS_INTERRUPTED = "uploads_interrupted"  # requests of theirs that broke off, whose bytes were kept
+    ADOPTED_BYTES = "adopted_bytes"  # of requests that broke off
     SWEEP = "sweep"
     RECONCILE = "reconcile"
     COUNT = "count"

@@ -25,6 +25,7 @@ pending   a file whose bytes are still in the pending area of the spool, because
           *placing* copies them into the store.
 draft     a copy that placing has not finished, in a folder of its own in the store.
 API token what a client sends to be let in where tokens are required; a file remembers the one that stored it.
+upload    a resumable upload: a row, and a *part* on disk with the bytes so far; it becomes a file once it is complete.
 purge     removing the bytes of a file that is gone; the row stays, so that its link returns 410 and not 404.
 sweep     the task that finds in the rows what is due, now and then, even if messages were lost.
 refusal   a 4XX response, which may be cached.
@@ -217,6 +218,35 @@ class QueuedFetch(Base):
     file_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     client: Mapped[str] = mapped_column(String(64))  # its API token, else its address
     origin: Mapped[str] = mapped_column(String(255))  # the host in its URL
+
+
+class Upload(Base):
+    """A resumable upload: unfinished, or finished and kept for a while so that its client can ask for the outcome."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_token", "token_id"), Index("ix_uploads_writer", "writer"))
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)  # in its URL, and the name of its part
+    surface: Mapped[str] = mapped_column(String(16))  # that the finished file will belong to
+    offset: Mapped[int] = mapped_column(BigInteger)  # bytes that are durable
+    length: Mapped[int | None] = mapped_column(BigInteger)  # bytes of the whole; None: the client has not said yet
+    closed: Mapped[bool] = mapped_column()  # it is complete as soon as the offset reaches the length
+    concat: Mapped[str] = mapped_column(Text)  # `Upload-Concat` as sent, "" without one
+    described: Mapped[str] = mapped_column(Text)  # `Upload-Metadata` as sent, without a password
+    # What the file gets once it is complete.
+    name: Mapped[str] = mapped_column(String(255))
+    password_hash: Mapped[str | None] = mapped_column(String(128))
+    queue: Mapped[str | None] = mapped_column(String(128))
+    expires_in: Mapped[int | None] = mapped_column(BigInteger)  # seconds
+    expected_digest: Mapped[str | None] = mapped_column(String(160))  # `sha256:` and hexadecimal digits
+    token_id: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    writer: Mapped[str | None] = mapped_column(String(32))  # id of the request that may append; others lost their claim
+    # What the surface answered to the finished upload; None until then.
+    answer_status: Mapped[int | None] = mapped_column(Integer)
+    answer_type: Mapped[str | None] = mapped_column(String(127))
+    answer: Mapped[str | None] = mapped_column(Text)
 
 
 class JournalFile(Base):

@@ -169,6 +169,11 @@ def find(surface: str, key: str) -> Entry | None:
     return Entry(*row) if row else None
 
 
+def by_blob(surface: str, blob: str) -> Entry | None:
+    """Return the file that was given these bytes, gone or not."""
+    return first(select(*COLUMNS).where(File.surface == surface, File.blob == blob))
+
+
 def by_id(file_id: int) -> Entry | None:
     """Return the file with an id, unless its row has been deleted."""
     return first(select(*COLUMNS).where(File.id == file_id))

@@ -27,6 +27,7 @@ from vimeo_api.core.fetching.partial_file import PARTIAL_PREFIX
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.storage.blobs import relative, remove_from
+from vimeo_api.core.unfinished import expiry, parts
 from vimeo_api.extensions import blobs, mount_check, settings
 
 AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
@@ -79,6 +80,9 @@ def _leftovers(age: float) -> Iterator[Finding]:
         blob = path.name.partition(".")[0].rpartition("-")[2]
         if _old(path, age) and not (path.name.startswith(PARTIAL_PREFIX) and _is_fetched(blob)):
             yield Finding("leftover", f"spool/{path.name}", _removal(path))
+    for path in expiry.leftovers():
+        if _old(path, age):
+            yield Finding("leftover", f"spool/{parts.FOLDER}/{path.name}", _removal(path))
 
 
 def _drafts(age: float) -> Iterator[Finding]:

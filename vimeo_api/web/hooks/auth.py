@@ -6,7 +6,7 @@ A browser prompts for the token as a Basic password and then adds it by itself, 
 Sources: RFC 6750 (Bearer), RFC 7617 (Basic), RFC 9110 section 11.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -25,13 +25,16 @@ from vimeo_api.web.receiving import bodies
 View = TypeVar("View", bound=Callable[..., Any])
 
 _verbs: dict[Callable[..., Any], str] = {}
+_continuing: set[Callable[..., Any]] = set()
 
 
-def needs(verb: str) -> Callable[[View], View]:
-    """State the verb of a view; a token needs the scope for it."""
+def needs(verb: str, *, again: bool = False) -> Callable[[View], View]:
+    """State the verb of a view; a token needs the scope for it. `again`: it goes on with what was counted before."""
 
     def note(view: View) -> View:
         _verbs[view] = verb
+        if again:
+            _continuing.add(view)
         return view
 
     return note
@@ -40,6 +43,11 @@ def needs(verb: str) -> Callable[[View], View]:
 def verb_of(view: Callable[..., Any] | None) -> str | None:
     """Return the verb of a view, None for a link."""
     return None if view is None else _verbs.get(view)
+
+
+def is_upload(view: Callable[..., Any]) -> bool:
+    """Return whether a view begins an upload, which the rate limits count."""
+    return verb_of(view) == "write" and view not in _continuing
 
 
 def token_id() -> int | None:
@@ -96,7 +104,7 @@ def init_app(app: Flask) -> None:
     def check_token() -> None:
         if request.url_rule is None or request.method == "OPTIONS":
             return
-        scope = _scope(request.url_rule.endpoint)
+        scope = _scope(request.url_rule.endpoint, request.view_args or {})
         if scope is None:
             return
         try:
@@ -115,16 +123,19 @@ def check_announced(method: str, path: str, authorization: str, length: int) -> 
     if not settings.require_tokens:
         return
     try:
-        endpoint, _ = current_app.url_map.bind("").match(unquote(path), method)
+        endpoint, arguments = current_app.url_map.bind("").match(unquote(path), method)
     except (HTTPException, RequestRedirect):
-        endpoint = ""
-    g.holder = _checked(_scope(endpoint), authorization, length)
+        endpoint, arguments = "", {}
+    g.holder = _checked(_scope(endpoint, arguments), authorization, length)
 
 
-def _scope(endpoint: str) -> str | None:
-    """Return the scope that a route needs, None for a link. A blueprint has the name of its surface."""
+def _scope(endpoint: str, arguments: Mapping[str, Any]) -> str | None:
+    """Return the scope that a route needs, None for a link.
+
+    A blueprint has the name of its surface, but a resumable upload is for the surface in its path.
+    """
     verb = verb_of(current_app.view_functions.get(endpoint))
-    return None if verb is None else f"{endpoint.partition('.')[0]}:{verb}"
+    return None if verb is None else f"{arguments.get('surface', endpoint.partition('.')[0])}:{verb}"
 
 
 def _checked(scope: str | None, authorization: str, length: int) -> Holder:

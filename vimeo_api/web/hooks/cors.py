@@ -8,8 +8,19 @@ from flask import Flask, Response, request
 
 from vimeo_api.extensions import settings
 
-ASKED = "Authorization, Content-Type, Prefer, Range, X-Download-Grant, X-File-Password"
-SHOWN = "Content-Disposition, Location, Repr-Digest, Retry-After, WWW-Authenticate, X-Download-Grant, X-Request-Id"
+UPLOADS = (
+    "Tus-Resumable, Upload-Complete, Upload-Concat, Upload-Defer-Length, Upload-Draft-Interop-Version, Upload-Length, "
+    "Upload-Metadata, Upload-Offset"
+)
+ASKED = (
+    "Authorization, Content-Digest, Content-Disposition, Content-Type, Prefer, Range, Repr-Digest, Upload-Checksum, "
+    f"X-Download-Grant, X-File-Password, X-HTTP-Method-Override, X-Request-Id, X-Requested-With, {UPLOADS}"
+)
+SHOWN = (
+    "Content-Disposition, Location, Repr-Digest, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, "
+    "Tus-Version, Upload-Expires, Upload-Limit, Upload-Result, WWW-Authenticate, X-Download-Grant, X-Request-Id, "
+    f"{UPLOADS}"
+)
 PREFLIGHT_SECONDS = "600"
 
 

@@ -74,10 +74,11 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
         surface = surface_of(request.path)
         if surface is None or request.url_rule is None:
             return
-        if auth.verb_of(app.view_functions[request.url_rule.endpoint]) == "write":
-            if request.method != "OPTIONS":
-                rates = settings.surfaces[surface.name].upload_limit
-                _refuse_after(counters.add(_counts(rates, f"uploads to {surface.name}", clients.client())))
+        if auth.is_upload(app.view_functions[request.url_rule.endpoint]):
+            target = (request.view_args or {}).get("surface", surface.name)  # of a resumable upload
+            if request.method != "OPTIONS" and target in settings.surfaces and "X_ADMIT_UPLOAD" not in request.environ:
+                rates = settings.surfaces[target].upload_limit
+                _refuse_after(counters.add(_counts(rates, f"uploads to {target}", clients.client())))
         elif surface.sends_password(request):
             counts = [
                 *_counts(settings.password_limit_address, "passwords by address", clients.address()),

@@ -129,6 +129,9 @@ def _counters(counted: Counters) -> Iterator[Metric]:
     }
     removed = counted[Counted.RECONCILED][0] if Counted.RECONCILED in counted else 0
     yield _counter("deliveries", "How leases ended.", ["outcome"], counts(_OUTCOMES))
+    yield _counter("resumable_uploads", "Resumable uploads, by event.", ["event"], counts(_UPLOADS))
+    kept = counted[Counted.ADOPTED_BYTES][0] if Counted.ADOPTED_BYTES in counted else 0
+    yield _counter("resumable_kept_bytes", "Bytes kept of requests that broke off.", [], [((), kept)])
     yield _counter("sweep_found", "Rows that sweeps found due, by kind of work.", ["work"], counts(_WORKS))
     yield _counter("reconciled_files", "Orphaned files that reconciliation removed.", [], [((), removed)])
     yield _gauge("last_run_timestamp_seconds", "When a periodic task last ran.", ["task"], runs.items())
@@ -139,6 +142,12 @@ _OUTCOMES = {
     Counted.GIVEN_BACK: "given_back",
     Counted.LAPSED: "lapsed",
     Counted.DOUBTED: "in_doubt",
+}
+_UPLOADS = {
+    Counted.UPLOADS_STARTED: "started",
+    Counted.UPLOADS_INTERRUPTED: "interrupted",
+    Counted.UPLOADS_FINISHED: "finished",
+    Counted.UPLOADS_EXPIRED: "expired",
 }
 _WORKS = {Counted.PURGES: "purge", Counted.FETCHES: "fetch", Counted.PLACEMENTS: "place"}
 

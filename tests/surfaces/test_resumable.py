@@ -1,0 +1,472 @@
+"""Resumable uploads in both profiles: whatever breaks off, the file is the one that was sent."""
+
+import base64
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.front import fronted
+from tests.inprocess import PROFILES, Clock, stored, sweep
+from vimeo_api.core.access import api_tokens
+from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.unfinished import adoption, expiry, parts, rows
+from vimeo_api.service_commands.uploads import uploads as command
+from vimeo_api.services import resumable
+from vimeo_api.web.resumable import tus
+
+DATA = random.Random(15).randbytes(300_000)
+TUS = {"Tus-Resumable": "1.0.0"}
+BEHIND_NGINX = pytest.mark.parametrize("app", ["production"], indirect=True, scope="module")
+
+
+@pytest.fixture(params=PROFILES, scope="module")
+def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    with fronted(request.param, tmp_path_factory.mktemp("resumable") / "data", VIMEO_MAX_BYTES="1MiB") as app:
+        yield app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def described(**pairs: str) -> dict[str, str]:
+    return {"Upload-Metadata": ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in pairs.items())}
+
+
+def begin(
+    client: FlaskClient,
+    surface: str = "streams",
+    *,
+    length: int | None = len(DATA),
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Begin an upload by tus and return its path."""
+    size = {} if length is None else {"Upload-Length": str(length)}
+    response = client.post(f"/uploads/{surface}", headers={**TUS, **size, **headers})
+    assert response.status_code == 201, response.text
+    return response.headers["Location"].removeprefix("http://localhost")
+
+
+def patch(
+    client: FlaskClient,
+    url: str,
+    offset: int,
+    body: bytes,
+    *,
+    cut: int | None = None,
+    killed: bool = False,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> TestResponse:
+    """Append by tus; the client hangs up after `cut` bytes."""
+    environ = {"CONTENT_LENGTH": str(len(body)), **({"test.killed": "1"} if killed else {})}
+    kind = {"Content-Type": tus.MEDIA_TYPE, "Upload-Offset": str(offset)}
+    sent = body if cut is None else body[:cut]
+    return client.patch(url, data=sent, headers={**TUS, **kind, **headers}, environ_overrides=environ)
+
+
+def offset_of(client: FlaskClient, url: str) -> int:
+    response = client.head(url, headers=TUS)
+    assert response.status_code == 204, response.text
+    return int(response.headers["Upload-Offset"])
+
+
+def left(app: Flask) -> set[str]:
+    """Return what lies in the spool for no upload, once the log has been read."""
+    with app.app_context():
+        adoption.catch_up()
+        parts_left = {path.name for path in expiry.leftovers()}
+    spool: Path = app.config["SETTINGS"].spool_dir
+    return parts_left | {path.name for path in spool.iterdir() if path.name.isdigit()}
+
+
+def served(app: Flask, path: str, **headers: str) -> bytes:
+    """Download a file; in production nginx would send the one that the response names."""
+    response = app.test_client().get(path, headers=headers)
+    assert response.status_code == 200, response.text
+    if (place := response.headers.get("X-Accel-Redirect")) is None:
+        return bytes(response.data)
+    return Path(app.config["SETTINGS"].store_dir, *place.split("/")[3:]).read_bytes()
+
+
+def row_of(client: FlaskClient, url: str) -> rows.Upload:
+    with client.application.app_context():
+        upload = rows.find(url.rpartition("/")[2])
+    assert upload is not None
+    return upload
+
+
+def stream_of(response: TestResponse) -> str:
+    return str(json.loads(unquote(response.headers["Upload-Result"]))["id"])
+
+
+ANSWERS = {
+    "vimeo": ({"filename": "one.bin", "expires_in": "600"}, 201, r'"status":"File Uploaded Successfully","url":"http'),
+    "streams": ({"filename": "x", "queue": "q"}, 201, '"status":"created"'),
+    "store": ({}, 200, hashlib.sha256(DATA).hexdigest()),
+    "named": ({"filename": "report.pdf"}, 201, "report.pdf uploaded"),
+    "transfer": ({"filename": "any.thing"}, 200, '"file_id":"'),
+}
+
+
+@pytest.mark.parametrize("surface", ANSWERS)
+def test_it_answers_at_the_end_what_the_surface_answers(app: Flask, client: FlaskClient, surface: str) -> None:
+    metadata, status, said = ANSWERS[surface]
+    before = stored(app)
+    url = begin(client, surface, headers=described(**metadata))
+    assert patch(client, url, 0, DATA[:100]).headers["Upload-Offset"] == "100"
+    assert client.get(url).status_code == 204
+    last = patch(client, url, 100, DATA[100:])
+    assert (last.status_code, last.headers["Upload-Offset"]) == (204, str(len(DATA)))
+    answer = client.get(url)
+    assert answer.status_code == status
+    assert said in unquote(last.headers["Upload-Result"]) == answer.text.rstrip("\n")
+    assert [path.read_bytes() for path in stored(app) - before] == [DATA]
+    assert left(app) == set()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_goes_on_where_it_broke_off(app: Flask, client: FlaskClient, seed: int) -> None:
+    dice, url, offset = random.Random(seed), begin(client), 0
+    while offset < len(DATA):
+        cut = dice.randint(0, len(DATA) // 4)
+        last = patch(client, url, offset, DATA[offset:], cut=cut if offset + cut < len(DATA) else None)
+        offset = min(len(DATA), offset + cut)
+        assert offset_of(client, url) == offset  # no byte that came is lost
+    assert served(app, f"/v1/streams/{stream_of(last)}") == DATA
+    assert left(app) == set()
+
+
+@BEHIND_NGINX
+def test_it_keeps_what_came_when_the_service_was_killed(app: Flask, client: FlaskClient) -> None:
+    url = begin(client)
+    patch(client, url, 0, DATA, killed=True)
+    last = client.head(url)
+    assert last.headers["Upload-Offset"] == str(len(DATA))
+    assert served(app, f"/v1/streams/{stream_of(last)}") == DATA
+
+
+def test_it_stores_one_file_however_often_the_end_is_tried(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stored(app)
+    url = begin(client, "vimeo", headers=described(filename="one"))
+
+    def broken(*_: object) -> None:
+        raise Unavailable("killed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "finish", broken)
+        assert patch(client, url, 0, DATA).status_code == 503
+        assert client.head(url).status_code == 503
+    assert offset_of(client, url) == len(DATA)
+    assert len(stored(app) - before) == 1
+    assert client.get(url).json["url"].startswith("http://localhost/vimeo/")  # type: ignore[index]
+
+
+def test_it_publishes_again_what_an_attempt_left_without_a_row(app: Flask, client: FlaskClient) -> None:
+    url = begin(client)
+    key = url.rpartition("/")[2]
+    orphan = app.config["SETTINGS"].store_dir / "streams" / key[:2] / key
+    orphan.parent.mkdir(parents=True, exist_ok=True)
+    orphan.write_bytes(b"half")
+    assert served(app, f"/v1/streams/{stream_of(patch(client, url, 0, DATA))}") == DATA
+
+
+def test_it_takes_the_first_bytes_with_the_creation(app: Flask, client: FlaskClient) -> None:
+    headers = {**TUS, "Upload-Length": str(len(DATA)), "Content-Type": tus.MEDIA_TYPE}
+    begun = client.post("/uploads/streams", data=DATA[:1000], headers=headers)
+    assert (begun.status_code, begun.headers["Upload-Offset"]) == (201, "1000")
+    whole = client.post("/uploads/streams", data=DATA, headers=headers)
+    assert (whole.status_code, whole.headers["Upload-Offset"]) == (201, str(len(DATA)))
+    assert served(app, f"/v1/streams/{stream_of(whole)}") == DATA
+    empty = client.post("/uploads/streams", headers={**TUS, "Upload-Length": "0"})
+    assert served(app, f"/v1/streams/{stream_of(empty)}") == b""
+
+
+@pytest.mark.parametrize("algorithm", tus.ALGORITHMS)
+def test_a_body_counts_only_with_its_checksum(app: Flask, client: FlaskClient, algorithm: str) -> None:
+    def checksum(data: bytes) -> dict[str, str]:
+        digest = hashlib.new(algorithm, data, usedforsecurity=False).digest()
+        return {"Upload-Checksum": f"{algorithm} {base64.b64encode(digest).decode()}"}
+
+    url = begin(client)
+    assert patch(client, url, 0, DATA[:1000], headers=checksum(DATA[:1000])).status_code == 204
+    assert patch(client, url, 1000, DATA[1000:], headers=checksum(DATA)).status_code == 460
+    assert offset_of(client, url) == 1000
+    patch(client, url, 1000, DATA[1000:], cut=5000, headers=checksum(DATA[1000:]))
+    assert offset_of(client, url) == 1000  # nobody can check the part that came
+    last = patch(client, url, 1000, DATA[1000:], headers=checksum(DATA[1000:]))
+    assert served(app, f"/v1/streams/{stream_of(last)}") == DATA
+    assert left(app) == set()
+
+
+def test_it_joins_parts_that_came_in_parallel(app: Flask, client: FlaskClient) -> None:
+    urls = []
+    for start, stop in ((0, 90_000), (90_000, 90_000), (90_000, 300_000)):
+        url = begin(client, length=stop - start, headers={"Upload-Concat": "partial"})
+        assert patch(client, url, 0, DATA[start:stop]).status_code == 204
+        assert client.head(url).headers["Upload-Concat"] == "partial"
+        urls.append(f"http://elsewhere{url}" if start else url)
+    concat = {"Upload-Concat": f"final;{' '.join(urls)}", **described(filename="joined.pdf")}
+    final = client.post("/uploads/named", headers={**TUS, **concat})
+    assert final.status_code == 400  # those are of another surface
+    final = client.post("/uploads/streams", headers={**TUS, **concat})
+    assert final.status_code == 201
+    assert served(app, f"/v1/streams/{stream_of(final)}") == DATA
+    url = final.headers["Location"]
+    state = client.head(url).headers
+    assert (state["Upload-Offset"], state["Upload-Length"]) == (str(len(DATA)),) * 2
+    assert state["Upload-Concat"] == concat["Upload-Concat"]
+    assert patch(client, url, len(DATA), b"").status_code == 403
+    assert client.head(urls[0]).status_code == 404
+    assert left(app) == set()
+
+
+def test_it_refuses_to_join_what_is_not_complete(client: FlaskClient) -> None:
+    url = begin(client, headers={"Upload-Concat": "partial"})
+    final = client.post("/uploads/streams", headers={**TUS, "Upload-Concat": f"final;{url}"})
+    assert (final.status_code, offset_of(client, url)) == (400, 0)
+
+
+def test_it_learns_the_length_later(app: Flask, client: FlaskClient) -> None:
+    url = begin(client, length=None, headers={"Upload-Defer-Length": "1"})
+    assert client.head(url).headers["Upload-Defer-Length"] == "1"
+    assert patch(client, url, 0, DATA[:1000]).status_code == 204
+    patch(client, url, 1000, DATA[1000:], cut=10, headers={"Upload-Length": str(len(DATA))})
+    assert client.head(url).headers["Upload-Length"] == str(len(DATA))
+    assert patch(client, url, 1010, DATA[1010:], headers={"Upload-Length": "5000"}).status_code == 400
+    last = patch(client, url, 1010, DATA[1010:])
+    assert served(app, f"/v1/streams/{stream_of(last)}") == DATA
+
+
+def test_it_gives_up_what_nobody_continues(app: Flask, client: FlaskClient, clock: Clock) -> None:
+    url = begin(client)
+    patch(client, url, 0, DATA, cut=1000)
+    assert offset_of(client, url) == 1000
+    clock.forward(86_000)
+    assert patch(client, url, 1000, DATA[1000:2000]).status_code == 204  # which prolongs it
+    clock.forward(86_000)
+    assert offset_of(client, url) == 2000
+    clock.forward(500)
+    assert client.head(url).status_code == 404
+    sweep(app)
+    assert left(app) == set()
+
+
+def test_it_ends_when_the_client_says_so(app: Flask, client: FlaskClient) -> None:
+    url = begin(client)
+    patch(client, url, 0, DATA, cut=1000)
+    assert client.delete(url, headers=TUS).status_code == 204
+    assert client.head(url).status_code == client.delete(url).status_code == 404
+    assert left(app) == set()
+
+
+@BEHIND_NGINX
+def test_nobody_waits_for_a_request_of_which_nothing_came(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "SETTLE_SECONDS", 0.3)
+    url = begin(client)
+    patch(client, url, 0, DATA, cut=0)
+    client.head(url)
+    assert row_of(client, url).writer is None
+
+
+@BEHIND_NGINX
+def test_a_request_that_lost_its_place_appends_nothing(app: Flask, client: FlaskClient) -> None:
+    url = begin(client)
+    front: Any = app.wsgi_app
+    environ = {"X_REQUEST_ID": "0" * 32, "X_BODY_FILE": front.keep(DATA[:9000])}
+    with app.app_context():
+        upload = rows.find(url.rpartition("/")[2])
+        assert upload is not None
+        assert rows.claim(upload, "0" * 32, length=upload.length, closed=True)
+    assert patch(client, url, 0, DATA[:1000]).status_code == 204  # the client is back before nginx knows
+    front.note(environ)
+    assert offset_of(client, url) == 1000
+    assert left(app) == set()
+
+
+@BEHIND_NGINX
+def test_a_line_that_is_read_again_removes_no_new_body(app: Flask, client: FlaskClient) -> None:
+    front: Any = app.wsgi_app
+    body = Path(front.keep(b"of a later request"))
+    line = {"ticket": f"upload:{'0' * 32}", "body": str(body), "time": "1000"}
+    with app.app_context():
+        adoption.handle([line, line | {"body": "/etc/passwd"}, line | {"body": f"{body.parent}/../x"}, {}])
+    assert body.read_bytes() == b"of a later request"
+    body.unlink()
+
+
+def test_a_password_protects_the_file_and_is_not_repeated(app: Flask, client: FlaskClient) -> None:
+    url = begin(client, "vimeo", headers=described(filename="secret.txt", password="geheim"))
+    assert client.head(url).headers["Upload-Metadata"] == described(filename="secret.txt")["Upload-Metadata"]
+    patch(client, url, 0, DATA)
+    link = client.get(url).json["url"]  # type: ignore[index]
+    assert client.get(link).status_code == 401
+    assert served(app, link, **{"X-File-Password": "geheim"}) == DATA
+
+
+def test_a_name_that_was_taken_meanwhile_ends_the_upload(app: Flask, client: FlaskClient) -> None:
+    url = begin(client, "named", headers=described(filename="taken.pdf"))
+    assert client.post("/upload/taken.pdf", data=b"first").status_code == 201
+    last = patch(client, url, 0, DATA)
+    assert (last.status_code, last.json) == (409, {"error": "taken.pdf exists"})
+    assert client.head(url).status_code == 404
+    assert left(app) == set()
+
+
+REFUSED = {
+    "another version": ({"Tus-Resumable": "0.2.2", "Upload-Length": "5"}, "streams", 412),
+    "no length": ({}, "streams", 400),
+    "a length that is none": ({"Upload-Length": "-1"}, "streams", 400),
+    "two lengths": ({"Upload-Length": "5", "Upload-Defer-Length": "1"}, "streams", 400),
+    "a deferred length that is not 1": ({"Upload-Defer-Length": "2"}, "streams", 400),
+    "more than the surface takes": ({"Upload-Length": "2000000", **described(filename="x")}, "vimeo", 413),
+    "an extension that is not allowed": ({"Upload-Length": "5", **described(filename="x.exe")}, "named", 400),
+    "no name where one is needed": ({"Upload-Length": "5"}, "named", 400),
+    "a field that may be a misspelt password": ({"Upload-Length": "5", **described(pasword="x")}, "vimeo", 400),
+    "metadata that is not base64": ({"Upload-Length": "5", "Upload-Metadata": "filename ~"}, "streams", 400),
+    "metadata twice": ({"Upload-Length": "5", "Upload-Metadata": "a,a"}, "streams", 400),
+    "a surface that is none": ({"Upload-Length": "5"}, "docs", 404),
+    "an unknown kind of parts": ({"Upload-Length": "5", "Upload-Concat": "whole"}, "streams", 400),
+    "parts of nothing": ({"Upload-Concat": "final;"}, "streams", 400),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_it_refuses_to_begin(client: FlaskClient, case: str) -> None:
+    headers, surface, status = REFUSED[case]
+    response = client.post(f"/uploads/{surface}", headers={**TUS, **headers})
+    assert response.status_code == status
+    assert response.json is not None
+    if status == 412:
+        assert response.headers["Tus-Version"] == "1.0.0"
+
+
+def test_it_refuses_what_does_not_fit(app: Flask, client: FlaskClient) -> None:
+    url = begin(client)
+    wrong = patch(client, url, 5, DATA[5:])
+    assert (wrong.status_code, wrong.headers["Upload-Offset"]) == (409, "0")
+    assert patch(client, url, 0, DATA + b"x").status_code == 413
+    assert patch(client, url, 0, b"", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert patch(client, url, 0, b"", headers={"Upload-Checksum": "crc32 AAAA"}).status_code == 400
+    assert client.patch(url, headers={"Content-Type": tus.MEDIA_TYPE}).status_code == 412
+    assert client.post(url, headers=TUS).status_code == 405
+    assert patch(client, f"/uploads/vimeo/{url[-32:]}", 0, DATA).status_code == 404
+    assert patch(client, f"/uploads/streams/{'0' * 32}", 0, DATA).status_code == 404
+    assert (offset_of(client, url), left(app)) == (0, set())
+
+
+# Section of the document, and what of every response it wants.
+MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
+    "Headers, Tus-Resumable: in every response but those to OPTIONS": lambda r: (
+        r["head"].headers["Tus-Resumable"]
+        == r["begun"].headers["Tus-Resumable"]
+        == r["patched"].headers["Tus-Resumable"]
+        == r["missing"].headers["Tus-Resumable"]
+        == "1.0.0"
+    ),
+    "Requests, HEAD: Upload-Offset, also of 0": lambda r: r["head"].headers["Upload-Offset"] == "0",
+    "Requests, HEAD: Upload-Length": lambda r: r["head"].headers["Upload-Length"] == "300000",
+    "Requests, HEAD: Cache-Control: no-store": lambda r: r["head"].headers["Cache-Control"] == "no-store",
+    "Requests, HEAD: no Upload-Offset of what is not there": lambda r: (
+        r["missing"].status_code == 404 and "Upload-Offset" not in r["missing"].headers
+    ),
+    "Requests, PATCH: 204 with the new offset": lambda r: (
+        (r["patched"].status_code, r["patched"].headers["Upload-Offset"]) == (204, "10")
+    ),
+    "Requests, OPTIONS: Tus-Version": lambda r: r["options"].headers["Tus-Version"] == "1.0.0",
+    "Requests, OPTIONS: whatever Tus-Resumable says": lambda r: r["options"].status_code == 200,
+    "Tus-Extension: all but trailers": lambda r: (
+        set(r["options"].headers["Tus-Extension"].split(","))
+        == {
+            "creation",
+            "creation-with-upload",
+            "creation-defer-length",
+            "expiration",
+            "checksum",
+            "termination",
+            "concatenation",
+        }
+    ),
+    "Tus-Max-Size: of the surface": lambda r: r["options"].headers["Tus-Max-Size"] == str(1024**2),
+    "Creation: 201 with Location": lambda r: r["begun"].status_code == 201 and "/uploads/vimeo/" in r["begun"].location,
+    "Creation: HEAD repeats Upload-Metadata": lambda r: r["head"].headers["Upload-Metadata"] == "filename eA==",
+    "Expiration: Upload-Expires in POST and PATCH": lambda r: all(
+        r[one].headers["Upload-Expires"].endswith(" GMT") for one in ("begun", "patched")
+    ),
+    "Checksum: Tus-Checksum-Algorithm has sha1": lambda r: (
+        "sha1" in r["options"].headers["Tus-Checksum-Algorithm"].split(",")
+    ),
+    "X-HTTP-Method-Override: PATCH by POST": lambda r: r["overridden"].headers["Upload-Offset"] == "20",
+    "Termination: 204, then 404": lambda r: (r["ended"].status_code, r["gone"].status_code) == (204, 404),
+}
+
+
+@pytest.fixture(scope="module")
+def exchange(app: Flask) -> dict[str, TestResponse]:
+    client = app.test_client()
+    begun = client.post(
+        "/uploads/vimeo", headers={**TUS, "Upload-Length": "300000", "Upload-Metadata": "filename eA=="}
+    )
+    url = begun.headers["Location"]
+    sent = {**TUS, "Content-Type": tus.MEDIA_TYPE, "Upload-Offset": "10", "X-HTTP-Method-Override": "PATCH"}
+    return {
+        "options": client.options("/uploads/vimeo", headers={"Tus-Resumable": "9"}),
+        "begun": begun,
+        "head": client.head(url, headers=TUS),
+        "missing": client.head(f"/uploads/vimeo/{'f' * 32}", headers=TUS),
+        "patched": patch(client, url, 0, DATA[:10]),
+        "overridden": client.post(url, data=DATA[:10], headers=sent),
+        "ended": client.delete(url, headers=TUS),
+        "gone": client.head(url, headers=TUS),
+    }
+
+
+@pytest.mark.parametrize("must", MUSTS)
+def test_it_keeps_tus_1_0_0(exchange: dict[str, TestResponse], must: str) -> None:
+    assert MUSTS[must](exchange)
+
+
+def test_tokens_and_quotas_hold(tmp_path: Path) -> None:
+    for profile in PROFILES:
+        with fronted(profile, tmp_path / profile, REQUIRE_TOKENS="1", STREAMS_UPLOAD_LIMIT="3 per hour") as app:
+            with app.app_context():
+                token, other = (api_tokens.create(name, ["streams:write"], quota=400_000) for name in "ab")
+            client = app.test_client()
+            ours, theirs = ({"Authorization": f"Bearer {one}"} for one in (token, other))
+            assert client.post("/uploads/streams", headers={**TUS, "Upload-Length": "5"}).status_code == 401
+            assert client.post("/uploads/store", headers={**TUS, "Upload-Length": "5", **ours}).status_code == 403
+            url = begin(client, headers=ours)
+            assert client.head(url, headers=theirs).status_code == 404
+            assert client.head(url).status_code == 401
+            assert patch(client, url, 0, DATA[:9]).status_code == 401
+            more = client.post("/uploads/streams", headers={**TUS, "Upload-Length": "200000", **ours})
+            assert more.status_code == 403  # not beside the first, which has no byte yet
+            assert patch(client, url, 0, DATA, headers=ours).status_code == 204
+            begun = [client.post("/uploads/streams", headers={**TUS, "Upload-Length": "5", **ours}) for _ in range(3)]
+            assert begun[-1].status_code == 429
+
+
+def test_the_operator_lists_and_ends_them(app: Flask, client: FlaskClient) -> None:
+    url = begin(client, headers=described(filename="of the operator"))
+    key = url.rpartition("/")[2]
+    patch(client, url, 0, DATA[:10])
+    with app.app_context():
+        listed = CliRunner().invoke(command, ["list"], obj=None)
+        assert f"{key}\tstreams\t10 of 300000 bytes" in listed.output
+        assert CliRunner().invoke(command, ["end", key]).exit_code == 0
+        assert CliRunner().invoke(command, ["end", key]).exit_code == 1
+        assert not parts.path(key).exists()
+    assert client.head(url).status_code == 404

@@ -1,0 +1,122 @@
+"""Resumable uploads as clients send them over real connections, which break off at any byte."""
+
+import io
+import random
+import socket
+import struct
+from contextlib import suppress
+
+import pytest
+import requests
+
+from tests.services import Service, await_
+from vimeo_api.web.resumable import tus
+
+DATA = random.Random(15).randbytes(3 * 1024**2)
+TUS = {"Tus-Resumable": "1.0.0"}
+RESET = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: close with RST
+
+
+def begin(service: Service) -> str:
+    """Begin an upload and return its URL."""
+    response = requests.post(
+        f"{service.url}/uploads/streams", headers={**TUS, "Upload-Length": str(len(DATA))}, timeout=60
+    )
+    assert response.status_code == 201, response.text
+    return response.headers["Location"]
+
+
+def connected(service: Service, url: str, offset: int) -> socket.socket:
+    """Begin a PATCH with the rest of the upload, and return its connection."""
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=60)
+    head = (
+        f"PATCH {url.removeprefix(service.url)} HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nTus-Resumable: 1.0.0\r\n"
+        f"Upload-Offset: {offset}\r\nContent-Type: {tus.MEDIA_TYPE}\r\nContent-Length: {len(DATA) - offset}\r\n\r\n"
+    )
+    connection.sendall(head.encode())
+    return connection
+
+
+def offset_of(url: str) -> int:
+    response = requests.head(url, headers=TUS, timeout=60)
+    assert response.status_code == 204
+    return int(response.headers["Upload-Offset"])
+
+
+def finished(service: Service, url: str) -> bytes:
+    """Send the rest of an upload and return what the service has of the whole."""
+
+    def rest() -> bool:
+        offset = offset_of(url)
+        headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": tus.MEDIA_TYPE}
+        status = requests.patch(url, data=DATA[offset:], headers=headers, timeout=60).status_code
+        assert status in {204, 409}  # where the service only now notices that an old connection has ended
+        return status == 204
+
+    await_(rest)
+    key = requests.get(url, timeout=60).json()["id"]
+    return requests.get(f"{service.url}/v1/streams/{key}", timeout=60).content
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+def test_a_connection_that_breaks_costs_few_bytes(service: Service, *, reset: bool) -> None:
+    dice, url, offset, most = random.Random(reset), begin(service), 0, 0
+    resent = []
+    for _ in range(8):
+        sent = dice.randint(1, len(DATA) // 8 - 1)
+        connection = connected(service, url, offset)
+        connection.sendall(DATA[offset : offset + sent])
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.close()
+        kept, most = offset_of(url), max(most, offset + sent)
+        assert offset <= kept <= most
+        resent.append(offset + sent - kept)
+        offset = kept
+    assert sorted(resent)[len(resent) // 2] <= 512 * 1024
+    assert finished(service, url) == DATA
+
+
+def test_a_client_that_is_back_takes_the_place_of_its_old_connection(service: Service) -> None:
+    url = begin(service)
+    with connected(service, url, 0) as connection:
+        connection.sendall(DATA[: 1024**2])
+        headers = {**TUS, "Upload-Offset": "0", "Content-Type": tus.MEDIA_TYPE}
+        kept = 0
+        if service.profile == "embedded":
+            kept = await_(lambda: offset_of(url), 60)  # which ends the old one and keeps its bytes
+            headers["Upload-Offset"] = str(kept)
+        assert requests.patch(url, data=DATA[kept : kept + 5], headers=headers, timeout=60).status_code == 204
+        with suppress(OSError):
+            connection.sendall(DATA[1024**2 :])  # the old request ends, and has lost its place
+    assert offset_of(url) == kept + 5
+    assert finished(service, url) == DATA
+
+
+def test_the_place_of_a_body_is_checked_before_it_comes(service: Service) -> None:
+    url = begin(service)
+    with connected(service, url, 0) as connection:
+        connection.close()
+    with connected(service, url, 7) as connection:
+        answer = connection.recv(65536)  # without a byte of the body
+    assert answer.startswith(b"HTTP/1.1 409 ") or service.profile == "embedded"
+    missing = requests.patch(
+        f"{url[:-4]}0000", data=b"x", headers={**TUS, "Upload-Offset": "0", "Content-Type": tus.MEDIA_TYPE}, timeout=60
+    )
+    assert (missing.status_code, missing.json()) == (404, {"error": "There is no such upload."})
+    assert offset_of(url) == 0
+
+
+@pytest.mark.parametrize("checksum", [False, True], ids=["plain", "checksum"])
+def test_tuspy_uploads(service: Service, *, checksum: bool) -> None:
+    from tusclient.client import TusClient  # noqa: PLC0415 -- slow: it imports an event loop's HTTP client
+
+    client = TusClient(f"{service.url}/uploads/named")
+    name = f"by-tuspy-{checksum}.pdf"
+    options = {"metadata": {"filename": name}, "chunk_size": 1_000_000, "upload_checksum": checksum}
+    uploader = client.uploader(file_stream=io.BytesIO(DATA), **options)
+    uploader.upload(stop_at=1_000_000)
+    again = client.uploader(file_stream=io.BytesIO(DATA), url=uploader.url, **options)  # another process, later
+    assert again.offset == 1_000_000
+    again.upload()
+    assert requests.get(f"{service.url}/download/{name}", timeout=60).content == DATA

@@ -1,0 +1,222 @@
+"""The IETF's Resumable Uploads for HTTP, interop version 8: each MUST of the document for servers, by its section."""
+
+import base64
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.front import fronted
+from tests.inprocess import PROFILES
+from vimeo_api.web.resumable import draft
+
+DATA = random.Random(8).randbytes(100_000)
+VERSION = {"Upload-Draft-Interop-Version": "8"}
+
+
+class Client:
+    """A client of the draft, in this process."""
+
+    def __init__(self, app: Flask) -> None:
+        self._client: FlaskClient = app.test_client()
+
+    def begin(self, body: bytes = b"", *, surface: str = "streams", done: bool = False, **headers: str) -> TestResponse:
+        sent = {**VERSION, "Upload-Complete": draft.boolean(done), **_named(headers)}
+        return self._client.post(f"/uploads/{surface}", data=body, headers=sent)
+
+    def append(
+        self, url: str, offset: int, body: bytes, *, done: bool, cut: int | None = None, **headers: str
+    ) -> TestResponse:
+        fields = {"Upload-Offset": str(offset), "Upload-Complete": draft.boolean(done)}
+        sent = {**VERSION, "Content-Type": draft.MEDIA_TYPE, **fields, **_named(headers)}
+        return self._client.patch(
+            url, data=body[:cut], headers=sent, environ_overrides={"CONTENT_LENGTH": str(len(body))}
+        )
+
+    def ask(self, url: str, method: str = "HEAD") -> TestResponse:
+        return self._client.open(url, method=method, headers=VERSION)
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def digest(data: bytes, algorithm: str = "sha-256") -> str:
+    raw = hashlib.new(algorithm.replace("-", ""), data).digest()
+    return f"{algorithm}=:{base64.b64encode(raw).decode()}:"
+
+
+@pytest.fixture(params=PROFILES, scope="module")
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with fronted(request.param, tmp_path_factory.mktemp("draft") / "data", VIMEO_MAX_BYTES="1MiB") as app:
+        yield Client(app)
+
+
+def offset_keeps_growing(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    client.append(url, 10, DATA[10:], done=True, cut=500)
+    first = int(client.ask(url).headers["Upload-Offset"])
+    refused = client.append(url, 5, DATA[5:], done=True)
+    return (first, refused.status_code, client.ask(url).headers["Upload-Offset"]) == (510, 409, "510")
+
+
+def odd_fields_are_ignored(client: Client) -> bool:
+    missing = client.begin(DATA, Upload_Complete="yes")
+    url = client.begin(b"", Upload_Length="many").headers["Location"]
+    return missing.status_code == 400 and "Upload-Length" not in client.ask(url).headers
+
+
+def lengths_must_match(client: Client) -> bool:
+    one = client.begin(DATA[:10], done=True, Upload_Length="11")
+    url = client.begin(DATA[:10], Upload_Length="100").headers["Location"]
+    two = client.append(url, 10, DATA[10:20], done=False, Upload_Length="99")
+    three = client.append(url, 10, DATA[10:20], done=True)
+    kinds = {answer.json["type"] for answer in (one, two, three) if answer.json}
+    statuses = {answer.status_code for answer in (one, two, three)}
+    return (statuses, kinds) == ({400}, {f"{draft.PROBLEMS}inconsistent-upload-length"})
+
+
+def options_tell_limits(client: Client) -> bool:
+    limits = [client.ask(f"/uploads/{one}", "OPTIONS").headers["Upload-Limit"] for one in ("vimeo", "streams")]
+    return limits == ["max-size=1048576", "min-size=0"]
+
+
+def creation_tells_the_resource(client: Client) -> bool:
+    answer = client.begin(DATA[:10])
+    return (
+        answer.status_code == 201
+        and "/uploads/streams/" in answer.headers["Location"]
+        and answer.headers["Upload-Limit"].startswith("max-age=")
+        and answer.headers["Upload-Complete"] == "?0"
+    )
+
+
+def creation_records_the_length(client: Client) -> bool:
+    url = client.begin(DATA[:10], Upload_Length="100000").headers["Location"]
+    return client.ask(url).headers["Upload-Length"] == "100000"
+
+
+def append_records_the_length(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    client.append(url, 10, DATA[10:], done=True, cut=5)
+    return client.ask(url).headers["Upload-Length"] == "100000"
+
+
+def interrupted_is_not_complete(client: Client) -> bool:
+    url = client.begin().headers["Location"]
+    client.append(url, 0, DATA, done=True, cut=99_999)
+    state = client.ask(url)
+    return (state.headers["Upload-Offset"], state.headers["Upload-Complete"]) == ("99999", "?0")
+
+
+def state_is_told(client: Client) -> bool:
+    url = client.begin(DATA[:10], Upload_Length="20").headers["Location"]
+    return all(
+        answer.status_code == 204
+        and answer.headers["Upload-Offset"] == "10"
+        and answer.headers["Upload-Complete"] == "?0"
+        and answer.headers["Upload-Length"] == "20"
+        and answer.headers["Upload-Limit"].startswith("max-age=")
+        and answer.headers["Cache-Control"] == "no-store"
+        for answer in (client.ask(url), client.ask(url, "GET"))
+    )
+
+
+def wrong_offset_is_told(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    answer = client.append(url, 25, DATA[25:], done=True)
+    headers = answer.headers
+    return (answer.status_code, headers["Upload-Complete"], headers["Upload-Offset"]) == (409, "?0", "10")
+
+
+def last_response_is_the_resource_s(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    last = client.append(url, 10, DATA[10:], done=True)
+    again = client.append(url, len(DATA), b"", done=True)  # the first one was lost
+    return (
+        last.status_code == again.status_code == 201
+        and last.headers["Upload-Complete"] == again.headers["Upload-Complete"] == "?1"
+        and last.json == again.json
+        and last.json is not None
+        and last.json["status"] == "created"
+        and client.ask(url).headers["Upload-Complete"] == "?1"
+    )
+
+
+def errors_of_the_resource_are_told_apart(client: Client) -> bool:
+    url = client.begin(surface="store").headers["Location"]
+    answer = client.append(url, 0, b"", done=True)  # this surface takes no empty file
+    return (answer.status_code, answer.headers["Upload-Complete"]) == (400, "?1")
+
+
+def beyond_the_length_it_ends(client: Client) -> bool:
+    url = client.begin(DATA[:10], Upload_Length="20").headers["Location"]
+    return client.append(url, 10, DATA[10:50], done=False).status_code == 413
+
+
+def cancelled_is_gone(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    return (client.ask(url, "DELETE").status_code, client.ask(url).status_code) == (204, 404)
+
+
+def content_digest_is_checked(client: Client) -> bool:
+    url = client.begin(DATA[:10], Content_Digest=digest(DATA[:10])).headers["Location"]
+    wrong = client.append(url, 10, DATA[10:], done=True, Content_Digest=digest(DATA, "sha-512"))
+    right = client.append(url, 10, DATA[10:], done=True, Content_Digest=digest(DATA[10:], "sha-512"))
+    return (wrong.status_code, wrong.headers["Upload-Complete"], right.status_code) == (400, "?0", 201)
+
+
+def repr_digest_is_checked(client: Client) -> bool:
+    statuses = []
+    for expected in (digest(DATA), digest(DATA[1:])):
+        url = client.begin(DATA[:10], Repr_Digest=expected).headers["Location"]
+        statuses.append(client.append(url, 10, DATA[10:], done=True).status_code)
+    return statuses == [201, 400]
+
+
+def other_media_types_are_refused(client: Client) -> bool:
+    url = client.begin().headers["Location"]
+    statuses = [client.append(url, 0, b"x", done=False, Content_Type="text/plain").status_code]
+    statuses.append(
+        client.append(
+            url, 0, b"x", done=False, Content_Type="text/plain", Upload_Draft_Interop_Version="5"
+        ).status_code  # which had no media type yet
+    )
+    return statuses == [415, 204]
+
+
+def everything_in_one_request(client: Client) -> bool:
+    name = {"Content-Disposition": "inline; filename*=UTF-8''%C3%A4.pdf"}
+    answer = client.begin(DATA, surface="named", done=True, **name)
+    return (answer.status_code, answer.text, answer.headers["Upload-Complete"]) == (201, "ä.pdf uploaded", "?1")
+
+
+MUSTS: dict[str, Callable[[Client], bool]] = {
+    "4.1.1 the offset does not decrease": offset_keeps_growing,
+    "4.1 other values than the type of a field are ignored": odd_fields_are_ignored,
+    "4.1.3 lengths match, in one request and in several": lengths_must_match,
+    "4.1.4 OPTIONS has Upload-Limit, min-size=0 without limits": options_tell_limits,
+    "4.2.2 creation has Location and Upload-Limit": creation_tells_the_resource,
+    "4.2.2 creation records the length": creation_records_the_length,
+    "4.2.2 the whole in one request": everything_in_one_request,
+    "4.3.2 offset retrieval has offset, completeness, length and limits": state_is_told,
+    "4.4.2 an interrupted append is not complete": interrupted_is_not_complete,
+    "4.4.2 another offset is 409 with the right one": wrong_offset_is_told,
+    "4.4.2 the last response is that of the resource": last_response_is_the_resource_s,
+    "4.4.2 and so are its errors": errors_of_the_resource_are_told_apart,
+    "4.4.2 append records the length": append_records_the_length,
+    "4.4.2 the offset never exceeds the length": beyond_the_length_it_ends,
+    "4.5.2 a cancelled upload is gone": cancelled_is_gone,
+    "6 the media type": other_media_types_are_refused,
+    "10.1 Repr-Digest": repr_digest_is_checked,
+    "10.2 Content-Digest": content_digest_is_checked,
+}
+
+
+@pytest.mark.parametrize("must", MUSTS)
+def test_it_keeps_the_draft(client: Client, must: str) -> None:
+    assert MUSTS[must](client)

@@ -1,0 +1,158 @@
+"""The rows of resumable uploads. Each change is one UPDATE whose condition decides who wins.
+
+The offset never says more than is durable: bytes are synced first, then `advance` moves it. Only the request whose id
+is the `writer` may advance it, so one that broke off long ago cannot append to what a later one has written.
+`services.resumable` calls this, and `adoption`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
+
+from vimeo_api.core.clock import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import Upload as Row
+from vimeo_api.extensions import settings
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """A resumable upload to add."""
+
+    key: str
+    surface: str
+    length: int | None
+    closed: bool
+    concat: str = ""
+    described: str = ""
+    name: str = ""
+    password_hash: str | None = None
+    queue: str | None = None
+    expires_in: int | None = None
+    expected_digest: str | None = None
+    token_id: int | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it is only a piece, to be joined with others into a file (`Upload-Concat: partial`)."""
+        return self.concat == "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload(NewUpload):
+    """A resumable upload as read from its row."""
+
+    offset: int = 0
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    writer: str | None = None
+    answer_status: int | None = None
+    answer_type: str | None = None
+    answer: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is joined from others (`Upload-Concat: final;…`); it takes no bytes of its own."""
+        return self.concat.startswith("final")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its bytes are here."""
+        return self.closed and self.offset == self.length
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has become a file."""
+        return self.answer_status is not None
+
+
+_COLUMNS = tuple(getattr(Row, name) for name in Upload.__dataclass_fields__)
+
+
+def add(new: NewUpload, *, offset: int = 0, writer: str | None = None) -> None:
+    """Add the row of an upload with so many durable bytes; `writer` is the request that may append more."""
+    values = {name: getattr(new, name) for name in NewUpload.__dataclass_fields__}
+    times = {"created_at": now(), "expires_at": _expiry()}
+    statements.execute(insert(Row).values(**values, **times, offset=offset, writer=writer))
+
+
+def find(key: str) -> Upload | None:
+    """Return an upload that has not expired."""
+    row = statements.row(select(*_COLUMNS).where(Row.key == key, Row.expires_at > now()))
+    return Upload(*row) if row else None
+
+
+def of_writer(writer: str) -> Upload | None:
+    """Return the upload to which a request may append."""
+    row = statements.row(select(*_COLUMNS).where(Row.writer == writer, Row.expires_at > now()))
+    return Upload(*row) if row else None
+
+
+def claim(upload: Upload, writer: str, *, length: int | None, closed: bool) -> bool:
+    """Let a request append at the offset that was read, and no other from now on; return whether it is still there.
+
+    `length` and `closed` are what is known from now on.
+    """
+    unchanged = and_(Row.key == upload.key, Row.offset == upload.offset, Row.answer_status.is_(None))
+    return _set(unchanged, writer=writer, length=length, closed=closed)
+
+
+def advance(key: str, writer: str, *, start: int, to: int) -> bool:
+    """Move the offset over durable bytes; return False if the request has lost its claim."""
+    return _set(_claimed(key, writer, start), offset=to, expires_at=_expiry())
+
+
+def settle(key: str, writer: str, *, start: int, to: int, length: int | None) -> bool:
+    """Do the same for the last time, and give up the claim; `length` is what is known from now on."""
+    return _set(_claimed(key, writer, start), offset=to, length=length, writer=None, expires_at=_expiry())
+
+
+def give_up(key: str, writer: str) -> None:
+    """Give up a claim without a byte."""
+    _set(and_(Row.key == key, Row.writer == writer), writer=None)
+
+
+def finish(key: str, status: int, media_type: str, body: str) -> None:
+    """Keep what was answered once the upload had become a file."""
+    _set(and_(Row.key == key), answer_status=status, answer_type=media_type, answer=body, expires_at=_expiry())
+
+
+def remove(key: str) -> bool:
+    """Remove the row; return whether there was one."""
+    return statements.execute(delete(Row).where(Row.key == key)) > 0
+
+
+def expired() -> list[str]:
+    """Return the keys of the uploads whose time is over."""
+    return [row.key for row in statements.rows(select(Row.key).where(Row.expires_at <= now()))]
+
+
+def known(keys: set[str]) -> set[str]:
+    """Return which of the keys have a row."""
+    return {row.key for row in statements.rows(select(Row.key).where(statements.among(Row.key, keys)))}
+
+
+def listing() -> list[Upload]:
+    """Return the unfinished uploads, the oldest first."""
+    found = select(*_COLUMNS).where(Row.answer_status.is_(None)).order_by(Row.created_at)
+    return [Upload(*row) for row in statements.rows(found)]
+
+
+def bytes_of(token_id: int) -> int:
+    """Return how many bytes the unfinished uploads of a token will have; they have no file yet that would count."""
+    sizes = select(func.coalesce(func.sum(func.coalesce(Row.length, Row.offset)), 0))
+    row = statements.row(sizes.where(Row.token_id == token_id, Row.answer_status.is_(None)))
+    return int(row[0]) if row else 0
+
+
+def _claimed(key: str, writer: str, start: int) -> ColumnElement[bool]:
+    return and_(Row.key == key, Row.writer == writer, Row.offset == start)
+
+
+def _set(which: ColumnElement[bool], **values: object) -> bool:
+    return statements.execute(update(Row).where(which).values(**values)) > 0
+
+
+def _expiry() -> datetime:
+    return now() + timedelta(seconds=settings.unfinished_seconds)

@@ -1,0 +1,31 @@
+"""`manage.py uploads`: list unfinished resumable uploads and end them, straight from the database."""
+
+import click
+from flask.cli import with_appcontext
+
+from vimeo_api.core.unfinished import expiry, rows
+from vimeo_api.service_commands.loading import APP
+
+
+@click.group(context_settings={"obj": APP})
+def uploads() -> None:
+    """List unfinished resumable uploads, and end them."""
+
+
+@uploads.command("list")
+@with_appcontext
+def list_() -> None:
+    """List them, the oldest first: key, surface, bytes so far and in all, when they expire, name."""
+    for upload in rows.listing():
+        length = "?" if upload.length is None else upload.length
+        expiry_ = f"{upload.expires_at:%Y-%m-%d %H:%M}" if upload.expires_at else ""
+        click.echo(f"{upload.key}\t{upload.surface}\t{upload.offset} of {length} bytes\t{expiry_}\t{upload.name}")
+
+
+@uploads.command()
+@click.argument("key")
+@with_appcontext
+def end(key: str) -> None:
+    """End an upload and remove its bytes."""
+    if not expiry.remove(key):
+        raise click.ClickException("There is no such upload.")

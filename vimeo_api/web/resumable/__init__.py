@@ -1,0 +1,1 @@
+"""The headers of the two protocols for resumable uploads, for `views.uploads`."""

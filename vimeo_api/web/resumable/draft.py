@@ -1,0 +1,76 @@
+"""The headers of "Resumable Uploads for HTTP", draft-ietf-httpbis-resumable-upload, interop version 8.
+
+Structured fields (RFC 9651) are read by hand: of items only their value counts, and a field of another type is ignored,
+as the draft demands. There is no 104: nginx passes no interim responses on.
+"""
+
+import base64
+import binascii
+import re
+
+from flask import request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from vimeo_api.core import content_disposition
+
+MEDIA_TYPE = "application/partial-upload"
+VERSION_HEADER = "Upload-Draft-Interop-Version"
+VERSION = "8"
+WITHOUT_MEDIA_TYPE = "5"  # the interop version in which PATCH had none yet
+PROBLEMS = "https://iana.org/assignments/http-problem-types#"
+_BOOLEAN = re.compile(r" *\?([01]) *(?:;.*)?")
+_INTEGER = re.compile(r" *([0-9]{1,15}) *(?:;.*)?")
+_DIGEST = re.compile(r" *(sha-256|sha-512) *= *:([A-Za-z0-9+/=]*): *")
+_NAMES = {"sha-256": "sha256", "sha-512": "sha512"}  # RFC 9530, and hashlib
+
+
+def is_meant() -> bool:
+    """Return whether the current request speaks this protocol."""
+    return "Upload-Complete" in request.headers or VERSION_HEADER in request.headers or request.mimetype == MEDIA_TYPE
+
+
+def check_media_type() -> None:
+    """Raise UnsupportedMediaType unless the body is what PATCH appends."""
+    if request.mimetype != MEDIA_TYPE and request.headers.get(VERSION_HEADER) != WITHOUT_MEDIA_TYPE:
+        raise UnsupportedMediaType(f"The Content-Type must be {MEDIA_TYPE}.")
+
+
+def completes() -> bool | None:
+    """Return `Upload-Complete`, None without one."""
+    match = _BOOLEAN.fullmatch(request.headers.get("Upload-Complete", ""))
+    return match[1] == "1" if match else None
+
+
+def number(name: str) -> int | None:
+    """Return a header that is an integer, None without one."""
+    match = _INTEGER.fullmatch(request.headers.get(name, ""))
+    return int(match[1]) if match else None
+
+
+def digests(name: str) -> list[tuple[str, bytes]]:
+    """Return the digests of `Content-Digest` or `Repr-Digest` that we can check, RFC 9530."""
+    found = (_DIGEST.fullmatch(one) for one in request.headers.get(name, "").split(","))
+    return [(_NAMES[match[1]], value) for match in found if match and (value := _decoded(match[2]))]
+
+
+def file_name() -> str:
+    """Return the file name of `Content-Disposition`, "" without one."""
+    return content_disposition.suggested(request.headers.get("Content-Disposition", "")) or ""
+
+
+def boolean(value: bool) -> str:  # noqa: FBT001 -- it is the value itself
+    """Return a boolean as a structured field."""
+    return "?1" if value else "?0"
+
+
+def limits(max_size: int | None, max_age: int | None = None) -> str:
+    """Return `Upload-Limit`."""
+    known = {"max-size": max_size, "max-age": max_age}
+    return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None) or "min-size=0"
+
+
+def _decoded(value: str) -> bytes | None:
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error:
+        return None
