@@ -20,7 +20,7 @@ from vimeo_api.app import create_app
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Attempt, File, Status
-from vimeo_api.core.deliveries.confirmations import Sent
+from vimeo_api.core.deliveries.lines import Sent
 from vimeo_api.core.files import placing
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding

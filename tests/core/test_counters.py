@@ -11,7 +11,7 @@ from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
 from vimeo_api.core.database.models import Counter
 from vimeo_api.core.deliveries import confirmations
-from vimeo_api.core.deliveries.confirmations import Sent, Ticket
+from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import NewFile
 

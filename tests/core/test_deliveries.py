@@ -24,7 +24,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, JournalFile, Status
 from vimeo_api.core.deliveries import attempts, confirmations, journal, losses
-from vimeo_api.core.deliveries.confirmations import Ticket
+from vimeo_api.core.deliveries.lines import Ticket
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import sweep

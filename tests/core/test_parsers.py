@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vimeo_api.core.access import sealed_ids
-from vimeo_api.core.deliveries.confirmations import Sent, Ticket
+from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.errors import Malformed
 from vimeo_api.core.fetching import headers, ssrf
 from vimeo_api.core.fetching.plan import Plan, Span, missing

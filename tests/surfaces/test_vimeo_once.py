@@ -17,7 +17,7 @@ import requests
 
 from tests.services import Service, await_, unlocked
 from tests.surfaces.vimeo import MIB, PASSWORD, get, gone, put, refused
-from vimeo_api.core.deliveries.confirmations import ENDING_SECONDS
+from vimeo_api.core.deliveries.endings import ENDING_SECONDS
 
 # A client's receive buffer, which its kernel grows as it likes (tcp_rmem): what lies in it unread counts as sent.
 RECEIVE_BUFFER = 8 * MIB

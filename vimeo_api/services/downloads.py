@@ -7,8 +7,8 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.access import passwords
 from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.deliveries import confirmations
-from vimeo_api.core.deliveries.confirmations import Ticket
+from vimeo_api.core.deliveries import confirmations, endings
+from vimeo_api.core.deliveries.lines import Ticket
 from vimeo_api.core.errors import (
     BudgetSpent,
     FetchFailed,
@@ -71,7 +71,7 @@ def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is not None and policy.one_time and entry.responses and entry.status in _UNDECIDED:
         # A download may have just ended without its end being in the row yet.
-        confirmations.endings.wait(entry.id)
+        endings.wait(entry.id)
         if entry.status == Status.LEASED and entry.due_at is not None and entry.due_at <= now():
             confirmations.end_lapsed()
         else:

@@ -15,8 +15,8 @@ from flask import Flask, Response, current_app, request
 from werkzeug.datastructures import ContentRange
 from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 
-from vimeo_api.core.deliveries import confirmations
-from vimeo_api.core.deliveries.confirmations import Sent, Ticket
+from vimeo_api.core.deliveries import confirmations, endings
+from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.web.sending import conditions, sockets
 from vimeo_api.web.sending.conditions import Version
 
@@ -77,7 +77,7 @@ class Reporter:
         """Note that the next chunk is the last one."""
         if self._ticket:
             self._ending = True
-            confirmations.endings.begin(self._ticket.file_id)
+            endings.begin(self._ticket.file_id)
 
     def closed(self, span: tuple[int, int], *, whole: bool) -> None:
         """Report the span that was written, and whether it is the whole response."""
@@ -90,7 +90,7 @@ class Reporter:
                 confirmations.handle(Sent(self._ticket, span, complete=complete, seconds=seconds))
         finally:
             if self._ending:
-                confirmations.endings.end(self._ticket.file_id)
+                endings.end(self._ticket.file_id)
 
 
 class FileBody:

@@ -17,7 +17,7 @@ from flask import Response, request
 from vimeo_api import logs
 from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
-from vimeo_api.core.deliveries.confirmations import Sent, Ticket
+from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.errors import NotFound, Unavailable
 from vimeo_api.core.files import types_by_name
 from vimeo_api.core.files.catalog import Entry

@@ -23,7 +23,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.deliveries import confirmations
-from vimeo_api.core.deliveries.confirmations import Sent, Ticket
+from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases, lifecycle, queues
 from vimeo_api.core.files.catalog import NewFile
