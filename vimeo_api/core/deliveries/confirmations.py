@@ -73,12 +73,16 @@ def handle(*responses: Sent) -> None:
     used: dict[int, str] = {}
     back = 0
     for file_id, file in files.items():
-        for sent, all_of_it in zip(reports[file_id], _settled(file, reports[file_id]), strict=True):
+        completing = _record_sent(file, reports[file_id])
+        for sent in reports[file_id]:
             ticket = sent.ticket
-            if all_of_it:
-                used.setdefault(file_id, ticket.lease_token)
-            elif file_id not in used and file.status != Status.GONE:
-                back += leases.give_back(file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete)
+            if sent is completing:
+                used[file_id] = ticket.lease_token
+                break
+            if file.status == Status.GONE:
+                continue
+            if leases.give_back(file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete):
+                back += 1
     confirmed = len(leases.use_up_all(used, grace_seconds=settings.grace_seconds)) if used else 0
     attempts.note(*(_attempt(sent, sent.span) for file in files for sent in reports[file] if sent.span is not None))
     counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
@@ -98,24 +102,25 @@ def _responses(lines: journal.Lines) -> Iterator[Sent]:
             yield sent
 
 
-def _settled(file: AnyRow, reports: list[Sent]) -> list[bool]:
-    """Record what was sent of a file; return for each response whether it was complete and all bytes are sent.
+def _record_sent(file: AnyRow, reports: list[Sent]) -> Sent | None:
+    """Record what was sent of a file; return the first complete response after which all bytes are sent, if any.
 
     Other responses, under any token, may have sent some of the bytes.
     """
     if file.status != Status.GONE and len(reports) == 1 and _is_whole(reports[0], file.size):
-        return [True]  # nearly always; the charge stands, for the bytes were sent
+        return reports[0]  # nearly always; the charge stands, for the bytes were sent
     found: AnyRow | None = file
     while found is not None:
         before = spans = Spans.read(found.spans, responses=found.responses, size=found.size)
-        all_of_it = []
+        completing = None
         for sent in reports:
             spans = spans.settled(sent.ticket.response, sent.span)
-            all_of_it.append(_is_whole(sent, found.size) or (sent.complete and spans.covers(found.size)))
+            if completing is None and (_is_whole(sent, found.size) or (sent.complete and spans.covers(found.size))):
+                completing = sent
         if spans is before or leases.settle(found.id, responses=found.responses, seen=found.spans, spans=spans):
-            return all_of_it
+            return completing
         found = _files([file.id]).get(file.id)  # the row changed; read it again
-    return [False] * len(reports)
+    return None
 
 
 def _is_whole(sent: Sent, size: int) -> bool:
