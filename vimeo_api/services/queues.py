@@ -41,7 +41,7 @@ def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
     entry = catalog.find(policy.surface, key)
     if entry is None or entry.queue != queue or entry.expired:
         raise NotFound
-    if not lifecycle.remove(entry, receipt=receipt):
+    if not lifecycle.confirm(entry, receipt):
         raise Conflict("Another client has taken the stream.")
     sweep.purge([entry.id])
 

@@ -93,20 +93,21 @@ def make_refusals_stale(moved: Entry, move: Move) -> None:
         cache_generations.renew(moved.surface, moved.key)
 
 
-def remove(entry: Entry, *, receipt: str | None = None) -> bool:
+def remove(entry: Entry) -> bool:
     """Remove a file at its owner's request; its bytes are due for removal at once.
 
-    Its key is free again, except for a one-time file, whose link returns 410 forever. A receipt must be the latest one
-    for the stream.
+    Its key is free again, except for a one-time file, whose link returns 410 forever.
     """
-    if receipt is not None and receipt != entry.lease_token:
-        return False
-    conditions = [] if receipt is None else [File.lease_token == receipt]
-    mark = identifiers.random_hex() if receipt is None else receipt
-    key = entry.key if receipt is None and entry.surface in _ONE_TIME else None
-    values: dict[str, Any] = {"key": key, "queue": None, "due_at": now(), "attempts": 0}
-    if receipt is None:  # the right receipt is in the row already; a wrong one may be too long for the column
-        values["lease_token"] = mark
+    return _remove(entry, identifiers.random_hex(), entry.key if entry.surface in _ONE_TIME else None)
+
+
+def confirm(entry: Entry, receipt: str) -> bool:
+    """Remove a stream for the consumer that took it, if its receipt is the latest one for the stream."""
+    return receipt == entry.lease_token and _remove(entry, receipt, None, File.lease_token == receipt)
+
+
+def _remove(entry: Entry, mark: str, key: str | None, *conditions: ColumnElement[bool]) -> bool:
+    values = {"key": key, "queue": None, "due_at": now(), "attempts": 0, "lease_token": mark}
     removed = advance(entry.id, Move.REMOVE, *conditions, **values) is not None or _removed_under(entry.id, mark, key)
     if removed:
         cache_generations.renew(entry.surface, entry.key)
