@@ -52,22 +52,22 @@ def open_download(
     if taking:
         confirmations.check_journal()
     plain = password is None and resume_token is None and span_of is None
-    if taking and plain and (first := _first(policy, key)):
+    if taking and plain and (first := _lease_first(policy, key)):
         return first
-    entry = _present(policy, key, resume_token)
+    entry = _find(policy, key, resume_token)
     if not passwords.matches(entry.password_hash, password):
         raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
-    return _taken(policy, entry, resume_token, span_of or _whole) if taking else (entry, None)
+    return _lease_or_resume(policy, entry, resume_token, span_of or _whole) if taking else (entry, None)
 
 
-def _first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
+def _lease_first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
     token = identifiers.random_hex()
     seconds = settings.lease_seconds + leases.FIRST_LEASE_BYTES / settings.lease_min_rate
     leased = leases.lease_first(policy.surface, key, token, seconds=seconds)
     return None if leased is None else (leased, Ticket(leased.id, token, leased.responses))
 
 
-def _present(policy: Policy, key: str, resume_token: str | None) -> Entry:
+def _find(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
     if entry is not None and policy.one_time and entry.responses and entry.status in _UNDECIDED:
         # A download may have just ended without its end being in the row yet.
@@ -101,22 +101,34 @@ def _in_grace(entry: Entry, resume_token: str | None) -> bool:
     return (now() - entry.delivered_at).total_seconds() < settings.grace_seconds
 
 
-def _taken(policy: Policy, entry: Entry, resume_token: str | None, span_of: SpanOf) -> tuple[Entry, Ticket | None]:
-    """Charge what the response may send and take the lease; if the row changed meanwhile, read it again."""
+def _lease_or_resume(
+    policy: Policy, entry: Entry, resume_token: str | None, span_of: SpanOf
+) -> tuple[Entry, Ticket | None]:
+    """Charge what the response may send and take the lease. Retry: the row changed between read and UPDATE."""
     own = identifiers.random_hex()
     while (span := span_of(entry)) is not None:
-        seconds = settings.lease_seconds + entry.size / settings.lease_min_rate
-        longest = settings.vimeo.budget * seconds
-        if entry.status == Status.GONE:  # in its grace period
-            token, response = entry.lease_token or "", _resumed(entry, span)
-        else:
-            token = _token(entry, resume_token, own, longest)
-            _check_budget(entry, span)
-            response = leases.lease(entry, token, span, seconds=seconds, longest=longest)
-        if response is not None:
-            return entry, Ticket(entry.id, token, response)
-        entry = _present(policy, entry.key, resume_token)
+        ticket = _resume(entry, span) if entry.status == Status.GONE else _lease(entry, span, resume_token, own)
+        if ticket is not None:
+            return entry, ticket
+        entry = _find(policy, entry.key, resume_token)
     return entry, None
+
+
+def _resume(entry: Entry, span: Span) -> Ticket | None:
+    """Return a ticket for a used-up file in its grace period, or None if its row has changed since it was read."""
+    _check_budget(entry, span)
+    response = leases.resume(entry, span)
+    return None if response is None else Ticket(entry.id, entry.lease_token or "", response)
+
+
+def _lease(entry: Entry, span: Span, resume_token: str | None, own: str) -> Ticket | None:
+    """Take or renew the lease; return a ticket, or None if the row has changed since it was read."""
+    seconds = settings.lease_seconds + entry.size / settings.lease_min_rate
+    longest = settings.vimeo.budget * seconds
+    token = _token(entry, resume_token, own, longest)
+    _check_budget(entry, span)
+    response = leases.lease(entry, token, span, seconds=seconds, longest=longest)
+    return None if response is None else Ticket(entry.id, token, response)
 
 
 def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
@@ -134,11 +146,6 @@ def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> 
     elif entry.status == Status.LEASED:
         raise Locked(_wait(entry))
     return own
-
-
-def _resumed(entry: Entry, span: Span) -> int | None:
-    _check_budget(entry, span)
-    return leases.resume(entry, span)
 
 
 def _check_budget(entry: Entry, span: Span) -> None:

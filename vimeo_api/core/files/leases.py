@@ -24,11 +24,12 @@ _LEASE = Prepared(
     lifecycle.moving(
         Move.LEASE,
         File.id == bindparam("file"),
+        # No other response was charged since the row was read.
         File.responses == bindparam("seen_responses"),
         File.spans == bindparam("seen_spans"),
         or_(
             File.status == Status.AVAILABLE,
-            File.lease_token == bindparam("taker"),
+            File.lease_token == bindparam("taker"),  # its holder renews it
         ),
         lease_token=bindparam("taker"),
         due_at=bindparam("until"),
