@@ -59,6 +59,24 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     An attachment is saved under its name; anything else browsers may show, unless it could contain scripts. No cache on
     the way may keep a one-time file. Raises NotFound if the bytes are missing, Unavailable if the store is not mounted.
     """
+    if one_time and ticket is None and request.method == "GET":
+        response = _without_bytes(file)
+    elif settings.behind_nginx:
+        response = _refused_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
+    else:
+        with _reading(ticket):
+            content = blobs.opened(file.surface, file.blob, pending=file.pending)
+        response = by_python.send(content, ticket)
+    response.headers.update(_headers(file, ticket, attachment=attachment, one_time=one_time))
+    if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        # nginx's log says how many bytes of a range were sent.
+        logs.note(
+            "download", surface=file.surface, file=file.id, bytes=None if "Range" in request.headers else file.size
+        )
+    return response
+
+
+def _headers(file: Entry, ticket: Ticket | None, *, attachment: bool, one_time: bool) -> dict[str, str]:
     kind = file.content_type or types_by_name.media_type(file.name)
     headers = {
         "Content-Type": kind,
@@ -72,26 +90,12 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     elif kind.startswith(_ACTIVE):
         headers["Content-Disposition"] = "attachment"
     # A short secret can be guessed from its digest, so a one-time file's digest goes only to a client that gets it all.
-    shows_digest = not one_time or (ticket is not None and "Range" not in request.headers)
-    if shows_digest and (digest := repr_digest(file.digest)):
+    sends_digest = not one_time or (ticket is not None and "Range" not in request.headers)
+    if sends_digest and (digest := repr_digest(file.digest)):
         headers["Repr-Digest"] = digest
     if ticket:
         headers[RESUME_HEADER] = ticket.lease_token
-    if one_time and ticket is None and request.method == "GET":
-        response = _without_bytes(file)
-    elif settings.behind_nginx:
-        response = _refused_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
-    else:
-        with _reading(ticket):
-            content = blobs.opened(file.surface, file.blob, pending=file.pending)
-        response = by_python.send(content, ticket)
-    response.headers.update(headers)
-    if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-        # nginx's log says how many bytes of a range were sent.
-        logs.note(
-            "download", surface=file.surface, file=file.id, bytes=None if "Range" in request.headers else file.size
-        )
-    return response
+    return headers
 
 
 def span_of() -> Callable[[Entry], Span | None] | None:
