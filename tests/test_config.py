@@ -121,7 +121,7 @@ def test_embedded_takes_its_secrets_from_files_too(tmp_path: Path) -> None:
     assert not (tmp_path / "data/secret.key").exists()
 
 
-def test_embedded_makes_its_secret_once(tmp_path: Path) -> None:
+def test_embedded_generates_its_secret_once(tmp_path: Path) -> None:
     first = config.load({"DATA_DIR": str(tmp_path)})
     assert len(first.secret_key) == 64
     assert config.load({"DATA_DIR": str(tmp_path)}).secret_key == first.secret_key
@@ -158,7 +158,7 @@ def test_the_documentation_lists_every_setting() -> None:
     assert page.endswith(printed), "append what `python manage.py settings` prints to docs/settings.md"
 
 
-def test_every_setting_has_a_sentence() -> None:
+def test_every_setting_has_a_description() -> None:
     rows = [row for _, rows in config.table() for row in rows]
     assert [row.name for row in rows if not row.description.endswith(".")] == []
     assert len({row.name for row in rows}) == len(rows)

@@ -80,7 +80,7 @@ def form(**fields: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("limited", ["production"], indirect=True)
-def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(limited: Service) -> None:
+def test_without_trusted_proxies_a_forged_address_does_not_evade_limits(limited: Service) -> None:
     links = [call("PUT", limited.vimeo, **PROTECTED).json()["url"] for _ in range(5)]
     found = []
     for number, link in enumerate(links):
@@ -93,7 +93,7 @@ def test_without_trusted_proxies_nobody_hides_behind_a_forged_address(limited: S
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_nor_does_the_app_believe_one(profile: str, tmp_path: Path) -> None:
+def test_the_app_ignores_a_forged_address_too(profile: str, tmp_path: Path) -> None:
     with made(profile, tmp_path / "data", PASSWORD_LIMIT_ADDRESS="3 per hour") as app:
         client = app.test_client()
         link = client.put(VIMEO, **form(password="sesame")).get_json()["url"]
@@ -102,7 +102,7 @@ def test_nor_does_the_app_believe_one(profile: str, tmp_path: Path) -> None:
         assert [answer.status_code for answer in found] == [401, 401, 401, 429, 429]
 
 
-def test_guesses_are_limited_and_uploads_are_not_by_default(tmp_path: Path) -> None:
+def test_wrong_passwords_are_limited_by_default_and_uploads_are_not(tmp_path: Path) -> None:
     with made("embedded", tmp_path / "data") as app:
         client = app.test_client()
         link = client.put(VIMEO, **form(password="sesame")).get_json()["url"]
@@ -115,7 +115,7 @@ def test_guesses_are_limited_and_uploads_are_not_by_default(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "shown", [{"auth": ("user", "x")}, {"headers": {"X-File-Password": "x"}}, {"query_string": {"password": "x"}}]
 )
-def test_an_upload_that_shows_a_password_counts_as_an_upload(tmp_path: Path, shown: dict[str, Any]) -> None:
+def test_an_upload_with_a_password_counts_as_an_upload(tmp_path: Path, shown: dict[str, Any]) -> None:
     with made("embedded", tmp_path / "data", VIMEO_UPLOAD_LIMIT="2 per hour") as app:
         client = app.test_client()
         assert [client.put(VIMEO, **form()).status_code for _ in range(2)] == [201, 201]
@@ -127,7 +127,7 @@ Disturb = Callable[[Service, str], AbstractContextManager[None]]
 
 @pytest.mark.parametrize("guarded", ["production"], indirect=True)
 @pytest.mark.parametrize("disturb", [stopped, frozen])
-def test_guesses_are_counted_in_memory_while_redis_is_away(guarded: Guarded, disturb: Disturb) -> None:
+def test_wrong_passwords_are_counted_in_memory_while_redis_is_down(guarded: Guarded, disturb: Disturb) -> None:
     token = guarded.token(f"while {disturb.__name__}", "vimeo:write", "store:write")
     link = call("PUT", guarded.service.vimeo, headers=token, **PROTECTED).json()["url"]
     address = {"X-Forwarded-For": f"192.0.2.{100 + len(disturb.__name__)}"}
@@ -142,7 +142,7 @@ def test_guesses_are_counted_in_memory_while_redis_is_away(guarded: Guarded, dis
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_full_quota_does_not_keep_its_owner_from_deleting(profile: str, tmp_path: Path) -> None:
+def test_a_token_with_a_full_quota_may_still_delete(profile: str, tmp_path: Path) -> None:
     with made(profile, tmp_path / "data", REQUIRE_TOKENS="1") as app:
         client = app.test_client()
         with app.app_context():

@@ -6,7 +6,7 @@ from tests.access.guarded import FORM, ORIGIN, Guarded, call
 from tests.services import Service
 
 
-def test_pages_of_named_origins_may_ask(guarded: Guarded, anything: dict[str, str]) -> None:
+def test_pages_of_allowed_origins_may_read(guarded: Guarded, anything: dict[str, str]) -> None:
     url = f"{guarded.url}/v1/streams"
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     preflight = call("OPTIONS", url, headers=asked)
@@ -24,12 +24,12 @@ def test_pages_of_named_origins_may_ask(guarded: Guarded, anything: dict[str, st
     assert "Access-Control-Allow-Origin" not in call("POST", url, headers={"Origin": "https://evil.example"}).headers
 
 
-def test_other_sites_may_not_ask_by_default(service: Service) -> None:
+def test_other_sites_may_not_read_by_default(service: Service) -> None:
     answer = call("GET", f"{service.url}/ping", headers={"Origin": ORIGIN})
     assert not {"Access-Control-Allow-Origin", "Vary"} & set(answer.headers)
 
 
-def test_pages_of_named_origins_may_change_things_and_others_may_not(guarded: Guarded) -> None:
+def test_only_pages_of_allowed_origins_may_change_files(guarded: Guarded) -> None:
     url = f"{guarded.url}/v1/streams"
     token = guarded.token("pages", "streams:write", "streams:take")
     page = {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"}

@@ -50,7 +50,7 @@ def test_a_token_is_made_listed_and_revoked(app: Flask) -> None:
     assert (again.exit_code, "valid or not" in again.stderr) == (1, True)
 
 
-def test_a_token_is_over_once_its_time_is(app: Flask, clock: Clock) -> None:
+def test_a_token_is_refused_once_it_expires(app: Flask, clock: Clock) -> None:
     secret = manage(app, "create", "robot", "--scope", "streams:*", "--expires-in", "30m").stdout.strip()
     clock.forward(29 * 60)
     assert upload(app, secret) == 201
@@ -112,7 +112,7 @@ def test_a_new_quota_counts_from_the_next_upload_on(app: Flask) -> None:
         (["quota", "x", "much"], "is not a size"),
     ],
 )
-def test_a_mistake_is_a_sentence(app: Flask, words: list[str], sentence: str) -> None:
+def test_a_mistake_gets_a_clear_sentence(app: Flask, words: list[str], sentence: str) -> None:
     done = manage(app, *words)
     assert (done.exit_code != 0, done.stdout) == (True, "")
     assert isinstance(done.exception, SystemExit)
@@ -145,7 +145,7 @@ def test_what_a_token_stored_is_shown_and_deleted_beside_the_running_service(gua
 
 
 @pytest.mark.parametrize(("document", "name"), [("README.md", "reports"), ("docs/tokens.md", "nightly")])
-def test_the_documents_work_as_they_stand(guarded: Guarded, tmp_path: Path, document: str, name: str) -> None:
+def test_the_commands_in_the_documents_work(guarded: Guarded, tmp_path: Path, document: str, name: str) -> None:
     unique = f"{name}-{token_hex(4)}"
     script = documents.sections()[f"{document}#API tokens"].replace(name, unique)
     environ = {**guarded.environ(), "PATH": os.environ["PATH"]}

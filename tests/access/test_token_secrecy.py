@@ -8,7 +8,7 @@ from tests.production.secret_places import everything_in, written
 PATHS = ("/vimeo/api/v1.0/file", "/v1/streams", "/", "/upload", "/upload/a.exe", "/download", "/uploadFile", "/nothing")
 
 
-def test_nothing_of_a_token_is_written_down(guarded: Guarded) -> None:
+def test_no_token_is_logged_or_stored(guarded: Guarded) -> None:
     good = guarded.token(f"good {token_hex(4)}", "*:*", quota=MIB)
     poor = guarded.token(f"poor {token_hex(4)}", "store:list")
     unknown = {"Authorization": f"Bearer va_{token_hex(20)}"}

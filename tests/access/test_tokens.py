@@ -50,7 +50,7 @@ PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 
 
-def test_the_list_is_complete_and_the_description_tells_of_it() -> None:
+def test_every_view_that_needs_a_token_is_listed_and_described() -> None:
     app = Flask("vimeo_api")
     views.init_app(app)
     operations = [
@@ -88,7 +88,7 @@ def test_it_needs_a_token_of_the_right_scope(
     assert call(method, url, headers=right, **body).status_code not in {401, 429} or surface == "store"
 
 
-def test_a_browser_is_asked_for_the_token_as_a_password(guarded: Guarded) -> None:
+def test_a_browser_prompts_for_the_token_as_a_password(guarded: Guarded) -> None:
     for path in ("/upload", "/v1/queues/q/streams"):
         asked = call("GET", guarded.url + path, headers={"Accept": "text/html,application/xml;q=0.9,*/*;q=0.8"})
         assert asked.status_code == 401
@@ -106,7 +106,7 @@ def test_a_browser_is_asked_for_the_token_as_a_password(guarded: Guarded) -> Non
     assert call("POST", f"{guarded.url}/upload/{name}", auth=("", token), data=b"x").status_code == 201
 
 
-def test_a_browser_that_shows_its_token_everywhere_can_open_protected_links(guarded: Guarded) -> None:
+def test_a_browser_that_sends_its_token_with_links_can_open_protected_files(guarded: Guarded) -> None:
     header = guarded.token(token_hex(8), "vimeo:write")
     token = header["Authorization"].removeprefix("Bearer ")
     link = call("PUT", guarded.service.vimeo, headers=header, **PROTECTED_FILE).json()["url"]
@@ -140,7 +140,7 @@ def test_a_browser_that_shows_its_token_everywhere_can_open_protected_links(guar
         ("GET", "/download", "application/json", "This needs an API token"),
     ],
 )
-def test_it_refuses_in_the_dialect_of_the_surface(
+def test_it_refuses_in_the_error_format_of_the_surface(
     guarded: Guarded, method: str, path: str, kind: str, text: str
 ) -> None:
     answer = call(method, guarded.url + path)
@@ -149,7 +149,7 @@ def test_it_refuses_in_the_dialect_of_the_surface(
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_links_stay_open_to_whoever_holds_them(guarded: Guarded, anything: dict[str, str]) -> None:
+def test_links_need_no_token(guarded: Guarded, anything: dict[str, str]) -> None:
     url = guarded.url
     stream = requests.post(f"{url}/v1/streams", data=b"abc", headers=anything, timeout=60).json()["id"]
     requests.post(f"{url}/upload/links.txt", data=b"abc", headers=anything, timeout=60).raise_for_status()
@@ -166,7 +166,7 @@ def test_links_stay_open_to_whoever_holds_them(guarded: Guarded, anything: dict[
     assert call("PATCH", f"{url}/v1/streams").status_code == 405
 
 
-def test_what_a_token_was_answered_is_kept_for_nobody(guarded: Guarded, anything: dict[str, str]) -> None:
+def test_no_cache_keeps_a_response_that_needed_a_token(guarded: Guarded, anything: dict[str, str]) -> None:
     name = f"{token_hex(4)}.txt"
     call("POST", f"{guarded.url}/upload/{name}", data=b"abc", headers=anything).raise_for_status()
     for path in ("/download", "/upload", "/v1/queues/q/streams"):
@@ -178,7 +178,7 @@ def test_what_a_token_was_answered_is_kept_for_nobody(guarded: Guarded, anything
     assert call("DELETE", f"{guarded.url}/?file_hash={KEY}").status_code == 401
 
 
-def test_a_revoked_token_is_worthless_at_once(guarded: Guarded) -> None:
+def test_a_revoked_token_is_refused_at_once(guarded: Guarded) -> None:
     token = guarded.token("brief", "streams:write")
     url = f"{guarded.url}/v1/streams"
     assert call("POST", url, data=b"x", headers=token).status_code == 201
@@ -201,20 +201,20 @@ def test_a_large_upload_without_a_token_is_refused_before_its_first_byte(guarded
 @pytest.mark.parametrize(
     "path", ["/v1/streams", "/upload/a.txt", "/v1/./streams", "/%76ideo/api/v1.0/file", "/nothing"]
 )
-def test_nothing_of_unknown_length_is_spooled_without_a_token(guarded: Guarded, path: str) -> None:
+def test_without_a_token_a_body_of_unknown_length_is_not_spooled(guarded: Guarded, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     first_line = answered(guarded.service, head.encode() + b"3\r\nabc\r\n0\r\n\r\n").split(b"\r\n")[0]
     assert first_line.split()[1] in {b"401", b"404"}
 
 
 @pytest.mark.parametrize("path", ["/download", f"/v1/streams/{UUID}", "/downloadFile?file_id=x"])
-def test_no_body_of_a_get_fills_the_spool(guarded: Guarded, path: str) -> None:
+def test_the_body_of_a_get_is_not_spooled(guarded: Guarded, path: str) -> None:
     if guarded.service.profile == "production":
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {4 * MIB}\r\n\r\n"
         assert answered(guarded.service, head.encode()).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_quota_bounds_what_is_stored_with_a_token(guarded: Guarded) -> None:
+def test_a_quota_limits_the_bytes_stored_with_a_token(guarded: Guarded) -> None:
     token = guarded.token("small", "streams:*", quota=MIB)
     url = f"{guarded.url}/v1/streams"
     key = call("POST", url, data=bytes(MIB), headers=token).json()["id"]
@@ -229,6 +229,6 @@ def test_a_quota_bounds_what_is_stored_with_a_token(guarded: Guarded) -> None:
     await_(lambda: not guarded.service.spooled())
 
 
-def test_tokens_are_not_looked_at_by_default(service: Service) -> None:
+def test_tokens_are_ignored_by_default(service: Service) -> None:
     answer = call("POST", f"{service.url}/v1/streams", data=b"x", headers={"Authorization": "Bearer nonsense"})
     assert answer.status_code == 201

@@ -48,7 +48,7 @@ def variants(path: str) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("spelling", ["{}", "HTTP_{}", "uwsgi-{}"])
-def test_no_header_of_a_client_is_a_parameter_of_nginx(service: Service, name: str, spelling: str) -> None:
+def test_no_client_header_overrides_a_parameter_of_nginx(service: Service, name: str, spelling: str) -> None:
     known = next(path for path in service.data.rglob("*") if path.is_file())
     for spelt in {name, name.replace("-", "_"), name.upper().replace("-", "_")}:
         field = f"{spelling.format(spelt)}: {known if 'File' in name else 1}"
@@ -62,7 +62,7 @@ def test_no_header_of_a_client_is_a_parameter_of_nginx(service: Service, name: s
 
 
 @pytest.mark.parametrize("name", ["X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Buffering", "X-Sendfile"])
-def test_no_header_of_a_client_is_an_answer_of_the_service(service: Service, name: str) -> None:
+def test_no_client_header_is_taken_for_a_response_header(service: Service, name: str) -> None:
     for value in ("/_any/store/", "/etc/passwd", "600"):
         answer = ask(service, f"/v1/streams/{secrets.token_hex(8)}", f"{name}: {value}")
         assert answer.status == 404
@@ -70,7 +70,7 @@ def test_no_header_of_a_client_is_an_answer_of_the_service(service: Service, nam
 
 
 @pytest.mark.parametrize("path", INTERNAL)
-def test_internal_locations_are_not_there(service: Service, path: str) -> None:
+def test_internal_locations_are_404_for_clients(service: Service, path: str) -> None:
     for target in variants(path):
         answer = ask(service, target)
         assert answer.status in {400, 404}, target
@@ -78,12 +78,12 @@ def test_internal_locations_are_not_there(service: Service, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
-def test_nor_by_another_method(service: Service, method: str) -> None:
+def test_internal_locations_are_closed_to_every_method(service: Service, method: str) -> None:
     for path in INTERNAL:
         assert ask(service, path, method=method).status in {400, 404, 405}, path
 
 
-def test_bytes_of_a_one_time_file_do_not_leave_by_a_side_door(service: Service) -> None:
+def test_a_one_time_file_can_only_be_read_by_its_link(service: Service) -> None:
     before = service.stored()
     link = requests.put(service.vimeo, files={"file": ("f.txt", b"only once")}, timeout=60).json()["url"]
     (path,) = service.stored() - before
@@ -117,7 +117,7 @@ def test_bytes_of_a_one_time_file_do_not_leave_by_a_side_door(service: Service) 
         "..%c0%af",
     ],
 )
-def test_no_path_climbs(service: Service, room: str, step: str) -> None:
+def test_no_path_escapes_its_folder(service: Service, room: str, step: str) -> None:
     for goal in ("etc/passwd", "vimeo_api/config.py"):
         for depth in (1, 6):
             answer = ask(service, f"{room}{step * depth}{goal}")
@@ -126,7 +126,7 @@ def test_no_path_climbs(service: Service, room: str, step: str) -> None:
 
 
 @pytest.mark.parametrize("room", ["/static../", "/static", "//static/", "/static/./../", "/static/a/"])
-def test_the_static_folder_has_one_door(service: Service, room: str) -> None:
+def test_the_static_folder_serves_only_its_own_files(service: Service, room: str) -> None:
     for goal in ("config.py", "app.py", "../vimeo_api/config.py"):
         assert ask(service, f"{room}{goal}").status in {400, 404}
 
@@ -134,7 +134,7 @@ def test_the_static_folder_has_one_door(service: Service, room: str) -> None:
 @pytest.mark.parametrize(
     "resume_token", ["0" * 32, "", "a" * 5000, "1:" + "0" * 32 + ":1", "%00", "'; --", "\N{SNOWMAN}", "None"]
 )
-def test_a_forged_grant_opens_nothing(service: Service, resume_token: str) -> None:
+def test_a_forged_resume_token_is_refused(service: Service, resume_token: str) -> None:
     answer = requests.put(service.vimeo, files={"file": ("f.txt", b"once")}, timeout=60)
     path = answer.json()["url"].removeprefix(service.url)
     with requests.get(service.url + path, timeout=60) as first:
@@ -145,7 +145,7 @@ def test_a_forged_grant_opens_nothing(service: Service, resume_token: str) -> No
     assert ask(service, path, f"X-Download-Grant: {mine}").body == b"once"
 
 
-def test_a_grant_is_for_one_file(service: Service) -> None:
+def test_a_resume_token_is_valid_for_one_file_only(service: Service) -> None:
     first, second = (
         requests.put(service.vimeo, files={"file": ("f.txt", b"%d" % n)}, timeout=60).json()["url"] for n in range(2)
     )
@@ -154,7 +154,7 @@ def test_a_grant_is_for_one_file(service: Service) -> None:
         assert requests.get(link, headers={"X-Download-Grant": other}, timeout=60).status_code in {410, 423}
 
 
-def test_a_forged_receipt_confirms_nothing(service: Service) -> None:
+def test_a_forged_receipt_is_refused(service: Service) -> None:
     queue = f"{service.url}/v1/queues/{secrets.token_hex(4)}"
     stream = requests.post(f"{queue}/streams", data=b"x", timeout=60).json()["id"]
     taken = requests.post(f"{queue}/take", timeout=60).json()
@@ -168,7 +168,7 @@ def test_a_forged_receipt_confirms_nothing(service: Service) -> None:
     assert requests.delete(own, params={"receipt": taken["receipt"]}, timeout=60).status_code == 200
 
 
-def test_a_link_planted_in_the_store_or_the_spool_leads_nowhere(service: Service, tmp_path: Path) -> None:
+def test_symbolic_links_in_the_store_or_spool_are_not_followed(service: Service, tmp_path: Path) -> None:
     """Only the service's own user could plant one; what it points to stays where it is all the same."""
     secret = tmp_path / "secret"
     secret.write_text("the secret")

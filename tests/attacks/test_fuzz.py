@@ -68,7 +68,7 @@ ranges = st.builds(
 @example("bytes=" + ",".join(f"{n}-{n}" for n in range(1000)))
 @example("bytes=-0")
 @example("bytes=0-" + "9" * 400)
-def test_a_range_gives_its_bytes_the_whole_or_416(service: Service, stream: str, text: str) -> None:
+def test_a_range_returns_its_bytes_the_whole_file_or_416(service: Service, stream: str, text: str) -> None:
     answer = ask(service, stream, f"Range: {text}")
     whole = (200, CONTENT)
     refused = answer.status == 416
@@ -123,7 +123,7 @@ targets = st.sampled_from(
 
 @seeded
 @given(st.none() | targets, headers, st.sampled_from(["GET", "HEAD", "OPTIONS", "DELETE", "POST"]))
-def test_no_header_makes_it_fail(
+def test_no_random_header_causes_a_500(
     service: Service, stream: str, target: str | None, lines: list[str], method: str
 ) -> None:
     deletes = method == "DELETE" and target is None
@@ -147,7 +147,7 @@ odd_targets = st.builds(
 
 @seeded
 @given(odd_targets, st.sampled_from(["GET", "HEAD", "DELETE", "PUT", "PATCH", "BREW"]))
-def test_no_address_makes_it_fail(service: Service, target: str, method: str) -> None:
+def test_no_random_path_causes_a_500(service: Service, target: str, method: str) -> None:
     assert ask(service, target, method=method).status in {*range(200, 500), 501}, target
 
 
@@ -195,7 +195,7 @@ KIND = "Content-Type: multipart/form-data; boundary=b"
 
 @seeded
 @given(tokens, st.sampled_from(["/vimeo/api/v1.0/file", "/upload", "/uploadFile", "/downloadFile", "/"]))
-def test_no_form_makes_it_fail(service: Service, body: bytes, target: str) -> None:
+def test_no_random_form_causes_a_500(service: Service, body: bytes, target: str) -> None:
     method = "PUT" if target.startswith("/vimeo") else "POST"
     answer = ask(service, target, KIND, method=method, body=body)
     assert answer.status < 500, (body, answer)
@@ -203,7 +203,9 @@ def test_no_form_makes_it_fail(service: Service, body: bytes, target: str) -> No
 
 @seeded
 @given(content.filter(lambda c: b"\r\n--b" not in b"\r\n" + c), tokens)
-def test_a_file_comes_back_whatever_stands_around_it(service: Service, file: bytes, after: bytes) -> None:
+def test_a_file_is_returned_unchanged_whatever_surrounds_it_in_the_form(
+    service: Service, file: bytes, after: bytes
+) -> None:
     body = START + b"\r\n" + file + b"\r\n--b--\r\n" + after
     answer = ask(service, "/vimeo/api/v1.0/file", KIND, method="PUT", body=body)
     assert answer.status == 201

@@ -67,7 +67,7 @@ def inert(answer: RawResponse) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_comes_back_or_its_harmless_form_does(service: Service, name: str) -> None:
+def test_a_name_is_returned_as_it_was_or_in_a_safe_form(service: Service, name: str) -> None:
     answer = put(service, name.replace('"', "%22").encode())
     if "\0" in name:
         assert answer.status in {201, 400}
@@ -101,7 +101,7 @@ def test_a_name_comes_back_or_its_harmless_form_does(service: Service, name: str
         b"\xff\xfe\r\x00\n\x00Set-Cookie: evil=1.txt",
     ],
 )
-def test_no_name_adds_a_header(service: Service, name: bytes) -> None:
+def test_no_file_name_injects_a_header(service: Service, name: bytes) -> None:
     answer = put(service, name)
     assert answer.status in {201, 400}
     if answer.status == 201:
@@ -114,7 +114,7 @@ def test_no_name_adds_a_header(service: Service, name: bytes) -> None:
 @pytest.mark.parametrize(
     "name", [b"\xe4.txt", b"\xff\xfea\0.txt", b"\x83\x65\x83\x58\x83\x67.txt", b"\xed\xa0\x80.txt", b"\xc0\xae.txt"]
 )
-def test_a_name_that_is_no_utf_8_is_stored_or_refused(service: Service, name: bytes) -> None:
+def test_a_name_that_is_not_utf_8_is_stored_or_refused(service: Service, name: bytes) -> None:
     answer = put(service, name)
     assert answer.status in {201, 400}
     if answer.status == 201:
@@ -124,12 +124,12 @@ def test_a_name_that_is_no_utf_8_is_stored_or_refused(service: Service, name: by
 @pytest.mark.parametrize(
     "target", ["/a%0d%0aSet-Cookie:x=1", "/upload?q=%0d%0aSet-Cookie:x=1", "/v1/queues/a%0d%0aSet-Cookie:x=1/first"]
 )
-def test_no_address_adds_a_header(service: Service, target: str) -> None:
+def test_no_path_injects_a_header(service: Service, target: str) -> None:
     for method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS"):
         assert "set-cookie" not in ask(service, target, method=method).headers
 
 
-def test_stored_scripts_do_not_run_whoever_sends_them(service: Service) -> None:
+def test_stored_scripts_do_not_run_in_a_browser(service: Service) -> None:
     """Streams, store, named and transfer: whole, a range, HEAD, again from the caches."""
     name = f"{secrets.token_hex(6)}.txt"
     stream = requests.post(f"{service.url}/v1/streams", data=SCRIPT, timeout=60).json()["id"]
@@ -159,7 +159,7 @@ def test_stored_scripts_do_not_run_whoever_sends_them(service: Service) -> None:
             assert SCRIPT not in refused.body
 
 
-def test_a_one_time_script_does_not_run_either(service: Service) -> None:
+def test_a_one_time_script_does_not_run_in_a_browser(service: Service) -> None:
     path = path_of(put(service, b"x.html"))
     inert(ask(service, path, method="HEAD"))
     part = ask(service, path, "Range: bytes=2-9")
@@ -193,7 +193,7 @@ EVIL = "<img src=x onerror=alert(1)>"
         (EVIL.split(" ", maxsplit=1)[0], "/ping"),
     ],
 )
-def test_an_answer_that_repeats_what_one_wrote_does_not_run_it(service: Service, method: str, target: str) -> None:
+def test_a_response_that_repeats_input_does_not_run_it(service: Service, method: str, target: str) -> None:
     for accepted in ("*/*", "text/html", "application/json"):
         for _ in range(3):
             answer = ask(service, target, f"Accept: {accepted}", method=method, body=b"x" if method == "POST" else b"")

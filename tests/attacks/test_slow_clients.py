@@ -51,7 +51,7 @@ def serves(service: Service) -> None:
     assert requests.get(link, timeout=60).content == b"once"
 
 
-def test_heads_that_never_end(service: Service) -> None:
+def test_endless_request_heads_do_not_block_others(service: Service) -> None:
     with crowd(service, [b"", b"G", b"GET /ping HTTP/1.1\r\n", b"GET /ping HTTP/1.1\r\nHost: a\r\nX: "]) as held:
         serves(service)
         for connection in held:
@@ -59,7 +59,7 @@ def test_heads_that_never_end(service: Service) -> None:
         serves(service)
 
 
-def test_bodies_that_never_end(service: Service) -> None:
+def test_endless_bodies_do_not_block_others(service: Service) -> None:
     form = b"PUT /vimeo/api/v1.0/file HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
     stored, spooled = service.stored(), service.spooled()
@@ -72,7 +72,7 @@ def test_bodies_that_never_end(service: Service) -> None:
     assert len(service.stored() - stored) <= 4  # those of `serves`
 
 
-def test_answers_that_nobody_reads(service: Service) -> None:
+def test_responses_that_are_never_read_do_not_block_others(service: Service) -> None:
     stream = requests.post(f"{service.url}/v1/streams", data=LARGE, timeout=60).json()["id"]
     request = f"GET /v1/streams/{stream} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
     with crowd(service, [request]) as held:
@@ -82,7 +82,7 @@ def test_answers_that_nobody_reads(service: Service) -> None:
     assert requests.delete(f"{service.url}/v1/streams/{stream}", timeout=60).status_code == 200
 
 
-def test_one_that_has_all_and_does_not_hang_up_has_used_the_file_up(service: Service) -> None:
+def test_a_client_that_received_all_uses_up_the_file_without_closing(service: Service) -> None:
     link = requests.put(service.vimeo, files={"file": ("f.txt", b"once")}, timeout=60).json()["url"]
     path = link.removeprefix(service.url)
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
@@ -102,7 +102,7 @@ def test_one_that_has_all_and_does_not_hang_up_has_used_the_file_up(service: Ser
         (b"GET /ping HTTP/1.1\r\nHost: a\r\n", b"X: y\r\n" * 200),
     ],
 )
-def test_a_head_without_end_is_answered_before_it_ends(service: Service, head: bytes, endless: bytes) -> None:
+def test_an_endless_request_head_is_answered_before_it_ends(service: Service, head: bytes, endless: bytes) -> None:
     """Not after the megabytes that fit into the buffers on the way."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
         connection.sendall(head)

@@ -27,22 +27,22 @@ CHUNKED = b"3\r\nabc\r\n0\r\n\r\n"
         ("X: a\0b", "Content-Length: 3"),
     ],
 )
-def test_a_request_of_two_lengths_is_refused(service: Service, fields: tuple[str, ...]) -> None:
+def test_a_request_with_two_lengths_is_refused(service: Service, fields: tuple[str, ...]) -> None:
     assert ask(service, STREAMS, *fields, method="POST", body=CHUNKED, end=True).status == 400
 
 
 @pytest.mark.parametrize("length", ["abc", "-5", "+3", "3_0", "0x3", "3.0", "", "9" * 23, "\N{SUPERSCRIPT THREE}"])
-def test_a_length_that_is_no_number_is_not_taken_for_none(service: Service, length: str) -> None:
+def test_an_invalid_length_is_not_treated_as_missing(service: Service, length: str) -> None:
     assert ask(service, STREAMS, f"Content-Length: {length}", method="POST", body=b"abc").status == 400
 
 
 @pytest.mark.parametrize("coding", ["xchunked", "identity", "gzip, chunked", "chunked, identity", "\x0bchunked"])
-def test_a_coding_that_is_not_chunked_is_refused(service: Service, coding: str) -> None:
+def test_a_transfer_coding_other_than_chunked_is_refused(service: Service, coding: str) -> None:
     answer = ask(service, STREAMS, f"Transfer-Encoding: {coding}", method="POST", body=CHUNKED)
     assert answer.status in {400, 501}
 
 
-def test_chunks_are_not_for_http_1_0(service: Service) -> None:
+def test_chunked_bodies_are_refused_in_http_1_0(service: Service) -> None:
     answer = ask(service, STREAMS, "Transfer-Encoding: chunked", method="POST", body=CHUNKED, version="HTTP/1.0")
     assert answer.status == 400
 
@@ -62,7 +62,7 @@ def test_chunks_are_not_for_http_1_0(service: Service) -> None:
         b"3\r\nabc",
     ],
 )
-def test_a_chunked_body_that_lies_or_breaks_off_is_thrown_away(service: Service, body: bytes) -> None:
+def test_an_invalid_or_truncated_chunked_body_is_discarded(service: Service, body: bytes) -> None:
     stored = service.stored()
     head = f"POST {STREAMS} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     # nginx hangs up on a body that breaks off.
@@ -84,12 +84,12 @@ def test_a_request_hidden_in_a_body_is_not_answered(service: Service) -> None:
 
 
 @pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/9.9", "HTTP/1.1.1", "HTCPCP/1.0"])
-def test_a_version_that_nobody_speaks_is_refused(service: Service, version: str) -> None:
+def test_an_unknown_http_version_is_refused(service: Service, version: str) -> None:
     data = raw(service, f"GET /ping {version}\r\nHost: a\r\n\r\n".encode())
     assert b"pong" not in data
 
 
-def test_noise_is_no_request(service: Service) -> None:
+def test_random_bytes_are_not_a_request(service: Service) -> None:
     for noise in (
         b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
         b"\xff" * 300 + b"\r\n\r\n",
@@ -99,7 +99,7 @@ def test_noise_is_no_request(service: Service) -> None:
         assert b"pong" not in raw(service, noise, end=True)
 
 
-def test_what_nginx_refuses_and_closes_says_so(service: Service) -> None:
+def test_a_refusal_after_which_nginx_closes_says_connection_close(service: Service) -> None:
     stored = requests.post(f"{service.url}/v1/streams", data=b"abc", timeout=60).json()["id"]
     with requests.Session() as session:
         for _ in range(3):

@@ -90,7 +90,7 @@ def broken(service: Service, ledger: Ledger) -> str:
     return "\n".join(f"{kind}: {sentence}" for kind, sentences in kinds.items() for sentence in sentences)
 
 
-def test_a_service_in_order_has_nothing_to_fear(service: Service, ledger: Ledger) -> None:
+def test_the_audit_finds_nothing_in_a_correct_service(service: Service, ledger: Ledger) -> None:
     streamed(service, ledger)
     deleted = streamed(service, ledger, b"deleted")
     deleted.end(ask(service.port, "DELETE", deleted.path).ended_at)
@@ -106,7 +106,7 @@ def test_a_service_in_order_has_nothing_to_fear(service: Service, ledger: Ledger
     assert not done.reconciled
 
 
-def test_it_sees_bytes_that_are_gone(service: Service, ledger: Ledger) -> None:
+def test_it_finds_missing_bytes(service: Service, ledger: Ledger) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
         bytes_of(item).unlink()
@@ -117,7 +117,7 @@ def test_it_sees_bytes_that_are_gone(service: Service, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("content", [b"contenT", b"con"])
-def test_it_sees_bytes_that_are_others(service: Service, ledger: Ledger, content: bytes) -> None:
+def test_it_finds_wrong_bytes(service: Service, ledger: Ledger, content: bytes) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
         bytes_of(item).write_bytes(content)
@@ -126,14 +126,14 @@ def test_it_sees_bytes_that_are_others(service: Service, ledger: Ledger, content
     assert ("bytes that nobody has sent" if len(content) == 7 else "3 bytes of 7") in found
 
 
-def test_it_sees_a_row_that_is_gone(service: Service, ledger: Ledger) -> None:
+def test_it_finds_a_missing_row(service: Service, ledger: Ledger) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
         statements.execute(delete(File))
     assert f"lost: streams {item.path} at the end: answered 404 although it is there" in broken(service, ledger)
 
 
-def test_it_sees_what_was_deleted_come_back(service: Service, ledger: Ledger) -> None:
+def test_it_finds_a_deleted_file_that_reappears(service: Service, ledger: Ledger) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
         row = entry(item)
@@ -145,7 +145,7 @@ def test_it_sees_what_was_deleted_come_back(service: Service, ledger: Ledger) ->
     assert broken(service, ledger) == f"lost: streams {item.path} at the end: sent although it is gone"
 
 
-def test_it_sees_a_confirmation_of_what_nobody_has_had(service: Service, ledger: Ledger) -> None:
+def test_it_finds_a_confirmation_without_a_download(service: Service, ledger: Ledger) -> None:
     file = once(service, ledger)
     with inside.inside(service):
         leases.use_up(entry(file, "vimeo").id, A, grace_seconds=0)
@@ -153,7 +153,7 @@ def test_it_sees_a_confirmation_of_what_nobody_has_had(service: Service, ledger:
     assert re.search(rf"lost: once {file.path}: answered 410, \d+ of 1000 bytes at the end; right is \{{200\}}", found)
 
 
-def test_it_sees_what_was_used_up_given_out_again(service: Service, ledger: Ledger) -> None:
+def test_it_finds_a_used_up_file_that_is_sent_again(service: Service, ledger: Ledger) -> None:
     file, data = once(service, ledger), Content("seed", 1000).make()
     client = OneTimes(service.port, ledger)
     assert client.download(file, data)
@@ -164,7 +164,7 @@ def test_it_sees_what_was_used_up_given_out_again(service: Service, ledger: Ledg
     assert broken(service, ledger) == f"doubled: once {file.path}: sent at the end although it was used up"
 
 
-def test_it_sees_a_queue_that_forgets_and_one_that_does_not(service: Service, ledger: Ledger) -> None:
+def test_it_finds_a_queue_that_loses_or_repeats_streams(service: Service, ledger: Ledger) -> None:
     forgotten, kept = (streamed(service, ledger, name, f"{QUEUE}/streams") for name in (b"1", b"2"))
     ledger.queued = {item.path.rsplit("/", 1)[1]: Queued(item) for item in (forgotten, kept)}
     kept.state = State.GONE  # as if it had been confirmed
@@ -175,7 +175,7 @@ def test_it_sees_a_queue_that_forgets_and_one_that_does_not(service: Service, le
     assert f"queued {kept.path[-36:]}: is in the queue although it was confirmed" in found
 
 
-def test_it_sees_a_purge_that_removes_nothing(service: Service, ledger: Ledger) -> None:
+def test_it_finds_a_purge_that_removed_nothing(service: Service, ledger: Ledger) -> None:
     item = streamed(service, ledger)
     ledger.answered.add(item.digest)
     with inside.inside(service):
@@ -186,9 +186,7 @@ def test_it_sees_a_purge_that_removes_nothing(service: Service, ledger: Ledger) 
     assert broken(service, ledger) == f"leaked: bytes of a file that was deleted: {path}"
 
 
-def test_it_sees_what_reconciliation_overlooks(
-    service: Service, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_finds_what_reconciliation_missed(service: Service, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
         (settings.spool_dir / "left").write_bytes(b"x")
@@ -206,7 +204,7 @@ def test_it_sees_what_reconciliation_overlooks(
     assert broken(service, ledger) == ""
 
 
-def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_finds_stuck_rows(service: Service, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "SETTLING_SECONDS", 0)
     with inside.inside(service):
         later = now().replace(year=2999)
@@ -215,7 +213,7 @@ def test_it_sees_rows_that_are_stuck(service: Service, ledger: Ledger, monkeypat
     assert "leaked: 1 rows are stuck: fetching" in broken(service, ledger)
 
 
-def test_it_sees_attempts_that_outlive_their_row(service: Service, ledger: Ledger) -> None:
+def test_it_finds_attempts_without_a_row(service: Service, ledger: Ledger) -> None:
     with inside.inside(service):
         values = {"file_id": 9999, "response": 1, "ended_at": now(), "start": 0, "sent": 5, "complete": True}
         statements.execute(insert(Attempt).values(values))

@@ -22,7 +22,7 @@ def test_no_kill_loses_or_leaks_or_doubles_anything() -> None:
     assert sum(outcome.killed.values()) == KILLS
 
 
-def test_no_cut_of_the_power_loses_or_leaks_or_doubles_anything(tmp_path: Path) -> None:
+def test_no_power_cut_loses_or_leaks_or_doubles_anything(tmp_path: Path) -> None:
     own = ["unshare", "--mount"]  # a disk that is gone with the process that mounted it
     if os.geteuid() != 0 or subprocess.run([*own, "true"], capture_output=True, check=False).returncode:
         with pytest.raises(NoDisk, match="power"), disk(tmp_path):

@@ -47,7 +47,9 @@ def file(*attempts: Attempt, told_gone: bool = False) -> OneTime:
         (file(got(A, until=60), got(B, at=20, until=60)), [sent(A), sent(B)], []),
     ],
 )
-def test_a_file_that_is_handed_out_twice(one: OneTime, deliveries: list[Delivery], sentences: list[str]) -> None:
+def test_a_file_that_is_sent_twice_breaks_a_rule(
+    one: OneTime, deliveries: list[Delivery], sentences: list[str]
+) -> None:
     assert list(rules.doubled(one, deliveries)) == sentences
 
 
@@ -70,7 +72,9 @@ def test_a_file_that_is_handed_out_twice(one: OneTime, deliveries: list[Delivery
         ),
     ],
 )
-def test_a_file_that_is_taken_from_its_clients(one: OneTime, deliveries: list[Delivery], sentences: list[str]) -> None:
+def test_a_file_that_is_lost_to_its_clients_breaks_a_rule(
+    one: OneTime, deliveries: list[Delivery], sentences: list[str]
+) -> None:
     assert list(rules.wronged(one, deliveries, journalled=True)) == sentences
 
 
@@ -87,7 +91,7 @@ def test_a_file_that_is_taken_from_its_clients(one: OneTime, deliveries: list[De
         (file(told_gone=True), [], True, {410}),
     ],
 )
-def test_what_is_right_in_the_end(
+def test_a_correct_final_state_breaks_no_rule(
     one: OneTime,
     deliveries: list[Delivery],
     journalled: bool,  # noqa: FBT001 -- a parameter of the test
@@ -119,13 +123,13 @@ def item(state: State, *, gone_at: float | None = None) -> Item:
         (item(State.THERE), reply(status=400), ["answered 400"]),
     ],
 )
-def test_an_answer_is_held_against_the_promise(asked: Item, answer: Reply, sentences: list[str]) -> None:
+def test_each_response_is_checked_against_the_promises(asked: Item, answer: Reply, sentences: list[str]) -> None:
     ledger = Ledger("seed")
     ledger.check(asked, answer, during="now")
     assert ledger.lost == [f"streams /x now: {sentence}" for sentence in sentences]
 
 
-def test_nothing_can_be_said_of_what_a_lost_upload_may_bring_back() -> None:
+def test_nothing_is_asserted_about_an_upload_whose_response_was_lost() -> None:
     haunted = Item("store", "/x", haunted=True)
     haunted.end(1)
     assert (haunted.state, haunted.gone_at) == (State.UNKNOWN, None)
@@ -146,7 +150,7 @@ def test_what_a_client_may_believe(answer: Reply, fate: Fate) -> None:
     assert answer.fate is fate
 
 
-def test_a_stream_that_is_taken_is_nobody_elses() -> None:
+def test_a_taken_stream_belongs_to_one_consumer() -> None:
     ledger = Ledger("seed")
     queued = Queued(item(State.THERE), [(reply(0), HIDDEN)])
     consumer = Consumer(0, ledger)

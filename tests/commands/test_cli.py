@@ -30,16 +30,16 @@ def loaded(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("line", ["--help", "--version", "copy --help", "fetch --help"])
-def test_it_imports_nothing_of_the_service_where_no_app_is_needed(line: str) -> None:
+def test_commands_without_the_app_do_not_import_the_service(line: str) -> None:
     assert loaded(*line.split()) == set()
 
 
-def test_it_imports_the_service_for_a_command_that_needs_it() -> None:
+def test_commands_of_the_service_import_it() -> None:
     assert loaded("token", "--help") >= {"flask", "celery", "sqlalchemy", "vimeo_api.app"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_its_help_says_of_each_command_what_the_command_says(name: str) -> None:
+def test_help_describes_each_command_as_the_command_does(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command
     assert (command.name, (command.help or "").splitlines()[0]) == (name, COMMANDS[name][1])
@@ -50,7 +50,7 @@ def test_it_refuses_an_unknown_command() -> None:
         cli(["unknown"], standalone_mode=False)
 
 
-def test_it_brings_a_database_up_to_date(tmp_path: Path) -> None:
+def test_it_migrates_a_database(tmp_path: Path) -> None:
     environ = os.environ | {"DATA_DIR": str(tmp_path), "PROFILE": "embedded"}
     subprocess.run([sys.executable, "manage.py", "db", "upgrade"], cwd=ROOT, env=environ, check=True)
     with closing(sqlite3.connect(tmp_path / "vimeo_api.db")) as db:

@@ -68,7 +68,7 @@ def test_it_copies_into_a_folder(source: Path, tmp_path: Path) -> None:
     assert (tmp_path / "folder" / "source").read_bytes() == CONTENT
 
 
-def test_it_overwrites_only_by_force(source: Path, tmp_path: Path) -> None:
+def test_it_overwrites_only_with_force(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "copy"
     target.write_bytes(b"old")
     (tmp_path / "link").symlink_to(target)
@@ -82,7 +82,7 @@ def test_it_overwrites_only_by_force(source: Path, tmp_path: Path) -> None:
     assert target.read_bytes() == CONTENT
 
 
-def test_what_is_no_file_is_refused(source: Path, tmp_path: Path) -> None:
+def test_anything_but_a_regular_file_is_refused(source: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     refused(run(tmp_path / "pipe", tmp_path / "copy"), "pipe is not a regular file")
     refused(run(tmp_path, tmp_path / "copy"), "is not a regular file")
@@ -96,13 +96,13 @@ def test_what_is_no_file_is_refused(source: Path, tmp_path: Path) -> None:
     "arguments",
     [["--chunk", "0"], ["--chunk", "2G"], ["--chunk", "many"], ["--threads", "0"], ["--threads", "65"], ["x"]],
 )
-def test_wrong_arguments_are_exit_code_2(source: Path, tmp_path: Path, arguments: list[str]) -> None:
+def test_wrong_arguments_exit_with_2(source: Path, tmp_path: Path, arguments: list[str]) -> None:
     refused(run(source, tmp_path / "copy", *arguments), "", code=2)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_interrupted_it_leaves_nothing_behind(source: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_an_interrupt_leaves_nothing_behind(source: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     os.truncate(source, 256 * 1024**2)
     with subprocess.Popen(
         [*COMMAND, source, tmp_path / "copy", "--chunk", "1"],  # which takes minutes
@@ -116,9 +116,7 @@ def test_interrupted_it_leaves_nothing_behind(source: Path, tmp_path: Path, numb
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_interrupted_more_than_once_it_leaves_nothing_behind(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_interrupts_leave_nothing_behind(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unlink = Path.unlink
 
     def interrupt() -> None:
@@ -135,7 +133,7 @@ def test_interrupted_more_than_once_it_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_an_interrupt_while_the_file_gets_its_name_comes_too_late(
+def test_an_interrupt_once_the_file_has_its_name_is_ignored(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = Path.hardlink_to
@@ -150,7 +148,7 @@ def test_an_interrupt_while_the_file_gets_its_name_comes_too_late(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "source"]
 
 
-def test_under_nohup_it_goes_on_when_the_terminal_closes(
+def test_under_nohup_it_continues_when_the_terminal_closes(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fsync, before = os.fsync, signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -167,7 +165,7 @@ def test_under_nohup_it_goes_on_when_the_terminal_closes(
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_source_that_shrinks_is_one_error_and_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
+def test_a_source_that_shrinks_is_reported_once_and_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
     os.truncate(source, 256 * 1024**2)
     with subprocess.Popen([*COMMAND, source, tmp_path / "copy", "--chunk", "1"], stderr=subprocess.PIPE) as process:
         _until_it_copies(tmp_path)
@@ -200,7 +198,7 @@ def test_a_source_that_changes_is_an_error(source: Path, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
-def test_a_target_that_appears_meanwhile_is_kept_unless_forced(
+def test_a_target_created_meanwhile_is_kept_unless_forced(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: list[str]
 ) -> None:
     target, fsync = tmp_path / "copy", os.fsync
@@ -219,7 +217,9 @@ def test_a_target_that_appears_meanwhile_is_kept_unless_forced(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "source"]
 
 
-def test_a_filesystem_without_hard_links_will_do(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_works_on_a_filesystem_without_hard_links(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unable(*_: object) -> None:
         raise PermissionError(errno.EPERM, "no links here")
 
@@ -229,7 +229,7 @@ def test_a_filesystem_without_hard_links_will_do(source: Path, tmp_path: Path, m
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "source"]
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
+def test_a_full_disk_gets_a_clear_sentence_and_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [*COMMAND, source, tmp_path / "copy"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),

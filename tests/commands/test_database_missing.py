@@ -19,7 +19,7 @@ def manage(folder: Path, words: list[str], **settings: str) -> "subprocess.Compl
 
 
 @pytest.mark.parametrize("words", [["token", "list"], ["attempts", "http://x/y"], ["reconcile"], ["worker"]], ids=str)
-def test_a_command_in_the_wrong_folder_makes_nothing(tmp_path: Path, words: list[str]) -> None:
+def test_a_command_in_the_wrong_folder_creates_nothing(tmp_path: Path, words: list[str]) -> None:
     done = manage(tmp_path, words)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert f"There is no database {tmp_path}/data/vimeo_api.db." in done.stderr
@@ -27,7 +27,7 @@ def test_a_command_in_the_wrong_folder_makes_nothing(tmp_path: Path, words: list
 
 
 @pytest.mark.parametrize("words", [["token", "list"], ["attempts", "http://x/y"], ["reconcile"]], ids=str)
-def test_a_database_without_tables_is_a_sentence(tmp_path: Path, words: list[str]) -> None:
+def test_a_database_without_tables_gets_a_clear_sentence(tmp_path: Path, words: list[str]) -> None:
     sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (id)").connection.close()
     done = manage(tmp_path, words, DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
     assert (done.returncode, done.stdout) == (1, "")
@@ -35,7 +35,7 @@ def test_a_database_without_tables_is_a_sentence(tmp_path: Path, words: list[str
 
 
 @pytest.mark.parametrize("words", [["token", "list"], ["reconcile"], ["db", "upgrade"]], ids=str)
-def test_a_database_that_is_away_is_a_sentence(tmp_path: Path, words: list[str]) -> None:
+def test_a_database_that_is_down_gets_a_clear_sentence(tmp_path: Path, words: list[str]) -> None:
     url = f"postgresql+psycopg://u:hunter2@127.0.0.1:{free_port()}/d"
     done = manage(tmp_path, words, DATABASE_URL=url)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

@@ -32,7 +32,7 @@ def test_on_a_terminal_a_bar_says_name_bytes_rate_and_time_left(origin: Origin, 
     assert re.search(rb"report\.xls: +\d?\d%.*[0-9.]+[kM]?/2\.00M \[", shown), shown
 
 
-def test_the_bar_does_without_a_size(origin: Origin, folder: Path) -> None:
+def test_the_bar_works_without_a_size(origin: Origin, folder: Path) -> None:
     url = origin.serve("/report.xls", Page(CONTENT, framing="chunked", ranges="no"))
     code, shown, error = on_a_terminal([*COMMAND, url], cwd=folder)
     assert (code, error) == (0, b"")
@@ -63,12 +63,12 @@ def test_the_file_has_the_right_bytes(origin: Origin, folder: Path, page: Page, 
     assert names(folder) == ["file"]
 
 
-def test_it_asks_over_no_more_connections_than_it_is_told(origin: Origin, folder: Path) -> None:
+def test_it_opens_no_more_connections_than_allowed(origin: Origin, folder: Path) -> None:
     done(run(origin.serve("/file", Page(CONTENT, throttle=1_000_000)), "--connections", 3))
     assert 1 < origin.busiest <= 3
 
 
-def test_dst_is_a_file_or_a_folder(origin: Origin, folder: Path) -> None:
+def test_the_target_may_be_a_file_or_a_folder(origin: Origin, folder: Path) -> None:
     (folder / "sub").mkdir()
     url = origin.serve("/file", Page(CONTENT, headers={"Content-Disposition": 'attachment; filename="report.xls"'}))
     done(run(url, "sub"))
@@ -81,14 +81,14 @@ def test_dst_is_a_file_or_a_folder(origin: Origin, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("suggested", "name"), [("../../up.txt", "up.txt"), (".bashrc", "_bashrc"), ("..", "file"), ("a\x01b", "ab")]
 )
-def test_a_name_that_an_origin_suggests_does_no_harm(origin: Origin, folder: Path, suggested: str, name: str) -> None:
+def test_a_name_suggested_by_the_origin_is_made_safe(origin: Origin, folder: Path, suggested: str, name: str) -> None:
     (folder / "sub").mkdir()
     page = Page(CONTENT, headers={"Content-Disposition": f'attachment; filename="{suggested}"'})
     done(run(origin.serve("/x", page), "sub"))
     assert (names(folder), names(folder / "sub")) == (["sub"], [name])
 
 
-def test_what_the_origin_compresses_is_kept_as_it_is_and_says_so_in_its_name(origin: Origin, folder: Path) -> None:
+def test_a_compressed_response_is_kept_compressed_and_its_name_says_so(origin: Origin, folder: Path) -> None:
     page = Page(CONTENT, headers={"Content-Encoding": "x-gzip"})
     done(run(origin.serve("/a.tar.gz", page)))
     done(run(origin.serve("/a.csv", page)))
@@ -103,7 +103,7 @@ def test_a_body_without_a_length_needs_a_digest(origin: Origin, folder: Path) ->
     assert (folder / "file").read_bytes() == CONTENT
 
 
-def test_its_mode_is_what_the_umask_allows(origin: Origin, folder: Path) -> None:
+def test_the_file_mode_follows_the_umask(origin: Origin, folder: Path) -> None:
     before = os.umask(0o027)
     try:
         done(run(origin.serve("/file", Page(CONTENT))))
@@ -114,7 +114,7 @@ def test_its_mode_is_what_the_umask_allows(origin: Origin, folder: Path) -> None
 
 
 @pytest.mark.parametrize("target", [[], ["file"]], ids=["named by the origin", "named"])
-def test_it_overwrites_only_by_force_and_says_so_before_the_first_byte(
+def test_it_overwrites_only_with_force_and_says_so_before_the_first_byte(
     origin: Origin, folder: Path, target: list[str]
 ) -> None:
     (folder / "file").write_bytes(b"old")
@@ -128,7 +128,7 @@ def test_it_overwrites_only_by_force_and_says_so_before_the_first_byte(
     assert names(folder) == ["file"]
 
 
-def test_what_is_no_file_is_never_replaced(origin: Origin, folder: Path) -> None:
+def test_only_regular_files_are_replaced(origin: Origin, folder: Path) -> None:
     os.mkfifo(folder / "file")
     refused(run(origin.serve("/file", Page(CONTENT)), "--force"), "file already exists and is not a regular file")
     refused(run(origin.url("/file"), "nowhere/file"), "Cannot write to .*nowhere: No such file")
@@ -136,7 +136,7 @@ def test_what_is_no_file_is_never_replaced(origin: Origin, folder: Path) -> None
 
 
 @pytest.mark.parametrize("digest", [DIGEST, DIGEST.upper()])
-def test_it_keeps_a_file_of_the_right_digest(origin: Origin, folder: Path, digest: str) -> None:
+def test_it_keeps_an_existing_file_with_the_right_digest(origin: Origin, folder: Path, digest: str) -> None:
     done(run(origin.serve("/file", Page(CONTENT)), "--sha256", digest))
     assert names(folder) == ["file"]
 

@@ -28,7 +28,7 @@ from tests.origin import Origin, Page
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_fault_of_the_origin_is_a_sentence_and_leaves_nothing_behind(
+def test_an_error_of_the_origin_gets_a_clear_sentence_and_leaves_nothing_behind(
     origin: Origin, folder: Path, page: Page, sentence: str
 ) -> None:
     refused(run(origin.serve("/file", page)), sentence)
@@ -50,13 +50,13 @@ def test_a_file_that_is_too_large_is_refused(origin: Origin, folder: Path, frami
     done(run(url, "--max-bytes", "2M"))
 
 
-def test_it_ends_when_its_time_is_over(origin: Origin, folder: Path) -> None:
+def test_it_fails_when_its_time_is_up(origin: Origin, folder: Path) -> None:
     url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
     refused(run(url, "--max-time", "0.3"), "takes longer than 0.3 seconds")
     assert names(folder) == []
 
 
-def test_private_addresses_are_refused_when_urls_are_not_the_operators_own(origin: Origin, folder: Path) -> None:
+def test_private_addresses_are_refused_for_urls_of_others(origin: Origin, folder: Path) -> None:
     url = origin.serve("/file", Page(CONTENT))
     refused(run(url, "--public-only"), "127.0.0.1 is or leads to a loopback address")
     refused(run(origin.url("/file", host="localhost"), "--public-only"), "leads to a loopback address")
@@ -77,7 +77,7 @@ def test_private_addresses_are_refused_when_urls_are_not_the_operators_own(origi
         (["http://{}/file", "--sha256", "http://user:hunter2@{}/file"], 2),
     ],
 )
-def test_no_password_in_a_url_is_repeated(origin: Origin, folder: Path, arguments: list[str], code: int) -> None:
+def test_no_password_in_a_url_is_printed(origin: Origin, folder: Path, arguments: list[str], code: int) -> None:
     origin.serve("/file", Page(CONTENT))
     result = run(*[argument.replace("{}", f"127.0.0.1:{origin.port}") for argument in arguments])
     refused(result, "", code=code)
@@ -98,13 +98,13 @@ def test_no_password_in_a_url_is_repeated(origin: Origin, folder: Path, argument
         ["--frobnicate"],
     ],
 )
-def test_wrong_arguments_are_exit_code_2(origin: Origin, folder: Path, arguments: list[str]) -> None:
+def test_wrong_arguments_exit_with_2(origin: Origin, folder: Path, arguments: list[str]) -> None:
     url = [origin.serve("/file", Page(CONTENT))] if arguments else []
     refused(run(*url, *arguments), "", code=2)
     assert names(folder) == []
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(origin: Origin, folder: Path) -> None:
+def test_a_full_disk_gets_a_clear_sentence_and_leaves_nothing_behind(origin: Origin, folder: Path) -> None:
     ended = subprocess.run(
         [*COMMAND, origin.serve("/file", Page(CONTENT))],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
@@ -119,7 +119,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(origin: Origin, fol
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
-def test_a_target_that_appears_meanwhile_is_kept_unless_forced(
+def test_a_target_created_meanwhile_is_kept_unless_forced(
     origin: Origin, folder: Path, monkeypatch: pytest.MonkeyPatch, force: list[str]
 ) -> None:
     fsync, hardlink_to = os.fsync, Path.hardlink_to

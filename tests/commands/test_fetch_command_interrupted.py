@@ -18,7 +18,7 @@ from vimeo_api.core.fetching.partial_file import ResumableFile
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("page", [Page(CONTENT, throttle=SLOW), Page(CONTENT, stall_after=100_000, ranges="no")])
-def test_interrupted_it_leaves_nothing_behind(
+def test_an_interrupt_leaves_nothing_behind(
     origin: Origin, folder: Path, page: Page, number: signal.Signals, code: int
 ) -> None:
     process = started(origin.serve("/file", page), folder)
@@ -40,7 +40,7 @@ def _has_bytes(path: Path) -> bool:
         return any(file.read())
 
 
-def test_what_was_interrupted_is_continued_when_asked_for(origin: Origin, folder: Path) -> None:
+def test_an_interrupted_fetch_resumes_when_asked_to(origin: Origin, folder: Path) -> None:
     url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
     process = started(url, folder, "--continue")
     [partial] = left(folder)
@@ -60,7 +60,7 @@ def test_what_was_interrupted_is_continued_when_asked_for(origin: Origin, folder
     assert asked_for(origin).isdisjoint(kept)
 
 
-def test_what_was_killed_is_continued_from_its_last_note(origin: Origin, folder: Path) -> None:
+def test_a_killed_fetch_resumes_from_its_last_note(origin: Origin, folder: Path) -> None:
     url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
     process = started(url, folder, "--continue")
     [notes] = await_(lambda: [path for path in folder.glob("*.spans") if '"spans": [[' in path.read_text()])
@@ -87,7 +87,7 @@ def asked_for(origin: Origin) -> set[int]:
     return covered((int(first), int(last) + 1) for first, last in ranges)
 
 
-def test_a_failed_fetch_is_continued_too_unless_the_file_is_another_by_then(origin: Origin, folder: Path) -> None:
+def test_a_failed_fetch_resumes_unless_the_file_has_changed(origin: Origin, folder: Path) -> None:
     url = origin.serve("/file", Page(CONTENT, throttle=4 * SLOW))
     refused(run(url, "--continue", "--max-time", 3), "takes longer than 3 seconds")
     origin.pages["/file"] = Page(CONTENT, statuses=[404])
@@ -100,14 +100,14 @@ def test_a_failed_fetch_is_continued_too_unless_the_file_is_another_by_then(orig
     assert names(folder) == ["file"]
 
 
-def test_what_cannot_be_continued_is_not_kept(origin: Origin, folder: Path) -> None:
+def test_partial_bytes_that_cannot_be_resumed_are_removed(origin: Origin, folder: Path) -> None:
     url = origin.serve("/file", Page(CONTENT, etag=None, throttle=SLOW))
     refused(run(url, "--continue", "--max-time", 0.5), "takes longer than 0.5 seconds")
     refused(run(origin.url("/missing"), "--continue"), "answers 404")
     assert names(folder) == []
 
 
-def test_all_that_came_is_used_when_only_its_name_was_taken(
+def test_a_complete_fetch_whose_name_was_taken_is_used_again(
     origin: Origin, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def taken(*_: object) -> None:
@@ -123,7 +123,7 @@ def test_all_that_came_is_used_when_only_its_name_was_taken(
     assert (folder / "file").read_bytes() == CONTENT
 
 
-def test_two_do_not_continue_the_same(origin: Origin, folder: Path) -> None:
+def test_two_fetches_do_not_resume_the_same_file(origin: Origin, folder: Path) -> None:
     url = origin.serve("/file", Page(CONTENT, throttle=SLOW))
     process = started(url, folder, "--continue")
     refused(run(url, "--continue"), "Another process is fetching this URL into this folder")

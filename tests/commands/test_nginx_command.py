@@ -7,7 +7,7 @@ import sys
 from tests.services import ROOT
 
 
-def test_nginx_lets_in_the_largest_file_and_a_form_around_it() -> None:
+def test_nginx_accepts_the_largest_file_with_a_form_around_it() -> None:
     environ = os.environ | {"PROFILE": "production", "VIMEO_MAX_BYTES": "3MiB"}
     command = [sys.executable, "manage.py", "nginx-body-limit"]
     said = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout

@@ -35,7 +35,7 @@ def test_empty_files_count(app: Flask) -> None:
     assert api_tokens.left(token_id) == 0
 
 
-def test_fetches_count_from_their_beginning(app: Flask) -> None:
+def test_fetches_count_against_the_quota_from_the_start(app: Flask) -> None:
     token_id = holder(2 * LEAST_CHARGE)
     for _ in range(2):
         fetches.begin(policy.TRANSFER, URL, client="a", sha256=None, token_id=token_id)
@@ -43,7 +43,7 @@ def test_fetches_count_from_their_beginning(app: Flask) -> None:
         fetches.begin(policy.TRANSFER, URL, client="a", sha256=None, token_id=token_id)
 
 
-def test_what_a_fetch_counts_for_already_is_not_charged_again(app: Flask) -> None:
+def test_the_bytes_of_a_fetch_are_charged_once(app: Flask) -> None:
     token_id = holder(10 * LEAST_CHARGE)
     fetches.begin(policy.TRANSFER, URL, client="a", sha256=None, token_id=token_id)
     api_tokens.check_quota(token_id, 10 * LEAST_CHARGE, counted=LEAST_CHARGE)
@@ -51,7 +51,7 @@ def test_what_a_fetch_counts_for_already_is_not_charged_again(app: Flask) -> Non
         api_tokens.check_quota(token_id, 10 * LEAST_CHARGE)
 
 
-def test_a_name_is_used_once(app: Flask) -> None:
+def test_token_names_are_unique(app: Flask) -> None:
     api_tokens.create("robot", ["*:*"])
     with pytest.raises(Exists):
         api_tokens.create("robot", ["*:*"])

@@ -27,14 +27,14 @@ def test_it_fetches_several_ranges_of_one_version(origin: Origin, page: Page) ->
 
 
 @pytest.mark.parametrize("ranges", ["yes", "no"])
-def test_it_writes_as_many_bytes_at_a_time_as_it_is_told(origin: Origin, ranges: Any) -> None:
+def test_it_writes_in_the_given_chunk_size(origin: Origin, ranges: Any) -> None:
     sink = Memory()
     fetch(origin.serve("/file", Page(CONTENT, ranges=ranges)), sink, chunk=10_000)
     assert sink.data == CONTENT
     assert max(end - start for start, end in sink.present) == 10_000
 
 
-def test_connections_are_used_again(origin: Origin) -> None:
+def test_connections_are_reused(origin: Origin) -> None:
     origin.serve("/file", Page(CONTENT, ranges="short"))
     assert fetched(origin.url("/file"), connections=2) == CONTENT
     assert len({request.client for request in origin.requests}) < len(origin.requests) / 2
@@ -54,7 +54,7 @@ def test_connections_are_used_again(origin: Origin) -> None:
         Page(CONTENT, etag=None, ranges="short"),
     ],
 )
-def test_one_stream_is_enough(origin: Origin, page: Page) -> None:
+def test_it_uses_one_stream_if_ranges_do_not_help_or_are_unsafe(origin: Origin, page: Page) -> None:
     assert fetched(origin.serve("/file", page)) == page.content
     assert len({request.client for request in origin.requests}) <= 2
 
@@ -74,25 +74,27 @@ def test_one_stream_is_enough(origin: Origin, page: Page) -> None:
         Page(CONTENT, stall_after=10_000, stalls=3),
     ],
 )
-def test_it_gets_the_right_bytes_all_the_same(origin: Origin, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_gets_the_right_bytes_from_unreliable_origins(
+    origin: Origin, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vimeo_api.core.fetching.plan.STALL_SECONDS", 0.1)
     assert fetched(origin.serve("/file", page)) == CONTENT
 
 
-def test_a_range_that_stands_still_is_taken_over(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_range_is_taken_over(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     # Nothing but others taking over ends this: a stalled connection would be waited for for an hour.
     monkeypatch.setattr("vimeo_api.core.fetching.plan.STALL_SECONDS", 0.1)
     url = origin.serve("/file", Page(CONTENT, stall_after=0, stalls=1))
     assert fetched(url, limits=Limits(stall=3600)) == CONTENT
 
 
-def test_one_connection_that_stalls_is_tried_again(origin: Origin) -> None:
+def test_a_stalled_connection_is_retried(origin: Origin) -> None:
     url = origin.serve("/file", Page(CONTENT, stall_after=100_000, stalls=2))
     assert fetched(url, connections=1, limits=Limits(stall=1, backoff=0.001)) == CONTENT
     assert origin.asked("Range") == ["bytes=0-", "bytes=100000-999999", "bytes=200000-999999"]
 
 
-def test_it_follows_redirects_and_takes_name_and_host_of_the_last(origin: Origin) -> None:
+def test_it_follows_redirects_and_uses_the_last_name_and_host(origin: Origin) -> None:
     origin.serve("/start", Page(location="/middle"))
     origin.serve("/middle", Page(location=origin.url("/the%20end.bin?x=y", host="other.example")))
     origin.serve("/the%20end.bin", Page(CONTENT))
@@ -130,7 +132,7 @@ def test_it_names_the_file(origin: Origin, disposition: str | None, name: str) -
     assert fetch(origin.url("/dir/last.bin?query=1"), Memory()).name == name
 
 
-def test_a_url_without_a_name_is_a_file(origin: Origin) -> None:
+def test_a_url_without_a_name_is_called_file(origin: Origin) -> None:
     assert fetch(origin.serve("/", Page(b"x")), Memory()).name == "file"
     origin.serve("/start", Page(location="/dir//["))
     origin.serve("/dir//%5B", Page(b"x"))
@@ -144,7 +146,7 @@ def test_no_url_is_logged(origin: Origin, caplog: pytest.LogCaptureFixture) -> N
     assert "secret" not in caplog.text
 
 
-def test_progress_is_told_in_the_callers_thread(origin: Origin) -> None:
+def test_progress_is_reported_in_the_thread_of_the_caller(origin: Origin) -> None:
     told: list[tuple[int, int | None, str]] = []
     url = origin.serve("/file", Page(CONTENT))
     fetched(url, progress=lambda got, total: told.append((got, total, threading.current_thread().name)))

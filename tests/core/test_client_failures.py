@@ -41,13 +41,13 @@ pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
         (Page(huge_header=True), r"headers"),
     ],
 )
-def test_it_says_what_the_origin_did(origin: Origin, page: Page, sentence: str) -> None:
+def test_errors_say_what_the_origin_did(origin: Origin, page: Page, sentence: str) -> None:
     sink = Memory()
     with pytest.raises(OriginFailed, match=sentence):
         fetch(origin.serve("/file", page), sink)
 
 
-def test_it_asks_a_failing_origin_a_bounded_number_of_times(origin: Origin) -> None:
+def test_it_retries_a_failing_origin_a_limited_number_of_times(origin: Origin) -> None:
     with pytest.raises(OriginFailed):
         fetch(origin.serve("/file", Page(statuses=[500] * 99)), Memory())
     assert len(origin.requests) == 1 + QUICK.retries
@@ -56,13 +56,13 @@ def test_it_asks_a_failing_origin_a_bounded_number_of_times(origin: Origin) -> N
     assert len(origin.requests) == 2 + QUICK.retries
 
 
-def test_it_follows_a_bounded_number_of_redirects(origin: Origin) -> None:
+def test_it_follows_a_limited_number_of_redirects(origin: Origin) -> None:
     with pytest.raises(OriginFailed):
         fetch(origin.serve("/file", Page(location="/file")), Memory())
     assert len(origin.requests) == 1 + QUICK.redirects
 
 
-def test_nobody_listening_is_the_origins_fault() -> None:
+def test_a_refused_connection_is_the_origins_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     with pytest.raises(OriginFailed, match="cannot be reached"):
@@ -81,12 +81,12 @@ def test_nobody_listening_is_the_origins_fault() -> None:
         (Page(dripping=True), Limits(total=0.3)),
     ],
 )
-def test_a_slow_origin_is_given_up(origin: Origin, page: Page, limits: Limits) -> None:
+def test_a_fetch_from_a_slow_origin_fails(origin: Origin, page: Page, limits: Limits) -> None:
     with pytest.raises(OriginTooSlow):
         fetch(origin.serve("/file", page), Memory(), limits=limits)
 
 
-def test_time_that_no_origin_has_cost_does_not_make_it_slow(origin: Origin) -> None:
+def test_time_spent_elsewhere_does_not_count_against_the_origin(origin: Origin) -> None:
     # The rate is measured from the first byte on, over all connections together.
     page = Page(CONTENT, throttle=200_000, statuses=[503, 503, 503])
     limits = Limits(min_rate=400_000, rate_seconds=0.4, backoff=0.3)
@@ -102,7 +102,7 @@ def test_an_announced_size_is_refused_before_the_first_byte(origin: Origin, rang
     assert fetched(origin.url("/file"), limits=Limits(max_bytes=1_000_000)) == CONTENT
 
 
-def test_a_size_that_shows_late_is_refused_then(origin: Origin) -> None:
+def test_a_size_that_is_known_late_is_refused_then(origin: Origin) -> None:
     sink = Memory()
     with pytest.raises(TooLarge):
         fetch(origin.serve("/file", Page(CONTENT, ranges="no", framing="chunked")), sink, limits=Limits(max_bytes=9999))
@@ -110,7 +110,7 @@ def test_a_size_that_shows_late_is_refused_then(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("ranges", ["yes", "no"])
-def test_it_can_be_cancelled_while_the_origin_says_nothing(origin: Origin, ranges: Any) -> None:
+def test_it_can_be_cancelled_while_the_origin_is_silent(origin: Origin, ranges: Any) -> None:
     sink = Memory()
     with pytest.raises(Cancelled):
         fetch(
@@ -122,11 +122,11 @@ def test_it_can_be_cancelled_while_the_origin_says_nothing(origin: Origin, range
 
 
 @pytest.mark.parametrize("ranges", ["yes", "no"])
-def test_the_sinks_own_errors_end_it(origin: Origin, ranges: Any) -> None:
+def test_errors_of_the_sink_end_the_fetch(origin: Origin, ranges: Any) -> None:
     with pytest.raises(StorageFull):
         fetch(origin.serve("/file", Page(CONTENT, ranges=ranges)), Memory(fails_after=500_000))
 
 
-def test_all_errors_are_ones_that_a_client_is_told() -> None:
+def test_every_error_has_a_sentence_for_the_client() -> None:
     for error in (AddressRefused, Cancelled, OriginFailed, OriginTooSlow, UrlRefused):
         assert issubclass(error, PipelineError)

@@ -56,7 +56,7 @@ def test_a_redirect_to_a_disguised_address_is_refused(origin: Origin, public: st
 
 
 @pytest.mark.parametrize("url", [*DISGUISES, "http://example.com/\r\nX-Injected: 1"])
-def test_nothing_is_connected_to_for_a_url_that_is_refused(public: str, url: str) -> None:
+def test_a_refused_url_opens_no_connection(public: str, url: str) -> None:
     with pytest.raises(UrlRefused):
         fetch(url, Memory(), allow_private=False)
 
@@ -71,7 +71,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(origin: Origin, pu
         fetch(url, Memory(), allow_private=False, resolver=names("127.0.0.1"))
 
 
-def test_a_redirect_to_a_name_that_leads_inside_is_refused(origin: Origin, public: str) -> None:
+def test_a_redirect_to_a_name_with_a_private_address_is_refused(origin: Origin, public: str) -> None:
     origin.serve("/file", Page(location=origin.url("/secret", host="inside.example")))
     url = origin.url("/file", host="name.example")
     with pytest.raises(AddressRefused, match=r"inside\.example .* loopback"):
@@ -92,9 +92,7 @@ def test_the_certificate_is_checked_against_the_name_and_not_the_address(certifi
                 fetch(good(host=host), Memory(), resolver=names("127.0.0.1"))
 
 
-def test_a_certificate_that_nobody_trusts_is_refused(
-    certified: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_untrusted_certificate_is_refused(certified: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     with serving(certified) as origin:
         url = origin.url("/file", host="good.example", scheme="https")
@@ -116,7 +114,7 @@ def test_https_does_not_redirect_to_http(certified: ssl.SSLContext, origin: Orig
     assert len(origin.requests) == 1
 
 
-def test_tls_can_be_cancelled_while_the_origin_says_nothing(certified: ssl.SSLContext) -> None:
+def test_a_tls_handshake_can_be_cancelled_while_the_origin_is_silent(certified: ssl.SSLContext) -> None:
     sink = Memory()
     with serving(certified) as origin, pytest.raises(Cancelled):
         origin.serve("/file", Page(CONTENT, stall_after=10))

@@ -19,7 +19,7 @@ def test_it_gets_the_right_bytes_from_odd_origins(origin: Origin, name: str) -> 
 
 
 @pytest.mark.parametrize(("headers", "name"), NAMED)
-def test_it_names_the_file_as_its_bytes_are(origin: Origin, headers: dict[str, str], name: str) -> None:
+def test_it_names_the_file_after_the_coding_of_its_bytes(origin: Origin, headers: dict[str, str], name: str) -> None:
     sink = Memory()
     found = fetch(origin.serve("/data.csv", Page(CONTENT, headers=headers)), sink)
     assert (found.name, bytes(sink.data)) == (name, CONTENT)
@@ -40,7 +40,7 @@ def test_a_refused_range_ends_in_one_stream_only_if_no_connection_gets_further(o
     assert origin.asked("Range")[-1] is None
 
 
-def test_a_body_without_a_length_is_believed_if_its_digest_is_checked(origin: Origin) -> None:
+def test_a_body_without_a_length_is_accepted_if_its_digest_is_checked(origin: Origin) -> None:
     url = origin.serve("/file", Page(CONTENT, framing="close", ranges="no"))
     assert fetched(url, checked=True) == CONTENT
 

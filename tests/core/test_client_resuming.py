@@ -28,7 +28,7 @@ def test_it_fetches_only_what_is_missing(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("page", [Page(CONTENT, etag='"other"'), Page(CONTENT[:-1]), Page(CONTENT, ranges="no")])
-def test_it_fetches_all_anew_when_the_version_is_another(origin: Origin, page: Page) -> None:
+def test_a_new_version_is_fetched_from_the_start(origin: Origin, page: Page) -> None:
     sink = Memory()
     sink.data, sink.present = bytearray(b"x" * 2_000_000), [(0, 500_000), (600_000, 2_000_000)]
     fetch(origin.serve("/file", page), sink, resume=Version(len(CONTENT), '"one"'))
@@ -36,7 +36,7 @@ def test_it_fetches_all_anew_when_the_version_is_another(origin: Origin, page: P
     assert [resumed for _, resumed in sink.offers] == [False]
 
 
-def test_versions_that_come_and_go_are_not_mixed(origin: Origin) -> None:
+def test_alternating_versions_are_not_mixed(origin: Origin) -> None:
     # As several hosts behind one name do it, of which some have the new version, and not all give ranges.
     other = Page(noise(1_000_001)[1:], etag='"two"', ranges="no", break_after=300_000)
     url = origin.serve("/file", Page(CONTENT, first=[other]))
@@ -46,7 +46,7 @@ def test_versions_that_come_and_go_are_not_mixed(origin: Origin) -> None:
     assert sink.data == CONTENT
 
 
-def test_what_broke_goes_on_in_ranges_where_the_origin_gives_them_now(origin: Origin) -> None:
+def test_an_interrupted_fetch_resumes_in_ranges_if_the_origin_now_supports_them(origin: Origin) -> None:
     broken = Page(CONTENT, ranges="no", break_after=300_000)
     sink = Memory()
     fetch(origin.serve("/file", Page(CONTENT, first=[broken])), sink)
@@ -54,7 +54,7 @@ def test_what_broke_goes_on_in_ranges_where_the_origin_gives_them_now(origin: Or
     assert [resumed for _, resumed in sink.offers] == [False, True]
 
 
-def test_a_part_of_another_version_is_never_taken(origin: Origin) -> None:
+def test_a_range_of_another_version_is_never_used(origin: Origin) -> None:
     with pytest.raises(OriginFailed, match="changed the file"):
         fetched(origin.serve("/file", Page(CONTENT, ranges="blind", changes_after=1)))
 
@@ -64,7 +64,7 @@ def test_a_part_that_does_not_say_its_version_is_not_trusted(origin: Origin) -> 
     assert fetched(origin.serve("/file", page)) == bytes(byte ^ 0xFF for byte in CONTENT)
 
 
-def test_nothing_is_fetched_twice_when_all_is_there(origin: Origin) -> None:
+def test_a_complete_partial_file_is_not_fetched_again(origin: Origin) -> None:
     sink = Memory()
     sink.data, sink.present = bytearray(CONTENT), [(500_000, 1_000_000), (0, 500_000)]
     fetch(origin.serve("/file", Page(CONTENT)), sink, resume=Version(len(CONTENT), '"one"'))

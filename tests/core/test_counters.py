@@ -31,7 +31,7 @@ def leased(key: str) -> Ticket:
     return Ticket(entry.id, LEASE_TOKEN, answer)
 
 
-def test_nobody_is_lost_among_many(app: Flask) -> None:
+def test_concurrent_increments_are_all_counted(app: Flask) -> None:
     def count() -> None:
         with app.app_context():
             for _ in range(5):
@@ -45,7 +45,7 @@ def test_nobody_is_lost_among_many(app: Flask) -> None:
     assert counts() == {"confirmed": 40}
 
 
-def test_a_delivery_counts_once_however_often_it_is_reported(app: Flask) -> None:
+def test_a_download_reported_twice_counts_once(app: Flask) -> None:
     whole, broken = Sent(leased("a"), (0, 10), complete=True), Sent(leased("b"), (0, 3), complete=False)
     confirmations.handle(whole, broken, whole)
     confirmations.handle(whole, broken)

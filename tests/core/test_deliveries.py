@@ -102,13 +102,13 @@ def catch_up_twice() -> None:
         ({"sent": "many"}, Status.LEASED),
     ],
 )
-def test_a_line_means(log: Path, ticket: Ticket, changes: dict[str, str], expected: Status) -> None:
+def test_a_journal_line_has_this_effect(log: Path, ticket: Ticket, changes: dict[str, str], expected: Status) -> None:
     write(log, ticket, **changes)
     catch_up_twice()
     assert status() == expected
 
 
-def test_ranges_add_up_whichever_tokens_they_came_under(log: Path, ticket: Ticket) -> None:
+def test_ranges_add_up_across_resume_tokens(log: Path, ticket: Ticket) -> None:
     write(log, ticket, completion="", sent="0")
     catch_up_twice()
     for token, first, last in ((A, 5, 9), (B, 0, 2), (B, 1, 3)):
@@ -121,7 +121,7 @@ def test_ranges_add_up_whichever_tokens_they_came_under(log: Path, ticket: Ticke
     assert status() == Status.GONE
 
 
-def test_an_aborted_response_never_uses_a_file_up_by_itself(log: Path, ticket: Ticket) -> None:
+def test_an_interrupted_response_alone_never_uses_up_a_file(log: Path, ticket: Ticket) -> None:
     write(log, ticket, completion="", sent="10")
     catch_up_twice()
     assert status() == Status.AVAILABLE
@@ -130,14 +130,14 @@ def test_an_aborted_response_never_uses_a_file_up_by_itself(log: Path, ticket: T
     assert status() == Status.GONE
 
 
-def test_what_was_charged_and_not_sent_is_given_back_once(log: Path, ticket: Ticket) -> None:
+def test_bytes_charged_but_not_sent_are_credited_once(log: Path, ticket: Ticket) -> None:
     write(log, ticket, completion="", sent="4")
     catch_up_twice()
     spans = leases.spans_of(entry())
     assert (spans.most((0, 4)), spans.most((4, 10))) == (1, 0)
 
 
-def test_what_nobody_reports_stays_charged(log: Path, ticket: Ticket) -> None:
+def test_an_unreported_response_stays_charged(log: Path, ticket: Ticket) -> None:
     leases.give_back(ticket.file_id, A, ticket.response, even_resumed=True)
     assert lease(ticket.file_id, B, (3, 5)) == 2
     spans = leases.spans_of(entry())
@@ -167,7 +167,7 @@ def test_attempts_are_capped(log: Path, ticket: Ticket, monkeypatch: pytest.Monk
     assert len(attempts.at(ticket.file_id)) == 1
 
 
-def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> None:
+def test_an_old_line_does_not_end_a_later_response(log: Path, ticket: Ticket) -> None:
     write(log, ticket, completion="")
     confirmations.catch_up()
     assert lease(ticket.file_id, A) == 2
@@ -176,7 +176,7 @@ def test_an_old_line_does_not_end_a_later_answer(log: Path, ticket: Ticket) -> N
     assert status() == Status.LEASED
 
 
-def test_a_line_is_found_after_one_that_was_broken_off(log: Path, ticket: Ticket) -> None:
+def test_a_line_after_a_truncated_one_is_read(log: Path, ticket: Ticket) -> None:
     with log.open("a") as file:
         file.write(f'{{"ticket":"{ticket.file_id}:{B}:1","method":"GET","sta')  # the disk was full, and is not any more
     write(log, ticket)
@@ -189,7 +189,7 @@ def lapse(file_id: int) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"ticket":"7:a\n', '{"ticket":"7:a', "\0\0\0\n"])
-def test_silence_is_no_answer_once_a_line_is_broken_off(log: Path, ticket: Ticket, text: str) -> None:
+def test_a_lapsed_lease_is_in_doubt_after_a_truncated_line(log: Path, ticket: Ticket, text: str) -> None:
     log.write_text(text)
     lapse(ticket.file_id)
     assert sweep.settle_leases() == 0
@@ -199,7 +199,7 @@ def test_silence_is_no_answer_once_a_line_is_broken_off(log: Path, ticket: Ticke
     assert status() == Status.GONE  # the journal knew it after all
 
 
-def test_silence_is_no_answer_before_a_broken_line_that_a_good_one_follows(log: Path, ticket: Ticket) -> None:
+def test_a_lapsed_lease_is_in_doubt_if_a_good_line_follows_a_truncated_one(log: Path, ticket: Ticket) -> None:
     log.write_text('{"ticket":"7:a')
     write(log, Ticket(999, B, 1))
     lapse(ticket.file_id)
@@ -207,7 +207,7 @@ def test_silence_is_no_answer_before_a_broken_line_that_a_good_one_follows(log: 
     assert status() == Status.IN_DOUBT
 
 
-def test_a_broken_end_of_a_rotated_file_puts_only_the_leases_before_in_doubt(log: Path, ticket: Ticket) -> None:
+def test_a_truncated_rotated_file_puts_only_earlier_leases_in_doubt(log: Path, ticket: Ticket) -> None:
     write(log, Ticket(999, B, 1))
     with log.open("a") as file:
         file.write('{"ticket":"7:a')
@@ -221,7 +221,7 @@ def test_a_broken_end_of_a_rotated_file_puts_only_the_leases_before_in_doubt(log
     assert sweep.settle_leases() == 1
 
 
-def test_silence_is_no_answer_on_a_full_disk(log: Path, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lapsed_lease_is_in_doubt_on_a_full_disk(log: Path, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
     log.touch()
     full = shutil.disk_usage(log.parent)._replace(free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
@@ -230,7 +230,9 @@ def test_silence_is_no_answer_on_a_full_disk(log: Path, ticket: Ticket, monkeypa
     assert status() == Status.IN_DOUBT
 
 
-def test_silence_is_no_answer_across_a_boot(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_lapsed_lease_from_before_a_boot_is_in_doubt(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
     sweep.settle_leases()  # the boot that was
     lease(entry().id, A)
@@ -246,9 +248,7 @@ def test_silence_is_no_answer_across_a_boot(app: Flask, monkeypatch: pytest.Monk
     assert status() == Status.AVAILABLE
 
 
-def test_a_filesystem_that_cannot_allocate_ahead_is_refused(
-    log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_filesystem_without_fallocate_is_refused(log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     journal.check_allocation(log)
     monkeypatch.setattr(journal, "_allocate", partial(_fail, errno.EOPNOTSUPP))
     with pytest.raises(OSError, match="not supported"):
@@ -261,7 +261,7 @@ def _fail(number: int, *_: object) -> None:
     raise OSError(number, os.strerror(number))
 
 
-def test_a_disk_that_fills_up_takes_no_line_away(tmp_path: Path) -> None:
+def test_no_line_is_lost_when_the_disk_fills_up(tmp_path: Path) -> None:
     script = """
 set -e
 mount -t tmpfs -o size=16m tmpfs "$1"
@@ -326,7 +326,7 @@ def test_lines_are_handled_once_across_rotation(log: Path, app: Flask) -> None:
     assert journal.lag(log) == 0
 
 
-def test_a_file_that_is_rotated_while_it_is_opened_is_not_taken_for_its_successor(
+def test_a_file_rotated_while_opened_is_not_confused_with_its_successor(
     log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
@@ -352,7 +352,7 @@ def test_a_file_that_is_rotated_while_it_is_opened_is_not_taken_for_its_successo
     assert sorted(seen) == ["1", "2", "3"]
 
 
-def test_a_long_journal_is_noted_batch_by_batch(log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_offset_is_saved_after_each_batch(log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "BATCH", 100)
     for number in range(20):
         write(log, str(number))
@@ -370,7 +370,7 @@ def test_a_long_journal_is_noted_batch_by_batch(log: Path, app: Flask, monkeypat
     assert sum(calls[5:]) == 20 - done
 
 
-def test_rubbish_is_passed_over(log: Path, ticket: Ticket) -> None:
+def test_invalid_lines_are_skipped(log: Path, ticket: Ticket) -> None:
     log.write_bytes(b"\xff\xfe\n[]\n\n{}\nnull\n")
     write(log, ticket)
     confirmations.catch_up()
@@ -390,7 +390,7 @@ def test_an_error_leaves_the_lines_for_the_next_reader(log: Path, app: Flask) ->
     assert len(seen) == 1
 
 
-def test_no_journal_is_nothing_to_read(log: Path, app: Flask) -> None:
+def test_a_missing_journal_has_no_lines(log: Path, app: Flask) -> None:
     confirmations.catch_up()
     log.touch()
     confirmations.catch_up()

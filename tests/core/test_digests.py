@@ -41,7 +41,7 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def test_it_digests_whatever_has_none(app: Flask) -> None:
+def test_it_digests_every_file_without_a_digest(app: Flask) -> None:
     contents = {"a": b"content", "empty": b"", "large": bytes(3 * 1024**2 + 1)}
     for key, content in contents.items():
         put(key, content)
@@ -54,9 +54,7 @@ def test_it_digests_whatever_has_none(app: Flask) -> None:
     assert digests.record(seconds=PATIENTLY) == 0
 
 
-def test_it_goes_on_batch_after_batch_and_begins_nothing_once_the_time_is_over(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_works_in_batches_and_stops_when_its_time_is_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "DIGEST_BATCH", 2)
     for number in range(5):
         put(str(number), str(number).encode())
@@ -66,7 +64,7 @@ def test_it_goes_on_batch_after_batch_and_begins_nothing_once_the_time_is_over(
     assert [entry(str(number)).digest for number in range(5)] == [digest_of(str(n).encode()) for n in range(5)]
 
 
-def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> None:
+def test_a_file_that_is_gone_or_still_fetched_is_not_digested(app: Flask) -> None:
     leased, removed = put("leased"), put("removed")
     lease(leased.id, "a" * 32)
     lifecycle.remove(removed)
@@ -79,7 +77,7 @@ def test_a_file_on_its_way_out_or_not_there_yet_is_left_alone(app: Flask) -> Non
 
 
 @pytest.mark.parametrize("where", [(Blobs, "opened"), (hashlib, "file_digest")], ids=["before", "while read"])
-def test_a_file_removed_meanwhile_is_no_fault(
+def test_a_file_removed_meanwhile_is_not_an_error(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: tuple[object, str]
 ) -> None:
     first = put("first")
@@ -99,7 +97,7 @@ def test_a_file_removed_meanwhile_is_no_fault(
     assert "no digest" not in caplog.text
 
 
-def test_a_digest_that_somebody_else_records_meanwhile_stays(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digest_recorded_meanwhile_is_kept(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     file = put("a")
     reached = hashlib.file_digest
 
@@ -112,7 +110,7 @@ def test_a_digest_that_somebody_else_records_meanwhile_stays(app: Flask, monkeyp
     assert entry("a").digest == "sha512:aa"
 
 
-def test_bytes_that_are_missing_hold_nobody_up(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_bytes_do_not_delay_other_digests(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     lost = put("lost")
     put("other")
     path = blobs.path(lost.surface, lost.blob)
@@ -128,7 +126,7 @@ def test_bytes_that_are_missing_hold_nobody_up(app: Flask, caplog: pytest.LogCap
     assert entry("lost").digest == digest_of(b"content")
 
 
-def test_one_at_a_time_is_at_it(app: Flask) -> None:
+def test_only_one_worker_digests_at_a_time(app: Flask) -> None:
     put("a")
     assert digests.due()  # which makes the lock's file
     with (settings.data_dir / "locks/digests").open() as lock:
@@ -138,7 +136,9 @@ def test_one_at_a_time_is_at_it(app: Flask) -> None:
     assert digests.record(seconds=PATIENTLY) == 1
 
 
-def test_the_sweep_calls_for_a_worker_if_there_is_something_to_do(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweep_enqueues_a_digest_task_only_if_a_digest_is_missing(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     called: list[str] = []
     monkeypatch.setattr(tasks, "enqueue", lambda task, *_: called.append(task.name))
     tasks.sweep()
@@ -158,7 +158,7 @@ def test_it_can_be_turned_off(app: Flask) -> None:
     assert not digests.due()
 
 
-def test_what_is_to_do_is_found_by_an_index(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_a_digest_are_found_by_an_index(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[str] = []
     rows = statements.rows
 

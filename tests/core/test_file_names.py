@@ -38,7 +38,7 @@ PRIVATE = "\uf8ff.txt"
         *((name, name) for name in (FAMILY, SCOTLAND, PERSIAN, NEW_EMOJI, PRIVATE)),
     ],
 )
-def test_it_keeps_what_is_harmless(sent: str, kept: str) -> None:
+def test_it_keeps_safe_names_unchanged(sent: str, kept: str) -> None:
     name = safe(sent)
     assert len(name.encode()) <= 255
     assert name == kept
@@ -60,7 +60,7 @@ settled = st.characters().filter(lambda character: unicodedata.ucd_3_2_0.categor
 
 
 @given(st.text(settled | st.characters(max_codepoint=0x17F)))
-def test_a_name_is_one_however_its_accents_are_spelt(text: str) -> None:
+def test_equivalent_unicode_spellings_are_the_same_name(text: str) -> None:
     assert safe(unicodedata.normalize("NFD", text)) == safe(unicodedata.normalize("NFC", text))
 
 

@@ -96,14 +96,14 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
     }
 
 
-def test_nothing_waits_where_nothing_is_due() -> None:
+def test_without_due_work_every_age_is_zero() -> None:
     add("a")
     lease(add("b"), LEASE_TOKEN)
     leases.use_up(add("c"), LEASE_TOKEN, grace_seconds=60)
     assert set(file_stats.read().waiting.values()) == {0.0}
 
 
-def test_a_purge_that_nobody_does_gets_older_though_each_attempt_puts_it_off() -> None:
+def test_the_age_of_a_purge_grows_although_each_attempt_postpones_it() -> None:
     used = add("a")
     leases.use_up(used, LEASE_TOKEN, grace_seconds=0)
     changed(used, due_at=ago(100))
@@ -124,7 +124,7 @@ def test_a_fetch_gets_older_until_a_worker_takes_it() -> None:
     assert waiting("fetch") == 0
 
 
-def test_a_lease_and_a_pending_file_get_older_too() -> None:
+def test_the_age_of_leases_and_pending_files_grows() -> None:
     late, pending = add("a"), add("b", pending=True)
     lease(late, LEASE_TOKEN)
     changed(late, due_at=ago(200))
@@ -132,7 +132,7 @@ def test_a_lease_and_a_pending_file_get_older_too() -> None:
     assert (waiting("lease"), waiting("place")) == (200, 400)
 
 
-def test_leases_are_told_apart_by_surface() -> None:
+def test_leases_are_counted_by_surface() -> None:
     add("a")
     lease(add("b"), LEASE_TOKEN)
     lease(add("c"), LEASE_TOKEN)
@@ -140,7 +140,7 @@ def test_leases_are_told_apart_by_surface() -> None:
     assert (told.pop("vimeo"), set(told.values())) == (2, {0})
 
 
-def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_count_waits_longer_after_an_expensive_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_stats, "_PAUSE_FACTOR", 10**9)
     assert file_stats.count()
     add("a")
@@ -151,7 +151,7 @@ def test_a_count_waits_for_as_long_as_the_last_one_was_dear(monkeypatch: pytest.
     assert [group.files for group in file_stats.read().groups] == [1]
 
 
-def test_a_count_that_somebody_is_busy_with_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_count_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     others = []
 
     def counting() -> list[object]:
@@ -164,7 +164,7 @@ def test_a_count_that_somebody_is_busy_with_is_not_begun_again(monkeypatch: pyte
     assert others == [False, False]
 
 
-def test_a_question_reads_no_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_query_scans_a_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[str] = []
     rows = statements.rows
 

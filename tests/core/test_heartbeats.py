@@ -41,7 +41,7 @@ def test_it_says_which_parts_have_never_started(folder: Path) -> None:
     assert trouble(folder, "beat", "fetch") == "beat: not started yet; fetch: not started yet"
 
 
-def test_it_does_not_take_a_start_for_a_heartbeat(folder: Path, clock: list[float]) -> None:
+def test_a_start_does_not_count_as_a_heartbeat(folder: Path, clock: list[float]) -> None:
     heart = Heart(folder, "fetch")
     heart.beat()
     assert trouble(folder, "fetch") == "fetch: no heartbeat since its start"
@@ -73,7 +73,7 @@ def test_it_reports_a_part_that_starts_again_and_again(folder: Path, clock: list
     heartbeats.check(folder, ["place"])
 
 
-def test_one_worker_that_works_is_enough_for_the_service_but_not_for_its_own_host(
+def test_one_working_worker_is_enough_for_the_service_but_not_for_another_host(
     folder: Path, clock: list[float]
 ) -> None:
     Heart(folder, "fetch")
@@ -93,7 +93,7 @@ def test_it_forgets_hosts_that_are_gone(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"fetch@other", f"fetch@{HOST}"}
 
 
-def test_a_worker_starts_and_works_also_where_it_cannot_write(folder: Path, clock: list[float]) -> None:
+def test_a_worker_runs_even_if_it_cannot_write_heartbeats(folder: Path, clock: list[float]) -> None:
     folder.write_text("not a folder")
     heart = Heart(folder, "fetch")
     clock[0] += heartbeats.INTERVAL

@@ -13,7 +13,7 @@ from vimeo_api.core.fetching.host_limits import Slots
 pytestmark = pytest.mark.usefixtures("nothing_outlives_a_fetch")
 
 
-def test_all_fetches_together_keep_to_the_connections_of_one_host(origin: Origin) -> None:
+def test_all_fetches_together_respect_the_connection_limit_of_a_host(origin: Origin) -> None:
     url = origin.serve("/file", Page(CONTENT, throttle=2_000_000))
     limits = Limits(per_host=3)
     with ThreadPoolExecutor(6, thread_name_prefix="client") as clients:
@@ -26,7 +26,7 @@ class Nowhere(Memory):
         pass
 
 
-def test_a_big_fetch_gives_way_to_a_new_one(origin: Origin) -> None:
+def test_a_large_fetch_gives_up_connections_for_a_new_one(origin: Origin) -> None:
     # The big one has all connections, and would need minutes for any of its ranges.
     big = origin.serve("/big", Page(CONTENT * 64, throttle=100_000))
     small = origin.serve("/small", Page(b"small"))

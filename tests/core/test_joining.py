@@ -65,7 +65,7 @@ def holder(quota: int) -> int:
     return found.id
 
 
-def test_a_question_of_a_few_bytes_does_not_fill_the_disk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_request_to_join_cannot_fill_the_disk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     key = stored(bytes(MIB))
     keep = shutil.disk_usage(settings.spool_dir).free - 50 * MIB
     monkeypatch.setitem(app.extensions, "reservations", Reservations(settings.spool_dir, keep_free=keep))
@@ -73,7 +73,7 @@ def test_a_question_of_a_few_bytes_does_not_fill_the_disk(app: Flask, monkeypatc
         begin([key] * 90)
 
 
-def test_nobody_joins_more_than_a_quota_holds(app: Flask) -> None:
+def test_a_join_counts_against_the_quota(app: Flask) -> None:
     token_id = holder(4 * MIB)
     key = stored(bytes(MIB), token_id)
     begin([key] * 2, token_id=token_id)  # counts before it is written
@@ -81,7 +81,7 @@ def test_nobody_joins_more_than_a_quota_holds(app: Flask) -> None:
         begin([key] * 2, token_id=token_id)
 
 
-def test_what_a_join_counts_for_is_free_again_if_it_fails(app: Flask) -> None:
+def test_a_failed_join_frees_its_quota(app: Flask) -> None:
     token_id = holder(4 * MIB)
     key = stored(bytes(MIB), token_id)
     joins.cancel(STREAMS, begin([key] * 3, token_id=token_id))
@@ -100,13 +100,13 @@ def test_repeats_and_output_are_limited(app: Flask) -> None:
         begin([key] * 100)
 
 
-def test_a_join_that_is_not_done_cannot_be_joined(app: Flask) -> None:
+def test_an_unfinished_join_cannot_be_joined(app: Flask) -> None:
     joined = begin([stored(b"x")])
     with pytest.raises(NotFound):
         begin([joined])
 
 
-def test_a_killed_workers_join_goes_on_where_it_was(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_join_of_a_killed_worker_resumes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [stored(CONTENT), stored(b""), stored(CONTENT[::-1])]
     joined = begin([*keys, keys[0]])
     written: list[int] = []

@@ -33,7 +33,7 @@ def lapse(file_id: int) -> None:
     statements.execute(update(File).where(File.id == file_id).values(due_at=now() - timedelta(seconds=1)))
 
 
-def test_one_grant_at_a_time_holds_the_lease(file: int) -> None:
+def test_one_lease_token_at_a_time_holds_the_lease(file: int) -> None:
     assert lease(file, A) == 1
     assert lease(file, B) is None
     assert lease(file, A) == 2
@@ -67,7 +67,7 @@ def test_a_lease_whose_report_may_be_lost_leaves_the_file_in_doubt(file: int) ->
     assert leases.give_back_lapsed(lost_until) == 1
 
 
-def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
+def test_lease_first_finds_and_leases_a_file_in_one_statement(file: int) -> None:
     leased = leases.lease_first("vimeo", "k", A, seconds=60)
     assert leased is not None
     assert (leased.id, leased.blob, leased.size, leased.responses) == (file, "b", 10, 1)
@@ -91,12 +91,12 @@ def test_the_first_lease_finds_and_takes_a_file_at_once(file: int) -> None:
         {"surface": "streams"},
     ],
 )
-def test_the_first_lease_is_for_nothing_else(file: int, values: dict[str, object]) -> None:
+def test_lease_first_refuses_any_other_file(file: int, values: dict[str, object]) -> None:
     statements.execute(update(File).where(File.id == file).values(values))
     assert leases.lease_first("vimeo", "k", A, seconds=60) is None
 
 
-def test_only_the_last_answer_of_the_holder_gives_back(file: int) -> None:
+def test_only_the_last_response_of_the_holder_gives_the_lease_back(file: int) -> None:
     lease(file, A)
     lease(file, A)
     assert not leases.give_back(file, A, 1, even_resumed=True)
@@ -106,7 +106,7 @@ def test_only_the_last_answer_of_the_holder_gives_back(file: int) -> None:
     assert not leases.give_back(file, A, 2, even_resumed=True)
 
 
-def test_a_file_is_used_up_once_even_after_its_lease_was_taken_over(file: int) -> None:
+def test_a_file_whose_lease_was_taken_over_is_used_up_once(file: int) -> None:
     lease(file, A)
     lapse(file)
     lease(file, B)
@@ -117,7 +117,7 @@ def test_a_file_is_used_up_once_even_after_its_lease_was_taken_over(file: int) -
     assert not leases.give_back(file, A, 1, even_resumed=True)
 
 
-def test_of_several_files_one_was_taken_over_by_another(file: int) -> None:
+def test_several_files_are_used_up_though_one_lease_was_taken_over(file: int) -> None:
     catalog.add(NewFile("vimeo", "l", blob="c", name="n", size=10))
     other = catalog.find("vimeo", "l")
     assert other is not None
@@ -130,7 +130,7 @@ def test_of_several_files_one_was_taken_over_by_another(file: int) -> None:
     assert leases.use_up_all({file: A, other.id: A}, grace_seconds=60) == []
 
 
-def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> None:
+def test_due_purges_are_returned_once_until_the_next_try(file: int) -> None:
     lease(file, A)
     leases.use_up(file, A, grace_seconds=60)
     assert lifecycle.due_purges(10) == []
@@ -144,7 +144,7 @@ def test_purges_are_claimed_when_due_and_once_until_the_next_try(file: int) -> N
     assert entry().due_at is None
 
 
-def test_what_is_gone_is_not_leased_again_by_a_statement_that_is_repeated(file: int) -> None:
+def test_a_repeated_statement_does_not_lease_a_used_up_file_again(file: int) -> None:
     assert leases.lease_first("vimeo", "k", A, seconds=60)
     assert leases.use_up(file, A, grace_seconds=60)
     assert leases.lease_first("vimeo", "k", A, seconds=60) is None
@@ -165,7 +165,7 @@ def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> 
 
 
 @pytest.mark.parametrize("receipt", [None, A])
-def test_a_removal_whose_answer_got_lost_is_a_removal(
+def test_a_removal_succeeds_although_its_result_was_lost(
     file: int, monkeypatch: pytest.MonkeyPatch, receipt: str | None
 ) -> None:
     lease(file, A)

@@ -32,7 +32,7 @@ BOTH = pytest.mark.parametrize("away", [unmounted, replaced])
 
 
 @BOTH
-def test_a_store_that_is_away_is_said_until_it_is_back(app: Flask, away: Callable[[Path], None]) -> None:
+def test_an_unmounted_store_is_reported_until_it_is_mounted_again(app: Flask, away: Callable[[Path], None]) -> None:
     client, store = app.test_client(), app.config["SETTINGS"].store_dir
     url = f"/v1/streams/{client.post('/v1/streams', data=b'x').get_json()['id']}"
     away(store)
@@ -49,7 +49,7 @@ def test_a_store_that_is_away_is_said_until_it_is_back(app: Flask, away: Callabl
 
 
 @BOTH
-def test_starting_again_learns_no_other_store(app: Flask, away: Callable[[Path], None]) -> None:
+def test_a_restart_does_not_accept_another_store(app: Flask, away: Callable[[Path], None]) -> None:
     settings = app.config["SETTINGS"]
     away(settings.store_dir)
     with create_app(settings).app_context(), pytest.raises(Unavailable):
@@ -60,12 +60,14 @@ def test_starting_again_learns_no_other_store(app: Flask, away: Callable[[Path],
 
 
 @BOTH
-def test_files_stay_pending_meanwhile(app: Flask, away: Callable[[Path], None]) -> None:
+def test_files_stay_pending_while_the_store_is_not_mounted(app: Flask, away: Callable[[Path], None]) -> None:
     away(app.config["SETTINGS"].store_dir)
     assert blobs.uses_pending()
 
 
-def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconcile_stops_with_a_sentence_if_the_store_is_not_mounted(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = app.config["SETTINGS"]
     for name, value in (("DATA_DIR", str(settings.data_dir)), ("PROFILE", "embedded")):
         monkeypatch.setenv(name, value)
@@ -74,7 +76,7 @@ def test_reconcile_ends_with_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPa
     assert (done.exit_code, done.output) == (1, f"Error: {NOT_MOUNTED}\n")
 
 
-def test_a_sweep_has_no_files_digested_that_are_away(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweep_digests_nothing_while_the_store_is_not_mounted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(digests, "due", lambda: True)
     monkeypatch.setattr(tasks, "enqueue", lambda task: asked.append(task.name))
@@ -84,9 +86,7 @@ def test_a_sweep_has_no_files_digested_that_are_away(app: Flask, monkeypatch: py
     assert asked == []
 
 
-def test_the_daily_reconciliation_leaves_a_store_that_is_away_alone(
-    app: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_daily_reconciliation_skips_an_unmounted_store(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     with app.app_context():
         unmounted(app.config["SETTINGS"].store_dir)
         tasks.reconcile()

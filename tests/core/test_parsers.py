@@ -33,7 +33,7 @@ names = st.text(max_size=40) | st.text(alphabet="a\"\\%;'\r\n\0 ./é\u202e嘊", 
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 10**9 - 1))
-def test_a_ticket_comes_back(file_id: int, answer: int) -> None:
+def test_a_ticket_survives_writing_and_parsing(file_id: int, answer: int) -> None:
     ticket = Ticket(file_id, LEASE_TOKEN, answer)
     assert Ticket.parse(str(ticket)) == ticket
 
@@ -43,7 +43,7 @@ def test_a_ticket_comes_back(file_id: int, answer: int) -> None:
 @example(f"1:{LEASE_TOKEN}:\N{FULLWIDTH DIGIT ONE}")
 @example(f"1:{LEASE_TOKEN}:1\n")
 @example(f"01:{LEASE_TOKEN}:1")
-def test_no_other_text_is_a_ticket(text: str) -> None:
+def test_other_text_is_not_parsed_as_a_ticket(text: str) -> None:
     ticket = Ticket.parse(text)
     assert ticket is None or str(ticket) == text
 
@@ -66,7 +66,7 @@ junk: st.SearchStrategy[Any] = st.recursive(
 @example("sent", "9" * 5000)
 @example("status", "\N{FULLWIDTH DIGIT TWO}00")
 @example("status", 200)
-def test_a_line_of_the_journal_is_read_exactly_or_not_at_all(field: str, value: Any) -> None:
+def test_an_invalid_field_makes_a_journal_line_invalid(field: str, value: Any) -> None:
     try:
         sent = Sent.from_journal(line(**{field: value}))
     except (KeyError, ValueError):
@@ -88,7 +88,7 @@ def test_only_a_range_that_was_sent_counts(text: str) -> None:
 
 @lenient
 @given(number=st.integers(0, 2**64 - 1).map(str), name=names.filter(lambda name: name.isprintable()))
-def test_a_sealed_id_opens_and_no_other_spelling_does(app: Flask, number: str, name: str) -> None:
+def test_a_sealed_id_has_only_one_valid_spelling(app: Flask, number: str, name: str) -> None:
     with app.app_context():
         sealed = sealed_ids.seal(number, name)
         assert sealed_ids.open_sealed(sealed) == (number, name)
@@ -102,13 +102,13 @@ def test_a_sealed_id_opens_and_no_other_spelling_does(app: Flask, number: str, n
 
 @lenient
 @given(text=st.text() | st.from_regex(r"[0-9]{1,21}:[A-Za-z0-9_-]*={0,2}"))
-def test_no_text_of_a_stranger_is_a_sealed_id(app: Flask, text: str) -> None:
+def test_arbitrary_text_is_not_a_sealed_id(app: Flask, text: str) -> None:
     with app.app_context():
         assert sealed_ids.open_sealed(text) is None
 
 
 @given(names)
-def test_a_name_is_shown_as_a_quoted_string_and_as_itself(name: str) -> None:
+def test_content_disposition_has_the_name_quoted_and_encoded(name: str) -> None:
     safe = file_names.safe(name)
     header = delivery.content_disposition(safe)
     match = re.fullmatch(
@@ -123,7 +123,7 @@ def test_a_name_is_shown_as_a_quoted_string_and_as_itself(name: str) -> None:
 
 
 @given(names)
-def test_a_fetcher_of_ours_reads_the_name_that_we_send(name: str) -> None:
+def test_our_fetcher_reads_the_name_that_we_send(name: str) -> None:
     safe = file_names.safe(name)
     assert headers.name({"Content-Disposition": delivery.content_disposition(safe)}, "http://a/b") == safe
 
@@ -171,7 +171,7 @@ spans = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)).filter(lamb
 
 
 @given(st.integers(0, 300), spans)
-def test_what_is_missing_and_what_is_there_make_the_whole(size: int, present: list[tuple[int, int]]) -> None:
+def test_missing_and_present_spans_make_the_whole_file(size: int, present: list[tuple[int, int]]) -> None:
     there = {at for start, end in present for at in range(start, min(end, size))}
     gaps = [at for start, end in missing(size, present) for at in range(start, end)]
     assert gaps == sorted(set(range(size)) - there)
@@ -214,7 +214,7 @@ def test_chunks_give_the_body_and_leave_what_follows(pieces: list[bytes], size: 
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), min_size=1), st.data())
-def test_chunks_that_break_off_are_no_body(pieces: list[bytes], data: st.DataObject) -> None:
+def test_truncated_chunks_are_refused(pieces: list[bytes], data: st.DataObject) -> None:
     whole = chunked(pieces, "x")
     cut = data.draw(st.integers(0, len(whole) - 3))
     with pytest.raises(OSError, match=r"chunk|trailers"):

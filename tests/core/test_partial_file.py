@@ -45,7 +45,7 @@ def noted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
     return left.path
 
 
-def test_what_was_noted_is_there_and_the_rest_is_not(noted: Path) -> None:
+def test_noted_bytes_are_kept_and_others_are_fetched_again(noted: Path) -> None:
     with opened() as left:
         left.write_at(90_000, CONTENT[90_000:])
     with opened() as left:
@@ -67,7 +67,7 @@ def test_no_note_outlives_the_bytes_it_names(noted: Path, monkeypatch: pytest.Mo
             assert noted.read_bytes()[start:end] == CONTENT[start:end]
 
 
-def test_only_more_than_ever_is_an_advance(noted: Path) -> None:
+def test_only_more_bytes_than_before_count_as_progress(noted: Path) -> None:
     with opened() as left:
         left.begin(offer('"two"'), resumed=False)
         left.write_at(0, CONTENT[:40_000])
@@ -77,7 +77,7 @@ def test_only_more_than_ever_is_an_advance(noted: Path) -> None:
         assert not left.checkpoint()  # nothing came
 
 
-def test_notes_do_not_hold_up_who_writes(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_notes_does_not_block_writers(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened() as left:
         left.begin(offer(), resumed=True)
         left.write_at(50_000, CONTENT[50_000:60_000])
@@ -95,7 +95,7 @@ def test_notes_do_not_hold_up_who_writes(noted: Path, monkeypatch: pytest.Monkey
         assert left.spans() == [(0, 60_000)]  # what came meanwhile may not be on disk
 
 
-def test_one_at_a_time(noted: Path) -> None:
+def test_only_one_process_opens_a_partial_file(noted: Path) -> None:
     with opened(), pytest.raises(Busy):
         opened()
     with opened():
@@ -141,7 +141,7 @@ def test_a_full_disk_is_reported_by_the_fetch_and_not_by_its_signature(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": {}, "spans": [1], "most": 0}'])
-def test_notes_that_cannot_be_read_are_none(noted: Path, text: str) -> None:
+def test_unreadable_notes_are_ignored(noted: Path, text: str) -> None:
     noted.with_name(f"{noted.name}.spans").write_text(text)
     with opened() as left:
         assert (left.spans(), left.version, left.claim) == ([], None, None)

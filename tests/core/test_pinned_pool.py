@@ -60,17 +60,17 @@ def exchange(request: pytest.FixtureRequest, certified: ssl.SSLContext) -> Itera
             answer.close()
 
 
-def test_what_came_with_the_headers_is_not_held_back(exchange: Exchange) -> None:
+def test_body_bytes_read_with_the_headers_are_returned(exchange: Exchange) -> None:
     assert exchange.read() == BODY[:100]
 
 
-def test_all_that_has_arrived_is_given_at_once(exchange: Exchange) -> None:
+def test_everything_that_has_arrived_is_returned_at_once(exchange: Exchange) -> None:
     exchange.read()
     exchange.send(BODY[100:])
     assert exchange.read() == BODY[100:]
 
 
-def test_what_arrived_before_the_connection_broke_is_not_lost(exchange: Exchange) -> None:
+def test_bytes_received_before_a_broken_connection_are_kept(exchange: Exchange) -> None:
     exchange.read()
     exchange.send(BODY[100:RECORD])
     exchange.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end

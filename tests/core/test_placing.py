@@ -160,7 +160,7 @@ def test_a_folder_that_is_emptied_meanwhile_is_made_again(apart: Flask, monkeypa
     assert (again(entry).pending, lies(entry)) == (False, (True, True))
 
 
-def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_placed_once_a_full_store_has_space_again(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = uploaded()
 
     def full(*_: object, **__: object) -> None:
@@ -177,7 +177,7 @@ def test_a_full_store_costs_nothing_but_time(apart: Flask, monkeypatch: pytest.M
     assert not again(entry).pending
 
 
-def test_a_copy_that_is_not_the_same_is_not_served(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_corrupt_copy_is_not_served(apart: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     entry, copy = uploaded(), Writer.copy
 
     def copy_and_damage(writer: Writer, source: int, size: int) -> None:
@@ -190,7 +190,7 @@ def test_a_copy_that_is_not_the_same_is_not_served(apart: Flask, monkeypatch: py
     assert (again(entry).pending, lies(entry)) == (True, (True, False))
 
 
-def test_a_draft_is_nobody_elses_while_its_maker_lives(apart: Flask) -> None:
+def test_a_draft_is_locked_while_its_worker_lives(apart: Flask) -> None:
     entry = uploaded()
     with placing.draft(entry) as opened:
         assert opened is not None
@@ -213,7 +213,7 @@ def test_the_same_content_again_is_one_file(apart: Flask) -> None:
     assert (second.pending, lies(second)) == (True, (True, False))
 
 
-def test_what_nobody_finished_is_reconciled(apart: Flask) -> None:
+def test_unfinished_drafts_are_reconciled(apart: Flask) -> None:
     kept = uploaded()
     placing.run(kept.id)
     placed = uploaded()

@@ -3,7 +3,7 @@
 from vimeo_api.core.fetching.plan import Plan
 
 
-def test_every_byte_is_planned_once_however_it_is_shared() -> None:
+def test_every_byte_is_planned_once_however_the_work_is_divided() -> None:
     plan, written = Plan(1_000_000, [(5, 10), (900_000, 2_000_000)], parts=3), [(5, 10), (900_000, 1_000_000)]
     held = []
     while not plan.complete:

@@ -32,7 +32,7 @@ def test_a_row_is_the_same_in_every_column(key: str) -> None:
     assert Prepared(EVERYTHING).row({"key": key}) == tuple(expected)
 
 
-def test_values_go_in_as_their_types_have_them(key: str) -> None:
+def test_values_are_bound_by_their_column_types(key: str) -> None:
     # SQLite knows no moments, and compares texts.
     moment = datetime.now(UTC).astimezone(timezone(timedelta(hours=-23)))
     statement = select(File.key).where(File.expires_at > bindparam("moment"))
@@ -53,12 +53,12 @@ def test_an_update_is_done_when_it_returns(key: str) -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_an_error_is_told_as_sqlalchemy_tells_it() -> None:
+def test_an_error_is_raised_as_sqlalchemy_raises_it() -> None:
     with pytest.raises(OperationalError, match="no such function: missing"):
         Prepared(select(func.missing(bindparam("secret")))).row({"secret": "hunter2"})
 
 
-def test_a_lost_connection_costs_a_repetition(key: str) -> None:
+def test_a_statement_is_repeated_after_a_lost_connection(key: str) -> None:
     prepared = Prepared(EVERYTHING)
     assert prepared.row({"key": key})
     pooled = db.engine.raw_connection()
@@ -69,9 +69,7 @@ def test_a_lost_connection_costs_a_repetition(key: str) -> None:
     assert prepared.row({"key": key})
 
 
-def test_a_database_that_cannot_be_reached_is_told_as_sqlalchemy_tells_it(
-    key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_database_raises_the_error_of_sqlalchemy(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("unable to open database file")
 

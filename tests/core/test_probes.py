@@ -22,7 +22,7 @@ def raising(error: Exception) -> Callable[[], None]:
     return question
 
 
-def test_a_service_that_hangs_does_not_hold_up_the_others(app: Flask) -> None:
+def test_a_hanging_service_does_not_delay_other_probes(app: Flask) -> None:
     go_on = threading.Event()
     found = probes.ask({"stuck": Probe(go_on.wait, seconds=0.1), "well": Probe(lambda: 42, seconds=FOREVER)})
     go_on.set()
@@ -31,7 +31,7 @@ def test_a_service_that_hangs_does_not_hold_up_the_others(app: Flask) -> None:
     assert found["stuck"].seconds == 0.1
 
 
-def test_a_service_that_hangs_is_asked_once_at_a_time(app: Flask) -> None:
+def test_a_hanging_service_is_probed_once_at_a_time(app: Flask) -> None:
     go_on, asked = threading.Event(), []
 
     def question() -> int:

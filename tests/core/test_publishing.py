@@ -27,7 +27,7 @@ from vimeo_api.services import uploads
 @pytest.mark.parametrize(
     ("upload", "policy"), [(uploads.upload, STREAMS), (uploads.upload_content, STORE)], ids=["upload", "content"]
 )
-def test_nothing_is_published_that_cannot_be_written_down(
+def test_nothing_is_published_if_its_row_cannot_be_written(
     app: Flask, monkeypatch: pytest.MonkeyPatch, upload: Callable[[Policy, Staging], str], policy: Policy
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -59,7 +59,7 @@ def end_all() -> None:
     sweep.settle_leases()
 
 
-def test_a_name_is_free_once_the_sweep_has_taken_its_file_away(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_free_once_the_sweep_has_expired_its_file(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     named(b"first")
     add = catalog.add
 
@@ -87,14 +87,14 @@ def test_content_stored_again_is_a_new_file_once_the_old_one_is_over(app: Flask)
     assert blobs.path(entry.surface, entry.blob).read_bytes() == b"content"
 
 
-def test_what_was_refused_meanwhile_is_not_said_of_content_that_is_stored_again(app: Flask) -> None:
+def test_refusals_are_stale_once_content_is_stored_again(app: Flask) -> None:
     key = content()
     cache.set(cache_generations.cache_key("store", key), "when it was refused")
     content()
     assert cache.get(cache_generations.cache_key("store", key)) != "when it was refused"
 
 
-def test_content_that_is_there_costs_nobody_anything(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_content_does_not_count_against_a_quota(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     key = content()
 
     @contextmanager

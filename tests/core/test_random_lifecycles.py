@@ -327,7 +327,7 @@ class Life(RuleBasedStateMachine):
         statements.execute(update(File).where(File.id == self.id).values(status=Status.GONE, due_at=None))
 
 
-def test_no_life_leaves_the_rules(app: Flask) -> None:
+def test_no_random_lifecycle_breaks_the_rules(app: Flask) -> None:
     lives = settings(max_examples=80, stateful_step_count=30, deadline=None, phases=[Phase.explicit, Phase.generate])
     run_state_machine_as_test(Life, settings=lives)
 
@@ -378,7 +378,7 @@ KNOWN: list[list[Callable[[Life], None]]] = [
 ]
 
 
-def test_every_move_of_the_table_is_made(app: Flask) -> None:
+def test_random_lifecycles_make_every_move_of_the_table(app: Flask) -> None:
     Life.made.clear()
     for steps in KNOWN:
         life = Life()

@@ -64,7 +64,7 @@ def test_a_folder_that_vanishes_meanwhile_holds_nothing(app: Flask, monkeypatch:
     assert kinds() == []
 
 
-def test_it_ends_when_the_store_goes_away_meanwhile(app: Flask) -> None:
+def test_it_stops_when_the_store_is_unmounted_meanwhile(app: Flask) -> None:
     old = now() - timedelta(days=2)
     stored("1", b"content")
     statements.execute(update(File).values(created_at=old))
@@ -122,7 +122,7 @@ def test_it_reports_what_the_sweep_should_have_done(app: Flask) -> None:
     ]
 
 
-def test_it_looks_at_every_row_however_many_there_are(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_checks_every_row_however_many_there_are(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "ROWS_PER_QUERY", 3)
     for number in range(10):
         stored(str(number), b"x").unlink()

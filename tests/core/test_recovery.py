@@ -86,7 +86,9 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize(("owner", "name"), MOMENTS, ids=[name for _, name in MOMENTS])
-def test_whoever_dies_is_followed_at_once(fetch: Entry, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+def test_the_fetch_of_a_dead_worker_resumes_at_once(
+    fetch: Entry, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
     killed_at(monkeypatch, owner, name, fetch)
     claims.revive_all()  # as every worker does that starts
     if entry().status == Status.FETCHING:
@@ -133,7 +135,7 @@ def test_a_claim_from_another_host_stands_until_it_lapses(fetch: Entry, monkeypa
     assert swept() == [fetch.id]
 
 
-def test_who_lost_its_claim_publishes_nothing(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_its_claim_publishes_nothing(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     removed = []
 
     def lose(staging: Staging) -> None:
@@ -177,7 +179,7 @@ def test_attempts_that_got_further_do_not_count(fetch: Entry, monkeypatch: pytes
     assert entry().received > 0
 
 
-def test_a_worker_that_is_frozen_does_not_keep_a_fetch_for_ever(fetch: Entry) -> None:
+def test_a_frozen_worker_loses_its_fetch(fetch: Entry) -> None:
     set_row(attempts=MAX_ATTEMPTS)
     with PartialFile(reservations, "transfer", BLOB) as frozen:
         frozen.sign("one")
@@ -202,7 +204,7 @@ def test_a_message_that_comes_often_is_one_attempt_at_most(fetch: Entry) -> None
         assert entry().attempts == called
 
 
-def test_a_message_that_comes_twice_does_not_take_the_claim_from_who_begins(
+def test_a_duplicate_message_does_not_take_the_claim_of_a_starting_worker(
     fetch: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign = PartialFile.sign
@@ -218,7 +220,7 @@ def test_a_message_that_comes_twice_does_not_take_the_claim_from_who_begins(
     assert entry().status == Status.AVAILABLE
 
 
-def test_a_disk_without_room_for_a_name_is_full(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_inodes_counts_as_full(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> Never:
         raise OSError(28, "No space left on device")
 

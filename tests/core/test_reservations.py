@@ -91,7 +91,7 @@ def test_a_slow_upload_holds_no_more_than_can_arrive_soon(disk: Disk, clock: Clo
         reserve(disk, 6 * MIB)
 
 
-def test_a_body_goes_to_the_announcement_that_it_fits_best(disk: Disk, clock: Clock) -> None:
+def test_a_body_is_matched_to_the_best_fitting_reservation(disk: Disk, clock: Clock) -> None:
     reserve(disk, 20 * MIB)
     reserve(disk, 80 * MIB)
     clock.ahead += reservations.FULL_SECONDS
@@ -106,7 +106,7 @@ def test_one_client_reserves_no_more_than_its_share(disk: Disk) -> None:
     reserve(disk, 30 * MIB, "token 2")
 
 
-def test_the_last_names_of_a_disk_are_left_alone(tmp_path: Path) -> None:
+def test_the_last_inodes_of_a_disk_stay_free(tmp_path: Path) -> None:
     full = Reservations(tmp_path, keep_free=0, keep_files=2**62)
     with pytest.raises(StorageFull):
         full.check_spool_space()

@@ -75,7 +75,7 @@ def test_notes_about_bytes_that_are_gone_are_not_believed(left: Path, size: int)
 @pytest.mark.parametrize(
     "notes", ["", "[]", "{}", '{"version": null, "spans": [[0, 3]]}', '{"version": {}, "spans": [3]}']
 )
-def test_notes_that_cannot_be_read_are_no_notes(left: Path, notes: str) -> None:
+def test_unreadable_notes_of_a_resumable_fetch_are_ignored(left: Path, notes: str) -> None:
     left.with_name("left.spans").write_text(notes)
     with ResumableFile(left) as file:
         assert (file.version, file.spans()) == (None, [])

@@ -43,7 +43,9 @@ def counted() -> Iterator[list[str]]:
         (VIMEO, "secret", ["SELECT", "UPDATE"]),
     ],
 )
-def test_a_download_asks_no_more_often(policy: Policy, password: str | None, words: list[str]) -> None:
+def test_a_download_makes_no_more_round_trips_than_expected(
+    policy: Policy, password: str | None, words: list[str]
+) -> None:
     hashed = passwords.hashed(password) if password else None
     catalog.add(NewFile(policy.surface, "k", blob="b", name="n", size=10, password_hash=hashed))
     losses.note_boot()  # once in the life of a process
@@ -52,7 +54,7 @@ def test_a_download_asks_no_more_often(policy: Policy, password: str | None, wor
     assert [statement.split()[0] for statement in statements] == words
 
 
-def test_a_head_takes_nothing(app: Flask) -> None:
+def test_a_head_takes_no_lease(app: Flask) -> None:
     catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
     with app.app_context(), counted() as statements:
         open_download(VIMEO, "k", with_body=False)

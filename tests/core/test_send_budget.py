@@ -23,23 +23,23 @@ def asked(start: int, stop: int) -> Callable[[Entry], Span | None]:
     return lambda _: (start, stop)
 
 
-def test_it_counts_each_byte_by_itself() -> None:
+def test_it_counts_each_byte_separately() -> None:
     spans = NOTHING.charged(1, (0, 5)).settled(1, (0, 4)).charged(2, (3, 8)).charged(3, (3, 4))
     assert [spans.most((at, at + 1)) for at in range(9)] == [1, 1, 1, 3, 1, 1, 1, 1, 0]
     assert Spans.read(str(spans), responses=3, size=9) == spans
 
 
-def test_a_response_is_settled_once() -> None:
+def test_a_response_is_recorded_once() -> None:
     spans = NOTHING.charged(1, (0, 5)).settled(1, (0, 2))
     assert spans.settled(1, (0, 5)) is spans
 
 
-def test_no_text_is_one_response_with_the_whole_file() -> None:
+def test_empty_text_means_one_response_with_the_whole_file() -> None:
     assert Spans.read("", responses=1, size=7) == NOTHING.charged(1, (0, 7))
     assert Spans.read("", responses=0, size=7) == NOTHING
 
 
-def test_only_what_was_sent_covers() -> None:
+def test_only_sent_bytes_cover_the_file() -> None:
     spans = NOTHING.charged(1, (0, 5)).charged(2, (5, 9)).settled(2, (5, 9))
     assert not spans.covers(9)
     assert spans.settled(1, (0, 5)).covers(9)
@@ -83,7 +83,7 @@ def test_a_lease_cannot_be_kept_for_ever(clock: Clock) -> None:
         open_download(VIMEO, "k", span_of=asked(0, 1), resume_token=token)
 
 
-def test_what_nobody_reports_spends_the_budget(app: Flask, clock: Clock) -> None:
+def test_an_unreported_response_spends_the_budget(app: Flask, clock: Clock) -> None:
     catalog.add(NewFile("vimeo", "k", blob="b", name="n", size=10))
     for _ in range(settings.vimeo.budget):
         open_download(VIMEO, "k")

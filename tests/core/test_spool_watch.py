@@ -25,7 +25,7 @@ def body(disk: Disk, size: int) -> Path:
     return path
 
 
-def test_it_looks_more_often_the_less_is_free(disk: Disk) -> None:
+def test_it_checks_more_often_the_less_space_is_free(disk: Disk) -> None:
     watch = SpoolWatch(disk)
     disk.free = 100 * 1024**3
     assert watch.look() == LONGEST_PAUSE
@@ -60,7 +60,7 @@ def test_small_bodies_and_reserved_ones_may_use_the_margin_but_no_more(disk: Dis
     assert (small.stat().st_size, reserved.stat().st_size) == (0, 0)
 
 
-def test_it_leaves_alone_what_the_service_has(disk: Disk) -> None:
+def test_it_does_not_truncate_bodies_that_the_service_is_handling(disk: Disk) -> None:
     published, adopted = body(disk, 2 * MIB), body(disk, 2 * MIB)
     (disk.spool / "second-name").hardlink_to(published)
     ours = disk.spool / "fetch-transfer-ab1"

@@ -182,13 +182,13 @@ def test_it_returns_each_address_once_in_the_resolvers_order() -> None:
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"])
-def test_what_the_system_makes_of_a_host_is_checked_too(host: str) -> None:
+def test_the_systems_interpretation_of_a_host_is_checked_too(host: str) -> None:
     # Whatever check_url might let through: the address decides.
     with pytest.raises(AddressRefused):
         resolve(Target("http", host, 80, "/"), allow_private=False)
 
 
-def test_an_address_that_is_refused_stays_in_here() -> None:
+def test_a_refused_address_is_not_shown_to_the_client() -> None:
     with pytest.raises(AddressRefused) as refused:
         resolve(TARGET, allow_private=False, resolver=Names("10.11.12.13"))
     assert "10.11.12.13" not in str(refused.value)
@@ -218,7 +218,7 @@ def test_a_name_without_address_is_the_origins_fault() -> None:
         ("http://example.com?q", "http://example.com/?q"),
     ],
 )
-def test_it_says_what_is_asked_for_in_one_way(url: str, normal: str) -> None:
+def test_it_normalizes_urls(url: str, normal: str) -> None:
     assert check_url(url, allow_private=False).url == normal
 
 

@@ -51,7 +51,7 @@ def test_no_kill_leaves_a_probe_behind(app: Flask, monkeypatch: pytest.MonkeyPat
     assert list(settings.spool_dir.iterdir()) == []
 
 
-def test_a_name_that_is_there_already_is_made_durable_all_the_same(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_name_is_made_durable_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     with blobs.stage() as staging:
         blobs.publish(staging, "store", "blob")  # by somebody who was killed before the name was durable, perhaps
     synced: list[Path] = []
@@ -61,7 +61,7 @@ def test_a_name_that_is_there_already_is_made_durable_all_the_same(app: Flask, m
     assert synced == [settings.store_dir / "store" / "bl"]
 
 
-def test_removing_what_is_not_there_is_done(app: Flask) -> None:
+def test_removing_a_missing_blob_succeeds(app: Flask) -> None:
     blobs.remove("vimeo", "blob")
     with blobs.stage() as staging:
         blobs.publish(staging, "vimeo", "blob")
@@ -124,7 +124,7 @@ def test_it_cuts_a_file_down_to_a_span(app: Flask, span: tuple[int, int]) -> Non
         assert staging.path.read_bytes() == whole[span[0] : span[1]]
 
 
-def test_it_does_not_wait_for_bytes_that_a_file_has_lost(app: Flask) -> None:
+def test_it_does_not_wait_for_bytes_beyond_the_end_of_a_file(app: Flask) -> None:
     with blobs.stage() as staging:
         staging.write(b"abcdef")
         with pytest.raises(OSError, match="shrunk"):

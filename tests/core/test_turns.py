@@ -38,7 +38,7 @@ def found(key: str) -> Entry:
 
 
 @pytest.mark.parametrize("same", ["client", "host"])
-def test_it_runs_so_many_of_one_client_or_host_and_the_others_wait(same: str) -> None:
+def test_it_limits_running_fetches_per_client_and_host(same: str) -> None:
     others = [{"client": "a", "host": f"h{n}"} if same == "client" else {"client": f"c{n}"} for n in range(4)]
     ids = [asked(str(n), **other) for n, other in enumerate(others)]
     stranger = asked("x", client="x", host="x")
@@ -46,7 +46,7 @@ def test_it_runs_so_many_of_one_client_or_host_and_the_others_wait(same: str) ->
     assert claims.claim(stranger, "t")
 
 
-def test_one_that_waits_holds_no_worker_and_says_when_it_is_due(origin: Origin) -> None:
+def test_a_waiting_fetch_holds_no_worker_and_has_a_due_time(origin: Origin) -> None:
     ids = [asked(str(n), url=origin.serve("/a", Page(b"x"))) for n in range(3)]
     for one in ids[:MOST]:
         claims.claim(one, "token")
@@ -59,7 +59,7 @@ def test_one_that_waits_holds_no_worker_and_says_when_it_is_due(origin: Origin) 
     assert claims.revive(10) == []
 
 
-def test_the_oldest_that_waits_follows_one_that_has_ended(origin: Origin) -> None:
+def test_the_oldest_waiting_fetch_starts_when_one_ends(origin: Origin) -> None:
     url = origin.serve("/a", Page(b"x"))
     ids = [asked(str(n), url=url) for n in range(4)]
     stranger = asked("x", client="x", host="x", url=url)
@@ -80,7 +80,7 @@ def test_the_sweep_takes_a_few_of_each_client() -> None:
     assert set(claims.revive(10)) == {*flood[:MOST], stranger}
 
 
-def test_the_sweep_leaves_those_alone_that_must_wait() -> None:
+def test_the_sweep_skips_fetches_that_must_wait() -> None:
     ids = [asked(str(n)) for n in range(3)]
     for one in ids[:MOST]:
         claims.claim(one, "token")

@@ -120,12 +120,12 @@ def test_it_knows_each_signature(head: bytes, media_type: str) -> None:
 
 
 @pytest.mark.parametrize(("head", "media_type"), SIGNATURES)
-def test_it_wants_a_signature_whole(head: bytes, media_type: str) -> None:
+def test_a_partial_signature_does_not_match(head: bytes, media_type: str) -> None:
     assert detect(head[:-1]) in {TEXT, BINARY}
 
 
 @pytest.mark.parametrize(("head", "media_type"), NEAR_MISSES)
-def test_it_is_not_fooled_by_a_likeness(head: bytes, media_type: str) -> None:
+def test_a_similar_signature_does_not_match(head: bytes, media_type: str) -> None:
     assert detect(head) == media_type
 
 
@@ -139,12 +139,12 @@ def test_it_knows_html_by_a_first_tag_that_ends(tag: bytes, end: bytes) -> None:
 
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("end", [b"", b"\n", b"\t", b"/>", b"x>", b"<"])
-def test_it_takes_a_tag_that_does_not_end_for_text(tag: bytes, end: bytes) -> None:
+def test_an_unterminated_tag_is_text(tag: bytes, end: bytes) -> None:
     assert detect(tag + end) == TEXT
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_it_wants_the_tag_first_and_spelt_right(tag: bytes) -> None:
+def test_html_is_recognized_only_by_a_correct_first_tag(tag: bytes) -> None:
     assert detect(b"x" + tag + b">") == TEXT
     assert detect(b"\x0b" + tag + b">") == BINARY  # a vertical tab is no whitespace here
     assert detect(b"\xc2\xa0" + tag + b">") == TEXT
@@ -248,7 +248,7 @@ def test_the_first_signature_that_matches_decides(head: bytes, media_type: str) 
         bytes(range(0x80, 0x100)),
     ],
 )
-def test_it_takes_for_text_what_has_no_byte_that_text_never_has(head: bytes) -> None:
+def test_bytes_without_binary_control_bytes_are_text(head: bytes) -> None:
     assert detect(head) == TEXT
 
 
@@ -260,7 +260,7 @@ def test_a_control_byte_makes_it_binary_unless_text_may_have_it(byte: int) -> No
     assert detect(bytes([byte])) == expected
 
 
-def test_it_looks_at_512_bytes_and_no_more() -> None:
+def test_only_the_first_512_bytes_decide() -> None:
     assert HEAD_BYTES == 512
     assert detect(b"x" * 511 + b"\x00") == BINARY
     assert detect(b"x" * 512 + b"\x00") == TEXT

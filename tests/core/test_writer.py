@@ -60,7 +60,7 @@ many = pytest.mark.parametrize("source", [100 * CHUNK + 7], indirect=True)
 
 @pytest.mark.parametrize("threads", range(1, 9))
 @pytest.mark.parametrize("source", SIZES, indirect=True)
-def test_a_copy_has_the_same_bytes_and_says_how_far_it_is(source: Source, destination: int, threads: int) -> None:
+def test_a_copy_has_the_same_bytes_and_reports_progress(source: Source, destination: int, threads: int) -> None:
     told: list[int] = []
     size = len(source.bytes)
     writer = Writer(destination, size, progress=told.append)
@@ -74,7 +74,7 @@ def test_a_copy_has_the_same_bytes_and_says_how_far_it_is(source: Source, destin
 
 @many
 @pytest.mark.parametrize("threads", range(1, 9))
-def test_a_copy_runs_in_as_many_threads_as_it_is_told(
+def test_a_copy_uses_the_given_number_of_threads(
     source: Source, destination: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together, preadv = threading.Barrier(threads), os.preadv
@@ -122,7 +122,7 @@ def test_several_sources_follow_one_another(source: Source, destination: int) ->
     assert told == sorted(set(told))
 
 
-def test_what_is_written_by_whom_it_may_be_known(destination: int) -> None:
+def test_the_writer_knows_which_spans_are_written(destination: int) -> None:
     told: list[int] = []
     writer = Writer(destination, 10, progress=told.append)
     writer.write_at(6, b"67")
@@ -226,7 +226,7 @@ def test_an_interrupt_stops_all_threads() -> None:
     assert (done.stdout, done.stderr) == ("1 thread is left\n", "")
 
 
-def test_a_progress_that_fails_fails_the_writing(destination: int, endless: int) -> None:
+def test_an_error_in_the_progress_callback_fails_the_copy(destination: int, endless: int) -> None:
     def progress(written: int) -> None:
         raise BrokenPipeError
 
@@ -247,7 +247,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     assert os.system(f"umount {folder}") == 0
 
 
-def test_a_disk_that_is_too_small_is_said_before_the_first_byte(small_disk: Path) -> None:
+def test_a_disk_that_is_too_small_is_reported_before_the_first_byte(small_disk: Path) -> None:
     with (small_disk / "file").open("wb") as file, pytest.raises(StorageFull):
         Writer(file.fileno(), 2 * MEGABYTE)
 

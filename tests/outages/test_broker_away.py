@@ -14,7 +14,7 @@ ROW = "Redis, the broker"
 
 
 @pytest.mark.parametrize("how", [stopped, frozen, full])
-def test_all_goes_on_and_bytes_go_once_it_is_back(shaky: Shaky, how: object) -> None:
+def test_the_service_works_and_bytes_are_removed_once_the_broker_is_back(shaky: Shaky, how: object) -> None:
     stack = shaky.service
     await_(lambda: shaky.settled, 60)
     before = shaky.files("store")
@@ -43,7 +43,7 @@ with create_app().app_context():
 
 
 @pytest.mark.parametrize("how", [stopped, frozen, full])
-def test_enqueueing_never_holds_a_request_up(stack: Service, how: object) -> None:
+def test_enqueueing_never_delays_a_request(stack: Service, how: object) -> None:
     with how(stack, "redis-broker"):  # type: ignore[operator]
         command, environ = [sys.executable, "-c", ENQUEUE], environ_of(stack, "beat")
         done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=True)

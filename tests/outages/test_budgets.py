@@ -57,7 +57,7 @@ def test_the_database_the_cache_and_the_broker_have_their_time(tmp_path: Path) -
     assert 0 < options["socket_connect_timeout"] <= 0.1
 
 
-def test_a_lock_that_is_not_let_go_of_is_given_up_on(tmp_path: Path) -> None:
+def test_waiting_for_a_lock_times_out(tmp_path: Path) -> None:
     path = tmp_path / "locks" / "lock"
     with locks.held(path):
         pass

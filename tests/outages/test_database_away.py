@@ -20,7 +20,7 @@ def works(service: Service) -> bool:
     return requests.get(f"{service.url}/readyz", timeout=60).status_code == 200
 
 
-def test_requests_are_told_to_come_again_and_then_it_goes_on(shaky: Shaky) -> None:
+def test_requests_get_503_and_work_once_the_database_is_back(shaky: Shaky) -> None:
     stack = shaky.service
     once, kept = link(stack), stream(stack)
     with stopped(stack, "postgres"):
@@ -34,7 +34,7 @@ def test_requests_are_told_to_come_again_and_then_it_goes_on(shaky: Shaky) -> No
     shaky.mend()
 
 
-def test_one_that_hangs_holds_no_request_up_for_ever(shaky: Shaky) -> None:
+def test_a_hanging_database_does_not_block_requests_forever(shaky: Shaky) -> None:
     stack = shaky.service
     await_(lambda: works(stack))
 
@@ -60,7 +60,7 @@ def test_one_that_hangs_holds_no_request_up_for_ever(shaky: Shaky) -> None:
     shaky.mend()
 
 
-def test_nothing_is_lost_where_it_restarts_under_load(shaky: Shaky) -> None:
+def test_nothing_is_lost_if_the_database_restarts_under_load(shaky: Shaky) -> None:
     stack = shaky.service
     done = threading.Event()
 
@@ -97,7 +97,7 @@ def test_nothing_is_lost_where_it_restarts_under_load(shaky: Shaky) -> None:
     shaky.mend()
 
 
-def test_a_full_disk_of_its_own_costs_the_same(shaky: Shaky) -> None:
+def test_a_full_database_disk_has_the_same_effect(shaky: Shaky) -> None:
     service = shaky.service
     kept = stream(service)
     with shaky.filled("postgres"):

@@ -86,7 +86,7 @@ def test_bytes_that_cannot_be_removed_are_due_again(app: Flask, monkeypatch: pyt
     assert list(store.glob("streams/*/*")) == []
 
 
-def test_a_read_that_fails_is_no_404(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_read_is_not_a_404(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     # The embedded server's own way; nginx's is below.
     client = app.test_client()
     url = f"/v1/streams/{client.post('/v1/streams', data=b'x').get_json()['id']}"
@@ -115,7 +115,7 @@ def blocked(path: Path) -> Iterator[None]:
         aside.replace(path)
 
 
-def test_nginx_says_the_same_of_what_it_cannot_open(shaky: Shaky) -> None:
+def test_nginx_answers_the_same_for_files_that_it_cannot_open(shaky: Shaky) -> None:
     await_(lambda: shaky.settled, 60)
     before = shaky.files("store")
     url = stream(shaky.service)

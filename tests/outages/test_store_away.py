@@ -14,7 +14,7 @@ from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 ROW = "the store, where it is a filesystem of its own"
 
 
-def test_old_files_wait_for_it_and_new_ones_do_without(shaky: Shaky) -> None:
+def test_old_files_get_503_and_new_ones_work_without_the_store(shaky: Shaky) -> None:
     service = shaky.service
     old, hot, doomed, once = stream(service), stream(service), stream(service), link(service)
     await_(lambda: not shaky.files("incoming"), 60)  # so they are served from the store

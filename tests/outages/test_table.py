@@ -16,7 +16,7 @@ def rows() -> list[str]:
     return [re.split(r" \| ", line.removeprefix("| "))[0] for line in lines[1:]]
 
 
-def test_every_row_is_shown_and_nothing_else() -> None:
+def test_every_row_of_the_table_has_a_test_and_the_reverse() -> None:
     modules = [path.stem for path in Path(__file__).parent.glob("test_*_away.py")]
     shown = [importlib.import_module(f"tests.outages.{name}").ROW for name in modules]
     assert sorted(shown) == sorted(rows())

@@ -30,7 +30,7 @@ def test_nginx_speaks_the_dialect_and_takes_no_large_upload(shaky: Shaky) -> Non
     await_(lambda: get(f"{stack.url}/ping").status_code == 200)
 
 
-def test_a_kept_answer_whose_file_is_missing_is_for_now(shaky: Shaky) -> None:
+def test_a_cached_response_whose_file_is_missing_gets_503(shaky: Shaky) -> None:
     await_(lambda: shaky.settled, 60)
     before = shaky.files("store")
     url = stream(shaky.service)

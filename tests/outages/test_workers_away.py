@@ -41,7 +41,7 @@ def ask_for_much(service: Service) -> None:
     subprocess.run([sys.executable, "-c", ASK], env=environ_of(service, "beat"), cwd=ROOT, check=True)
 
 
-def test_only_rows_grow_and_a_worker_that_starts_does_it_all(shaky: Shaky) -> None:
+def test_work_waits_in_rows_until_a_worker_starts(shaky: Shaky) -> None:
     service = shaky.service
     await_(lambda: shaky.settled, 60)
     before = shaky.files("store")

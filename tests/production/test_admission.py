@@ -98,7 +98,7 @@ def test_uploads_that_do_not_fit_together_are_refused_before_their_first_byte(ti
     await_(lambda: not promises(tight))
 
 
-def test_what_has_come_in_is_not_counted_twice(tight: Service) -> None:
+def test_received_bytes_are_not_counted_twice(tight: Service) -> None:
     connection = announce(tight, UPLOAD)
     connection.sendall(bytes(UPLOAD - MIB))
     await_(lambda: sum(path.stat().st_size for path in tight.spooled() if path.is_file()) > UPLOAD - 2 * MIB)

@@ -50,7 +50,7 @@ PUBLIC = ["streams", "store", "named", "transfer"]
 
 
 @pytest.mark.parametrize("surface", PUBLIC)
-def test_a_hot_file_is_sent_without_the_service(stack: Service, surface: str) -> None:
+def test_a_cached_file_is_sent_without_the_service(stack: Service, surface: str) -> None:
     url = upload(stack, surface, CONTENT + surface.encode())
     # Until the digest is known answers are kept for seconds only.
     await_(lambda: "Repr-Digest" in get(url, Cookie="a=b").headers)
@@ -177,7 +177,7 @@ def test_a_hot_refusal_is_kept_for_a_moment_and_stays_the_same(stack: Service, p
     await_(lambda: same(get(url)))
 
 
-def test_one_time_files_and_credentials_never_enter(stack: Service) -> None:
+def test_one_time_files_and_credentials_are_never_cached(stack: Service) -> None:
     secret = uuid.uuid4().hex
     link = requests.put(stack.vimeo, files={"file": ("a.xls", CONTENT)}, data={"password": secret}, timeout=60).json()[
         "url"

@@ -16,7 +16,7 @@ from tests.production.parts import environ_of, pid_of
 from tests.services import Service, await_, free_port, used_up
 
 
-def test_clients_that_stall_hold_nobody_up(stack: Service) -> None:
+def test_stalled_clients_block_nobody(stack: Service) -> None:
     heads = [
         b"POST /v1/streams HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nabc",
         b"PUT /vimeo/api/v1.0/file HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n--x",

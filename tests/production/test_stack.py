@@ -113,7 +113,7 @@ def test_the_journal_can_be_rotated_at_any_time(stack: Service) -> None:
         await_(log.exists)
 
 
-def test_nobody_reaches_an_internal_location(stack: Service) -> None:
+def test_no_client_reaches_an_internal_location(stack: Service) -> None:
     put(stack)
     (blob,) = list(stack.stored())[:1]
     relative = blob.relative_to(stack.data / "store")
@@ -132,7 +132,7 @@ def test_a_client_cannot_name_the_body_file(stack: Service, tmp_path: Path) -> N
     assert stack.stored() <= before  # others' files may be removed meanwhile
 
 
-def test_a_client_sees_nothing_of_how_nginx_is_told(stack: Service) -> None:
+def test_clients_never_see_our_headers_for_nginx(stack: Service) -> None:
     answer = get(put(stack))
     assert not {name.lower() for name in answer.headers} & {"x-accel-redirect", "x-ticket"}
 
@@ -168,7 +168,7 @@ def test_no_other_user_reaches_its_sockets(stack: Service) -> None:
 
 
 @pytest.mark.parametrize("port", ["taken", "abc", "99999"])
-def test_it_does_not_start_on_a_port_that_it_cannot_have(tmp_path: Path, port: str) -> None:
+def test_it_does_not_start_on_a_port_that_it_cannot_use(tmp_path: Path, port: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         words = str(other.getsockname()[1]) if port == "taken" else port
         environ = os.environ | {"PORT": words, "DATA_DIR": str(tmp_path / "data")}

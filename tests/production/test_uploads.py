@@ -25,7 +25,7 @@ def begun(service: Service, body: bytes) -> socket.socket:
     return client
 
 
-def test_slow_clients_hold_nobody_up(stack: Service) -> None:
+def test_slow_clients_block_nobody(stack: Service) -> None:
     await_(lambda: not stack.spooled())
     content = random.randbytes(MIB)
     body = HEAD + content + TAIL

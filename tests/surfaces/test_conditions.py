@@ -127,7 +127,7 @@ def spelt(case: str, etag: str, modified: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_one_function_judges_as_the_rfc_says(case: str) -> None:
+def test_conditions_are_evaluated_as_the_rfc_says(case: str) -> None:
     version = Version(1_790_000_000, len(CONTENT))
     headers = Headers(spelt(case, version.etag, version.modified))
     status, span = conditions.judge(headers, version, with_ranges=True)

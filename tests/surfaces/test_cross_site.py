@@ -32,24 +32,26 @@ def ask(service: Service, method: str, path: str, headers: dict[str, str]) -> re
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize(("method", "path"), WRITES)
-def test_a_foreign_page_changes_nothing(service: Service, method: str, path: str, headers: dict[str, str]) -> None:
+def test_a_page_of_another_site_changes_nothing(
+    service: Service, method: str, path: str, headers: dict[str, str]
+) -> None:
     assert ask(service, method, path, headers).status_code == 403
     assert requests.get(f"{service.url}/download/cross.txt", timeout=60).status_code == 404
 
 
-def test_the_refusal_speaks_the_dialect_of_its_path(service: Service) -> None:
+def test_the_refusal_has_the_error_format_of_its_surface(service: Service) -> None:
     answer = ask(service, "PUT", "/vimeo/api/v1.0/file", {"Origin": EVIL})
     assert answer.json()["error"] == "Forbidden"
 
 
 @pytest.mark.parametrize("site", [None, "same-origin", "none"])
-def test_its_own_page_and_programs_do_what_they_want(service: Service, site: str | None) -> None:
+def test_our_own_page_and_programs_are_allowed(service: Service, site: str | None) -> None:
     origin = {"Origin": service.url.upper().replace("HTTP", "http")}
     for headers in ({}, origin) if site is None else ({"Sec-Fetch-Site": site},):
         assert ask(service, "POST", "/v1/streams", headers).status_code == 201
 
 
-def test_a_foreign_page_may_link_to_a_file(service: Service) -> None:
+def test_a_page_of_another_site_may_link_to_a_file(service: Service) -> None:
     key = ask(service, "POST", "/v1/streams", {}).json()["id"]
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": EVIL}
     assert requests.get(f"{service.url}/v1/streams/{key}", headers=headers, timeout=60).status_code == 200

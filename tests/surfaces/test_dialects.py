@@ -111,7 +111,7 @@ def allowed_there(client: FlaskClient, path: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", THROUGH_ALL)
-def test_nor_does_one_that_comes_through_the_whole_service(service: Service, path: str) -> None:
+def test_no_broken_request_gives_a_500_through_the_whole_service(service: Service, path: str) -> None:
     with requests.Session() as session:
         for method in METHODS:
             for kind, body in ((None, b"{"), ("multipart/form-data; boundary=x", BODIES[-1]), ("\xff", BODIES[1])):
@@ -166,7 +166,7 @@ def test_surfaces_do_not_see_each_others_files(service: Service) -> None:
             assert (answer.status_code == 200) == (key in own), (reader, key)
 
 
-def test_deleting_here_leaves_equal_content_there(service: Service) -> None:
+def test_deleting_on_one_surface_keeps_equal_content_on_another(service: Service) -> None:
     content = random.randbytes(100)
     digest = requests.post(f"{service.url}/", data=content, timeout=60).text
     stream = requests.post(f"{service.url}/v1/streams", data=content, timeout=60).json()["id"]
@@ -175,7 +175,7 @@ def test_deleting_here_leaves_equal_content_there(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/streams", "/", "/upload/big.txt", "/uploadFile"])
-def test_the_16_mib_belong_to_vimeo_alone(service: Service, path: str) -> None:
+def test_the_limit_of_16_mib_is_only_for_vimeo(service: Service, path: str) -> None:
     big = bytes(17 * 1024**2)
     target = path.replace("big", str(random.randrange(10**12)))
     if path == "/uploadFile":

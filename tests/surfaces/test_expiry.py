@@ -79,7 +79,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
 
 
 @pytest.mark.parametrize("surface", UPLOADS)
-def test_a_file_is_gone_once_its_time_is_over(app: Flask, clock: Clock, surface: str) -> None:
+def test_a_file_is_gone_once_it_expires(app: Flask, clock: Clock, surface: str) -> None:
     for seconds in (300, 400):  # the second under the key of the first, where clients choose it
         answer = upload(app, surface, seconds)
         assert answer.status_code in {200, 201, 302}
@@ -95,14 +95,14 @@ def test_a_file_is_gone_once_its_time_is_over(app: Flask, clock: Clock, surface:
         assert status(app, path) == UPLOADS[surface].after
 
 
-def test_nginx_keeps_no_answer_for_longer_than_the_file_lives(inprocess: Flask, clock: Clock) -> None:
+def test_nginx_caches_no_response_beyond_the_expiry_of_the_file(inprocess: Flask, clock: Clock) -> None:
     path = link_to("streams", NAME, upload(inprocess, "streams", 300).json)
     clock.forward(200)
     if inprocess.config["SETTINGS"].behind_nginx:
         assert 90 <= int(inprocess.test_client().get(path).headers["X-Accel-Expires"]) <= 100
 
 
-def test_a_surface_may_keep_nothing_for_long(app: Flask, clock: Clock) -> None:
+def test_a_surface_may_limit_how_long_files_are_kept(app: Flask, clock: Clock) -> None:
     path = content(app)
     for _ in range(2):
         clock.forward(290)
@@ -115,7 +115,7 @@ def test_a_surface_may_keep_nothing_for_long(app: Flask, clock: Clock) -> None:
     assert stored(app) == set()
 
 
-def test_storing_content_again_prolongs_its_life(app: Flask, clock: Clock) -> None:
+def test_storing_content_again_postpones_its_expiry(app: Flask, clock: Clock) -> None:
     for _ in range(3):
         path = content(app)
         clock.forward(200)
@@ -124,7 +124,7 @@ def test_storing_content_again_prolongs_its_life(app: Flask, clock: Clock) -> No
 
 @pytest.mark.parametrize("surface", UPLOADS)
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "1.5", "", "٣", "9999999999"])
-def test_a_life_that_is_no_number_of_seconds_is_refused(inprocess: Flask, surface: str, seconds: str) -> None:
+def test_an_invalid_expiry_is_refused(inprocess: Flask, surface: str, seconds: str) -> None:
     assert upload(inprocess, surface, seconds).status_code == 400
 
 

@@ -31,7 +31,7 @@ def test_it_answers_with_the_file_as_an_upload_does(fetcher: Service, origin: Or
     assert "filename*=UTF-8''%D0%BE%D1%82.xls" in download.headers["Content-Disposition"]
 
 
-def test_it_gets_along_with_odd_origins(fetcher: Service, origin: Origin) -> None:
+def test_it_fetches_from_odd_origins(fetcher: Service, origin: Origin) -> None:
     odd = {
         name: deepcopy(ODD[name])
         for name in ("400 to a range", "part without Content-Range", "early hints", "trailers", "cookie", "chain")
@@ -50,7 +50,7 @@ def test_a_file_that_the_origin_compresses_says_so_in_its_name(fetcher: Service,
     assert "Content-Encoding" not in download.headers
 
 
-def test_it_tells_how_far_it_is_and_can_be_stopped(fetcher: Service, origin: Origin) -> None:
+def test_a_fetch_shows_progress_and_can_be_cancelled(fetcher: Service, origin: Origin) -> None:
     page = Page(content=random.randbytes(8 * MIB), throttle=100_000)
     answer = ask(fetcher, origin.serve("/slow.bin", page), wait=False)
     assert answer.status_code == 202
@@ -112,7 +112,7 @@ def test_it_does_not_wait_where_the_client_prefers_that(
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "gopher://h/", "http://u:p@h/", "http://h/\r\nX: y", "http://", "//h/", "h", ""]
 )
-def test_it_refuses_what_is_no_url_for_us(fetcher: Service, url: str) -> None:
+def test_it_refuses_urls_that_we_do_not_fetch(fetcher: Service, url: str) -> None:
     answer = ask(fetcher, url)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
@@ -125,7 +125,7 @@ def test_the_same_url_twice_is_two_files(fetcher: Service, origin: Origin) -> No
     assert {fetch.download().content for fetch in fetches} == {b"same"}
 
 
-def test_so_many_requests_wait_at_once_and_no_more(fetcher: Service, origin: Origin) -> None:
+def test_a_limited_number_of_requests_wait_at_once(fetcher: Service, origin: Origin) -> None:
     gate = threading.Event()
     url = origin.serve("/late.txt", Page(b"content", gate=gate))
     processes = 1 if fetcher.profile == "embedded" else os.cpu_count() or 1  # of uWSGI, as its %k counts them
@@ -161,7 +161,7 @@ def test_one_client_leaves_fetchers_to_others(fetcher: Service, origin: Origin) 
     assert origin.busiest <= PER_CLIENT
 
 
-def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(fetcher: Service, origin: Origin) -> None:
+def test_another_worker_resumes_the_fetch_of_a_killed_one(fetcher: Service, origin: Origin) -> None:
     page = Page(content=random.randbytes(12 * MIB), throttle=300_000)
     fetch = begin(fetcher, origin.serve("/long.bin", page))
     await_(lambda: fetch.status()["bytes"] > MIB, 60)

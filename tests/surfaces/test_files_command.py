@@ -149,7 +149,7 @@ def test_what_a_token_stored_expires_when_the_operator_says(app: Flask, links: d
     ],
     ids=str,
 )
-def test_a_mistake_is_a_sentence(app: Flask, words: list[str], sentence: str) -> None:
+def test_a_mistake_gets_a_clear_sentence(app: Flask, words: list[str], sentence: str) -> None:
     done = manage(app, *words)
     assert (done.exit_code != 0, done.stdout) == (True, "")
     assert isinstance(done.exception, SystemExit)

@@ -109,7 +109,7 @@ def test_a_fetch_into_a_full_disk_fails_and_leaves_nothing(cramped: Cramped, pag
         await_(lambda: len(cramped.left_behind() - before) == 1)
 
 
-def test_who_waits_is_told_that_the_disk_is_full(cramped: Cramped) -> None:
+def test_a_waiting_client_is_told_that_the_disk_is_full(cramped: Cramped) -> None:
     with serving() as origin, filled(cramped.spool, left=LEFT):
         answer = ask(cramped.service, origin.serve("/big", Page(CONTENT)))
         if answer.status_code == 202:

@@ -51,7 +51,7 @@ def kinds() -> list[Kind]:
     ]
 
 
-def test_workers_that_are_killed_over_and_over_do_no_harm(fetcher: Service, tmp_path: Path) -> None:
+def test_killing_workers_repeatedly_does_no_harm(fetcher: Service, tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 -- for who has to find out why it failed
     await_(lambda: not fetcher.spooled())

@@ -53,7 +53,7 @@ def test_it_serves_the_examples_of_its_document(service: Service, tmp_path: Path
         assert answer.headers["Content-Type"] == "application/pdf"
 
 
-def test_a_name_is_given_once(service: Service) -> None:
+def test_a_name_can_be_used_once(service: Service) -> None:
     name = fresh()
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda number: post(service, name, b"%d" % number), range(10)))
@@ -185,7 +185,7 @@ def test_the_list_comes_in_pages_that_link_to_the_next(service: Service) -> None
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1e3", "\N{ARABIC-INDIC DIGIT TWO}", ""])
-def test_a_page_without_a_sound_limit_is_refused(inprocess: Flask, limit: str) -> None:
+def test_an_invalid_page_limit_is_refused(inprocess: Flask, limit: str) -> None:
     answer = inprocess.test_client().get("/download", query_string={"limit": limit})
     assert (answer.status_code, answer.json) == (400, {"error": "`limit` must be a number from 1 to 1000."})
 

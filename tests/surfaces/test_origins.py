@@ -159,7 +159,7 @@ def test_the_bytes_are_right(app: Flask, origin: Origin, name: str) -> None:
     assert (len(stored(app)), left_in_spool(app)) == (1, set())
 
 
-def test_a_body_without_a_length_is_believed_if_its_digest_is_right(app: Flask, origin: Origin) -> None:
+def test_a_body_without_a_length_is_accepted_if_its_digest_is_right(app: Flask, origin: Origin) -> None:
     page = Page(CONTENT, framing="close", ranges="no", break_after=2 * MIB, breaks=1)
     file_id = fetched(app, origin.serve("/file", page), sha256=hashlib.sha256(CONTENT).hexdigest())
     status = app.test_client().get(f"/uploadFile/{file_id}").get_json()

@@ -27,7 +27,7 @@ PEOPLE = [
 ]
 
 
-def test_it_gets_nothing(service: Service) -> None:
+def test_a_preview_gets_nothing(service: Service) -> None:
     link = put(service, b"0123456789")
     for headers in ANNOUNCED:
         for _ in range(2):  # nobody may remember it either
@@ -41,10 +41,10 @@ def test_it_gets_nothing(service: Service) -> None:
 
 
 @pytest.mark.parametrize("headers", PEOPLE)
-def test_people_get_the_file(service: Service, headers: dict[str, str]) -> None:
+def test_browsers_and_programs_get_the_file(service: Service, headers: dict[str, str]) -> None:
     assert get(put(service, b"0123456789"), headers=headers).content == b"0123456789"
 
 
-def test_the_first_bytes_of_a_larger_file_are_a_range_as_any(service: Service) -> None:
+def test_the_first_bytes_of_a_larger_file_can_be_requested(service: Service) -> None:
     link = put(service, bytes(32770))
     assert get(link, headers={"Range": "bytes=0-32768"}).status_code == 206

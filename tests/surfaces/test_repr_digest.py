@@ -54,7 +54,7 @@ def digest(link: str) -> str | None:
 
 @pytest.mark.parametrize("upload", [*UPLOADS, one_time])
 @pytest.mark.parametrize("content", [CONTENT[:4096], b""], ids=["some", "nothing"])
-def test_of_a_small_file_it_is_there_at_once(
+def test_a_small_file_has_its_digest_at_once(
     service: Service, upload: Callable[[Service, bytes], str], content: bytes
 ) -> None:
     answer = requests.get(upload(service, content), timeout=60)

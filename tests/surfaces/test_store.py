@@ -91,7 +91,7 @@ def test_deletes_and_uploads_of_the_same_content_never_part_row_and_bytes(servic
     assert not folder.exists() or list(folder.iterdir())
 
 
-def test_it_says_what_is_wrong(service: Service) -> None:
+def test_refusals_say_what_is_wrong(service: Service) -> None:
     root = f"{service.url}/"
     assert requests.post(root, data=b"", timeout=60).status_code == 400
     assert requests.delete(root, timeout=60).status_code == 400

@@ -180,7 +180,7 @@ def test_two_embedded_instances_share_a_folder(tmp_path: Path) -> None:
         assert requests.get(url(one, key), timeout=60).status_code == 404
 
 
-def test_it_takes_the_originals_flags(tmp_path: Path) -> None:
+def test_it_accepts_the_flags_of_the_original(tmp_path: Path) -> None:
     port = free_port()
     options = ["--addr", f"127.0.0.1:{port}", "-d", "--path", "MINE"]
     with (tmp_path / "out").open("w") as out:
@@ -242,7 +242,7 @@ def test_a_join_that_lasts_can_be_followed_and_cancelled(
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"streams": []}', b'{"streams": [1]}', b"\xff", b"[" * 100_000, b'{"streams": "x"}']
 )
-def test_a_join_of_nonsense_is_refused(service: Service, body: bytes) -> None:
+def test_an_invalid_join_is_refused(service: Service, body: bytes) -> None:
     answer = requests.post(f"{service.url}/v1/streams:join", data=body, timeout=60)
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"

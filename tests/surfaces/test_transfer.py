@@ -111,13 +111,13 @@ def test_a_tampered_id_is_unknown(service: Service) -> None:
         ("", b""),
     ],
 )
-def test_a_download_of_nonsense_is_refused(service: Service, kind: str, body: bytes) -> None:
+def test_an_invalid_download_is_refused(service: Service, kind: str, body: bytes) -> None:
     headers = {"Content-Type": kind} if kind else {}
     answer = requests.post(f"{service.url}/downloadFile", data=body, headers=headers, timeout=60)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
-def test_an_upload_of_nonsense_is_refused(service: Service) -> None:
+def test_an_invalid_upload_is_refused(service: Service) -> None:
     before = service.stored()
     cases: list[dict[str, Any]] = [
         {},

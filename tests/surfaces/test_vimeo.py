@@ -157,7 +157,7 @@ def test_its_links_follow_the_host_that_the_client_used(service: Service) -> Non
     assert answer.json()["url"].startswith(f"http://localhost:{service.port}/vimeo/")
 
 
-def test_a_refusal_that_was_remembered_never_outlives_its_reason(service: Service) -> None:
+def test_a_cached_refusal_never_outlives_its_reason(service: Service) -> None:
     link = put(service, b"x", password=PASSWORD)
     for _ in range(4):
         refused(get(link), 401, "Unauthorized")

@@ -102,7 +102,7 @@ def test_it_refuses_a_broken_body_and_keeps_nothing_of_it(service: Service, kind
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_it_throws_a_short_body_away(service: Service, *, chunked: bool) -> None:
+def test_it_discards_a_truncated_body(service: Service, *, chunked: bool) -> None:
     before = service.stored()
     body = f"{PART}abc\r\n--{BOUNDARY}--\r\n".encode()
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body) + 1}"

@@ -38,7 +38,7 @@ def status(app: Flask, link: str, **headers: str) -> int:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_lease_is_over_once_its_time_is(profile: str, tmp_path: Path, clock: Clock) -> None:
+def test_a_lease_lapses_when_its_time_is_up(profile: str, tmp_path: Path, clock: Clock) -> None:
     with made(profile, tmp_path / "data", **SETTINGS) as app:
         link = put(app)
         with begin(app, link):

@@ -46,7 +46,7 @@ def test_it_lets_exactly_one_of_many_concurrent_downloads_through(service: Servi
             gone(link)
 
 
-def test_it_tells_others_that_a_download_is_running(service: Service) -> None:
+def test_other_clients_are_told_that_a_download_is_running(service: Service) -> None:
     link = put(service, bytes(15 * MIB))
     with get(link, stream=True) as running:
         assert running.status_code == 200
@@ -87,7 +87,7 @@ def test_it_keeps_a_file_whose_download_was_cut_at_any_byte(service: Service, ti
 
 
 @pytest.mark.parametrize("left", [0, 1, 100_000, MIB])
-def test_it_lets_the_holder_of_the_grant_resume_where_the_end_was_cut(service: Service, left: int) -> None:
+def test_the_holder_of_the_resume_token_may_resume_an_interrupted_download(service: Service, left: int) -> None:
     content = random.randbytes(15 * MIB)
     link = put(service, content)
     taken = len(content) - left
@@ -98,7 +98,7 @@ def test_it_lets_the_holder_of_the_grant_resume_where_the_end_was_cut(service: S
     gone(link)
 
 
-def test_it_uses_nothing_up_by_looking(service: Service) -> None:
+def test_a_head_a_short_range_and_refusals_use_nothing_up(service: Service) -> None:
     link = put(service, b"0123456789")
     head = requests.head(link, timeout=60)
     assert (head.status_code, head.headers["Content-Length"]) == (200, "10")
@@ -135,7 +135,7 @@ def test_an_empty_file_is_a_file(service: Service) -> None:
     gone(link)
 
 
-def test_a_client_that_hangs_up_at_once_locks_nobody_out(service: Service) -> None:
+def test_a_client_that_disconnects_at_once_locks_nobody_out(service: Service) -> None:
     link = put(service, bytes(15 * MIB))
     for _ in range(4):  # the fifth time is the last that its bytes may leave
         with socket.create_connection(("127.0.0.1", service.port)) as client:
@@ -145,14 +145,14 @@ def test_a_client_that_hangs_up_at_once_locks_nobody_out(service: Service) -> No
     assert len(answer.content) == 15 * MIB
 
 
-def test_it_answers_several_ranges_by_the_whole_file(service: Service) -> None:
+def test_several_ranges_get_the_whole_file(service: Service) -> None:
     link = put(service, b"0123456789")
     answer = get(link, headers={"Range": "bytes=0-1,4-5"})
     assert (answer.status_code, answer.content) == (200, b"0123456789")
     gone(link)
 
 
-def test_it_counts_ranges_under_one_grant_as_a_download_once_they_cover_the_file(service: Service) -> None:
+def test_ranges_under_one_resume_token_use_up_the_file_once_they_cover_it(service: Service) -> None:
     link = put(service, b"0123456789")
     first = get(link, headers={"Range": "bytes=6-"})
     resume_token = first.headers["X-Download-Grant"]
@@ -164,7 +164,7 @@ def test_it_counts_ranges_under_one_grant_as_a_download_once_they_cover_the_file
     gone(link)
 
 
-def test_it_adds_up_ranges_whichever_grants_they_came_under(service: Service) -> None:
+def test_ranges_under_different_resume_tokens_add_up(service: Service) -> None:
     link = put(service, b"0123456789")
     assert get(link, headers={"Range": "bytes=0-4"}).content == b"01234"
     etag = requests.head(link, timeout=60).headers["ETag"]
@@ -186,7 +186,7 @@ def test_it_is_used_up_by_a_client_that_resumes(service: Service, command: str, 
     gone(link)
 
 
-def test_no_byte_leaves_more_often_than_the_budget_allows(service: Service) -> None:
+def test_no_byte_is_sent_more_often_than_the_budget_allows(service: Service) -> None:
     link = put(service, b"0123456789")
     for _ in range(5):
         assert unlocked(link, headers={"Range": "bytes=0-8"}).content == b"012345678"
@@ -198,7 +198,7 @@ def test_no_byte_leaves_more_often_than_the_budget_allows(service: Service) -> N
     gone(link, headers={"Range": "bytes=9-9"})
 
 
-def test_downloads_that_are_cut_spend_the_budget(service: Service) -> None:
+def test_interrupted_downloads_spend_the_budget(service: Service) -> None:
     link = put(service, random.randbytes(15 * MIB))
     for _ in range(5):
         unlocked(link, stream=True).close()
@@ -207,7 +207,7 @@ def test_downloads_that_are_cut_spend_the_budget(service: Service) -> None:
     refused(unlocked(link), 410, "Gone")
 
 
-def test_it_tells_the_digest_only_with_the_whole_file(service: Service) -> None:
+def test_the_digest_is_sent_only_with_the_whole_file(service: Service) -> None:
     link = put(service, b"1234")
     answers = [requests.head(link, timeout=60)]
     for asked, status in (
@@ -234,7 +234,7 @@ def test_a_refused_condition_or_range_spends_nothing(service: Service) -> None:
     assert get(link).content == b"1234"
 
 
-def test_many_requests_at_once_under_one_grant_are_never_locked_out(service: Service) -> None:
+def test_concurrent_requests_under_one_resume_token_are_never_locked_out(service: Service) -> None:
     with ThreadPoolExecutor(8) as pool:
         for _ in range(10):
             link = put(service, b"01234567")
@@ -275,7 +275,7 @@ def test_it_lets_only_the_holder_resume_during_the_grace_period(service: Service
 
 
 @pytest.mark.parametrize("service", ["production"], indirect=True)
-def test_it_gives_a_lease_back_that_nobody_reports_on(service: Service) -> None:
+def test_a_lease_without_a_report_is_given_back(service: Service) -> None:
     link = put(service, bytes(15 * MIB))
     with get(link, stream=True):
         refused(get(link), 423, "Locked")

@@ -136,7 +136,7 @@ def test_it_finds_the_same_parts_however_the_body_comes(body: bytes, sizes: list
         assert parts_of(source) == expected
 
 
-def test_most_of_those_bodies_are_no_soup() -> None:
+def test_most_of_the_generated_bodies_are_valid_forms() -> None:
     # Otherwise the test above compared refusals.
     verdicts = []
 
@@ -334,7 +334,7 @@ def test_a_delimiter_across_two_windows_is_found(missing: int) -> None:
     ],
     ids=["preamble", "headers", "parts"],
 )
-def test_there_is_an_end_to_everything(body: bytes) -> None:
+def test_a_form_beyond_a_limit_is_refused(body: bytes) -> None:
     assert parts_of(Streamed(Dribble(body, [65536]).read)) is None
     with spooled(body, window=65536) as source:
         assert parts_of(source) is None

@@ -38,7 +38,7 @@ from vimeo_api.web import hosts
         ],
     ],
 )
-def test_a_host_is_written_in_one_way_or_it_is_none(text: str, host: str | None) -> None:
+def test_a_host_is_normalized_or_invalid(text: str, host: str | None) -> None:
     assert hosts.written(text, "http") == host
 
 
@@ -107,7 +107,7 @@ def test_in_production_any_host_is_ours_by_default() -> None:
 
 
 @pytest.mark.parametrize("hosts_set", ["a b", "http://x", "x:80", "x/y", "*.example.org"])
-def test_a_name_that_can_be_none_ends_the_start(tmp_path: Path, hosts_set: str) -> None:
+def test_an_invalid_host_name_stops_the_start(tmp_path: Path, hosts_set: str) -> None:
     with pytest.raises(config.ConfigError, match=r"^HOSTS: "):
         config.load({"DATA_DIR": str(tmp_path), "HOSTS": hosts_set})
 
@@ -149,7 +149,7 @@ def test_a_page_of_the_host_is_our_own(any_host: Flask, host: str, origin: str) 
     "origin", ["null", "", "http://", "http://a_b.lan:81", "https://a_b.lan:80", "http://b.lan", "a_b.lan"]
 )
 @pytest.mark.parametrize("host", ["a_b.lan", "a_b.lan:80"])
-def test_a_page_of_nobody_is_nobodys_own(any_host: Flask, host: str, origin: str) -> None:
+def test_a_page_without_an_origin_is_not_our_own(any_host: Flask, host: str, origin: str) -> None:
     assert ask(any_host, host, "POST", "/v1/streams", headers={"Origin": origin}).status_code == 403
 
 
@@ -168,7 +168,7 @@ FORGED = {
 }
 
 
-def test_without_proxies_nobody_is_believed(any_host: Flask) -> None:
+def test_without_trusted_proxies_forwarded_headers_are_ignored(any_host: Flask) -> None:
     assert link(any_host, "example.org", **FORGED) == "http://example.org"
 
 
@@ -215,7 +215,7 @@ def test_a_path_that_leads_elsewhere_is_ignored(proxied: Flask, prefix: str) -> 
     assert ask(proxied, "x", "GET", "/", headers={"X-Forwarded-Prefix": prefix}).headers["Location"] == "/upload"
 
 
-def test_a_header_that_is_not_listed_is_not_believed(profile: str, tmp_path: Path) -> None:
+def test_a_header_that_is_not_listed_is_ignored(profile: str, tmp_path: Path) -> None:
     with made(profile, tmp_path / "data", HOSTS="*", TRUSTED_PROXIES="1") as app:
         assert link(app, "example.org", **FORGED) == "https://example.org"
 

@@ -21,17 +21,17 @@ def settled(app: Flask, networks: str) -> Flask:
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "unix:"])
-def test_this_host_may_by_default(app: Flask, peer: str) -> None:
+def test_this_host_is_an_operator_by_default(app: Flask, peer: str) -> None:
     assert allowed(app, peer)
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "", "unknown"])
-def test_others_may_not_by_default(app: Flask, peer: str) -> None:
+def test_other_hosts_are_not_operators_by_default(app: Flask, peer: str) -> None:
     assert not allowed(app, peer)
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-def test_whoever_was_forwarded_may_not_whoever_they_say_they_are(app: Flask, header: str) -> None:
+def test_forwarded_requests_are_never_from_an_operator(app: Flask, header: str) -> None:
     assert not allowed(app, "127.0.0.1", **{header: "127.0.0.1"})
     assert not allowed(app, "10.0.0.1", **{header: "127.0.0.1"})
 
@@ -46,19 +46,19 @@ def test_the_setting_names_networks(app: Flask) -> None:
     assert not any(allowed(app, peer) for peer in peers)
 
 
-def test_a_network_that_is_none_ends_the_start() -> None:
+def test_an_invalid_network_stops_the_start() -> None:
     with pytest.raises(config.ConfigError, match="METRICS_FROM: "):
         config.load({"DATA_DIR": str(ROOT), "METRICS_FROM": "localhost"})
 
 
-def test_a_refusal_is_not_remembered_for_whoever_asks_next(app: Flask) -> None:
+def test_the_refusal_of_details_is_not_cached(app: Flask) -> None:
     client = app.test_client()
     for _ in range(3):
         assert client.get("/metrics", environ_base={"REMOTE_ADDR": "10.0.0.1"}).status_code == 403
     assert client.get("/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"}).status_code == 200
 
 
-def test_alive_asks_nothing(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_healthz_checks_nothing(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     app = create_app(config.load({"DATA_DIR": str(tmp_path)}))
 
     def touched(*_: object, **__: object) -> None:

@@ -44,7 +44,7 @@ def add(password: str | None = None) -> None:
     catalog.add(NewFile("vimeo", "k", blob="b", name="n.txt", size=3, password_hash=hashed))
 
 
-def test_a_refusal_is_computed_three_times_and_then_remembered(client: FlaskClient, asked: list[str]) -> None:
+def test_a_refusal_is_cached_after_it_was_computed_three_times(client: FlaskClient, asked: list[str]) -> None:
     answers = [client.get(LINK) for _ in range(5)]
     assert {(a.status_code, a.text, a.content_type) for a in answers} == {(404, answers[0].text, "application/json")}
     assert len(asked) == 3  # the first asks no cache, the second plants the generation, the third keeps its answer
@@ -59,13 +59,13 @@ def get_named(client: FlaskClient) -> int:
     return client.get("/download/a.pdf", environ_overrides={"werkzeug.socket": None}).status_code
 
 
-def test_an_upload_makes_it_forget(client: FlaskClient) -> None:
+def test_an_upload_makes_cached_refusals_stale(client: FlaskClient) -> None:
     assert [get_named(client) for _ in range(4)] == [404] * 4
     upload()
     assert [get_named(client) for _ in range(2)] == [200] * 2
 
 
-def test_an_answer_from_before_a_commit_is_never_served_after_it(
+def test_a_response_from_before_a_commit_is_never_served_after_it(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = catalog.find
@@ -81,7 +81,7 @@ def test_an_answer_from_before_a_commit_is_never_served_after_it(
     assert [get_named(client) for _ in range(2)] == [404, 200]
 
 
-def test_no_401_is_remembered_while_the_file_may_be_used_up_any_moment(client: FlaskClient) -> None:
+def test_no_401_is_cached_while_the_file_is_leased(client: FlaskClient) -> None:
     add(password="p")
     for _ in range(3):
         assert client.get(LINK).status_code == 401
@@ -94,7 +94,7 @@ def test_no_401_is_remembered_while_the_file_may_be_used_up_any_moment(client: F
     assert client.get(LINK).status_code == 410
 
 
-def test_credentials_and_method_are_part_of_the_question(client: FlaskClient, asked: list[str]) -> None:
+def test_credentials_and_method_are_part_of_the_cache_key(client: FlaskClient, asked: list[str]) -> None:
     add(password="p")
     for _ in range(3):
         for headers in ({}, {"X-File-Password": "a"}, {"X-File-Password": "b"}, {"Authorization": "Basic Og=="}):
@@ -116,7 +116,9 @@ def test_unknown_paths_and_wrong_methods_are_remembered_with_their_headers(clien
         assert client.get("/vimeo/nothing").get_json()["error"] == "Not Found"
 
 
-def test_it_goes_on_without_the_cache(client: FlaskClient, monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> None:
+def test_requests_work_without_the_cache(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
     calls: list[str] = []
 
     def down(*_: object, **__: object) -> None:
@@ -131,7 +133,7 @@ def test_it_goes_on_without_the_cache(client: FlaskClient, monkeypatch: pytest.M
     assert len(calls) == 1  # and leaves it alone for a while
 
 
-def test_what_is_kept_tells_nothing(app: Flask, client: FlaskClient) -> None:
+def test_cache_entries_reveal_nothing(app: Flask, client: FlaskClient) -> None:
     kept = list((app.config["SETTINGS"].data_dir / "cache").glob("*"))
     add(password="sesame")
     for _ in range(3):
@@ -143,7 +145,7 @@ def test_what_is_kept_tells_nothing(app: Flask, client: FlaskClient) -> None:
         assert b"sesame" not in path.name.encode()
 
 
-def test_a_damaged_entry_is_no_entry(app: Flask, client: FlaskClient) -> None:
+def test_a_damaged_entry_is_ignored(app: Flask, client: FlaskClient) -> None:
     for _ in range(3):
         client.get(LINK)
     folder = app.config["SETTINGS"].data_dir / "cache"
@@ -160,9 +162,7 @@ def test_generations_are_renewed_without_a_cache_too(app: Flask, monkeypatch: py
     cache_generations.renew("vimeo", "k")
 
 
-def test_a_scan_of_keys_that_nobody_has_never_meets_the_cache(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scan_of_unknown_keys_never_reads_the_cache(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def met(*_: object, **__: object) -> None:
         raise AssertionError
 
@@ -172,7 +172,7 @@ def test_a_scan_of_keys_that_nobody_has_never_meets_the_cache(
         assert client.get(f"/vimeo/api/v1.0/file/{number}").status_code == 404
 
 
-def test_what_was_refused_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_set_of_refused_requests_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     recent = type(refusal_cache._refused)(100)  # noqa: SLF001
     for number in range(1000):
         recent.add(number)
