@@ -197,7 +197,7 @@ def _check_name(name: str) -> None:
 
 def _used() -> ColumnElement[int]:
     """Return how many bytes a token's files have, by an index-only scan; a purge removes them from the index."""
-    used = select(func.coalesce(func.sum(charge()), 0)).where(File.token_id == Token.id)
+    used = select(func.coalesce(func.sum(charge()), 0).cast(BigInteger)).where(File.token_id == Token.id)
     return used.correlate(Token).scalar_subquery()
 
 
