@@ -43,7 +43,7 @@ def sections() -> dict[str, str]:
             elif match["language"] == "sh":
                 scripts[name] = scripts.get(name, "") + match["block"]
             elif match["language"] == "python":
-                program = f"{sys.executable} - <<'END'\n{_PATIENT_GET}{match['block']}END\n"
+                program = f"PYTHONPATH={ROOT} {sys.executable} - <<'END'\n{_PATIENT_GET}{match['block']}END\n"
                 scripts[name] = scripts.get(name, "") + program
     return scripts
 

@@ -184,6 +184,7 @@ def test_a_misspelt_name_ends_the_start_with_the_nearest_right_one(
 
 OTHERS = ["HOST", "HOSTNAME", "AWS_PROFILE", "XDG_DATA_DIRS", "LOG_DIR", "CELERY_BROKER_URL", "JOURNAL_STREAM"]
 OTHERS += ["STORE_SERVICE_HOST", "STORE_PORT", "STORE_PORT_80_TCP_ADDR", "VIMEO_API_SERVICE_PORT_HTTP"]  # Kubernetes
+OTHERS += ["VIMEO_API_URL", "VIMEO_API_TOKEN", "VIMEO_API_PASSWORD"]  # of `send` and `get`
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -2,8 +2,9 @@
 
 To find anything, start from the URL: `views/<dialect>` parses the request and words the response, `services/<noun>`
 decides, `core/<noun>/` does the work. `web/<stage>/` is HTTP that the dialects share. `embedded/` replaces nginx, uWSGI
-and Redis on one machine. The modules at the root of the package start processes. `cli` lists the commands of manage.py:
-those that need no app are in `commands/`, the others in `service_commands/`.
+and Redis on one machine. `client/` is for programs that use a server. The modules at the root of the package start
+processes. `cli` lists the commands of manage.py: those that need no app are in `commands/`, the others in
+`service_commands/`.
 
 The ten-minute tour:
 

@@ -1,7 +1,7 @@
 """The commands behind manage.py, each imported only when it is run.
 
-`commands` has those that need no app, `service_commands` the others. So `manage.py --help`, `copy` and `fetch` do not
-wait for the imports of the service, which take more than a second.
+`commands` has those that need no app, `service_commands` the others. So `--help`, `copy`, `fetch`, `send` and `get` do
+not wait for the imports of the service, which take more than a second.
 """
 
 from importlib import import_module
@@ -24,6 +24,7 @@ COMMANDS = {
         "Fetch a URL to DST, or into the folder DST under the name that the origin suggests.",
     ),
     "files": ("service_commands.files:files", "List, show, expire and delete stored files."),
+    "get": ("commands.get:get", "Download a link to DST, or into the folder DST under the file's own name."),
     "nginx-body-limit": (
         "service_commands.nginx:nginx_body_limit",
         "Print nginx's limit for uploads, made from VIMEO_MAX_BYTES.",
@@ -33,6 +34,7 @@ COMMANDS = {
         "Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.",
     ),
     "runserver": ("service_commands.serving:runserver", "Serve the embedded profile: no other service needed."),
+    "send": ("commands.send:send", "Send files to a server and print a link for each, which works once."),
     "settings": (
         "service_commands.settings:settings",
         "Print every setting with its default, as docs/settings.md lists them.",
@@ -73,4 +75,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup)
 @click.version_option(VERSION)
 def cli() -> None:
-    """Run and maintain the upload service; copy and fetch files."""
+    """Run and maintain the upload service; copy, fetch, send and get files."""

@@ -29,7 +29,7 @@ def loaded(*arguments: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].removeprefix("loaded:").split())
 
 
-@pytest.mark.parametrize("line", ["--help", "--version", "copy --help", "fetch --help"])
+@pytest.mark.parametrize("line", ["--help", "--version", "copy --help", "fetch --help", "send --help", "get --help"])
 def test_commands_without_the_app_do_not_import_the_service(line: str) -> None:
     assert loaded(*line.split()) == set()
 

@@ -14,6 +14,7 @@ SAID = {
         '{"error":"Unauthorized"',
         '{"error":"Gone"',
         f"{REPORT}\n410\n",
+        "received.xls",
     ],
     "README.md#Streams: raw bytes by id, and queues of them": ["some data", '"status":"deleted"', "first\n"],
     "README.md#Store: files by the hash of their content": [f" {REPORT}"],
@@ -31,7 +32,7 @@ SAID = {
     "docs/operations.md#Health": ['{"status":"alive"}', '{"status":"ready"'],
 }
 SAVED = {
-    "README.md#Vimeo: one-time links, with a password if you like": ["once.xls"],
+    "README.md#Vimeo: one-time links, with a password if you like": ["once.xls", "received.xls"],
     "README.md#Store: files by the hash of their content": ["by_hash.xls"],
     "README.md#Transfer: files by sealed ids, and uploads from URLs": ["sealed.xls"],
     "docs/dialects.md#Transfer: forms": ["sealed.xls"],

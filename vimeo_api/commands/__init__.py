@@ -1,1 +1,1 @@
-"""The operator's commands that need no settings, no database and no service; `cli` loads them."""
+"""The commands that need no settings, no database and no app, for operators and users; `cli` loads them."""

@@ -26,8 +26,10 @@ class ConfigError(Exception):
     """A setting is missing or wrong; the message says which, and what to do."""
 
 
-# What other programs set: a shell, Docker, and Kubernetes for a service called `store`, for example.
-_FOREIGN = re.compile(r"HOST|DIGEST|.+_SERVICE_(?:HOST|PORT)(?:_.*)?|.+_PORT(?:_[0-9]+_(?:TCP|UDP)(?:_.*)?)?")
+# What other programs set: a shell, Docker, Kubernetes for a service called `store`, for example, and our own client.
+_FOREIGN = re.compile(
+    r"HOST|DIGEST|VIMEO_API_(?:URL|TOKEN|PASSWORD)|.+_SERVICE_(?:HOST|PORT)(?:_.*)?|.+_PORT(?:_[0-9]+_(?:TCP|UDP)(?:_.*)?)?"
+)
 _LIKENESS = 0.87  # of two names, one of which is probably a slip
 
 
