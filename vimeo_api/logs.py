@@ -21,7 +21,9 @@ from vimeo_api.config import Settings
 HEADER = "request_id"  # of Celery messages
 
 # The same as in nginx's map $vimeo_api_logged.
-_LINK = re.compile(r"(.*?/(?:vimeo/api/v1\.0/file|v1/(?:streams|joins|queues/[^/]+/streams)|uploadFile)/).+", re.DOTALL)
+_LINK = re.compile(
+    r"(.*?/(?:vimeo/api/v1\.0/file|v1/(?:streams|joins|queues/[^/]+/streams)|uploadFile|manage)/).+", re.DOTALL
+)
 _ID = re.compile(r"(.*?/)[^/]*[0-9A-Fa-f-]{32}.*", re.DOTALL)
 
 Event = dict[str, Any]  # action, surface, file's id, bytes and the like

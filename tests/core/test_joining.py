@@ -37,7 +37,7 @@ def _no_broker(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 def stored(content: bytes, token_id: int | None = None) -> str:
     with blobs.stage() as staging:
         staging.write(content)
-        return uploads.upload(STREAMS, staging, token_id=token_id)
+        return uploads.upload(STREAMS, staging, token_id=token_id).key
 
 
 def begin(keys: list[str], **more: Any) -> str:

@@ -49,7 +49,7 @@ def apart(tmp_path: Path) -> Iterator[Flask]:
 def uploaded(*, content: bytes = CONTENT) -> Entry:
     with blobs.stage() as staging:
         staging.write(content)
-        return found("streams", uploads.upload(STREAMS, staging))
+        return found("streams", uploads.upload(STREAMS, staging).key)
 
 
 def stored(content: bytes = CONTENT) -> Entry:

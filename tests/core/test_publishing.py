@@ -44,7 +44,7 @@ def test_nothing_is_published_if_its_row_cannot_be_written(
 def named(content: bytes) -> str:
     with blobs.stage() as staging:
         staging.write(content)
-        return uploads.upload(NAMED, staging, name="a.txt")
+        return uploads.upload(NAMED, staging, name="a.txt").key
 
 
 def content() -> str:

@@ -31,11 +31,12 @@ QUIET = {"User-Agent": "Slackbot 1.0", "Sec-Purpose": "prefetch"}
 
 def test_no_log_has_a_link_or_an_id(service: Service) -> None:
     sizes = service.log_sizes()
-    link = requests.put(service.vimeo, files={"file": ("a.txt", b"x")}, timeout=60).json()["url"]
+    new = requests.put(service.vimeo, files={"file": ("a.txt", b"x")}, timeout=60).json()
+    link = new["url"]
     stream = requests.post(f"{service.url}/v1/queues/q{token_hex(4)}/streams", data=b"x", timeout=60).json()["id"]
     queued = f"/v1/queues/q/streams/{stream}/next"
     paths = [urlsplit(link).path, f"/v1/streams/{stream}", f"/v1/joins/{stream}", queued]
-    paths.append(f"/uploadFile/1:{token_hex(32)}")
+    paths += [f"/uploadFile/1:{token_hex(32)}", urlsplit(new["manage_url"]).path]
     for method in ("GET", "HEAD", "BREW"):
         for path in paths:
             for spelling in SPELLINGS:

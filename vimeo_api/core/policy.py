@@ -19,6 +19,7 @@ class Policy:
     makes_keys: bool = True  # keys are random, so nobody can have asked for a new file before it existed
     one_time: bool = False  # the first complete download uses up the file
     sniffs: bool = False  # the media type comes from the first bytes, not from the name
+    managed: bool = False  # an upload gets a manage URL, by which it can be followed and deleted
     by_content: bool = False  # equal content is one blob, however many files have it
 
     @property
@@ -45,9 +46,10 @@ class Policy:
         return now() + timedelta(seconds=min(lives)) if lives else None
 
 
-VIMEO = Policy("vimeo", one_time=True)
+VIMEO = Policy("vimeo", one_time=True, managed=True)
 STREAMS = Policy("streams", new_key=identifiers.any_uuid, sniffs=True)
 STORE = Policy("store", makes_keys=False, by_content=True)
-NAMED = Policy("named", new_key=identifiers.own_name, makes_keys=False)
-TRANSFER = Policy("transfer", new_key=identifiers.any_number)
+NAMED = Policy("named", new_key=identifiers.own_name, makes_keys=False, managed=True)
+TRANSFER = Policy("transfer", new_key=identifiers.any_number, managed=True)
 POLICIES = (VIMEO, STREAMS, STORE, NAMED, TRANSFER)
+BY_SURFACE = {policy.surface: policy for policy in POLICIES}

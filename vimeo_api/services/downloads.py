@@ -67,15 +67,21 @@ def _lease_first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
     return None if leased is None else (leased, Ticket(leased.id, token, leased.responses))
 
 
+def may_have_moved(policy: Policy, entry: Entry) -> bool:
+    """Record the ends of downloads that may not be in a file's row yet; return whether to read the row again."""
+    if not (policy.one_time and entry.responses and entry.status in _UNDECIDED):
+        return False
+    endings.wait(entry.id)
+    if entry.status == Status.LEASED and entry.due_at is not None and entry.due_at <= now():
+        confirmations.end_lapsed()
+    else:
+        confirmations.catch_up()
+    return True
+
+
 def _find(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
-    if entry is not None and policy.one_time and entry.responses and entry.status in _UNDECIDED:
-        # A download may have just ended without its end being in the row yet.
-        endings.wait(entry.id)
-        if entry.status == Status.LEASED and entry.due_at is not None and entry.due_at <= now():
-            confirmations.end_lapsed()
-        else:
-            confirmations.catch_up()
+    if entry is not None and may_have_moved(policy, entry):
         entry = catalog.find(policy.surface, key)
     if entry is None or (entry.expired and not policy.one_time):
         raise NotFound

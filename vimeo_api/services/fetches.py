@@ -7,7 +7,7 @@ from typing import Any
 
 from vimeo_api import tasks
 from vimeo_api.core import identifiers
-from vimeo_api.core.access import api_tokens
+from vimeo_api.core.access import api_tokens, manage_keys
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.core.fetching import claims, headers, ssrf, turns
@@ -44,10 +44,11 @@ _waiting = _Gate()
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A new fetch: the file's key, and the name that its URL suggests."""
+    """A new fetch: the file's key, the name that its URL suggests, and the key of its manage URL."""
 
     key: str
     name: str
+    manage_key: str
 
 
 def begin(
@@ -70,7 +71,7 @@ def begin(
     if sha256 is not None and not (len(sha256) == _SHA256 and set(sha256.lower()) <= set("0123456789abcdef")):
         raise Malformed("sha256 must be 64 hexadecimal digits.")
     name = file_names.safe(headers.name({}, target.url))
-    key = policy.new_key(name)
+    key, manage_key = policy.new_key(name), manage_keys.new()
     new = NewFile(
         policy.surface,
         key,
@@ -81,13 +82,14 @@ def begin(
         expected_sha256=sha256.lower() if sha256 else None,
         expires_at=policy.expiry(expires_in),
         token_id=token_id,
+        manage_digest=manage_keys.digest(manage_key),
     )
     with api_tokens.charged(token_id, 0):
         catalog.add(new)
     entry = _entry(policy, key)
     turns.add(entry.id, client=client, origin=target.host)
     tasks.enqueue(tasks.fetch, entry.id)
-    return Begun(key, name)
+    return Begun(key, name, manage_key)
 
 
 def wait(policy: Policy, key: str) -> bool:

@@ -251,7 +251,7 @@ def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> str:
         digest=upload.expected_digest,
         expires_in=upload.expires_in,
         token_id=upload.token_id,
-    )
+    ).key
 
 
 class _Stream:

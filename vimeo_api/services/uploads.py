@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from vimeo_api.core import identifiers
-from vimeo_api.core.access import api_tokens, passwords
+from vimeo_api.core.access import api_tokens, manage_keys, passwords
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, QuotaExceeded, StorageFull, TooLarge
@@ -21,6 +22,16 @@ from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, reservations, settings
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A new file, as its uploader is told of it."""
+
+    key: str
+    size: int  # bytes
+    expires_at: datetime | None
+    manage_key: str | None  # of its manage URL; only its hash is stored. None for a resumable upload
 
 
 def check_name(policy: Policy, name: str) -> str:
@@ -49,37 +60,46 @@ def upload(
     digest: str | None = None,
     expires_in: int | None = None,
     token_id: int | None = None,
-) -> str:
-    """Publish staged bytes under a new key and return the key, once bytes and row are durable.
+) -> Uploaded:
+    """Publish staged bytes under a new key and return what the uploader is told, once bytes and row are durable.
 
     The file expires after `expires_in` seconds, or sooner if the surface says so. A resumable upload has chosen its
     `blob` and hashed its password before; FileExistsError means that an earlier attempt has published that blob.
     Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
     reservations.check_spool_space()
+    manage_key = manage_keys.new() if policy.managed and blob is None else None
     file = replace(
-        _new(policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id),
+        _new(
+            policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id, manage_key=manage_key
+        ),
         content_type=content_type,
         queue=queue,
         digest=digest or digests.of_small(staging),
         password_hash=passwords.hashed(password) if password else password_hash,
     )
     _publish(policy, (file, staging))
-    return file.key
+    return Uploaded(file.key, file.size, file.expires_at, manage_key)
 
 
 def upload_all(
     policy: Policy, files: Sequence[tuple[str, Staging]], *, expires_in: int | None = None, token_id: int | None = None
-) -> None:
+) -> list[Uploaded]:
     """Publish several files under their names, all or none. Raises what `upload` does."""
     reservations.check_spool_space()
+    manage_keys_of = [manage_keys.new() if policy.managed else None for _ in files]
     new = [
-        (_new(policy, staging, name=name, expires_in=expires_in, token_id=token_id), staging) for name, staging in files
+        (_new(policy, staging, name=name, expires_in=expires_in, token_id=token_id, manage_key=manage_key), staging)
+        for (name, staging), manage_key in zip(files, manage_keys_of, strict=True)
     ]
     keys = [file.key for file, _ in new]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise Malformed(f"Two of the files are called {twice}.")
     _publish(policy, *((replace(file, digest=digests.of_small(staging)), staging) for file, staging in new))
+    return [
+        Uploaded(file.key, file.size, file.expires_at, manage_key)
+        for (file, _), manage_key in zip(new, manage_keys_of, strict=True)
+    ]
 
 
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
@@ -121,6 +141,7 @@ def _new(
     expires_in: int | None,
     token_id: int | None,
     blob: str | None = None,
+    manage_key: str | None,
 ) -> NewFile:
     """Return the new row of a file. Raises TooLarge and Malformed."""
     _check_size(policy, staging)
@@ -133,6 +154,7 @@ def _new(
         size=staging.size,
         expires_at=policy.expiry(expires_in),
         token_id=token_id,
+        manage_digest=manage_key and manage_keys.digest(manage_key),
     )
 
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from flask import Flask, Request, Response, jsonify, request
 
 from vimeo_api.core.errors import Malformed
-from vimeo_api.views import docs, named, operations, store, streams, transfer, uploads, vimeo
+from vimeo_api.views import docs, manage, named, operations, store, streams, transfer, uploads, vimeo
 from vimeo_api.web import pages, problems
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -17,6 +17,7 @@ SURFACES: tuple[Surface, ...] = (
     named.surface,
     transfer.surface,
     uploads.surface,
+    manage.surface,
     docs.surface,
     operations.surface,
 )

@@ -12,7 +12,8 @@ Departures from its document: a browser that asks for HTML is redirected from /d
 for JSON get errors and confirmations as JSON; more extensions are allowed by default. Folders and control characters
 are removed from a client's file name, and every spelling in Unicode is stored as one (`core.files.file_names`).
 Its document has no DELETE. Ours needs a token with `named:delete`; where no tokens are required anyone could delete
-everything, so there it is 403 unless NAMED_OPEN_DELETE allows it.
+everything, so there it is 403 unless NAMED_OPEN_DELETE allows it. Uploads have a header X-Manage-Url for each file, in
+their order: by it the uploader can delete the file, too.
 """
 
 import json
@@ -31,7 +32,7 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, files, uploads
 from vimeo_api.views.descriptions import named as described_as
-from vimeo_api.web import pages
+from vimeo_api.web import manage_links, pages
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -130,8 +131,11 @@ def upload_form() -> AnyResponse:
     with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
         expires_in = receive.expires_in(form.fields.get("expires_in"))
         files = [(file.name, file.staging) for file in form.files]
-        uploads.upload_all(POLICY, files, expires_in=expires_in, token_id=auth.token_id())
-    return redirect(url_for("named.listing"))
+        new = uploads.upload_all(POLICY, files, expires_in=expires_in, token_id=auth.token_id())
+    response = redirect(url_for("named.listing"))
+    for file in new:
+        response.headers.add(manage_links.HEADER, manage_links.url(file.manage_key))
+    return response
 
 
 @blueprint.post("/upload/<key>")
@@ -141,8 +145,10 @@ def upload_raw(key: str) -> Response:
     """Store the raw body under a name."""
     name, expires_in = uploads.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
-        uploads.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id())
-    return _stored(name, name)
+        new = uploads.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id())
+    response = _stored(name, name)
+    response.headers[manage_links.HEADER] = manage_links.url(new.manage_key)
+    return response
 
 
 @blueprint.get("/download")

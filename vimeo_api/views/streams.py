@@ -233,7 +233,7 @@ def _stored(*, queue: str | None) -> str:
         kind, expires_in = types_by_content.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
         return uploads.upload(
             POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=auth.token_id()
-        )
+        ).key
 
 
 def _deleted(key: str) -> Response:

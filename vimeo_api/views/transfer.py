@@ -12,7 +12,7 @@ URLs are accepted as JSON only: a browser asks us before it sends JSON to anothe
 a form with a URL from a visitor's browser.
 Its document has no DELETE. Ours needs a token with `transfer:delete`; where no tokens are required everyone who was
 given an id to download could delete the file, so there it is 403 unless TRANSFER_OPEN_DELETE allows it. A running fetch
-is cancelled.
+is cancelled. Uploads have a header X-Manage-Url, by which the uploader can delete the file, too.
 """
 
 from http import HTTPStatus
@@ -27,7 +27,7 @@ from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, fetches, files, uploads
 from vimeo_api.views.descriptions import transfer as described_as
-from vimeo_api.web import clients
+from vimeo_api.web import clients, manage_links
 from vimeo_api.web.hooks import auth, rate_limits
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -72,8 +72,8 @@ def upload() -> Response:
         file = form.file("file")
         name = uploads.check_name(POLICY, file.name)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        number = uploads.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
-    return _stored(number, name)
+        new = uploads.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
+    return _accepted(new.manage_key, file_id=sealed_ids.seal(new.key, name))
 
 
 @blueprint.route("/downloadFile", methods=["GET", "POST"])
@@ -129,11 +129,17 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     file_id = sealed_ids.seal(begun.key, begun.name)
     if not _wants_async() and fetches.wait(POLICY, begun.key):
         downloads.open_download(POLICY, begun.key, with_body=False)  # raises the error of a failed fetch
-        return jsonify(file_id=file_id)
+        return _accepted(begun.manage_key, file_id=file_id)
     link = url_for("transfer.status", file_id=file_id, _external=True)
-    response = jsonify(file_id=file_id, status_url=link)
+    response = _accepted(begun.manage_key, file_id=file_id, status_url=link)
     response.status_code = HTTPStatus.ACCEPTED
     response.headers["Location"] = link
+    return response
+
+
+def _accepted(manage_key: str | None, **values: str) -> Response:
+    response = jsonify(values)
+    response.headers[manage_links.HEADER] = manage_links.url(manage_key)
     return response
 
 

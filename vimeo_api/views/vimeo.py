@@ -1,6 +1,6 @@
 """The surface `vimeo`: one-time files, optionally protected by a password.
 
-    PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in` seconds → 201, the link
+    PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in` → 201, the links
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423
 
 Departures from its document: the hash is random, as md5(name + time) could be guessed; the password is hashed with
@@ -8,7 +8,8 @@ argon2id, not SHA-256, and may also come as `X-File-Password` or by Basic, with 
 errors also have a `message`, a sentence; an upload with an unknown field or parameter is refused; a file counts as
 downloaded once all of it was sent, and 423 says that another client is downloading it just now. A client that shows
 the `X-Download-Grant` it was given may resume its own download while no other client has the file. Each byte is sent
-at most VIMEO_BUDGET times, and ranges that cover the file together use it up.
+at most VIMEO_BUDGET times, and ranges that cover the file together use it up. The response to an upload also has
+`size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`).
 """
 
 from collections.abc import Collection, Iterable
@@ -22,7 +23,7 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
 from vimeo_api.services import downloads, uploads
 from vimeo_api.views.descriptions import vimeo as described_as
-from vimeo_api.web import previews
+from vimeo_api.web import manage_links, previews
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -32,8 +33,9 @@ from vimeo_api.web.sending import delivery
 from vimeo_api.web.surface import Resumable, Surface
 
 POLICY = policy.VIMEO
-FIELDS = frozenset({"password", "expires_in"})  # of the form
+FIELDS = frozenset({"password", "expires_in", "downloads"})  # of the form
 QUERY = frozenset({"password"})  # of an upload
+STORED = "File Uploaded Successfully"
 PASSWORD_HEADER = "X-File-Password"  # noqa: S105 -- its name
 
 blueprint = Blueprint("vimeo", __name__, url_prefix="/vimeo/api/v1.0")
@@ -103,11 +105,21 @@ def _new_password(field: str | None) -> str | None:
     return sent.pop() if sent else None
 
 
+def _check_downloads(field: str | None) -> None:
+    """Raise Malformed if a file is to be downloaded more than once."""
+    if field not in {None, "1"}:
+        raise Malformed("downloads must be 1: a file can be downloaded once.")
+
+
 def _check_known(names: Iterable[str], known: Collection[str], place: str) -> None:
     """Raise Malformed for an unknown name, as it may be a misspelt `password`."""
     for name in names:
         if name not in known:
             raise Malformed(f"The {place} has {name[:50]!r}, which is not one of: {', '.join(sorted(known))}.")
+
+
+def _link(key: str) -> str:
+    return url_for("vimeo.download", key=key, _external=True)
 
 
 def _span_of() -> downloads.SpanOf | None:
@@ -123,9 +135,9 @@ def _span_of() -> downloads.SpanOf | None:
     return span_of
 
 
-def _stored(key: str, _name: str = "") -> Response:
-    """Say that a file is stored, with its link."""
-    response = jsonify(status="File Uploaded Successfully", url=url_for("vimeo.download", key=key, _external=True))
+def _stored(key: str, _name: str) -> Response:
+    """Say that the file of a resumable upload is stored, with its link."""
+    response = jsonify(status=STORED, url=_link(key))
     response.status_code = HTTPStatus.CREATED
     return response
 
@@ -149,8 +161,9 @@ def upload() -> Response:
     with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
         _check_known(form.fields, FIELDS, "form")
         _check_known(request.args, QUERY, "query")
+        _check_downloads(form.fields.get("downloads"))
         file = form.file()
-        key = uploads.upload(
+        new = uploads.upload(
             POLICY,
             file.staging,
             name=file.name,
@@ -158,7 +171,16 @@ def upload() -> Response:
             expires_in=receive.expires_in(form.fields.get("expires_in")),
             token_id=auth.token_id(),
         )
-    return _stored(key)
+    response = jsonify(
+        status=STORED,
+        url=_link(new.key),
+        manage_url=manage_links.url(new.manage_key),
+        size=new.size,
+        downloads=1,
+        expires_at=manage_links.moment(new.expires_at),
+    )
+    response.status_code = HTTPStatus.CREATED
+    return response
 
 
 @blueprint.get("/file/<key>")

@@ -24,6 +24,7 @@ spool     the folder of uploads and fetches in progress.
 pending   a file whose bytes are still in the pending area of the spool, because the store is another filesystem;
           *placing* copies them into the store.
 draft     a copy that placing has not finished, in a folder of its own in the store.
+manage URL  by which an uploader sees what became of a file, and deletes it.
 API token what a client sends to be let in where tokens are required; a file remembers the one that stored it.
 upload    a resumable upload: a row, and a *part* on disk with the bytes so far; it becomes a file once it is complete.
 purge     removing the bytes of a file that is gone; the row stays, so that its link returns 410 and not 404.
@@ -133,6 +134,13 @@ class File(Base):
             postgresql_where=text("token_id IS NOT NULL"),
             sqlite_where=text("token_id IS NOT NULL"),
         ),
+        Index(
+            "ix_files_manage_digest",
+            "manage_digest",
+            unique=True,
+            postgresql_where=text("manage_digest IS NOT NULL"),
+            sqlite_where=text("manage_digest IS NOT NULL"),
+        ),
         Index("ix_files_undigested", "id", postgresql_where=text(UNDIGESTED), sqlite_where=text(UNDIGESTED)),
         {"sqlite_autoincrement": True},
     )
@@ -152,6 +160,7 @@ class File(Base):
     # The token whose quota the bytes count against, until they are purged. Tokens are never deleted, so a foreign key
     # would check nothing.
     token_id: Mapped[int | None] = mapped_column(BigInteger)
+    manage_digest: Mapped[str | None] = mapped_column(String(64))  # of the key in its manage URL; see `manage_keys`
 
     status: Mapped[str] = mapped_column(String(16))
     # When something is due; `status` says what. available: another try at a digest that failed. leased: the lease
@@ -178,6 +187,8 @@ class File(Base):
     error: Mapped[str | None] = mapped_column(String(255))
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # gone from then on, whatever `status` says
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    removed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # by its owner
+    expired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # set by the sweep, which clears `expires_at`
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

@@ -36,6 +36,7 @@ class NewFile:
     expected_sha256: str | None = None
     expires_at: datetime | None = None
     token_id: int | None = None  # of the API token that uploaded it
+    manage_digest: str | None = None  # of the key in its manage URL
     pending: bool = False  # its bytes are in the pending area and are still to be placed
 
 
@@ -64,6 +65,8 @@ class Entry:
     leased_at: datetime | None
     expires_at: datetime | None
     delivered_at: datetime | None
+    removed_at: datetime | None
+    expired_at: datetime | None
     purged_at: datetime | None
     attempts: int
     source_url: str | None
@@ -177,6 +180,11 @@ def by_blob(surface: str, blob: str) -> Entry | None:
 def by_id(file_id: int) -> Entry | None:
     """Return the file with an id, unless its row has been deleted."""
     return first(select(*COLUMNS).where(File.id == file_id))
+
+
+def managed(manage_digest: str) -> Entry | None:
+    """Return the file with a manage URL, unless it is gone and its key is free again."""
+    return first(select(*COLUMNS).where(File.manage_digest == manage_digest, File.key.is_not(None)))
 
 
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:

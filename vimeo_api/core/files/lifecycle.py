@@ -107,7 +107,7 @@ def confirm(entry: Entry, receipt: str) -> bool:
 
 
 def _remove(entry: Entry, mark: str, key: str | None, *conditions: ColumnElement[bool]) -> bool:
-    values = {"key": key, "queue": None, "due_at": now(), "attempts": 0, "lease_token": mark}
+    values = {"key": key, "queue": None, "due_at": now(), "removed_at": now(), "attempts": 0, "lease_token": mark}
     removed = advance(entry.id, Move.REMOVE, *conditions, **values) is not None or _removed_under(entry.id, mark, key)
     if removed:
         cache_generations.renew(entry.surface, entry.key)
@@ -140,6 +140,7 @@ def expire(*conditions: ColumnElement[bool]) -> int:
         queue=None,
         due_at=now(),
         expires_at=None,
+        expired_at=File.expires_at,
         attempts=0,
     )
 

@@ -21,6 +21,9 @@ CONDITIONS = (
 # The errors of requests with conditions and ranges.
 CONDITION_ERRORS = frozenset({412, 416})
 
+# Of uploads.
+MANAGE_URL = {"X-Manage-Url": "For the uploader alone: GET says what became of the file, DELETE deletes it."}
+
 # The lifetime of a new file, on surfaces where the owner may set it.
 LIFE: Schema = {
     "anyOf": [

@@ -85,7 +85,7 @@ UPLOAD_FORM = Operation(
         302: Response(
             "The file is stored.",
             {HTML: Body(STRING, '<a href="/download">/download</a>')},
-            {"Location": "`/download`"},
+            {"Location": "`/download`", **files.MANAGE_URL},
         ),
         400: _REFUSED,
     },
@@ -115,6 +115,7 @@ UPLOAD_RAW = Operation(
                 PLAIN_TEXT: Body(STRING, "my_upload.pdf uploaded"),
                 JSON: _said("Uploaded", "status", "my_upload.pdf uploaded"),
             },
+            files.MANAGE_URL,
         ),
         400: _REFUSED,
     },

@@ -92,6 +92,7 @@ UPLOAD = Operation(
         200: Response(
             "The file is stored.",
             {JSON: Body(closed("Uploaded", file_id=_SEALED_ID), {"file_id": _FILE_ID})},
+            files.MANAGE_URL,
         ),
         202: Response(
             "The file is still being fetched.",
@@ -101,7 +102,7 @@ UPLOAD = Operation(
                     {"file_id": _FILE_ID, "status_url": f"http://localhost:8080/uploadFile/{_FILE_ID}"},
                 )
             },
-            {"Location": "The same as `status_url`."},
+            {"Location": "The same as `status_url`.", **files.MANAGE_URL},
         ),
         400: _error("There is no file in the body, or the body is broken.", "The body holds no file."),
     },

@@ -62,20 +62,29 @@ UPLOAD = Operation(
         {"file": "quarterly numbers\n", "password": "hello world"},
         closed=True,
         password={**_PASSWORD, "description": "At most 1024 bytes of UTF-8."},
+        downloads={"const": "1", "description": "How often the file can be downloaded: once."},
     ),
     responses={
         201: Response(
-            "The file is stored; the link works once.",
+            "The file is stored; the link works once. `manage_url` is for the uploader alone, and shown only here.",
             {
                 JSON: Body(
                     closed(
                         "Uploaded",
                         status={"const": "File Uploaded Successfully"},
                         url={"type": "string", "format": "uri", "pattern": "/vimeo/api/v1\\.0/file/[0-9a-f]{32}$"},
+                        manage_url={"type": "string", "format": "uri", "pattern": "/manage/[0-9a-f]{32}$"},
+                        size={"type": "integer", "minimum": 0, "description": "Bytes."},
+                        downloads={"const": 1},
+                        expires_at={"type": ["string", "null"], "format": "date-time"},
                     ),
                     {
                         "status": "File Uploaded Successfully",
                         "url": f"http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",
+                        "manage_url": "http://localhost:8080/manage/0b9d4a6a7c1f4e4f9a3a52c8f1d0e7b6",
+                        "size": 18,
+                        "downloads": 1,
+                        "expires_at": "2026-02-10T04:05:06Z",
                     },
                 )
             },

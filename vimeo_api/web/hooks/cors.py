@@ -18,8 +18,8 @@ ASKED = (
 )
 SHOWN = (
     "Content-Disposition, Location, Repr-Digest, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, "
-    "Tus-Version, Upload-Expires, Upload-Limit, Upload-Result, WWW-Authenticate, X-Download-Grant, X-Request-Id, "
-    f"{UPLOADS}"
+    "Tus-Version, Upload-Expires, Upload-Limit, Upload-Result, WWW-Authenticate, X-Download-Grant, X-Manage-Url, "
+    f"X-Request-Id, {UPLOADS}"
 )
 PREFLIGHT_SECONDS = "600"
 

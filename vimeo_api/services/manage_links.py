@@ -1,0 +1,93 @@
+"""The use cases of manage URLs: their holder, who uploaded a file, sees what became of it, and decides about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from vimeo_api.core.access import manage_keys
+from vimeo_api.core.database.models import Status
+from vimeo_api.core.database.statements import AnyRow
+from vimeo_api.core.deliveries import attempts
+from vimeo_api.core.errors import Conflict, Gone, NotFound
+from vimeo_api.core.files import catalog, leases
+from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.policy import BY_SURFACE
+from vimeo_api.services import downloads, files
+
+
+class State(StrEnum):
+    """What has become of a file, in its uploader's words."""
+
+    WAITING = "waiting"
+    DOWNLOADING = "downloading"
+    IN_DOUBT = "in doubt"  # it may have been downloaded; the uploader decides
+    DOWNLOADED = "downloaded"
+    REMOVED = "removed"
+    EXPIRED = "expired"
+    FETCHING = "fetching"
+    FAILED = "failed"  # its fetch
+
+
+_STATES = {
+    Status.AVAILABLE: State.WAITING,
+    Status.LEASED: State.DOWNLOADING,
+    Status.IN_DOUBT: State.IN_DOUBT,
+    Status.FETCHING: State.FETCHING,
+    Status.FAILED: State.FAILED,
+}
+OVER = frozenset({State.DOWNLOADED, State.REMOVED, State.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """A file as its uploader sees it; `attempts` are those at a one-time file, the first one first."""
+
+    entry: Entry
+    one_time: bool
+    attempts: Sequence[AnyRow]
+
+    @property
+    def state(self) -> State:
+        """What has become of the file."""
+        if self.entry.status != Status.GONE:
+            return State.EXPIRED if self.entry.expired else _STATES[Status(self.entry.status)]
+        if self.entry.delivered_at is not None:
+            return State.DOWNLOADED
+        return State.REMOVED if self.entry.removed_at is not None else State.EXPIRED
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the file expires or has expired."""
+        return self.entry.expires_at or self.entry.expired_at
+
+
+def find(key: str) -> Managed:
+    """Return the file with this key of a manage URL. Raises NotFound."""
+    entry = _found(key)
+    policy = BY_SURFACE[entry.surface]
+    if downloads.may_have_moved(policy, entry):
+        entry = _found(key)
+    return Managed(entry, policy.one_time, attempts.at(entry.id) if policy.one_time else [])
+
+
+def remove(key: str) -> None:
+    """Remove the file at once; a download that runs may finish. Raises NotFound, and Gone if it is gone already."""
+    file = find(key)
+    if file.state in OVER:
+        raise Gone(f"The file is gone already: it was {file.state}.".replace("was expired", "has expired"))
+    if not files.remove_entry(file.entry):
+        raise Gone("The file is gone already.")
+
+
+def release(key: str) -> None:
+    """Let a file in doubt be downloaded, perhaps a second time. Raises NotFound, and Conflict if it is not in doubt."""
+    if not leases.release(find(key).entry.id):
+        raise Conflict("The file is not in doubt.")
+
+
+def _found(key: str) -> Entry:
+    entry = catalog.managed(manage_keys.digest(key))
+    if entry is None:
+        raise NotFound("There is no file with this manage URL.")
+    return entry

@@ -1,0 +1,93 @@
+"""The surface `manage`: what an uploader may know and do of an uploaded file, by the URL that came with the upload.
+
+    GET DELETE  /manage/<key>           what has become of the file; removes it
+    POST        /manage/<key>/release   lets a file in doubt be downloaded
+
+Uploads to `vimeo` have the URL as `manage_url`, those to `named` and `transfer` as the header X-Manage-Url. Whoever has
+it needs no token and no password. No document describes it; errors have the form of `vimeo`. A one-time file that is
+gone can still be seen; of the other surfaces, which give names and ids away again, it is 404.
+"""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify
+
+from vimeo_api.services import manage_links
+from vimeo_api.services.manage_links import Managed, State
+from vimeo_api.views.descriptions import manage as described_as
+from vimeo_api.web.manage_links import moment
+from vimeo_api.web.openapi import described
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.surface import Surface
+
+blueprint = Blueprint("manage", __name__, url_prefix="/manage")
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem as `{"error": "Not Found", "message": …}`."""
+    sentence = problem.reason
+    if problem.status == HTTPStatus.NOT_FOUND:
+        sentence = "There is no file with this manage URL."
+    response = jsonify(error=problem.phrase, message=sentence or f"{problem.phrase}.")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+surface = Surface("manage", frozenset({"manage"}), blueprint, render, remembers=False)
+
+
+@blueprint.get("/<key>")
+@described(described_as.SHOW)
+def show(key: str) -> Response:
+    """Show what has become of a file."""
+    return _shown(manage_links.find(key))
+
+
+@blueprint.delete("/<key>")
+@described(described_as.REMOVE)
+def remove(key: str) -> Response:
+    """Remove a file at once."""
+    manage_links.remove(key)
+    return _said(jsonify(state=State.REMOVED))
+
+
+@blueprint.post("/<key>/release")
+@described(described_as.RELEASE)
+def release(key: str) -> Response:
+    """Let a file in doubt be downloaded."""
+    manage_links.release(key)
+    return _shown(manage_links.find(key))
+
+
+def _shown(file: Managed) -> Response:
+    entry = file.entry
+    shown = {
+        "state": file.state,
+        "name": entry.name,
+        "size": entry.size,
+        "created_at": moment(entry.created_at),
+        "expires_at": moment(file.expires_at),
+        "removed_at": moment(entry.removed_at),
+    }
+    if file.one_time:
+        shown |= {
+            "downloads": 1,
+            "downloads_left": int(file.state in {State.WAITING, State.DOWNLOADING, State.IN_DOUBT}),
+            "downloaded_at": moment(entry.delivered_at),
+            "attempts": [
+                {
+                    "began_at": moment(attempt.begun_at),
+                    "ended_at": moment(attempt.ended_at),
+                    "first_byte": attempt.start,
+                    "bytes": attempt.sent,
+                    "complete": attempt.complete,
+                }
+                for attempt in file.attempts
+            ],
+        }
+    return _said(jsonify(shown))
+
+
+def _said(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
