@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from tests.inprocess import PROFILES, Clock, made, stored, sweep
 from vimeo_api.core.deliveries import confirmations, losses
-from vimeo_api.core.deliveries.confirmations import Sent, Ticket
+from vimeo_api.core.deliveries.lines import Sent, Ticket
 
 CONTENT = bytes(200_000)
 GONE = {

@@ -1,4 +1,4 @@
-"""A preview or a prefetch of a one-time link gets nothing, and uses nothing up."""
+"""A preview or a prefetch of a one-time link gets a page or nothing, and uses nothing up."""
 
 import pytest
 import requests
@@ -14,7 +14,10 @@ ANNOUNCED = [
     {"X-Purpose": "preview"},
     {"X-Moz": "Prefetch"},
     {"Range": "bytes=0-32768"},
+]
+AGENTS_SEEN = [
     {"User-Agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"},
+    {"User-Agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "Range": "bytes=0-32768"},
     {"User-Agent": "Mozilla/5.0 (Macintosh) AppleWebKit/601.2.4 facebookexternalhit/1.1 Facebot Twitterbot/1.0"},
     {"User-Agent": "WhatsApp/2.23.20.0"},
     {"User-Agent": "Mozilla/5.0 (Windows NT 6.1) SkypeUriPreview Preview/0.5"},
@@ -37,6 +40,12 @@ def test_a_preview_gets_nothing(service: Service) -> None:
             assert "previews" in answer.json()["message"]
             assert "X-Download-Grant" not in answer.headers
         assert requests.head(link, headers=headers, timeout=60).status_code in {200, 206}
+    for headers in AGENTS_SEEN:
+        for accept in ({}, {"Accept": "application/json"}):
+            answer = get(link, headers=headers | accept)
+            assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert "X-Download-Grant" not in answer.headers
     assert get(link).content == b"0123456789"  # at once: there is no lease, and the budget is whole
 
 

@@ -23,6 +23,7 @@ SAID = {
     "README.md#Uploads that go on where they broke off": ["Upload-Offset: 10", '"status":"created"', REPORT],
     "docs/dialects.md#The dialects in detail": [],
     "docs/dialects.md#Vimeo: one-time files": ["200"],
+    "docs/dialects.md#Manage URLs: what became of an upload": ['"state":"waiting"', '"state":"removed"'],
     "docs/dialects.md#Streams: queues": ['"streams":[{"id"', '"receipt":', '"status":"deleted"'],
     "docs/dialects.md#Streams: joining": ['"status":"created"'],
     "docs/dialects.md#Store: forms": [],

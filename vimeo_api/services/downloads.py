@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
 
 from vimeo_api.core import identifiers
-from vimeo_api.core.access import passwords
+from vimeo_api.core.access import grants, passwords
 from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations, endings
@@ -60,6 +62,83 @@ def open_download(
     return _lease_or_resume(policy, entry, resume_token, span_of or _whole) if taking else (entry, None)
 
 
+class Progress(StrEnum):
+    """How far the download under a grant is."""
+
+    READY = "ready"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A one-time file as the holder of a grant sees it."""
+
+    entry: Entry
+    progress: Progress
+
+
+def look(policy: Policy, key: str, *, password: str | None) -> tuple[Entry, bool]:
+    """Return a one-time file that could be downloaded now, and whether the password it needs, if any, was given.
+
+    It leases nothing. Raises NotFound and Gone; WrongPassword if one was given; then Locked, InDoubt and BudgetSpent,
+    but not to who has not given the password.
+    """
+    entry = _find(policy, key, None)
+    if entry.password_hash is not None and password is None:
+        return entry, False
+    _check_free(entry, password)
+    return entry, True
+
+
+def grant(policy: Policy, key: str, *, password: str | None) -> str:
+    """Return a grant, under which one browser can download a one-time file; nothing is leased yet. Raises as `look`."""
+    entry = _find(policy, key, None)
+    _check_free(entry, password)
+    return grants.new(entry.id)
+
+
+def look_granted(policy: Policy, key: str, granted: str) -> Granted:
+    """Return how far the download under a grant is. Raises NotFound, Gone, Locked and InDoubt."""
+    entry = catalog.find(policy.surface, key)
+    if entry is not None and may_have_moved(policy, entry):
+        entry = catalog.find(policy.surface, key)
+    if entry is None or not grants.is_genuine(entry.id, granted):
+        raise NotFound
+    ours = entry.lease_token == grants.token(granted)
+    if entry.status == Status.GONE and ours and entry.delivered_at is not None:
+        return Granted(entry, Progress.DONE)
+    if entry.status == Status.GONE or entry.expired:
+        raise Gone
+    if not ours:
+        _token(entry, None, "", math.inf)
+        return Granted(entry, Progress.READY)
+    if entry.status == Status.IN_DOUBT:
+        raise InDoubt
+    return Granted(entry, Progress.RUNNING if entry.status == Status.LEASED else Progress.INTERRUPTED)
+
+
+def open_granted(
+    policy: Policy, key: str, granted: str, *, with_body: bool = True, span_of: SpanOf | None = None
+) -> tuple[Entry, Ticket | None]:
+    """Return a one-time file for the holder of a grant, as `open_download` does."""
+    if with_body:
+        confirmations.check_journal()
+    token = grants.token(granted)
+    entry = _find(policy, key, token)
+    if not grants.is_genuine(entry.id, granted):
+        raise NotFound
+    return _lease_or_resume(policy, entry, token, span_of or _whole, own=token) if with_body else (entry, None)
+
+
+def _check_free(entry: Entry, password: str | None) -> None:
+    if not passwords.matches(entry.password_hash, password):
+        raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
+    _token(entry, None, "", math.inf)
+    _check_budget(entry, (0, entry.size))
+
+
 def _lease_first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
     token = identifiers.random_hex()
     seconds = settings.lease_seconds + leases.FIRST_LEASE_BYTES / settings.lease_min_rate
@@ -108,10 +187,13 @@ def _in_grace(entry: Entry, resume_token: str | None) -> bool:
 
 
 def _lease_or_resume(
-    policy: Policy, entry: Entry, resume_token: str | None, span_of: SpanOf
+    policy: Policy, entry: Entry, resume_token: str | None, span_of: SpanOf, *, own: str | None = None
 ) -> tuple[Entry, Ticket | None]:
-    """Charge what the response may send and take the lease. Retry: the row changed between read and UPDATE."""
-    own = identifiers.random_hex()
+    """Charge what the response may send and take the lease, a new one under `own`.
+
+    Retry: the row changed between read and UPDATE.
+    """
+    own = own or identifiers.random_hex()
     while (span := span_of(entry)) is not None:
         ticket = _resume(entry, span) if entry.status == Status.GONE else _lease(entry, span, resume_token, own)
         if ticket is not None:
@@ -138,7 +220,7 @@ def _lease(entry: Entry, span: Span, resume_token: str | None, own: str) -> Tick
 
 
 def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
-    """Return the token for the lease. Raises Locked and InDoubt.
+    """Return the token for the lease. Raises Locked, InDoubt and, for a grant whose time is over, BudgetSpent.
 
     A holder whose time is up gets a new token. If the row has `own`, our UPDATE succeeded but its result was lost.
     """
@@ -149,6 +231,8 @@ def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> 
         since = entry.leased_at or moment
         if (moment - since).total_seconds() < longest:
             return entry.lease_token
+        if entry.lease_token == own:
+            raise BudgetSpent("The time of this download is over.")
     elif entry.status == Status.LEASED:
         raise Locked(_wait(entry))
     return own

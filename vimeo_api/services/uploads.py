@@ -70,9 +70,7 @@ def upload(
     reservations.check_spool_space()
     manage_key = manage_keys.new() if policy.managed and blob is None else None
     file = replace(
-        _new(
-            policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id, manage_key=manage_key
-        ),
+        _new(policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id, manage_key=manage_key),
         content_type=content_type,
         queue=queue,
         digest=digest or digests.of_small(staging),

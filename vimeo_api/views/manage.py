@@ -2,6 +2,9 @@
 
     GET DELETE  /manage/<key>           what has become of the file; removes it
     POST        /manage/<key>/release   lets a file in doubt be downloaded
+    POST        /manage/<key>/delete    what the page's button sends
+
+A browser's navigation gets a page.
 
 Uploads to `vimeo` have the URL as `manage_url`, those to `named` and `transfer` as the header X-Manage-Url. Whoever has
 it needs no token and no password. No document describes it; errors have the form of `vimeo`. A one-time file that is
@@ -10,11 +13,13 @@ gone can still be seen; of the other surfaces, which give names and ids away aga
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, redirect, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.services import manage_links
-from vimeo_api.services.manage_links import Managed, State
+from vimeo_api.services.manage_links import OVER, Managed, State
 from vimeo_api.views.descriptions import manage as described_as
+from vimeo_api.web import pages
 from vimeo_api.web.manage_links import moment
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
@@ -28,6 +33,8 @@ def render(problem: Problem) -> Response:
     sentence = problem.reason
     if problem.status == HTTPStatus.NOT_FOUND:
         sentence = "There is no file with this manage URL."
+    if pages.names_html():
+        return _said(pages.error(problem.status, sentence or f"{problem.phrase}.", again=None))
     response = jsonify(error=problem.phrase, message=sentence or f"{problem.phrase}.")
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -40,7 +47,15 @@ surface = Surface("manage", frozenset({"manage"}), blueprint, render, remembers=
 @described(described_as.SHOW)
 def show(key: str) -> Response:
     """Show what has become of a file."""
-    return _shown(manage_links.find(key))
+    file = manage_links.find(key)
+    if not pages.names_html():
+        return _shown(file)
+    over = file.state in OVER
+    response = _said(pages.page("manage.html", pages.PLAIN_POLICY, file=file, entry=file.entry, key=key, over=over))
+    if file.state is State.DOWNLOADING:
+        response.headers["Refresh"] = "5"
+    response.vary.add("Accept")
+    return response
 
 
 @blueprint.delete("/<key>")
@@ -53,10 +68,22 @@ def remove(key: str) -> Response:
 
 @blueprint.post("/<key>/release")
 @described(described_as.RELEASE)
-def release(key: str) -> Response:
+def release(key: str) -> AnyResponse:
     """Let a file in doubt be downloaded."""
     manage_links.release(key)
-    return _shown(manage_links.find(key))
+    return _again(key) if pages.names_html() else _shown(manage_links.find(key))
+
+
+@blueprint.post("/<key>/delete")
+@described(described_as.REMOVE_FORM)
+def remove_form(key: str) -> AnyResponse:
+    """Remove a file for a browser, and show what has become of it."""
+    manage_links.remove(key)
+    return _again(key)
+
+
+def _again(key: str) -> AnyResponse:
+    return redirect(url_for("manage.show", key=key), HTTPStatus.SEE_OTHER)
 
 
 def _shown(file: Managed) -> Response:

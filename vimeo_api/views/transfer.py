@@ -17,7 +17,6 @@ is cancelled. Uploads have a header X-Manage-Url, by which the uploader can dele
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
@@ -157,7 +156,7 @@ def _file_id() -> str:
     elif receive.is_form():
         file_id = receive.fields({"file_id"}).get("file_id")
     elif request.mimetype == "application/x-www-form-urlencoded":
-        file_id = _urlencoded(receive.text(MAX_QUESTION_BYTES)).get("file_id")
+        file_id = receive.urlencoded(MAX_QUESTION_BYTES).get("file_id")
     else:
         file_id = _text(receive.json_object(MAX_QUESTION_BYTES), "file_id")
     if not file_id:
@@ -169,10 +168,3 @@ def _text(value: dict[str, Any], name: str) -> str:
     if not isinstance(value.get(name), str) or not value[name]:
         raise Malformed(f'The body must be {{"{name}": "…"}}.')
     return str(value[name])
-
-
-def _urlencoded(body: bytes) -> dict[str, str]:
-    try:
-        return {name: values[0] for name, values in parse_qs(body.decode("ascii"), max_num_fields=100).items()}
-    except ValueError:
-        raise Malformed("The form is not urlencoded.") from None

@@ -1,7 +1,10 @@
 """The surface `vimeo`: one-time files, optionally protected by a password.
 
     PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in` → 201, the links
-    GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423
+    GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423; for a browser's navigation a page instead
+    POST /vimeo/api/v1.0/file/<hash>/download         the page's button, with `password` → 303 to the next
+    GET  /vimeo/api/v1.0/file/<hash>/download/<grant>        a page: starts the download, and says how far it is
+    GET  /vimeo/api/v1.0/file/<hash>/download/<grant>/file   the file, for the browser that holds the grant
 
 Departures from its document: the hash is random, as md5(name + time) could be guessed; the password is hashed with
 argon2id, not SHA-256, and may also come as `X-File-Password` or by Basic, with PUT as with GET, to keep it out of URLs;
@@ -10,20 +13,27 @@ downloaded once all of it was sent, and 423 says that another client is download
 the `X-Download-Grant` it was given may resume its own download while no other client has the file. Each byte is sent
 at most VIMEO_BUDGET times, and ranges that cover the file together use it up. The response to an upload also has
 `size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`).
+
+Whoever names `text/html` in Accept, as a browser's navigation does, and every known maker of previews gets a page,
+which uses nothing up; the name of a protected file is shown only with its password. Only the page's button, a POST,
+leads to the bytes. Its errors are pages, too. A prefetch that is announced and does not name HTML is 503.
 """
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from http import HTTPStatus
 
-from flask import Blueprint, Request, Response, jsonify, request, url_for
+from flask import Blueprint, Request, Response, jsonify, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
 from vimeo_api.services import downloads, uploads
+from vimeo_api.services.downloads import Progress
 from vimeo_api.views.descriptions import vimeo as described_as
-from vimeo_api.web import manage_links, previews
+from vimeo_api.web import manage_links, pages, previews
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -36,6 +46,9 @@ POLICY = policy.VIMEO
 FIELDS = frozenset({"password", "expires_in", "downloads"})  # of the form
 QUERY = frozenset({"password"})  # of an upload
 STORED = "File Uploaded Successfully"
+LOOK_AGAIN_SECONDS = 4  # after which the page of a download looks how far it is
+MAX_PASSWORD_FORM = 16 * 1024  # bytes; a password of MAX_PASSWORD_BYTES, percent-encoded, is shorter
+CONTENT_SECURITY_POLICY = f"{pages.PLAIN_POLICY}; frame-src 'self'"  # a hidden frame starts the download
 PASSWORD_HEADER = "X-File-Password"  # noqa: S105 -- its name
 
 blueprint = Blueprint("vimeo", __name__, url_prefix="/vimeo/api/v1.0")
@@ -59,14 +72,46 @@ _SENTENCES = {
 }
 
 
+_FOR_PEOPLE = {  # who opened a link in a browser
+    HTTPStatus.NOT_FOUND: "There is no file at this address. Check that the link is complete.",
+    HTTPStatus.GONE: "It was downloaded, its sender removed it, or its time is over. Ask the sender for a new link.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "This page tries again by itself. Nothing is lost: the file waits.",
+    HTTPStatus.TOO_MANY_REQUESTS: "There were too many wrong passwords, or too many requests. Try again later.",
+}
+_HEADINGS = {HTTPStatus.NOT_FOUND: "There is no such file"}
+
+
 def render(problem: Problem) -> Response:
     """Word a problem as this surface does: `{"error": "Not Found", "message": …}`."""
     status = HTTPStatus(problem.status)
     preview = status is HTTPStatus.SERVICE_UNAVAILABLE and problem.reason
     message = preview or _SENTENCES.get(status) or problem.reason or f"{problem.phrase}."
+    if request.method != "PUT" and pages.names_html():
+        return _error_page(problem, preview or _FOR_PEOPLE.get(status) or message)
     response = jsonify(error=_PHRASES.get(status, problem.phrase), message=message)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Basic realm="file", charset="UTF-8"'  # RFC 7617
+    return response
+
+
+def _error_page(problem: Problem, reason: str) -> Response:
+    """Return an error as a page; one that may be over soon leads to the link again, 423 and 503 by themselves."""
+    status, key = HTTPStatus(problem.status), (request.view_args or {}).get("key")
+    link = url_for("vimeo.download", key=key) if key else None
+    if status is HTTPStatus.UNAUTHORIZED and key:
+        response = _link_page(key, None, wrong=request.method == "POST" or _password(request) is not None)
+        response.headers["WWW-Authenticate"] = 'Form realm="file"'  # a browser would ask for Basic in a window
+        return response
+    retry_after = problem.headers.get("Retry-After")
+    waits = status in {HTTPStatus.LOCKED, HTTPStatus.SERVICE_UNAVAILABLE} and bool(link and retry_after)
+    if status is HTTPStatus.LOCKED and waits:
+        reason = "Somebody is downloading it. If that breaks off, it is free again; this page tries again by itself."
+    stays = status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+    response = pages.error(status, reason, heading=_HEADINGS.get(status, ""), again=None if stays else link)
+    response.headers["Cache-Control"] = "no-store"
+    if waits:
+        # A header and not in the page, as checkers of accessibility take that for a page that changes under its reader.
+        response.headers["Refresh"] = f"{retry_after}; url={link}"
     return response
 
 
@@ -149,7 +194,7 @@ surface = Surface(
     render,
     resumable=Resumable(POLICY, _stored, password=_new_password),
     makes_keys=POLICY.makes_keys,
-    sends_password=lambda request: _password(request) is not None,
+    sends_password=lambda request: _password(request) is not None or request.endpoint == "vimeo.begin",
 )
 
 
@@ -186,7 +231,10 @@ def upload() -> Response:
 @blueprint.get("/file/<key>")
 @described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
-    """Send a file; the first complete download uses it up."""
+    """Send a file; the first complete download uses it up. A browser's navigation gets a page instead."""
+    if request.method == "GET" and (pages.names_html() or previews.is_agent(request)):
+        entry, opened = downloads.look(POLICY, key, password=_password(request))
+        return _link_page(key, entry if opened else None, expires_at=entry.expires_at)
     if request.method == "GET":
         previews.check(request)
     return delivery.send(
@@ -200,3 +248,48 @@ def download(key: str) -> Response:
         ),
         one_time=True,
     )
+
+
+@blueprint.post("/file/<key>/download")
+@described(described_as.BEGIN)
+def begin(key: str) -> AnyResponse:
+    """Lead a browser to its own address of the download."""
+    password = receive.urlencoded(MAX_PASSWORD_FORM).get("password") or _password(request)
+    grant = downloads.grant(POLICY, key, password=password)
+    response = redirect(url_for("vimeo.granted", key=key, grant=grant), HTTPStatus.SEE_OTHER)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.get("/file/<key>/download/<grant>")
+@described(described_as.GRANTED)
+def granted(key: str, grant: str) -> Response:
+    """Show how far a browser's download is, and start it."""
+    file = downloads.look_granted(POLICY, key, grant)
+    response = _page("granted.html", file=file.entry, progress=file.progress, key=key, grant=grant)
+    if file.progress in {Progress.READY, Progress.RUNNING}:
+        response.headers["Refresh"] = str(LOOK_AGAIN_SECONDS)
+    return response
+
+
+@blueprint.get("/file/<key>/download/<grant>/file")
+@described(described_as.GRANTED_FILE)
+def granted_file(key: str, grant: str) -> Response:
+    """Send a file to the browser that holds the grant, from where it asks for it."""
+    if request.method == "GET":
+        previews.check(request)
+    opened = downloads.open_granted(POLICY, key, grant, with_body=request.method == "GET", span_of=delivery.span_of())
+    return delivery.send(*opened, one_time=True)
+
+
+def _link_page(key: str, entry: Entry | None, *, expires_at: datetime | None = None, wrong: bool = False) -> Response:
+    """Return the page of a link; without the file it asks for the password."""
+    password = _password(request) if entry else None
+    return _page("link.html", file=entry, key=key, expires_at=expires_at, wrong=wrong, password=password)
+
+
+def _page(template: str, **values: object) -> Response:
+    response = pages.page(template, CONTENT_SECURITY_POLICY, **values)
+    response.headers["Cache-Control"] = "no-store"
+    response.vary.update({"Accept", "User-Agent"})
+    return response

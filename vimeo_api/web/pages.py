@@ -17,6 +17,7 @@ HEADINGS: dict[int, str] = {
     HTTPStatus.NOT_FOUND: "There is no such page",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address cannot be used like that",
     HTTPStatus.GONE: "This file is gone",
+    HTTPStatus.LOCKED: "This file is in use",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "This file is too large",
     HTTPStatus.MISDIRECTED_REQUEST: "There is no such site here",
     HTTPStatus.TOO_MANY_REQUESTS: "That was too often",
@@ -31,6 +32,11 @@ def wants_json(*, default: bool) -> bool:
     return default if html == json else json > html
 
 
+def names_html() -> bool:
+    """Return whether the request asks for HTML by name, as a browser's navigation does; curl and such ask for all."""
+    return any(name == "text/html" and quality > 0 for name, quality in request.accept_mimetypes)
+
+
 def page(template: str, content_security_policy: str, **values: object) -> Response:
     """Render a template as a page with this policy, which sends no Referer to others and is revalidated each time."""
     response = make_response(render_template(template, site=settings.site_name, **values))
@@ -42,7 +48,10 @@ def page(template: str, content_security_policy: str, **values: object) -> Respo
     return response
 
 
-def error(status: int, reason: str, *, heading: str = "") -> Response:
-    """Return the page of an error, named for what happened; the caller sets its status."""
+def error(status: int, reason: str, *, heading: str = "", again: str | None = "") -> Response:
+    """Return the page of an error, named for what happened; the caller sets its status.
+
+    Its button leads back to the list of files, or to the address `again`; with None there is no button.
+    """
     heading = heading or HEADINGS.get(status, HTTPStatus(status).phrase)
-    return page("error.html", PLAIN_POLICY, heading=heading, reason=reason, status=status)
+    return page("error.html", PLAIN_POLICY, heading=heading, reason=reason, status=status, again=again)

@@ -1,6 +1,7 @@
 """Detect link previews and prefetches, which must not use up a one-time file; the view of such files calls it.
 
-Only previewers that identify themselves are detected; a scanner that poses as a browser is not.
+Only previewers that identify themselves are detected. A scanner that poses as a browser gets what browsers get: a page
+that uses nothing up.
 """
 
 import re
@@ -55,11 +56,16 @@ class Preview(HTTPException):
         return [("Cache-Control", "no-store")]
 
 
+def is_agent(request: Request) -> bool:
+    """Return whether a request comes from a known maker of previews."""
+    agent = request.headers.get("User-Agent", "").lower()
+    return any(known in agent for known in AGENTS)
+
+
 def check(request: Request) -> None:
     """Raise Preview for a request whose headers say that it is a preview or a prefetch."""
-    agent = request.headers.get("User-Agent", "").lower()
     said = " ".join(request.headers.get(name, "") for name in _PURPOSE_HEADERS).lower()
-    if _PURPOSES & {*re.split(r"[\s;,=]+", said)} or any(known in agent for known in AGENTS):
+    if _PURPOSES & {*re.split(r"[\s;,=]+", said)} or is_agent(request):
         raise Preview
 
 

@@ -1,7 +1,7 @@
 """The description of the surface `manage`."""
 
 from vimeo_api.views.descriptions import errors
-from vimeo_api.web.openapi import JSON, STRING, Body, Operation, Parameter, Response, Schema, Section, closed
+from vimeo_api.web.openapi import HTML, JSON, STRING, Body, Operation, Parameter, Response, Schema, Section, closed
 
 _KEY = "0b9d4a6a7c1f4e4f9a3a52c8f1d0e7b6"
 _MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
@@ -55,9 +55,13 @@ _SHOWN = {
 }
 
 
+PAGE = Body(STRING, "<!doctype html>…")
+
+
 def _error(description: str, text: str, headers: dict[str, str] | None = None, *, message: str = "") -> Response:
     example = {"error": text, "message": message or description}
-    return Response(description, {JSON: Body(closed("Refusal", error=STRING, message=STRING), example)}, headers or {})
+    content = {JSON: Body(closed("Refusal", error=STRING, message=STRING), example), HTML: PAGE}
+    return Response(description, content, headers or {})
 
 
 SECTION = Section(
@@ -67,6 +71,7 @@ SECTION = Section(
     "what became of the file and can delete it, without a token. Keep it to yourself; it is not the link to share.",
     errors={
         **errors.common(_error),
+        400: _error("The request cannot be understood.", "Bad Request"),
         404: _error("There is no file with this manage URL.", "Not Found"),
         405: _error("The path does not have this method.", "Method Not Allowed", errors.ALLOW),
         409: _error("The file is not in doubt.", "Conflict"),
@@ -79,7 +84,9 @@ SECTION = Section(
     everywhere=errors.EVERYWHERE,
 )
 _PARAMETERS = (Parameter("key", "The last segment of the manage URL.", _KEY),)
-_RESPONSE = Response("What became of the file.", {JSON: Body(_FILE, _SHOWN)}, {"Cache-Control": "`no-store`"})
+_RESPONSE = Response(
+    "What became of the file.", {JSON: Body(_FILE, _SHOWN), HTML: PAGE}, {"Cache-Control": "`no-store`"}
+)
 
 SHOW = Operation(
     SECTION,
@@ -107,11 +114,22 @@ REMOVE = Operation(
     errors=frozenset({403, 404, 410}),
 )
 
+_SEEN = Response("The page of the file.", {HTML: Body(STRING, "<a href=…>")}, {"Location": "The manage URL."})
+
+REMOVE_FORM = Operation(
+    SECTION,
+    curl=f"curl -i -X POST http://localhost:8080/manage/{_KEY}/delete",
+    description="What the page's button sends. Programs use DELETE.",
+    parameters=_PARAMETERS,
+    responses={303: _SEEN},
+    errors=frozenset({403, 404, 410}),
+)
+
 RELEASE = Operation(
     SECTION,
     curl=f"curl -X POST http://localhost:8080/manage/{_KEY}/release",
     description="Of a file in doubt: lets it be downloaded, perhaps a second time. DELETE decides the other way.",
     parameters=_PARAMETERS,
-    responses={200: _RESPONSE},
+    responses={200: _RESPONSE, 303: _SEEN},
     errors=frozenset({403, 404, 409}),
 )

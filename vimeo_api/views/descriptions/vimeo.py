@@ -1,7 +1,19 @@
 """The description of the surface `vimeo`."""
 
 from vimeo_api.views.descriptions import errors, files
-from vimeo_api.web.openapi import JSON, STRING, Body, Operation, Parameter, Response, Schema, Section, closed
+from vimeo_api.web.openapi import (
+    HTML,
+    JSON,
+    STRING,
+    URLENCODED,
+    Body,
+    Operation,
+    Parameter,
+    Response,
+    Schema,
+    Section,
+    closed,
+)
 
 _HASH = "d1c5b168e5782c80fe36f601a9df3b47"
 _PASSWORD: Schema = {"type": "string", "minLength": 1, "maxLength": 1024}
@@ -9,9 +21,13 @@ _VISIBLE: Schema = {"type": "string", "pattern": "^[!-~]{1,100}$"}
 _BASIC = {"WWW-Authenticate": '`Basic realm="file", charset="UTF-8"`'}
 
 
+_PAGE = Body(STRING, "<!doctype html>…")
+
+
 def _error(description: str, text: str, headers: dict[str, str] | None = None, *, message: str = "") -> Response:
     example = {"error": text, "message": message or description}
-    return Response(description, {JSON: Body(closed("Refusal", error=STRING, message=STRING), example)}, headers or {})
+    content = {JSON: Body(closed("Refusal", error=STRING, message=STRING), example), HTML: _PAGE}
+    return Response(description, content, headers or {})
 
 
 SECTION = Section(
@@ -105,7 +121,8 @@ DOWNLOAD = Operation(
     curl=f"curl -OJ -H 'X-File-Password: hello world' http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",
     description="The first complete download uses the file up; an interrupted one, HEAD, 304 and single ranges do not. "
     "Of several clients at once, one gets the file. The password may come by Basic authentication, as "
-    "`X-File-Password` or in the query; an unprotected file needs none and ignores it.",
+    "`X-File-Password` or in the query; an unprotected file needs none and ignores it. A request that names "
+    "`text/html` in `Accept`, as browsers do, and makers of previews get a page instead, which uses nothing up.",
     parameters=(
         Parameter("key", "The last segment of the link.", _HASH, {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
         Parameter("password", "The password; the header keeps it out of addresses and logs.", "hello world"),
@@ -129,4 +146,52 @@ DOWNLOAD = Operation(
     ),
     errors=files.CONDITION_ERRORS | {401, 404, 410, 423, 429},
     secured=True,
+)
+
+_KEY = DOWNLOAD.parameters[0]
+_GRANT = Parameter(
+    "grant",
+    "What `POST …/download` made.",
+    "8d0ee5f5f7a94e3f9a1c4f2f6f0a7b210b9d4a6a7c1f4e4f9a3a52c8f1d0e7b6",
+    {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+)
+
+BEGIN = Operation(
+    SECTION,
+    curl=f"curl -i -d 'password=hello world' http://localhost:8080/vimeo/api/v1.0/file/{_HASH}/download",
+    description="What the page's button sends. It uses nothing up. The address that the response leads to starts the "
+    "download, and needs no password. Programs use GET of the link.",
+    parameters=(_KEY,),
+    body={
+        URLENCODED: Body(
+            {"title": "Password", "type": "object", "properties": {"password": STRING}}, {"password": "hello world"}
+        )
+    },
+    body_required=False,
+    responses={
+        303: Response(
+            "The password is right, or none is needed.",
+            {HTML: Body(STRING, "<a href=…>")},
+            {"Location": "`…/download/<grant>`", "Cache-Control": "`no-store`"},
+        )
+    },
+    errors=frozenset({401, 403, 404, 410, 413, 423, 429}),
+)
+
+GRANTED = Operation(
+    SECTION,
+    curl=f"curl http://localhost:8080/vimeo/api/v1.0/file/{_HASH}/download/{_GRANT.example}",
+    description="For people: starts the download, and says how far it is.",
+    parameters=(_KEY, _GRANT),
+    responses={200: Response("The page.", {HTML: _PAGE}, {"Cache-Control": "`no-store`"})},
+    errors=frozenset({404, 410, 423}),
+)
+
+GRANTED_FILE = Operation(
+    SECTION,
+    curl=f"curl -OJ http://localhost:8080/vimeo/api/v1.0/file/{_HASH}/download/{_GRANT.example}/file",
+    description="The bytes, for whoever holds the grant; a browser resumes its download here.",
+    parameters=(_KEY, _GRANT, *files.CONDITIONS),
+    responses=DOWNLOAD.responses,
+    errors=files.CONDITION_ERRORS | {404, 410, 423},
 )

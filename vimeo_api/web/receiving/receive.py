@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from flask import request
 from multipart import MultipartSegment
@@ -75,6 +76,15 @@ def text(max_bytes: int) -> bytes:
     """Read the current request's whole body into memory. Raises Malformed and TooLarge."""
     with bodies.opened(max_bytes, kept=False) as read:
         return b"".join(iter(lambda: read(bodies.READ_CHUNK), b""))
+
+
+def urlencoded(max_bytes: int) -> dict[str, str]:
+    """Return the fields of the current request's urlencoded form, without empty ones. Raises Malformed and TooLarge."""
+    try:
+        fields = parse_qs(text(max_bytes).decode("ascii"), max_num_fields=100)
+    except ValueError:
+        raise Malformed("The form is not urlencoded.") from None
+    return {name: values[0] for name, values in fields.items()}
 
 
 def json_object(max_bytes: int) -> dict[str, Any]:
