@@ -6,6 +6,7 @@ The tests run in this order and share the host, whose network is that of the tes
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -53,14 +54,15 @@ class Host:
 
     def run(self, script: str) -> str:
         """Run a script as root on the host; return what it says."""
-        enter = ["nsenter", "-t", str(self._leader()), "--all", "--wdns=/root", "env", "-i", "HOME=/root"]
+        enter = ["nsenter", "-t", str(self.leader()), "--all", "--wdns=/root", "env", "-i", "HOME=/root"]
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         command = [*enter, path, "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "bash", "-e", "-c", script]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
-    def _leader(self) -> int:
+    def leader(self) -> int:
+        """Return its first process, as we see it."""
         # While it boots, nspawn has a child more.
         return await_(lambda: sum(found) if len(found := children(self.nspawn.pid)) == 1 else 0)
 
@@ -89,12 +91,9 @@ def booted() -> Iterator[Host]:
             await_(host.is_up)
             yield host
         finally:
-            host.nspawn.terminate()  # powers off
-            try:
-                host.nspawn.wait(30)
-            finally:
-                host.nspawn.kill()
-                host.nspawn.wait()
+            if host.nspawn.poll() is None:
+                os.kill(host.leader(), signal.SIGKILL)  # with it end all its processes, pid_namespaces(7)
+            host.nspawn.wait()
 
 
 def _boot(root: Path) -> "subprocess.Popen[bytes]":
@@ -161,7 +160,7 @@ def test_no_unit_has_failed_or_restarted(host: Host, site: Site) -> None:
             and found["workers"]["ok"]
         )
     )
-    assert host.run("systemctl --failed --plain --no-legend 'vimeo_api*' nginx postgresql 'redis*'") == ""
+    assert host.run("systemctl list-units --failed --plain --no-legend 'vimeo_api*' nginx postgresql 'redis*'") == ""
     for unit in SERVICES:
         assert host.run(f"systemctl show -P NRestarts {unit}").strip() == "0", unit
 
