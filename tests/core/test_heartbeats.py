@@ -4,11 +4,13 @@ import os
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.monitoring import heartbeats
+from vimeo_api.core.monitoring.heartbeat_step import HeartbeatStep
 from vimeo_api.core.monitoring.heartbeats import Heart
 
 HOST = socket.gethostname()
@@ -81,6 +83,23 @@ def test_one_working_worker_is_enough_for_the_service_but_not_for_another_host(
     heartbeats.check(folder, ["fetch"])
     with pytest.raises(Unavailable, match="no heartbeat since its start"):
         heartbeats.check_host(folder)
+
+
+def test_a_lost_connection_to_the_broker_is_no_start(folder: Path) -> None:
+    app = SimpleNamespace(
+        conf=SimpleNamespace(heartbeats_dir=folder),
+        amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=["delete", "maintenance"])),
+    )
+    timer = SimpleNamespace(call_repeatedly=lambda _seconds, call: SimpleNamespace(call=call, cancel=lambda: None))
+    consumer = SimpleNamespace(app=app, timer=timer)
+    step = HeartbeatStep(consumer)
+    for _ in range(heartbeats.MAX_STARTS + 2):
+        step.start(consumer)
+        step.stop(consumer)
+    assert {path.name: len(path.read_text().splitlines()) for path in folder.iterdir()} == {
+        f"delete@{HOST}": 1,
+        f"maintenance@{HOST}": 1,
+    }
 
 
 def test_it_forgets_hosts_that_are_gone(folder: Path) -> None:

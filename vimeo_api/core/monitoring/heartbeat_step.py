@@ -13,21 +13,26 @@ from vimeo_api.core.monitoring.heartbeats import Heart
 
 def add_heartbeats(celery: Celery) -> None:
     """Have the workers of this app make a heartbeat for each queue that they take messages from."""
-    celery.steps["consumer"].add(_HeartbeatStep)
+    celery.steps["consumer"].add(HeartbeatStep)
 
 
-class _HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
+class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Makes heartbeats while the worker is connected to the broker."""
+
     requires = ("celery.worker.consumer.tasks:Tasks",)  # starts once messages can be taken
 
     def __init__(self, consumer: Any, **options: Any) -> None:
+        """Wait for the first start; Celery calls this once per process."""
         super().__init__(consumer, **options)
+        self._hearts: list[Heart] = []
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
         """Begin once the worker is connected to the broker, and again after each time that it was not."""
-        folder = consumer.app.conf.heartbeats_dir
-        hearts = [Heart(folder, queue) for queue in consumer.app.amqp.queues.consume_from]
-        self._timer = consumer.timer.call_repeatedly(heartbeats.INTERVAL / 2, _beat_all, (hearts,))
+        if not self._hearts:  # a connection that was lost is no start of the worker
+            folder = consumer.app.conf.heartbeats_dir
+            self._hearts = [Heart(folder, queue) for queue in consumer.app.amqp.queues.consume_from]
+        self._timer = consumer.timer.call_repeatedly(heartbeats.INTERVAL / 2, self._beat)
 
     def stop(self, consumer: Any) -> None:
         """End with the connection."""
@@ -38,7 +43,6 @@ class _HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     shutdown = stop
 
-
-def _beat_all(hearts: list[Heart]) -> None:
-    for heart in hearts:
-        heart.beat()
+    def _beat(self) -> None:
+        for heart in self._hearts:
+            heart.beat()
