@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deployments import debian
+from tests.deployments.isolation import control_groups
 from tests.deployments.site import SETTINGS, Site
 from tests.services import ROOT, await_
 
@@ -58,7 +59,7 @@ class Docker:
 @contextmanager
 def running() -> Iterator[Docker]:
     """Run dockerd until the block ends, and leave nothing of it."""
-    with tempfile.TemporaryDirectory(prefix="containers-") as name:
+    with tempfile.TemporaryDirectory(prefix="containers-") as name, control_groups("docker"):
         folder = Path(name)
         settings = folder / "settings.env"
         settings.write_text((ROOT / "deploy/env.example").read_text() + SETTINGS)

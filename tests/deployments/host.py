@@ -24,6 +24,7 @@ from tests.deployments.checks import (
     test_every_dialect_takes_a_file_and_hands_it_out,
     test_it_takes_a_large_stream_and_hands_it_out,
 )
+from tests.deployments.isolation import control_groups
 from tests.deployments.site import PATIENCE, SETTINGS, Site
 from tests.production.parts import children
 from tests.services import ROOT, STOP_SECONDS, await_
@@ -81,7 +82,7 @@ class Host:
 @contextmanager
 def booted() -> Iterator[Host]:
     """Boot a new Debian with our checkout at /repository; power it off at the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="host-") as name:
+    with tempfile.TemporaryDirectory(prefix="host-") as name, control_groups("payload", "supervisor"):
         root = Path(name) / "root"
         debian.bootstrap(root, *INSTALLED)
         (root / "etc/dpkg/dpkg.cfg.d/no-sync").write_text("force-unsafe-io\n")  # it lives for minutes

@@ -10,14 +10,14 @@ Makefile runs the tests of `containers` and `host` in it.
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.services import await_
 
 NAMESPACES = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child"]
 TIED = ["setpriv", "--pdeathsig", "KILL", "--"]  # ends with us, however we end
-KINDS = ("docker", "payload", "supervisor")
 NAMESERVER = "10.0.2.3"  # slirp4netns(1)
 INSIDE = f"""
 set -e
@@ -41,7 +41,6 @@ def main() -> int:
         [*TIED, "unshare", *NAMESPACES, "sh", "-c", INSIDE, "-", *sys.argv[1:]], stdin=subprocess.PIPE, text=True
     )
     assert inside.stdin
-    groups = _control_groups()
     own = _network("self")
     await_(lambda: inside.poll() is not None or _network(inside.pid) != own)
     ready, done = os.pipe()
@@ -65,14 +64,22 @@ def main() -> int:
         inside.wait()
         network.terminate()
         network.wait()
-        for group in sorted(_control_groups() - groups, reverse=True):
-            with suppress(OSError):  # of others, who use them
-                group.rmdir()
 
 
-def _control_groups() -> set[Path]:
-    """Return the folders of the control groups that Docker and nspawn leave behind when they end, cgroups(7)."""
-    found = [path for kind in KINDS for path in Path("/sys/fs/cgroup").glob(f"*/{kind}")]
+@contextmanager
+def control_groups(*names: str) -> Iterator[None]:
+    """Remove what Docker or nspawn leaves of these control groups after the block; no namespace hides them."""
+    before = _folders(names)
+    try:
+        yield
+    finally:
+        for folder in sorted(_folders(names) - before, reverse=True):
+            with suppress(OSError):  # of another Docker, which uses it
+                folder.rmdir()
+
+
+def _folders(names: Sequence[str]) -> set[Path]:
+    found = [path for name in names for path in Path("/sys/fs/cgroup").glob(f"*/{name}")]
     return {folder for path in found for folder in [path, *path.rglob("*")] if folder.is_dir()}
 
 
