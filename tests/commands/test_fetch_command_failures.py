@@ -18,11 +18,11 @@ from tests.origin import Origin, Page
     ("page", "sentence"),
     [
         (Page(CONTENT, statuses=[404]), "127.0.0.1 answers 404"),
-        (Page(CONTENT, headers={"Content-Encoding": "gzip"}), "compresses"),
+        (Page(CONTENT, headers={"Content-Encoding": "deflate"}), "compresses"),
         (Page(CONTENT, changes_after=2), "changed the file"),
         (Page(CONTENT, ranges="late"), "sends another part"),
         (Page(CONTENT, framing="close", ranges="no"), "does not say how long"),
-        (Page(location="/file"), "redirects more than 5 times"),
+        (Page(location="/file"), "redirects more than 20 times"),
         (Page(location="file:///etc/passwd"), "Only http and https"),
         (Page(location="http://169.254.169.254/secrets"), "link-local"),
     ],

@@ -65,7 +65,7 @@ def test_an_upload_that_fails_is_refused_and_leaves_nothing(
 def test_nginx_is_told_before_the_first_byte_why_an_upload_cannot_be(
     app: Flask, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(reservations, "reserve", fail)

@@ -53,8 +53,6 @@ class Handler(WSGIRequestHandler):
     """Werkzeug's handler, but with strict framing, bounded buffers, a timeout, and log lines without the query."""
 
     timeout = 60  # seconds without a byte
-    error_content_type = "application/json"
-    error_message_format = '{"error":"%(message)s"}\n'
 
     def setup(self) -> None:
         """Prepare the connection, with a short queue of what is not sent yet."""
@@ -79,7 +77,17 @@ class Handler(WSGIRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse a request without repeating any of it."""
         del message, explain
-        super().send_error(code, HTTPStatus(code).phrase)
+        phrase = HTTPStatus(code).phrase
+        body = f'{{"error":"{phrase}"}}\n'.encode()
+        self.log_error()
+        self.send_response(code, phrase)
+        self.send_header("Connection", "close")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
         self.close_connection = True
 
     def make_environ(self) -> "WSGIEnvironment":
