@@ -63,7 +63,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
     def start(profile: str) -> AbstractContextManager[Service]:
         data = tmp_path_factory.mktemp(f"service-{profile}") / "data"
-        return running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS))
+        # On a busy machine a join may take longer than usual.
+        return running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS), FETCH_WAIT_SECONDS="30")
 
     with shared(start) as started:
         yield started
