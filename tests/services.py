@@ -62,7 +62,7 @@ class Service:
         return {path for path in found if not path.name.startswith(".")}
 
     def spooled(self) -> set[Path]:
-        return {path for path in self.spool.iterdir() if path.name != ".reserved"}
+        return {path for path in self.spool.iterdir() if path.name not in {".reserved", "unfinished"}}
 
     def log_sizes(self) -> dict[Path, int]:
         """Return the length of each log; `logs_since` reads on from there."""

@@ -145,7 +145,7 @@ class Service:
     @property
     def _names(self) -> list[str]:
         names = "SELECT column_name FROM information_schema.columns WHERE table_name = 'files'"
-        return [f'"{name}"' for name in self.query(names).split() if name not in {"id", "key", "blob"}]
+        return [f'"{name}"' for name in self.query(names).split() if name not in {"id", "key", "blob", "manage_digest"}]
 
     @property
     def _columns(self) -> str:

@@ -18,6 +18,7 @@ def test_it_serves_the_examples_of_its_document(service: Service, tmp_path: Path
     with report.open("rb") as file:
         res = requests.put(service.vimeo, files={"file": file}, data={"password": PASSWORD}, timeout=60)
     assert res.status_code == 201
+    assert [*res.json()][:2] == ["status", "url"]  # in the order of its document
     url = res.json()["url"]
     assert url.startswith(f"{service.vimeo}/")
     assert len(url.rsplit("/", 1)[1]) == 32

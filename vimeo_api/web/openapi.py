@@ -170,7 +170,8 @@ class Operation:
         if self.secured:
             listed["security"] = [{}, *({name: []} for name in self.section.security)]
         if verb is not None:
-            listed["security"] = [{}, {TOKEN_SCHEME: [f"{self.section.name}:{verb}"]}]
+            surface = "{surface}" if "<surface>" in rule.rule else self.section.name  # resumable uploads name it
+            listed["security"] = [{}, {TOKEN_SCHEME: [f"{surface}:{verb}"]}]
         return listed
 
     def _responses(self, verb: str | None) -> Iterator[tuple[str, Json]]:
