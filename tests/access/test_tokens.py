@@ -77,6 +77,16 @@ def test_every_view_that_needs_a_token_is_listed_and_described() -> None:
     }
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_no_body_stays_that_came_to_a_resumable_upload_by_another_method(guarded: Guarded, method: str) -> None:
+    for body in (b"", bytes(MIB)):
+        answer = call(
+            method, f"{guarded.url}/uploads/streams/{KEY}", data=body, headers={"Content-Length": str(len(body))}
+        )
+        assert answer.status_code in {401, 405}
+    await_(lambda: not guarded.service.spooled())
+
+
 def scopes(api: dict[str, Any]) -> list[str]:
     return [scope for scheme in api.get("security", []) for scope in scheme.get("apiToken", [])]
 
