@@ -188,6 +188,19 @@ def test_the_list_comes_in_pages_that_link_to_the_next(service: Service) -> None
     assert paged == sorted(paged, key=lambda entry: entry["filename"])
 
 
+def test_the_list_can_be_paged_past_any_name(inprocess: Flask) -> None:
+    client = inprocess.test_client()
+    names = {f"{stem}{fresh()}" for stem in ("a;b", "a,b", "a <b>", "a&b=c", "a#b", "a+b", "a%3B", 'a"b')}
+    for name in names:
+        assert client.post(f"/upload/{quote(name)}", data=b"x").status_code == 201
+    link, paged = "/download?limit=1", set[str]()
+    while link:
+        answer = client.get(link)
+        paged |= {entry["filename"] for entry in answer.json or []}
+        link = requests.utils.parse_header_links(answer.headers["Link"])[0]["url"] if "Link" in answer.headers else ""
+    assert names <= paged
+
+
 @pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1e3", "\N{ARABIC-INDIC DIGIT TWO}", ""])
 def test_an_invalid_page_limit_is_refused(inprocess: Flask, limit: str) -> None:
     answer = inprocess.test_client().get("/download", query_string={"limit": limit})

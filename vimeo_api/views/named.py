@@ -173,7 +173,8 @@ def _listed_page() -> Response:
     names, more = files.names(POLICY, after=file_names.safe(after) if after else "", limit=limit)
     response = jsonify(_listed(names))
     if more:
-        link = url_for("named.listing", limit=limit, after=names[-1], _external=True)
+        # requests, for one, ends the address of a link at the first semicolon.
+        link = url_for("named.listing", limit=limit, after=names[-1], _external=True).replace(";", "%3B")
         response.headers["Link"] = f'<{link}>; rel="next"'
     return response
 
