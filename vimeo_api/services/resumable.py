@@ -147,7 +147,7 @@ def append_spooled(policy: Policy, upload: Upload, writer: str, body: Path | Non
         except (DigestMismatch, TooLarge, StorageFull):
             rows.give_up(current.key, writer)
             raise
-        _settle(current, writer, to, content)
+        _settle(current, writer, current.offset, to, content)
     return _found(upload.key)
 
 
@@ -285,7 +285,7 @@ class _Stream:
             with suppress(StorageFull):
                 self._part.sync()
                 to = self._to
-        rows.settle(self._upload.key, self._writer, start=self._promised, to=to, length=self._length(None))
+        rows.settle(self._upload.key, self._writer, start=self._promised, to=to, length=self._upload.length)
         counters.add({Counted.ADOPTED_BYTES: to - self._upload.offset, Counted.UPLOADS_INTERRUPTED: 1})
 
     def finish(self) -> None:
@@ -296,18 +296,13 @@ class _Stream:
         except (DigestMismatch, StorageFull):
             rows.give_up(self._upload.key, self._writer)
             raise
-        end = self._to if self._content.ends else None
-        moved = {"start": self._promised, "to": self._to, "length": self._length(end)}
-        if not rows.settle(self._upload.key, self._writer, **moved):  # type: ignore[arg-type]
-            raise WrongOffset(_found(self._upload.key).offset)
-
-    def _length(self, end: int | None) -> int | None:
-        return self._upload.length if end is None else end
+        _settle(self._upload, self._writer, self._promised, self._to, self._content)
 
 
-def _settle(upload: Upload, writer: str, to: int, content: Content) -> None:
+def _settle(upload: Upload, writer: str, start: int, to: int, content: Content) -> None:
+    """Record that the bytes from `start` to `to` are durable, and end the claim. Raises WrongOffset."""
     length = to if content.ends else upload.length
-    if not rows.settle(upload.key, writer, start=upload.offset, to=to, length=length):
+    if not rows.settle(upload.key, writer, start=start, to=to, length=length):
         raise WrongOffset(_found(upload.key).offset)
 
 

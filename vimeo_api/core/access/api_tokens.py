@@ -22,7 +22,8 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Token
 from vimeo_api.core.errors import Exists, Malformed, NotFound, QuotaExceeded
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.extensions import blobs
+from vimeo_api.core.storage import locks
+from vimeo_api.extensions import settings
 
 VERBS = ("write", "list", "take", "delete")
 TOKEN_PREFIX = "va_"  # noqa: S105 -- makes a leaked token recognizable
@@ -174,7 +175,7 @@ def charged(token_id: int | None, *sizes: int, counted: int = 0) -> Iterator[Non
     if left(token_id) is None:
         yield
         return
-    with blobs.locked("token", f"{token_id:02}"):
+    with locks.held(settings.data_dir / f"locks/token-{token_id}"):
         check_quota(token_id, *sizes, counted=counted)
         yield
 
