@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -295,6 +296,21 @@ def test_a_request_that_lost_its_place_appends_nothing(app: Flask, client: Flask
     front.note(environ)
     assert offset_of(client, url) == 1000
     assert left(app) == set()
+
+
+@pytest.mark.parametrize("app", ["embedded"], indirect=True, scope="module")
+def test_a_look_at_a_request_that_is_about_to_begin_does_not_end_it(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, lock, looks = begin(client), parts.locked, iter([True])
+
+    def look_first(key: str, *, seconds: float = parts.WAIT_SECONDS) -> AbstractContextManager[None]:
+        if next(looks, False):
+            assert offset_of(app.test_client(), url) == 0
+        return lock(key, seconds=seconds)
+
+    monkeypatch.setattr(parts, "locked", look_first)
+    assert patch(client, url, 0, DATA).status_code == 204
 
 
 @BEHIND_NGINX

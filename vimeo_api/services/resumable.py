@@ -152,14 +152,15 @@ def append_spooled(policy: Policy, upload: Upload, writer: str, body: Path | Non
 
 
 def append_streamed(
-    policy: Policy, upload: Upload, writer: str, read: Callable[[int], bytes], content: Content
+    policy: Policy, upload: Upload, read: Callable[[int], bytes], *, offset: int, writer: str, content: Content
 ) -> Upload:
     """Append a body as it comes in; if it breaks off, what has come stays, unless it should have had a digest.
 
-    Raises Malformed for a body that breaks off, WrongOffset, DigestMismatch, TooLarge and StorageFull.
+    Raises Malformed for a body that breaks off, StorageFull, DigestMismatch, and what `claim` does.
     """
-    with parts.locked(upload.key):
-        current = _claimed(upload, writer)
+    with parts.locked(upload.key):  # before the claim: a claim without the lock is one of a process that was killed
+        claim(policy, _found(upload.key), offset, writer, content)
+        current = _found(upload.key)
         with parts.opened(current.key, current.offset) as part:
             stream = _Stream(policy, current, writer, part, content)
             try:

@@ -275,12 +275,12 @@ def _begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload:
         resumable.check_size(dialect.policy, new.length, content.size)
         _reserve()
         return None
-    writer = request.environ["X_REQUEST_ID"] if with_upload else None
-    upload = resumable.begin(dialect.policy, new, writer=writer)
-    if writer is None:
+    writer = request.environ["X_REQUEST_ID"]
+    upload = resumable.begin(dialect.policy, new, writer=writer if with_upload and settings.behind_nginx else None)
+    if not with_upload:
         return upload
     try:
-        return _received(dialect, upload, writer, content)
+        return _received(dialect, upload, 0, writer, content)
     except PipelineError:
         expiry.remove(upload.key)  # the client does not know its URL yet
         raise
@@ -289,25 +289,23 @@ def _begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload:
 def _append(dialect: Resumable, upload: Upload, offset: int, content: Content) -> Upload | None:
     """Append the bytes of the request; None for nginx's question before them."""
     writer = request.environ["X_REQUEST_ID"]
+    if _is_admission():
+        if offset != upload.offset:
+            upload = resumable.settled(upload)
+        resumable.claim(dialect.policy, upload, offset, writer, content)
+        _reserve()
+        return None
     if not settings.behind_nginx:
         running.end(upload.key)
         upload = resumable.settled(upload)
-    elif _is_admission() and offset != upload.offset:
-        upload = resumable.settled(upload)
-    if _is_admission() or not settings.behind_nginx:
-        resumable.claim(dialect.policy, upload, offset, writer, content)
-    if _is_admission():
-        _reserve()
-        return None
-    with running.sending(upload.key):
-        return _received(dialect, upload, writer, content)
+    return _received(dialect, upload, offset, writer, content)
 
 
-def _received(dialect: Resumable, upload: Upload, writer: str, content: Content) -> Upload:
+def _received(dialect: Resumable, upload: Upload, offset: int, writer: str, content: Content) -> Upload:
     if settings.behind_nginx:
         return resumable.append_spooled(dialect.policy, upload, writer, bodies.spooled_file(), content)
-    with bodies.opened(None) as read:
-        return resumable.append_streamed(dialect.policy, upload, writer, read, content)
+    with running.sending(upload.key), bodies.opened(None) as read:
+        return resumable.append_streamed(dialect.policy, upload, read, offset=offset, writer=writer, content=content)
 
 
 def _finished(dialect: Resumable, upload: Upload) -> Upload:
