@@ -10,7 +10,18 @@ from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
 from vimeo_api.config.values import listed
 from vimeo_api.web import hosts
-from vimeo_api.web.hooks import admission, auth, cors, csrf, events, host_check, rate_limits, refusal_cache, request_ids
+from vimeo_api.web.hooks import (
+    admission,
+    auth,
+    cors,
+    csrf,
+    events,
+    host_check,
+    hygiene,
+    rate_limits,
+    refusal_cache,
+    request_ids,
+)
 from vimeo_api.web.monitoring import metrics
 from vimeo_api.web.proxies import Forwarded
 from vimeo_api.web.sending import nginx_cache
@@ -60,5 +71,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     rate_limits.init_app(app, views.owner)
     refusal_cache.init_app(app, views.file_of)
     nginx_cache.init_app(app, views.owner)
+    hygiene.init_app(app)
     views.init_app(app)
     return app

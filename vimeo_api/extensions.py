@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 from werkzeug.local import LocalProxy
 
 from vimeo_api.config import Settings
-from vimeo_api.config.secret import kept
+from vimeo_api.config.secret import write_once
 from vimeo_api.core.storage.blobs import Blobs
 from vimeo_api.core.storage.mount_check import MountCheck
 from vimeo_api.core.storage.reservations import Reservations
@@ -165,7 +165,7 @@ def init_storage(app: Flask, values: Settings) -> None:
     mounted = MountCheck(values.store_dir, values.data_dir)
     if not mounted.expected.exists():
         # The store's copy first: after a crash in between, the next start reads the mark from there.
-        kept(mounted.expected, kept(mounted.mark, secrets.token_hex(16)))
+        write_once(mounted.expected, write_once(mounted.mark, secrets.token_hex(16)))
     app.extensions["mount_check"] = mounted
     app.extensions["blobs"] = Blobs(
         spool=values.spool_dir, store=values.store_dir, locks=values.data_dir / "locks", mount_check=mounted

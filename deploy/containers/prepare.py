@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from vimeo_api import config
-from vimeo_api.config.secret import kept
+from vimeo_api.config.secret import write_once
 from vimeo_api.service_commands.nginx import body_limit
 
 BODY_LIMIT = Path("/var/lib/vimeo_api/body_limit.conf")
@@ -34,7 +34,7 @@ def _make_secrets(folder: Path) -> None:
     made = {"secret_key": secrets.token_hex(32), "sealing_keys": Fernet.generate_key().decode()}
     for name, value in made.items():
         if not os.environ.get(name.upper()) and not (folder / name).exists():
-            kept(folder / name, value)
+            write_once(folder / name, value)
 
 
 if __name__ == "__main__":

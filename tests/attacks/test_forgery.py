@@ -20,7 +20,7 @@ INTERNAL = [
     "/_any/store/",
     "/_any/small/",
     "/_any/landing/",
-    "/_answers",
+    "/_inner",
     "/_admit",
     "/_worded/json",
     "/_worded/text",

@@ -7,9 +7,10 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from tests.origin import Origin, Page
+from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import QueuedFetch, Status
+from vimeo_api.core.database.models import File, QueuedFetch, Status
 from vimeo_api.core.fetching import claims, job, turns
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry, NewFile
@@ -72,6 +73,21 @@ def test_the_oldest_waiting_fetch_starts_when_one_ends(origin: Origin) -> None:
     assert job.run(ids[2]) == [ids[3]]
     assert turns.following(ids[2]) == []  # it was said once
     assert found("2").status == Status.AVAILABLE
+
+
+def test_a_fetch_whose_turn_is_taken_at_the_last_moment_waits_like_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [asked(str(n)) for n in range(3)]
+
+    def begin_others() -> str:
+        for one in ids[:MOST]:
+            claims.claim(one, f"token of {one}")
+        return "token"
+
+    monkeypatch.setattr(identifiers, "random_hex", begin_others)
+    catalog.put_off(File.id == ids[2], order=File.id, limit=1, values={"due_at": now() + turns.BEGIN})
+    assert job.run(ids[2]) == []
+    claims.cancel(ids[0])
+    assert turns.following(ids[0]) == [ids[2]]
 
 
 def test_the_sweep_takes_a_few_of_each_client() -> None:

@@ -31,7 +31,7 @@ PATHS = (
     "/metrics",
     "/nothing",
     "/static/none",
-    "/_answers",
+    "/_inner",
 )
 
 

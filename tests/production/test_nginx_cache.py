@@ -41,7 +41,7 @@ def get(url: str, **headers: str) -> requests.Response:
 
 def kept(service: Service) -> bytes:
     """Return all that nginx keeps on disk."""
-    folders = [service.data / "run/nginx" / name for name in ("answers", "refusals", "once")]
+    folders = [service.data / "run/nginx" / name for name in ("files", "refusals", "once")]
     paths = [Path(at) / name for folder in folders for at, _, names in os.walk(folder) for name in names]
     return b"\n".join(path.read_bytes() for path in paths)
 
@@ -227,7 +227,7 @@ def test_nobody_outside_can_turn_the_cache_off_or_poison_it(stack: Service) -> N
     assert requests.post(poisoned, data=b"x", timeout=60).status_code == 405
     assert [get(poisoned).status_code for _ in range(3)] == [404] * 3
     for path in (
-        "/_answers",
+        "/_inner",
         "/_any/store/x",
         "/_any/small/x",
         "/_any/landing/x",

@@ -6,7 +6,7 @@ from flask import Flask
 from tests.services import ROOT
 from vimeo_api import config
 from vimeo_api.app import create_app
-from vimeo_api.web.monitoring import operators
+from vimeo_api.web.hooks import operators
 
 
 def allowed(app: Flask, peer: str, **headers: str) -> bool:

@@ -13,16 +13,16 @@ from cryptography.fernet import Fernet
 
 def secret_key(folder: Path) -> str:
     """Return the `SECRET_KEY` kept in a data folder."""
-    return kept(folder / "secret.key", secrets.token_hex(32))
+    return write_once(folder / "secret.key", secrets.token_hex(32))
 
 
 def sealing_keys(folder: Path) -> str:
     """Return the `SEALING_KEYS` kept in a data folder."""
-    return kept(folder / "sealing.keys", Fernet.generate_key().decode())
+    return write_once(folder / "sealing.keys", Fernet.generate_key().decode())
 
 
-def kept(path: Path, fresh: str) -> str:
-    """Return the secret kept at `path`; the first of several concurrent starts writes `fresh` there."""
+def write_once(path: Path, fresh: str) -> str:
+    """Return what is in the file; the first of several concurrent starts writes `fresh` there, durably."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)

@@ -4,7 +4,6 @@ from http import HTTPStatus
 
 from flask import Flask, Request, Response, jsonify, request
 
-from vimeo_api.core.errors import Malformed
 from vimeo_api.views import docs, manage, named, operations, store, streams, transfer, uploads, vimeo
 from vimeo_api.web import pages, problems
 from vimeo_api.web.problems import Problem
@@ -30,25 +29,6 @@ def init_app(app: Flask) -> None:
     for surface in SURFACES:
         app.register_blueprint(surface.blueprint)
     app.extensions["resumable"] = {surface.name: surface.resumable for surface in SURFACES if surface.resumable}
-
-    @app.before_request
-    def refuse_nul() -> None:
-        # PostgreSQL stores no NUL; in paths nginx refuses it too.
-        if "\0" in request.path or b"%00" in request.query_string:
-            raise Malformed("The URL contains a NUL.")
-
-    @app.after_request
-    def sort_methods(response: Response) -> Response:
-        # Werkzeug joins a set, so the order would differ between processes.
-        if allowed := response.headers.get("Allow"):
-            response.headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
-        return response
-
-    @app.after_request
-    def forbid_sniffing(response: Response) -> Response:
-        # Errors and listings repeat what clients sent.
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
 
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:

@@ -17,7 +17,8 @@ from werkzeug.exceptions import Forbidden
 from vimeo_api.core.monitoring import readiness
 from vimeo_api.core.monitoring.readiness import Check
 from vimeo_api.views.descriptions import operations as described_as
-from vimeo_api.web.monitoring import metrics, operators
+from vimeo_api.web.hooks import operators
+from vimeo_api.web.monitoring import metrics
 from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface

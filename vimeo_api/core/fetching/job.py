@@ -71,7 +71,9 @@ def run(file_id: int) -> list[int]:
             dead = partial.claim
             partial.sign(token)  # before we claim: if we die, `recovery` can always match the claim to this file
             entry = claims.claim(file_id, token, dead=dead)
-            if entry is not None:
+            if entry is None:
+                turns.wait(file_id)  # others have begun since we looked; so the next one that ends finds it
+            else:
                 _work(entry, token, partial)
             recovery.clear(partial)
     except Busy:
