@@ -113,7 +113,11 @@ def stream_of(response: TestResponse) -> str:
 
 
 ANSWERS = {
-    "vimeo": ({"filename": "one.bin", "expires_in": "600"}, 201, r'"status":"File Uploaded Successfully","url":"http'),
+    "vimeo": (
+        {"filename": "one.bin", "expires_in": "600"},
+        201,
+        '"status": "File Uploaded Successfully", "url": "http',
+    ),
     "streams": ({"filename": "x", "queue": "q"}, 201, '"status":"created"'),
     "store": ({}, 200, hashlib.sha256(DATA).hexdigest()),
     "named": ({"filename": "report.pdf"}, 201, "report.pdf uploaded"),
@@ -135,6 +139,11 @@ def test_it_answers_at_the_end_what_the_surface_answers(app: Flask, client: Flas
     assert said in unquote(last.headers["Upload-Result"]) == answer.text.rstrip("\n")
     assert [path.read_bytes() for path in stored(app) - before] == [DATA]
     assert left(app) == set()
+    if surface in {"named", "transfer"}:
+        assert last.headers["X-Manage-Url"] == answer.headers["X-Manage-Url"]
+        assert client.get(answer.headers["X-Manage-Url"]).get_json()["name"] == metadata["filename"]
+    else:
+        assert "X-Manage-Url" not in answer.headers
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -164,7 +173,7 @@ def test_it_stores_one_file_however_often_the_end_is_tried(
     before = stored(app)
     url = begin(client, "vimeo", headers=described(filename="one"))
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise Unavailable("killed here")
 
     with monkeypatch.context() as patched:
@@ -173,7 +182,9 @@ def test_it_stores_one_file_however_often_the_end_is_tried(
         assert client.head(url).status_code == 503
     assert offset_of(client, url) == len(DATA)
     assert len(stored(app) - before) == 1
-    assert client.get(url).json["url"].startswith("http://localhost/vimeo/")  # type: ignore[index]
+    answer: dict[str, str] = json.loads(client.get(url).text)
+    assert answer["url"].startswith("http://localhost/vimeo/")
+    assert client.get(answer["manage_url"]).get_json()["state"] == "waiting"
 
 
 def test_it_publishes_again_what_an_attempt_left_without_a_row(app: Flask, client: FlaskClient) -> None:

@@ -27,13 +27,14 @@ from vimeo_api.core.errors import (
     Writing,
     WrongOffset,
 )
-from vimeo_api.core.files import catalog, types_by_content
+from vimeo_api.core.files import types_by_content
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.unfinished import adoption, expiry, parts, rows
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import blobs, reservations, settings
 from vimeo_api.services import uploads
+from vimeo_api.services.uploads import Uploaded
 
 CHECKPOINT = 16 * 1024**2  # bytes of a streamed body after which they are promised to the client
 READ_CHUNK = 64 * 1024  # bytes
@@ -49,6 +50,7 @@ class Answer:
     status: int
     media_type: str
     body: str
+    manage_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +200,8 @@ def join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> Upload:
     return _found(new.key)
 
 
-def finish(policy: Policy, upload: Upload, word: Callable[[str, str], Answer]) -> Upload:
-    """Make a file of a whole upload, once, and keep what `word` answers, given the file's key and name.
+def finish(policy: Policy, upload: Upload, word: Callable[[Uploaded], Answer]) -> Upload:
+    """Make a file of a whole upload, once, and keep what `word` answers, given the file.
 
     Raises what an upload to the surface does. Where trying again would not help, the upload is ended.
     """
@@ -208,22 +210,21 @@ def finish(policy: Policy, upload: Upload, word: Callable[[str, str], Answer]) -
         if upload.is_finished:
             return upload
         try:
-            file_key = _stored(policy, upload)
+            file = _stored(policy, upload)
         except (Malformed, TooLarge, Exists, DigestMismatch):
             expiry.remove(upload.key)
             raise
-        name = uploads.check_name(policy, upload.name)
-        answer = word(file_key, name)
-        rows.finish(upload.key, answer.status, answer.media_type, answer.body)
+        answer = word(file)
+        rows.finish(upload.key, answer.status, answer.media_type, answer.body, manage_url=answer.manage_url)
         parts.remove(upload.key)
     counters.add({Counted.UPLOADS_FINISHED: 1})
     return _found(upload.key)
 
 
-def _stored(policy: Policy, upload: Upload) -> str:
-    """Return the key of the upload's file, which an attempt that was killed may have stored already."""
-    if not policy.by_content and (file := catalog.by_blob(policy.surface, upload.key)):
-        return file.key
+def _stored(policy: Policy, upload: Upload) -> Uploaded:
+    """Return the upload's file, which an attempt that was killed may have stored already."""
+    if not policy.by_content and (file := uploads.uploaded_before(policy, upload.key)):
+        return file
     with parts.opened(upload.key, upload.offset) as staging:
         if upload.expected_digest:
             algorithm, _, expected = upload.expected_digest.partition(":")
@@ -231,7 +232,8 @@ def _stored(policy: Policy, upload: Upload) -> str:
         if policy.by_content:
             if not staging.size:
                 raise Malformed("The body is empty.")
-            return uploads.upload_content(policy, staging, token_id=upload.token_id)
+            digest = uploads.upload_content(policy, staging, token_id=upload.token_id)
+            return Uploaded(digest, "", staging.size, expires_at=None, manage_key=None)
         try:
             return _uploaded(policy, upload, staging)
         except FileExistsError:  # that attempt was killed before it added the row
@@ -240,7 +242,7 @@ def _stored(policy: Policy, upload: Upload) -> str:
             return _uploaded(policy, upload, staging)
 
 
-def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> str:
+def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
     return uploads.upload(
         policy,
         staging,
@@ -252,7 +254,7 @@ def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> str:
         digest=upload.expected_digest,
         expires_in=upload.expires_in,
         token_id=upload.token_id,
-    ).key
+    )
 
 
 class _Stream:

@@ -29,9 +29,10 @@ class Uploaded:
     """A new file, as its uploader is told of it."""
 
     key: str
+    name: str
     size: int  # bytes
     expires_at: datetime | None
-    manage_key: str | None  # of its manage URL; only its hash is stored. None for a resumable upload
+    manage_key: str | None  # of its manage URL; only its hash is stored. None where the surface has none
 
 
 def check_name(policy: Policy, name: str) -> str:
@@ -68,7 +69,7 @@ def upload(
     Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
     """
     reservations.check_spool_space()
-    manage_key = manage_keys.new() if policy.managed and blob is None else None
+    manage_key = manage_keys.new() if policy.managed else None
     file = replace(
         _new(policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id, manage_key=manage_key),
         content_type=content_type,
@@ -77,7 +78,7 @@ def upload(
         password_hash=passwords.hashed(password) if password else password_hash,
     )
     _publish(policy, (file, staging))
-    return Uploaded(file.key, file.size, file.expires_at, manage_key)
+    return _uploaded(file, manage_key)
 
 
 def upload_all(
@@ -94,10 +95,21 @@ def upload_all(
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise Malformed(f"Two of the files are called {twice}.")
     _publish(policy, *((replace(file, digest=digests.of_small(staging)), staging) for file, staging in new))
-    return [
-        Uploaded(file.key, file.size, file.expires_at, manage_key)
-        for (file, _), manage_key in zip(new, manage_keys_of, strict=True)
-    ]
+    return [_uploaded(file, manage_key) for (file, _), manage_key in zip(new, manage_keys_of, strict=True)]
+
+
+def uploaded_before(policy: Policy, blob: str) -> Uploaded | None:
+    """Return the file of a resumable upload that an attempt has stored which was killed before it could answer.
+
+    Nobody has seen its manage URL, so it gets a new one.
+    """
+    file = catalog.by_blob(policy.surface, blob)
+    if file is None:
+        return None
+    manage_key = manage_keys.new() if policy.managed else None
+    if manage_key:
+        catalog.set_manage_digest(file.id, manage_keys.digest(manage_key))
+    return Uploaded(file.key, file.name, file.size, file.expires_at, manage_key)
 
 
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
@@ -129,6 +141,10 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
                 blobs.remove(file.surface, file.blob)
             raise
     return key
+
+
+def _uploaded(file: NewFile, manage_key: str | None) -> Uploaded:
+    return Uploaded(file.key, file.name, file.size, file.expires_at, manage_key)
 
 
 def _new(

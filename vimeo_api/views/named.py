@@ -31,6 +31,7 @@ from vimeo_api.core.files import catalog, file_names, types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, files, uploads
+from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import manage_links, pages
 from vimeo_api.web.hooks import auth
@@ -77,13 +78,14 @@ def asked_name(req: Request) -> str:
     return "" if key is None else file_names.safe(key)
 
 
-def _stored(_key: str, name: str) -> Response:
-    said = f"{name} uploaded"
+def _stored(new: Uploaded) -> Response:
+    said = f"{new.name} uploaded"
     if pages.wants_json(default=False):
         response = jsonify(status=said)
     else:
         response = Response(said, content_type="text/plain; charset=utf-8")
     response.status_code = HTTPStatus.CREATED
+    response.headers[manage_links.HEADER] = manage_links.url(new.manage_key)
     return response
 
 
@@ -145,10 +147,7 @@ def upload_raw(key: str) -> Response:
     """Store the raw body under a name."""
     name, expires_in = uploads.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
-        new = uploads.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id())
-    response = _stored(name, name)
-    response.headers[manage_links.HEADER] = manage_links.url(new.manage_key)
-    return response
+        return _stored(uploads.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id()))
 
 
 @blueprint.get("/download")

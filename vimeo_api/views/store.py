@@ -39,7 +39,7 @@ def asked_hash(req: Request) -> str | None:
     return None if text is None else text.lower()
 
 
-def _stored(digest: str, _name: str = "") -> Response:
+def _stored(digest: str) -> Response:
     return Response(digest, content_type="text/plain; charset=utf-8")
 
 
@@ -48,7 +48,7 @@ surface = Surface(
     frozenset({""}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, _stored, expires=False),
+    resumable=Resumable(POLICY, lambda new: _stored(new.key), expires=False),
     key_of=lambda req: asked_hash(req) or "",
 )
 

@@ -81,7 +81,7 @@ surface = Surface(
     frozenset({"v1", "ping"}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, _created, queue=_checked),
+    resumable=Resumable(POLICY, lambda new: _created(new.key), queue=_checked),
     makes_keys=POLICY.makes_keys,
 )
 

@@ -25,6 +25,7 @@ from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.extensions import settings
 from vimeo_api.services import downloads, fetches, files, uploads
+from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import transfer as described_as
 from vimeo_api.web import clients, manage_links
 from vimeo_api.web.hooks import auth, rate_limits
@@ -46,8 +47,8 @@ def render(problem: Problem) -> Response:
     return jsonify(problem.details | {"error": problem.reason or problem.phrase})
 
 
-def _stored(number: str, name: str) -> Response:
-    return jsonify(file_id=sealed_ids.seal(number, name))
+def _stored(new: Uploaded) -> Response:
+    return _accepted(new.manage_key, file_id=sealed_ids.seal(new.key, new.name))
 
 
 surface = Surface(
@@ -72,7 +73,7 @@ def upload() -> Response:
         name = uploads.check_name(POLICY, file.name)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
         new = uploads.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
-    return _accepted(new.manage_key, file_id=sealed_ids.seal(new.key, name))
+    return _stored(new)
 
 
 @blueprint.route("/downloadFile", methods=["GET", "POST"])

@@ -10,8 +10,8 @@
 
 Once the last byte is durable, the upload becomes a file of its surface, under the same rules as any other. What that
 surface answers to an upload is the body of GET, of the last PATCH in the draft, and `Upload-Result` (percent-encoded)
-in tus, whose responses have no body. The name and the fields of the file come in `Upload-Metadata` (tus), or in
-`Content-Disposition` and the query (draft).
+in tus, whose responses have no body; its header `X-Manage-Url` comes with any of them. The name and the fields of the
+file come in `Upload-Metadata` (tus), or in `Content-Disposition` and the query (draft).
 
 Departures: a `password` in `Upload-Metadata` is not repeated by HEAD. Partial uploads are removed once they are joined.
 There are no 104 responses and no trailers. In production an upload that a client continues elsewhere does not end the
@@ -35,8 +35,9 @@ from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import reservations, settings
 from vimeo_api.services import resumable
 from vimeo_api.services.resumable import Answer, Content
+from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import uploads as described_as
-from vimeo_api.web import clients
+from vimeo_api.web import clients, manage_links
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -207,9 +208,14 @@ def _tus_headers(upload: Upload, *, with_offset: bool = True) -> dict[str, str]:
     headers = {"Upload-Offset": str(upload.offset)} if with_offset else {}
     if upload.is_finished:
         headers["Upload-Result"] = quote((upload.answer or "").rstrip("\n"), safe=_RESULT_SAFE)
+        headers |= _manage_url(upload)
     elif upload.expires_at is not None:
         headers["Upload-Expires"] = http_date(upload.expires_at)
     return headers
+
+
+def _manage_url(upload: Upload) -> dict[str, str]:
+    return {manage_links.HEADER: upload.answer_manage_url} if upload.answer_manage_url else {}
 
 
 def _create_by_draft(dialect: Resumable) -> Response:
@@ -313,16 +319,19 @@ def _finished(dialect: Resumable, upload: Upload) -> Upload:
     if upload.is_finished or upload.is_partial or not upload.is_whole:
         return upload
 
-    def word(key: str, name: str) -> Answer:
-        response = dialect.answer(key, name)
-        return Answer(response.status_code, response.content_type or "", response.get_data(as_text=True))
+    def word(new: Uploaded) -> Answer:
+        response = dialect.answer(new)
+        body, manage_url = response.get_data(as_text=True), response.headers.get(manage_links.HEADER)
+        return Answer(response.status_code, response.content_type or "", body, manage_url)
 
     return resumable.finish(dialect.policy, upload, word)
 
 
 def _answer(upload: Upload) -> Response:
     """Return what the surface answered to a finished upload."""
-    return Response(upload.answer, upload.answer_status, content_type=upload.answer_type)
+    response = Response(upload.answer, upload.answer_status, content_type=upload.answer_type)
+    response.headers.update(_manage_url(upload))
+    return response
 
 
 def _state(dialect: Resumable, upload: Upload) -> dict[str, str]:

@@ -33,6 +33,7 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
 from vimeo_api.services import downloads, uploads
 from vimeo_api.services.downloads import Progress
+from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web import manage_links, pages, previews
 from vimeo_api.web.hooks import auth
@@ -181,11 +182,18 @@ def _span_of() -> downloads.SpanOf | None:
     return span_of
 
 
-def _stored(key: str, _name: str) -> Response:
-    """Say that the file of a resumable upload is stored, with its link."""
-    response = jsonify(status=STORED, url=_link(key))
-    response.status_code = HTTPStatus.CREATED
-    return response
+def _stored(new: Uploaded) -> Response:
+    """Say that a file is stored, with its links."""
+    uploaded = {
+        "status": STORED,
+        "url": _link(new.key),
+        "manage_url": manage_links.url(new.manage_key),
+        "size": new.size,
+        "downloads": 1,
+        "expires_at": manage_links.moment(new.expires_at),
+    }
+    # In this order, with the two keys of its document first: shell scripts cut them out.
+    return Response(f"{json.dumps(uploaded)}\n", HTTPStatus.CREATED, mimetype="application/json")
 
 
 surface = Surface(
@@ -217,16 +225,7 @@ def upload() -> Response:
             expires_in=receive.expires_in(form.fields.get("expires_in")),
             token_id=auth.token_id(),
         )
-    uploaded = {
-        "status": STORED,
-        "url": _link(new.key),
-        "manage_url": manage_links.url(new.manage_key),
-        "size": new.size,
-        "downloads": 1,
-        "expires_at": manage_links.moment(new.expires_at),
-    }
-    # In this order, with the two keys of its document first: shell scripts cut them out.
-    return Response(f"{json.dumps(uploaded)}\n", HTTPStatus.CREATED, mimetype="application/json")
+    return _stored(new)
 
 
 @blueprint.get("/file/<key>")

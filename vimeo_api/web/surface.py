@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import Blueprint, Request, Response
 
 from vimeo_api.core.policy import Policy
+from vimeo_api.services.uploads import Uploaded
 from vimeo_api.web.problems import Problem
 
 SurfaceOf = Callable[[str], "Surface | None"]  # names the surface that owns a path
@@ -20,7 +21,7 @@ class Resumable:
     """What a dialect says about resumable uploads to it; `views.uploads` does the rest."""
 
     policy: Policy
-    answer: Callable[[str, str], Response]  # what an upload answers, given the key and the name of the file
+    answer: Callable[[Uploaded], Response]  # what an upload answers, given the new file
     expires: bool = True  # whether a client may set `expires_in`
     queue: Callable[[str], str] | None = None  # checks the name of a queue, where files can be in one
     password: Callable[[str | None], str | None] | None = None  # returns the password, given the one in the metadata

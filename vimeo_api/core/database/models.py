@@ -258,6 +258,7 @@ class Upload(Base):
     answer_status: Mapped[int | None] = mapped_column(Integer)
     answer_type: Mapped[str | None] = mapped_column(String(127))
     answer: Mapped[str | None] = mapped_column(Text)
+    answer_manage_url: Mapped[str | None] = mapped_column(Text)
 
 
 class JournalFile(Base):

@@ -182,6 +182,11 @@ def by_id(file_id: int) -> Entry | None:
     return first(select(*COLUMNS).where(File.id == file_id))
 
 
+def set_manage_digest(file_id: int, manage_digest: str) -> None:
+    """Give a file another manage URL."""
+    statements.execute(update(File).where(File.id == file_id).values(manage_digest=manage_digest))
+
+
 def managed(manage_digest: str) -> Entry | None:
     """Return the file with a manage URL, unless it is gone and its key is free again."""
     return first(select(*COLUMNS).where(File.manage_digest == manage_digest, File.key.is_not(None)))

@@ -50,6 +50,7 @@ class Upload(NewUpload):
     answer_status: int | None = None
     answer_type: str | None = None
     answer: str | None = None
+    answer_manage_url: str | None = None
 
     @property
     def is_final(self) -> bool:
@@ -113,9 +114,10 @@ def give_up(key: str, writer: str) -> None:
     _set(and_(Row.key == key, Row.writer == writer), writer=None)
 
 
-def finish(key: str, status: int, media_type: str, body: str) -> None:
+def finish(key: str, status: int, media_type: str, body: str, *, manage_url: str | None) -> None:
     """Keep what was answered once the upload had become a file."""
-    _set(and_(Row.key == key), answer_status=status, answer_type=media_type, answer=body, expires_at=_expiry())
+    answered = {"answer_status": status, "answer_type": media_type, "answer": body, "answer_manage_url": manage_url}
+    _set(and_(Row.key == key), **answered, expires_at=_expiry())
 
 
 def remove(key: str) -> bool:

@@ -99,6 +99,7 @@ _PROGRESS = {
     "Upload-Offset": "Bytes that are durable.",
     "Upload-Expires": "When the upload is given up unless more bytes come.",
     "Upload-Result": "Once it is finished: what the surface answers to an upload, percent-encoded.",
+    "X-Manage-Url": "Once it is finished, for `named` and `transfer`: the manage URL of the file.",
 }
 _STATE = {
     **_PROGRESS,
