@@ -220,7 +220,9 @@ def test_a_duplicate_message_does_not_take_the_claim_of_a_starting_worker(
     assert entry().status == Status.AVAILABLE
 
 
-def test_a_disk_without_inodes_counts_as_full(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_inodes_counts_as_full(app: Flask, fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.config["SETTINGS"] = app.config["SETTINGS"].model_copy(update={"fetch_space_seconds": 0})
+
     def full(*_: object) -> Never:
         raise OSError(28, "No space left on device")
 

@@ -29,7 +29,8 @@ shift 4
 exec "$@"
 """
 
-TIGHT = {"KEEP_FREE": "0", "KEEP_FREE_FILES": "0", "SPACE_PER_CLIENT": "100"}  # all of a small disk may be used
+# All of a small disk may be used, and a fetch that finds no space fails at once.
+TIGHT = {"KEEP_FREE": "0", "KEEP_FREE_FILES": "0", "SPACE_PER_CLIENT": "100", "FETCH_SPACE_SECONDS": "0"}
 SOON = {"GRACE_SECONDS": "0", "LEASE_SECONDS": "4", "DATABASE_SECONDS": "2"}
 
 

@@ -174,6 +174,11 @@ class Fetching(Section):
     fetch_min_rate_seconds: Duration = Field(
         60, ge=1, description="Seconds over which `FETCH_MIN_RATE` is measured; a fetch that stays slower fails."
     )
+    fetch_space_seconds: Duration = Field(
+        30,
+        ge=0,
+        description="Seconds from its request on for which a fetch waits for space on a full disk, before it fails.",
+    )
     fetch_per_client: int = Field(
         4,
         ge=1,

@@ -23,6 +23,7 @@ from vimeo_api.core.storage import locks
 from vimeo_api.extensions import settings
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
+SPACE_PAUSE_SECONDS = 5  # between two tries of a fetch for which the disk has no space
 # Of a fetch that is over: a URL may be a secret, such as a signed one, and the row stays. A join has none.
 _NO_URL = case((File.source_url.is_not(None), ""))
 
@@ -53,6 +54,16 @@ def release(surface: str, blob: str, token: str | None) -> None:
     """Let the next sweep enqueue the fetch, if this token, whose worker is dead, still has the claim."""
     these = (File.surface == surface, File.blob == blob)
     lifecycle.advance_all(Move.WORK, *these, File.lease_token == token, File.lease_token.is_not(None), due_at=now())
+
+
+def wait_for_space(entry: Entry, token: str) -> bool:
+    """Give up the claim until the disk may have space again; return False if the fetch has waited long enough."""
+    if now() - entry.created_at >= timedelta(seconds=settings.fetch_space_seconds):
+        return False
+    held, later = File.lease_token == token, now() + timedelta(seconds=SPACE_PAUSE_SECONDS)
+    # Waiting is no attempt, of which there are few.
+    lifecycle.advance(entry.id, Move.WORK, held, lease_token=None, due_at=later, attempts=File.attempts - 1)
+    return True
 
 
 def reschedule(file_id: int) -> int | None:

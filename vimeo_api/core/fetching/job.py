@@ -81,9 +81,10 @@ def run(file_id: int) -> list[int]:
         attempts = claims.reschedule(file_id)
         if attempts is not None and attempts > MAX_ATTEMPTS and claims.claim(file_id, token):
             claims.fail(file_id, token, Failure.ORIGIN, "Given up: a worker hangs.")
-    except StorageFull as error:  # no room for the partial file's name
-        if claims.claim(file_id, token):
-            claims.fail(file_id, token, Failure.FULL, str(error))
+    except StorageFull as error:  # no space for the partial file's name
+        entry = claims.claim(file_id, token)
+        if entry is not None:
+            _wait_for_space(entry, token, error)
     return turns.following(file_id) if entry is not None else []
 
 
@@ -94,8 +95,15 @@ def _work(entry: Entry, token: str, partial: PartialFile) -> None:
         _fetch(entry, token, partial)
     except Unavailable as error:
         _log.warning("fetch of file %d is interrupted and will resume: %s", entry.id, error)
+    except StorageFull as error:
+        _wait_for_space(entry, token, error)
     except PipelineError as error:
         claims.fail(entry.id, token, _kind(error), str(error))
+
+
+def _wait_for_space(entry: Entry, token: str, error: StorageFull) -> None:
+    if not claims.wait_for_space(entry, token):
+        claims.fail(entry.id, token, Failure.FULL, str(error))
 
 
 def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
