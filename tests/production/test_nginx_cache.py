@@ -1,5 +1,6 @@
 """nginx's caches: hot files without the service, exact after every change, nothing private."""
 
+import json
 import os
 import random
 import resource
@@ -68,7 +69,16 @@ def test_a_cached_file_is_sent_without_the_service(stack: Service, surface: str)
     own = {"Date", "X-Request-Id"}
     headers = [{k: v for k, v in answer.headers.items() if k not in own} for answer in (straight, hot)]
     assert headers[0] == headers[1]
-    assert not [name for name in hot.headers if name.startswith("X-Accel")]
+    assert not [name for name in hot.headers if name.startswith(("X-Accel", "X-File"))]
+    ids = [answer.headers["X-Request-Id"] for answer in (straight, hot)]
+
+    def logged() -> list[str]:
+        lines = (stack.data / "log/access.log").read_text().splitlines()
+        return [line["file"] for line in map(json.loads, lines) if line["request_id"] in ids]
+
+    files = await_(lambda: len(logged()) == 2 and logged()) or []
+    assert files[0].isdigit()
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize("surface", PUBLIC)

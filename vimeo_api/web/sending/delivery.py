@@ -154,7 +154,7 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     if times == "_any" and place == "store" and file.size <= NGINX_BUFFER_BYTES:
         place = "small"
     path = quote(relative(file.surface, file.blob))
-    headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}"}
+    headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}", "X-File": str(file.id)}  # the id is for the access log
     if ticket:
         headers["X-Ticket"] = str(ticket)
     if not one_time:
