@@ -10,12 +10,13 @@ from kombu.entity import Queue
 imports = ("vimeo_api.tasks",)
 
 # One queue per purpose, so that a flood of one kind of work never delays another.
-task_queues = [Queue(name, routing_key=name) for name in ("delete", "fetch", "maintenance", "place")]
+task_queues = [Queue(name, routing_key=name) for name in ("delete", "fetch", "maintenance", "notify", "place")]
 task_routes = {
     "vimeo_api.tasks.count": {"queue": "maintenance"},
     "vimeo_api.tasks.delete": {"queue": "delete"},
     "vimeo_api.tasks.digest": {"queue": "maintenance"},
     "vimeo_api.tasks.fetch": {"queue": "fetch"},
+    "vimeo_api.tasks.notify": {"queue": "notify"},
     "vimeo_api.tasks.place": {"queue": "place"},
     "vimeo_api.tasks.reconcile": {"queue": "maintenance"},
     "vimeo_api.tasks.resume": {"queue": "maintenance"},

@@ -54,6 +54,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # `//` is a different path, which is not found
 
     extensions.init_storage(app, values)
+    extensions.init_receipts(app, values)
     extensions.init_database(app, values)
     extensions.init_cache(app, values)
     extensions.init_celery(app, values)

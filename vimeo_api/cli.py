@@ -29,6 +29,10 @@ COMMANDS = {
         "service_commands.nginx:nginx_body_limit",
         "Print nginx's limit for uploads, made from VIMEO_MAX_BYTES.",
     ),
+    "receipts": (
+        "service_commands.receipts:receipts",
+        "List the receipts of uploads, send them again, and show the secret that signs them.",
+    ),
     "reconcile": (
         "service_commands.reconcile:reconcile",
         "Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.",

@@ -4,7 +4,7 @@
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 from werkzeug.local import LocalProxy
 
 from vimeo_api.config import Settings
-from vimeo_api.config.secret import write_once
+from vimeo_api.config.secret import notify_secret, write_once
 from vimeo_api.core.storage.blobs import Blobs
 from vimeo_api.core.storage.mount_check import MountCheck
 from vimeo_api.core.storage.reservations import Reservations
@@ -47,6 +47,7 @@ settings = cast("Settings", LocalProxy(lambda: current_app.config["SETTINGS"]))
 blobs = cast("Blobs", LocalProxy(lambda: current_app.extensions["blobs"]))
 mount_check = cast("MountCheck", LocalProxy(lambda: current_app.extensions["mount_check"]))
 reservations = cast("Reservations", LocalProxy(lambda: current_app.extensions["reservations"]))
+notify_secrets = cast("Sequence[str]", LocalProxy(lambda: current_app.extensions["notify_secrets"]))
 celery = cast("Celery", LocalProxy(lambda: current_app.extensions["celery"]))
 
 
@@ -176,6 +177,12 @@ def init_storage(app: Flask, values: Settings) -> None:
         keep_files=values.keep_free_files,
         share=values.space_per_client / 100,
     )
+
+
+def init_receipts(app: Flask, values: Settings) -> None:
+    """Bind the secrets that sign receipts. The first start makes one, unless they are set."""
+    secrets_set = [secret for secret in values.notify_secrets.split(",") if secret]
+    app.extensions["notify_secrets"] = secrets_set or [notify_secret(values.data_dir)]
 
 
 def init_celery(app: Flask, values: Settings) -> Celery:

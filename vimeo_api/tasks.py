@@ -21,11 +21,14 @@ from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.maintenance.sweep import purge, settle_leases
 from vimeo_api.core.monitoring import file_stats
+from vimeo_api.core.receipts import job as receipts
+from vimeo_api.core.receipts import outbox
 from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 from vimeo_api.core.unfinished import expiry
 from vimeo_api.extensions import mount_check
 
 SWEEP_BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
+NOTIFY_SECONDS = 20  # per task, for the same reason
 DIGEST_SECONDS = 5  # per task: its worker also has more urgent tasks, and a stopping worker waits for it
 
 _log = logging.getLogger(__name__)
@@ -93,6 +96,12 @@ def digest() -> None:
     digests.record(seconds=DIGEST_SECONDS)
 
 
+@shared_task(name="vimeo_api.tasks.notify")  # type: ignore[untyped-decorator]
+def notify() -> None:
+    """Send the receipts that are due, for NOTIFY_SECONDS at most."""
+    receipts.run(seconds=NOTIFY_SECONDS)
+
+
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Settle the leases and enqueue what is due: purges, placements, digests, and fetches without a worker."""
@@ -100,6 +109,7 @@ def sweep() -> None:
     due[Counted.UPLOADS_EXPIRED] = expiry.sweep()
     recovery.settle()
     turns.forget()
+    _sweep_receipts()
     for file_id in claims.revive(min(SWEEP_BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
@@ -109,6 +119,13 @@ def sweep() -> None:
         _log.warning("not placing, removing or digesting files: %s", NOT_MOUNTED)
     counters.add(due)
     counters.ran(Counted.SWEEP)
+
+
+def _sweep_receipts() -> None:
+    outbox.forget()
+    outbox.note()
+    if outbox.is_due():
+        enqueue(notify)
 
 
 def _sweep_store() -> Counter[Counted]:

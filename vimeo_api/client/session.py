@@ -88,14 +88,17 @@ class Client:
         *,
         password: str | None = None,
         expires_in: int | str | None = None,
+        notify: str | None = None,
         progress: Progress = _ignore,
     ) -> Sent:
-        """Send a file and return its link; `expires_in` is seconds or a duration such as `7d`.
+        """Send a file and return its link.
 
+        `expires_in` is seconds or a duration such as `7d`. `notify` is a URL that is told what became of the file.
         The file is read while it is sent. If the line breaks it is sent again: the server may then have it twice, once
         under a link that nobody knows. Raises Unreadable, Refused and Unreachable.
         """
-        given = {"password": password, "expires_in": None if expires_in is None else str(expires_in)}
+        expires = None if expires_in is None else str(expires_in)
+        given = {"password": password, "expires_in": expires, "notify": notify}
         fields = {name: value for name, value in given.items() if value is not None}
         response = _retried(lambda: self._put(Path(path), fields, progress))
         if response.status_code != HTTPStatus.CREATED:

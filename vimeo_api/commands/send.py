@@ -14,6 +14,7 @@ from vimeo_api.commands.progress import bar_from_first_byte
 @click.option("--server", metavar="URL", envvar="VIMEO_API_URL", required=True, help="The server.  [VIMEO_API_URL]")
 @click.option("--password", "asks", is_flag=True, help="Ask for a password that protects the files.")
 @click.option("--expires-in", metavar="TIME", help="How long the links work: seconds, or 7d, 12h, 30m.")
+@click.option("--notify", metavar="URL", help="A URL that the server tells what became of the files.")
 # Hidden: on a command line, other users of the machine could read them.
 @click.option("--api-token", "token", envvar="VIMEO_API_TOKEN", hidden=True)
 @click.option("--file-password", "password", envvar="VIMEO_API_PASSWORD", hidden=True)
@@ -23,6 +24,7 @@ def send(
     server: str,
     asks: bool,
     expires_in: str | None,
+    notify: str | None,
     token: str | None,
     password: str | None,
 ) -> None:
@@ -36,13 +38,13 @@ def send(
     client = Client(server, token)
     with ending_cleanly():
         for file in files:
-            _send(client, file, password, expires_in)
+            _send(client, file, password, expires_in, notify)
 
 
-def _send(client: Client, file: Path, password: str | None, expires_in: str | None) -> None:
+def _send(client: Client, file: Path, password: str | None, expires_in: str | None, notify: str | None) -> None:
     try:
         with bar_from_first_byte() as progress:
-            sent = client.send(file, password=password, expires_in=expires_in, progress=progress)
+            sent = client.send(file, password=password, expires_in=expires_in, notify=notify, progress=progress)
     except ClientError as error:
         raise click.ClickException(f"{file}: {error}") from None
     click.echo(sent.url)

@@ -1,8 +1,10 @@
 """Secrets in files: generated on the first start and kept since, unless they are set.
 
-`config` calls it for the embedded profile, `extensions` for the store's mark, `deploy/stack.py` for its stack.
+`config` calls it for the embedded profile, `extensions` for the store's mark and the secret of receipts,
+`deploy/stack.py` for its stack.
 """
 
+import base64
 import contextlib
 import os
 import secrets
@@ -19,6 +21,14 @@ def secret_key(folder: Path) -> str:
 def sealing_keys(folder: Path) -> str:
     """Return the `SEALING_KEYS` kept in a data folder."""
     return write_once(folder / "sealing.keys", Fernet.generate_key().decode())
+
+
+def notify_secret(folder: Path) -> str:
+    """Return the one of `NOTIFY_SECRETS` kept in a data folder, in the form of Standard Webhooks."""
+    path = folder / "notify.secret"
+    if path.exists():
+        return path.read_text().strip()
+    return write_once(path, f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}")
 
 
 def write_once(path: Path, fresh: str) -> str:

@@ -24,6 +24,7 @@ from vimeo_api.config.values import (
     Origins,
     Rates,
     ServiceUrl,
+    WebhookSecrets,
     listed,
     rates,
 )
@@ -194,6 +195,23 @@ class Fetching(Section):
     )
 
 
+class Receipts(Section):
+    """Receipts by webhook."""
+
+    notify_urls: bool = Field(
+        default=True,
+        description="Whether an upload may name a URL (`notify`) that is told what became of the file. "
+        "`FETCH_ALLOW_PRIVATE` holds for these URLs, too.",
+    )
+    notify_secrets: WebhookSecrets = Field(
+        "",
+        repr=False,
+        description="Secrets that sign the receipts, `whsec_` and base64, separated by commas: each makes a signature, "
+        "so a receiver may have any of them. Default: generated once and kept in `DATA_DIR`; "
+        "`manage.py receipts secret` shows it.",
+    )
+
+
 class Access(Section):
     """Tokens, rate limits and other sites."""
 
@@ -322,7 +340,7 @@ class TransferSettings(SurfaceSettings):
     )
 
 
-class Settings(Monitoring, Access, Fetching, Downloads, Uploads, General):
+class Settings(Monitoring, Access, Receipts, Fetching, Downloads, Uploads, General):
     """All settings of both profiles."""
 
     vimeo: VimeoSettings = VimeoSettings()
@@ -383,6 +401,7 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("", Uploads),
     ("", Downloads),
     ("", Fetching),
+    ("", Receipts),
     ("", Access),
     ("", Monitoring),
 )

@@ -3,6 +3,8 @@
 `settings` uses these types; the message of a ValueError ends the sentence that the operator reads.
 """
 
+import base64
+import binascii
 import hashlib
 import ipaddress
 import re
@@ -118,6 +120,17 @@ def _fernet_keys(keys: str) -> str:
     return keys
 
 
+def _webhook_secrets(secrets: str) -> str:
+    for secret in filter(None, secrets.split(",")):
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:  # noqa: PLR2004 -- Standard Webhooks
+            raise ValueError("a secret is `whsec_` and the base64 of 24 to 64 random bytes")
+    return secrets
+
+
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 FernetKeys = Annotated[str, AfterValidator(_fernet_keys)]
 Duration = Annotated[int, BeforeValidator(_seconds)]  # in seconds
@@ -129,3 +142,4 @@ Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]
 Rates = Annotated[tuple[RateLimitItem, ...], PlainValidator(rates)]
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
+WebhookSecrets = Annotated[str, AfterValidator(_webhook_secrets)]

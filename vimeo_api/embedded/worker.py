@@ -74,7 +74,7 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
     broker = Path(urlsplit(celery.conf.broker_url).path.removeprefix("/"))
     signals.task_postrun.connect(lambda **_: _forget_consumed(broker), weak=False)
     options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
-    options.append("--exclude-queues=fetch")
+    options.append("--exclude-queues=fetch,notify")
     # Celery warns of root because of pickle; our messages are JSON.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     try:
@@ -85,14 +85,14 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
 
 
 def _start_fetchers(celery: Celery) -> None:
-    """Start the worker of the queue `fetch`, with threads of its own, so that slow origins delay nothing else.
+    """Start the worker of the queues `fetch` and `notify`, with threads of its own: slow origins delay nothing else.
 
     It ends with the process. A Celery app remembers one choice of queues, so each of the two workers needs its own.
     """
     add_heartbeats(celery)
     worker = celery.WorkController(
         hostname="fetch@localhost",
-        queues=["fetch"],
+        queues=["fetch", "notify"],
         pool="threads",
         concurrency=FETCHERS,
         without_mingle=True,

@@ -1,17 +1,15 @@
 """`manage.py files`: list, show, expire and delete stored files of every surface, directly in the database."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import click
-from flask import current_app, request
 from flask.cli import with_appcontext
 
-from vimeo_api import views
 from vimeo_api.commands.sizes import Size
-from vimeo_api.core.access import api_tokens, sealed_ids
+from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import NotFound
@@ -20,6 +18,7 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.inventory import Search
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.core.storage import blobs
+from vimeo_api.service_commands import naming
 from vimeo_api.service_commands.durations import Duration
 from vimeo_api.service_commands.loading import APP, DatabaseGroup
 from vimeo_api.services import files as stored
@@ -27,7 +26,6 @@ from vimeo_api.services import files as stored
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _BATCH = 500  # files per statement
-_MAX_ID = 18  # digits
 
 
 @click.group(cls=DatabaseGroup, context_settings={"obj": APP})
@@ -80,7 +78,7 @@ def list_(*, as_json: bool, **filters: Any) -> None:
 def show(which: tuple[str, ...], *, as_json: bool) -> None:
     """Show all that is known about files, given their ids or links."""
     tokens = api_tokens.names()
-    for entry in map(_entry, which):
+    for entry in map(naming.entry, which):
         fields = _fields(entry, tokens)
         if as_json:
             click.echo(json.dumps(fields))
@@ -120,7 +118,7 @@ def _confirmed(verb: str, which: tuple[str, ...], filters: dict[str, Any], *, ye
     filtered = any(value is not None for value in filters.values())
     if bool(which) == filtered:
         raise click.UsageError("Give either ids and links, or filters such as --token.")
-    chosen: Iterable[Entry] = map(_entry, which) if which else inventory.found(_search(**filters))
+    chosen: Iterable[Entry] = map(naming.entry, which) if which else inventory.found(_search(**filters))
     sizes = {entry.id: entry.size for entry in chosen}
     if sizes and not yes:
         click.confirm(f"{verb} {_files(len(sizes))} ({sum(sizes.values())} bytes)?", abort=True)
@@ -153,33 +151,6 @@ def _search(
         smallest=larger,
         largest=smaller,
     )
-
-
-def _entry(which: str) -> Entry:
-    """Return the file with an id, or behind a link or the file id of `transfer`."""
-    if which.isascii() and which.isdigit() and len(which) <= _MAX_ID:
-        found = catalog.by_id(int(which))
-    else:
-        found = next((entry for place in _places(which) if (entry := catalog.find(*place))), None)
-    if found is None:
-        raise click.ClickException(f"There is no file {which}.")
-    return found
-
-
-def _places(link: str) -> Iterator[tuple[str, str]]:
-    """Yield surface and key of the file behind a link."""
-    try:
-        context = current_app.test_request_context(link)
-    except ValueError:  # a malformed URL
-        return
-    with context:
-        surface = views.owner(request.path)
-        key = surface.key_of(request) if surface else ""
-        sealed = request.args.get("file_id") or (request.view_args or {}).get("file_id") or link
-    if surface is not None and key:
-        yield surface.name, key
-    elif opened := sealed_ids.open_sealed(sealed):
-        yield "transfer", opened[0]
 
 
 def _fields(entry: Entry, tokens: dict[int, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from vimeo_api.core.errors import Conflict, Gone, NotFound
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import BY_SURFACE
+from vimeo_api.core.receipts import outbox
 from vimeo_api.services import downloads, files
 
 
@@ -41,11 +42,12 @@ OVER = frozenset({State.DOWNLOADED, State.REMOVED, State.EXPIRED})
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """A file as its uploader sees it; `attempts` are those at a one-time file, the first one first."""
+    """A file as its uploader sees it; `attempts` and `receipts` are those of a one-time file, the first one first."""
 
     entry: Entry
     one_time: bool
     attempts: Sequence[AnyRow]
+    receipts: Sequence[AnyRow]
 
     @property
     def state(self) -> State:
@@ -68,7 +70,9 @@ def find(key: str) -> Managed:
     policy = BY_SURFACE[entry.surface]
     if downloads.may_have_moved(policy, entry):
         entry = _found(key)
-    return Managed(entry, policy.one_time, attempts.at(entry.id) if policy.one_time else [])
+    if not policy.one_time:
+        return Managed(entry, one_time=False, attempts=[], receipts=[])
+    return Managed(entry, one_time=True, attempts=attempts.at(entry.id), receipts=outbox.of_file(entry.id))
 
 
 def remove(key: str) -> None:

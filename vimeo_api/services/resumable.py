@@ -253,6 +253,7 @@ def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
         queue=upload.queue,
         digest=upload.expected_digest,
         expires_in=upload.expires_in,
+        notify_url=upload.notify_url,
         token_id=upload.token_id,
     )
 

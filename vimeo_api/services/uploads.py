@@ -60,6 +60,7 @@ def upload(
     queue: str | None = None,
     digest: str | None = None,
     expires_in: int | None = None,
+    notify_url: str | None = None,
     token_id: int | None = None,
 ) -> Uploaded:
     """Publish staged bytes under a new key and return what the uploader is told, once bytes and row are durable.
@@ -75,6 +76,7 @@ def upload(
         content_type=content_type,
         queue=queue,
         digest=digest or digests.of_small(staging),
+        notify_url=notify_url,
         password_hash=passwords.hashed(password) if password else password_hash,
     )
     _publish(policy, (file, staging))

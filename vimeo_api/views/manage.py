@@ -16,6 +16,8 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from vimeo_api.core.database.models import ReceiptStatus
+from vimeo_api.core.receipts.outbox import public_id
 from vimeo_api.services import manage_links
 from vimeo_api.services.manage_links import OVER, Managed, State
 from vimeo_api.views.descriptions import manage as described_as
@@ -110,6 +112,19 @@ def _shown(file: Managed) -> Response:
                     "complete": attempt.complete,
                 }
                 for attempt in file.attempts
+            ],
+            "id": public_id(entry.key),
+            "receipts": [
+                {
+                    "event": f"file.{receipt.event}",
+                    "at": moment(receipt.happened_at),
+                    "status": receipt.status,
+                    "attempts": receipt.attempts,
+                    "tried_at": moment(receipt.tried_at),
+                    "next_try_at": moment(receipt.due_at) if receipt.status == ReceiptStatus.WAITING else None,
+                    "error": receipt.error,
+                }
+                for receipt in file.receipts
             ],
         }
     return _said(jsonify(shown))

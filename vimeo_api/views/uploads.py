@@ -13,9 +13,10 @@ surface answers to an upload is the body of GET, of the last PATCH in the draft,
 in tus, whose responses have no body; its header `X-Manage-Url` comes with any of them. The name and the fields of the
 file come in `Upload-Metadata` (tus), or in `Content-Disposition` and the query (draft).
 
-Departures: a `password` in `Upload-Metadata` is not repeated by HEAD. Partial uploads are removed once they are joined.
-There are no 104 responses and no trailers. In production an upload that a client continues elsewhere does not end the
-connection that it left open; HEAD waits for it a while, and its bytes are dropped once a later request has its place.
+Departures: `password` and `notify` in `Upload-Metadata` are not repeated by HEAD. Partial uploads are removed once they
+are joined. There are no 104 responses and no trailers. In production an upload that a client continues elsewhere does
+not end the connection that it left open; HEAD waits for it a while, and its bytes are dropped once a later request has
+its place.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ from vimeo_api.core.errors import DigestMismatch, Inconsistent, Malformed, NotFo
 from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import reservations, settings
-from vimeo_api.services import resumable
+from vimeo_api.services import receipts, resumable
 from vimeo_api.services.resumable import Answer, Content
 from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import uploads as described_as
@@ -379,8 +380,8 @@ def _new(
     ignored: frozenset[str] = frozenset(),
 ) -> NewUpload:
     """Return the upload that a request describes. Raises Malformed."""
-    if dialect.password and (unknown := set(sent) - ignored - {"password", "expires_in"}):
-        raise Malformed(f"{min(unknown)[:50]!r} is unknown; the fields are: expires_in, filename, password.")
+    if dialect.password and (unknown := set(sent) - ignored - {"password", "expires_in", "notify"}):
+        raise Malformed(f"{min(unknown)[:50]!r} is unknown; the fields are: expires_in, filename, notify, password.")
     password = dialect.password(sent.get("password")) if dialect.password else None
     queue = sent.get("queue") if dialect.queue else None
     digests = [value.hex() for kind, value in draft.digests("Repr-Digest") if kind == "sha256"]
@@ -395,6 +396,7 @@ def _new(
         password_hash=passwords.hashed(password) if password and not _is_admission() else None,
         queue=dialect.queue(queue) if dialect.queue and queue is not None else None,
         expires_in=receive.expires_in(sent.get("expires_in")) if dialect.expires else None,
+        notify_url=receipts.checked(sent.get("notify")) if dialect.notifies else None,
         expected_digest=f"sha256:{digests[0]}" if digests else None,
         token_id=auth.token_id(),
     )

@@ -1,6 +1,6 @@
 """The surface `vimeo`: one-time files, optionally protected by a password.
 
-    PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in` → 201, the links
+    PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in`, `notify` → 201
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423; for a browser's navigation a page instead
     POST /vimeo/api/v1.0/file/<hash>/download         the page's button, with `password` → 303 to the next
     GET  /vimeo/api/v1.0/file/<hash>/download/<grant>        a page: starts the download, and says how far it is
@@ -12,7 +12,8 @@ errors also have a `message`, a sentence; an upload with an unknown field or par
 downloaded once all of it was sent, and 423 says that another client is downloading it just now. A client that shows
 the `X-Download-Grant` it was given may resume its own download while no other client has the file. Each byte is sent
 at most VIMEO_BUDGET times, and ranges that cover the file together use it up. The response to an upload also has
-`size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`).
+`size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`). `notify` is a
+URL that gets the receipts (`core.receipts`).
 
 Whoever names `text/html` in Accept, as a browser's navigation does, and every known maker of previews gets a page,
 which uses nothing up; the name of a protected file is shown only with its password. Only the page's button, a POST,
@@ -31,7 +32,7 @@ from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
-from vimeo_api.services import downloads, uploads
+from vimeo_api.services import downloads, receipts, uploads
 from vimeo_api.services.downloads import Progress
 from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import vimeo as described_as
@@ -45,7 +46,7 @@ from vimeo_api.web.sending import delivery
 from vimeo_api.web.surface import Resumable, Surface
 
 POLICY = policy.VIMEO
-FIELDS = frozenset({"password", "expires_in", "downloads"})  # of the form
+FIELDS = frozenset({"password", "expires_in", "downloads", "notify"})  # of the form
 QUERY = frozenset({"password"})  # of an upload
 STORED = "File Uploaded Successfully"
 LOOK_AGAIN_SECONDS = 4  # after which the page of a download looks how far it is
@@ -201,7 +202,7 @@ surface = Surface(
     frozenset({"vimeo"}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, _stored, password=_new_password),
+    resumable=Resumable(POLICY, _stored, password=_new_password, notifies=True),
     makes_keys=POLICY.makes_keys,
     sends_password=lambda request: _password(request) is not None or request.endpoint == "vimeo.begin",
 )
@@ -223,6 +224,7 @@ def upload() -> Response:
             name=file.name,
             password=_new_password(form.fields.get("password")),
             expires_in=receive.expires_in(form.fields.get("expires_in")),
+            notify_url=receipts.checked(form.fields.get("notify")),
             token_id=auth.token_id(),
         )
     return _stored(new)

@@ -24,6 +24,7 @@ class Resumable:
     answer: Callable[[Uploaded], Response]  # what an upload answers, given the new file
     expires: bool = True  # whether a client may set `expires_in`
     queue: Callable[[str], str] | None = None  # checks the name of a queue, where files can be in one
+    notifies: bool = False  # whether a client may set `notify`
     password: Callable[[str | None], str | None] | None = None  # returns the password, given the one in the metadata
 
 

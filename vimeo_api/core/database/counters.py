@@ -36,6 +36,10 @@ class Counted(StrEnum):
     UPLOADS_EXPIRED = "uploads_expired"
     UPLOADS_INTERRUPTED = "uploads_interrupted"  # requests of theirs that broke off, whose bytes were kept
     ADOPTED_BYTES = "adopted_bytes"  # of requests that broke off
+    RECEIPTS_DELIVERED = "receipts_delivered"
+    RECEIPTS_UNWANTED = "receipts_unwanted"  # the receiver answered 410
+    RECEIPTS_FAILED = "receipts_failed"  # given up
+    RECEIPT_TRIES_FAILED = "receipt_tries_failed"
     SWEEP = "sweep"
     RECONCILE = "reconcile"
     COUNT = "count"

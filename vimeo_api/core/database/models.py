@@ -27,6 +27,7 @@ draft     a copy that placing has not finished, in a folder of its own in the st
 manage URL  by which an uploader sees what became of a file, and deletes it.
 API token what a client sends to be let in where tokens are required; a file remembers the one that stored it.
 upload    a resumable upload: a row, and a *part* on disk with the bytes so far; it becomes a file once it is complete.
+receipt   a message to the URL that an uploader named (`notify`), which says what became of a file.
 purge     removing the bytes of a file that is gone; the row stays, so that its link returns 410 and not 404.
 sweep     the task that finds in the rows what is due, now and then, even if messages were lost.
 refusal   a 4XX response, which may be cached.
@@ -83,6 +84,15 @@ class Failure(StrEnum):
     CANCELLED = "cancelled"
 
 
+class ReceiptStatus(StrEnum):
+    """How far a receipt is."""
+
+    WAITING = "waiting"  # for its next try
+    DELIVERED = "delivered"
+    UNWANTED = "unwanted"  # the receiver answered 410
+    FAILED = "failed"  # given up
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC; SQLite drops the time zone, so it is added on reading."""
 
@@ -102,6 +112,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 # What `digests` looks for; as a literal, so that both databases use the index for it.
 UNDIGESTED = "digest IS NULL AND status = 'available'"
+
+# What `receipts.outbox` looks for; a literal for the same reason.
+OWES_RECEIPTS = "notify_url IS NOT NULL AND status = 'gone'"
 
 # SQLite numbers rows itself only if the column is an INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -142,6 +155,7 @@ class File(Base):
             sqlite_where=text("manage_digest IS NOT NULL"),
         ),
         Index("ix_files_undigested", "id", postgresql_where=text(UNDIGESTED), sqlite_where=text(UNDIGESTED)),
+        Index("ix_files_owes", "id", postgresql_where=text(OWES_RECEIPTS), sqlite_where=text(OWES_RECEIPTS)),
         {"sqlite_autoincrement": True},
     )
 
@@ -190,6 +204,7 @@ class File(Base):
     removed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # by its owner
     expired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # set by the sweep, which clears `expires_at`
     purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    notify_url: Mapped[str | None] = mapped_column(Text)  # gets the receipts; None once `receipts` has them
 
 
 class Token(Base):
@@ -221,6 +236,35 @@ class Attempt(Base):
     complete: Mapped[bool] = mapped_column()  # everything that was to be sent was sent
 
 
+class Receipt(Base):
+    """What a receiver is told of a file; kept as long as the file's row. `core.receipts.outbox` writes it."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (
+        UniqueConstraint("file_id", "event", "number"),
+        Index(
+            "ix_receipts_due_at",
+            "due_at",
+            postgresql_where=text("due_at IS NOT NULL"),
+            sqlite_where=text("due_at IS NOT NULL"),
+        ),
+    )
+
+    message_id: Mapped[str] = mapped_column(String(64), primary_key=True)  # `webhook-id`, the same in every try
+    file_id: Mapped[int] = mapped_column(BigInteger)
+    event: Mapped[str] = mapped_column(String(16))
+    number: Mapped[int] = mapped_column(Integer)  # of the download; 0 for the other events
+    body: Mapped[str] = mapped_column(Text)  # JSON
+    url: Mapped[str] = mapped_column(Text)  # "" once it is over: a URL may be a secret
+    host: Mapped[str] = mapped_column(String(255))
+    status: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(Integer)
+    happened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # waiting: the next try. failed: forget the URL.
+    tried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the last time
+    error: Mapped[str | None] = mapped_column(String(255))  # of the last try
+
+
 class QueuedFetch(Base):
     """Who asked for a fetch that is waiting or running; `fetching.turns` shares the workers by it."""
 
@@ -243,12 +287,13 @@ class Upload(Base):
     length: Mapped[int | None] = mapped_column(BigInteger)  # bytes of the whole; None: the client has not said yet
     closed: Mapped[bool] = mapped_column()  # it is complete as soon as the offset reaches the length
     concat: Mapped[str] = mapped_column(Text)  # `Upload-Concat` as sent, "" without one
-    described: Mapped[str] = mapped_column(Text)  # `Upload-Metadata` as sent, without a password
+    described: Mapped[str] = mapped_column(Text)  # `Upload-Metadata` as sent, without secrets
     # What the file gets once it is complete.
     name: Mapped[str] = mapped_column(String(255))
     password_hash: Mapped[str | None] = mapped_column(String(128))
     queue: Mapped[str | None] = mapped_column(String(128))
     expires_in: Mapped[int | None] = mapped_column(BigInteger)  # seconds
+    notify_url: Mapped[str | None] = mapped_column(Text)
     expected_digest: Mapped[str | None] = mapped_column(String(160))  # `sha256:` and hexadecimal digits
     token_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -146,12 +146,26 @@ class Session:
 
         Raises AddressRefused, OriginFailed, OriginTooSlow.
         """
+        return self._request("GET", target, extra, slot)
+
+    def post(self, url: str, body: bytes, extra: dict[str, str]) -> OriginResponse:
+        """POST to a URL, without following redirects.
+
+        Raises UrlRefused, AddressRefused, OriginFailed, OriginTooSlow.
+        """
+        target = check_url(url, allow_private=self._allow_private)
+        return self._request("POST", target, extra, self.slot(target, first=True), body)
+
+    def _request(
+        self, method: str, target: Target, extra: dict[str, str], slot: Slot, body: bytes | None = None
+    ) -> OriginResponse:
         try:
             with _origin_errors(target.host):
                 left = max(self._deadline - time.monotonic(), 0.01)
                 raw = self._pool(target).urlopen(
-                    "GET",
+                    method,
                     target.path,
+                    body=body,
                     headers=_HEADERS | extra | self._cookies.header(target),
                     timeout=urllib3.Timeout(connect=min(self.limits.connect, left), read=min(self.limits.stall, left)),
                     retries=False,

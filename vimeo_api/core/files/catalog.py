@@ -37,6 +37,7 @@ class NewFile:
     expires_at: datetime | None = None
     token_id: int | None = None  # of the API token that uploaded it
     manage_digest: str | None = None  # of the key in its manage URL
+    notify_url: str | None = None  # gets the receipts
     pending: bool = False  # its bytes are in the pending area and are still to be placed
 
 

@@ -30,6 +30,7 @@ class NewUpload:
     password_hash: str | None = None
     queue: str | None = None
     expires_in: int | None = None
+    notify_url: str | None = None
     expected_digest: str | None = None
     token_id: int | None = None
 
@@ -117,7 +118,7 @@ def give_up(key: str, writer: str) -> None:
 def finish(key: str, status: int, media_type: str, body: str, *, manage_url: str | None) -> None:
     """Keep what was answered once the upload had become a file."""
     answered = {"answer_status": status, "answer_type": media_type, "answer": body, "answer_manage_url": manage_url}
-    _set(and_(Row.key == key), **answered, expires_at=_expiry())
+    _set(and_(Row.key == key), **answered, notify_url=None, expires_at=_expiry())
 
 
 def remove(key: str) -> bool:

@@ -15,6 +15,19 @@ _ATTEMPT = closed(
     bytes=_COUNT,
     complete={"type": "boolean", "description": "All that the request asked for was sent."},
 )
+_RECEIPT = closed(
+    "Receipt",
+    event={"enum": ["file.downloaded", "file.used_up", "file.expired", "file.removed"]},
+    at=_MOMENT,
+    status={
+        "enum": ["waiting", "delivered", "unwanted", "failed"],
+        "description": "`unwanted`: the receiver answered 410. `failed`: given up after a day.",
+    },
+    attempts=_COUNT,
+    tried_at=_MOMENT,
+    next_try_at=_MOMENT,
+    error={"type": ["string", "null"], "description": "Of the last try."},
+)
 _FILE: Schema = {
     "title": "Managed",
     "type": "object",
@@ -29,6 +42,8 @@ _FILE: Schema = {
         "downloads_left": _COUNT,
         "downloaded_at": _MOMENT,
         "attempts": {"type": "array", "items": _ATTEMPT},
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "What receipts call the file."},
+        "receipts": {"type": "array", "items": _RECEIPT},
     },
     "required": ["state", "name", "size", "created_at", "expires_at", "removed_at"],
     "additionalProperties": False,
@@ -50,6 +65,18 @@ _SHOWN = {
             "first_byte": 0,
             "bytes": 18,
             "complete": True,
+        }
+    ],
+    "id": "4dff4ea340f0a823f15d3f4f01ab62ea",
+    "receipts": [
+        {
+            "event": "file.downloaded",
+            "at": "2026-02-03T09:00:02Z",
+            "status": "delivered",
+            "attempts": 1,
+            "tried_at": "2026-02-03T09:00:04Z",
+            "next_try_at": None,
+            "error": None,
         }
     ],
 }

@@ -79,6 +79,13 @@ UPLOAD = Operation(
         closed=True,
         password={**_PASSWORD, "description": "At most 1024 bytes of UTF-8."},
         downloads={"const": "1", "description": "How often the file can be downloaded: once."},
+        notify={
+            "type": "string",
+            "format": "uri",
+            "maxLength": 8000,
+            "description": "A URL that gets a signed POST when the file was downloaded, used up, expired or removed, "
+            "in the form of Standard Webhooks.",
+        },
     ),
     responses={
         201: Response(

@@ -106,6 +106,7 @@ def _files(stats: FileStats) -> Iterator[Metric]:
     )
     yield _gauge("token_quota_bytes", "Bytes that may be stored with an API token that has a quota.", ["token"], quotas)
     yield _gauge("leases", "Running downloads of one-time files, and taken streams.", ["surface"], leases.items())
+    yield _gauge("receipts_waiting", "Receipts that wait for their next try.", [], [((), stats.receipts)])
     yield _gauge("fetches", "URL uploads by state, when last counted.", ["state", "failure"], fetches.items())
     yield _gauge(
         "oldest_waiting_seconds", "Seconds that the oldest row has waited, by kind of work.", ["work"], waiting.items()
@@ -132,6 +133,9 @@ def _counters(counted: Counters) -> Iterator[Metric]:
     yield _counter("resumable_uploads", "Resumable uploads, by event.", ["event"], counts(_UPLOADS))
     kept = counted[Counted.ADOPTED_BYTES][0] if Counted.ADOPTED_BYTES in counted else 0
     yield _counter("resumable_kept_bytes", "Bytes kept of requests that broke off.", [], [((), kept)])
+    yield _counter("receipts", "Receipts, by how they ended.", ["outcome"], counts(_RECEIPTS))
+    failed = counted[Counted.RECEIPT_TRIES_FAILED][0] if Counted.RECEIPT_TRIES_FAILED in counted else 0
+    yield _counter("receipt_tries_failed", "Tries to send a receipt that failed.", [], [((), failed)])
     yield _counter("sweep_found", "Rows that sweeps found due, by kind of work.", ["work"], counts(_WORKS))
     yield _counter("reconciled_files", "Orphaned files that reconciliation removed.", [], [((), removed)])
     yield _gauge("last_run_timestamp_seconds", "When a periodic task last ran.", ["task"], runs.items())
@@ -148,6 +152,11 @@ _UPLOADS = {
     Counted.UPLOADS_INTERRUPTED: "interrupted",
     Counted.UPLOADS_FINISHED: "finished",
     Counted.UPLOADS_EXPIRED: "expired",
+}
+_RECEIPTS = {
+    Counted.RECEIPTS_DELIVERED: "delivered",
+    Counted.RECEIPTS_UNWANTED: "unwanted",
+    Counted.RECEIPTS_FAILED: "failed",
 }
 _WORKS = {Counted.PURGES: "purge", Counted.FETCHES: "fetch", Counted.PLACEMENTS: "place"}
 

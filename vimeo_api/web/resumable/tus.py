@@ -16,7 +16,7 @@ MEDIA_TYPE = "application/offset+octet-stream"
 ALGORITHMS = ("sha1", "sha256", "md5")
 CHECKSUM_MISMATCH = 460  # the protocol's own status
 MAX_SOURCES = 1000  # partial uploads in one file
-_SECRET = "password"  # noqa: S105 -- its name
+_SECRETS = frozenset({"password", "notify"})  # a URL may be a secret, too
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _SOURCE = re.compile(r"/uploads/([a-z]+)/([0-9a-f]{32})")
 
@@ -88,9 +88,9 @@ def metadata() -> dict[str, bytes]:
 
 
 def repeatable() -> str:
-    """Return `Upload-Metadata` as HEAD repeats it: as it was sent, without a password."""
+    """Return `Upload-Metadata` as HEAD repeats it: as it was sent, without what may be a secret."""
     pairs = (pair.strip() for pair in _described().split(","))
-    return ",".join(pair for pair in pairs if pair and pair.split(" ")[0] != _SECRET)
+    return ",".join(pair for pair in pairs if pair and pair.split(" ")[0] not in _SECRETS)
 
 
 def checksum() -> list[tuple[str, bytes]]:
