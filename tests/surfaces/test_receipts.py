@@ -25,7 +25,7 @@ from tests.receiver import Receiver, listening, verify
 from tests.services import ROOT, await_
 from tests.surfaces.test_manage import fetched
 from vimeo_api.core.database import counters, statements
-from vimeo_api.core.database.models import File, Receipt, ReceiptStatus, Upload
+from vimeo_api.core.database.models import File, Receipt, ReceiptState, Upload
 from vimeo_api.core.fetching import ssrf
 from vimeo_api.core.receipts import job, outbox
 from vimeo_api.service_commands.receipts import receipts as operator
@@ -107,7 +107,7 @@ def test_it_says_that_a_file_was_downloaded_and_used_up(app: Flask, client: Flas
         assert new["url"].rpartition("/")[2] not in got.body.decode()
     assert len({got.message_id for got in receiver.got}) == 2
     said = receipts(client, new)
-    assert [(one["event"], one["status"], one["attempts"]) for one in said] == [
+    assert [(one["event"], one["state"], one["attempts"]) for one in said] == [
         ("file.downloaded", "delivered", 1),
         ("file.used_up", "delivered", 1),
     ]
@@ -160,8 +160,8 @@ def test_it_tries_again_for_a_day_under_the_same_id(
     timestamps = [got.timestamp for got in receiver.got]
     assert timestamps == sorted(set(timestamps))
     with app.app_context():
-        (failed,) = outbox.listing(ReceiptStatus.FAILED)
-        assert (failed.status, failed.error, failed.attempts) == ("failed", "127.0.0.1 answers 500.", 9)
+        (failed,) = outbox.listing(ReceiptState.FAILED)
+        assert (failed.state, failed.error, failed.attempts) == ("failed", "127.0.0.1 answers 500.", 9)
         counted = {name: value for name, (value, _) in counters.read().items() if "receipt" in name}
     assert counted == {"receipts_failed": 1, "receipt_tries_failed": len(receiver.got)}
 
@@ -176,7 +176,7 @@ def test_a_receiver_that_comes_back_is_told(app: Flask, client: FlaskClient, rec
         clock.forward(7200)
     assert {got.path for got in receiver.got} == {"/hook?key=hush"}  # no redirect was followed
     (said,) = receipts(client, new)
-    assert (said["status"], said["attempts"], said["error"]) == ("delivered", 4, None)
+    assert (said["state"], said["attempts"], said["error"]) == ("delivered", 4, None)
 
 
 def test_410_ends_it(app: Flask, client: FlaskClient, receiver: Receiver, clock: Clock) -> None:
@@ -187,7 +187,7 @@ def test_410_ends_it(app: Flask, client: FlaskClient, receiver: Receiver, clock:
     clock.forward(2 * DAY)
     sweep(app)
     assert len(receiver.got) == 1
-    assert [one["status"] for one in receipts(client, new)] == ["unwanted", "unwanted"]
+    assert [one["state"] for one in receipts(client, new)] == ["unwanted", "unwanted"]
     assert urls(app) == set()
 
 
@@ -205,7 +205,7 @@ def test_a_receiver_that_hangs_keeps_nobody_waiting(
     assert sorted(str(one["error"]) for one in states) == ["127.0.0.1 does not answer in time.", "None", "None"]
     clock.forward(120)
     sweep(app)
-    assert {one["status"] for new in hanging for one in receipts(client, new)} == {"delivered"}
+    assert {one["state"] for new in hanging for one in receipts(client, new)} == {"delivered"}
 
 
 def test_a_worker_killed_before_it_records_it_sends_it_twice(
@@ -256,7 +256,7 @@ def test_its_address_is_checked_again_at_each_try(
     new = dict(put(client, notify=url).get_json())
     client.delete(new["manage_url"])
     lookup = [(2, 1, 6, "", ("169.254.169.254", 80))]
-    monkeypatch.setattr(job.socket, "getaddrinfo", lambda *_args, **_options: lookup)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_args, **_options: lookup)
     sweep(app)
     assert receiver.got == []
     (said,) = receipts(client, new)

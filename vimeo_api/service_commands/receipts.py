@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 from flask.cli import with_appcontext
 
-from vimeo_api.core.database.models import ReceiptStatus
+from vimeo_api.core.database.models import ReceiptState
 from vimeo_api.core.receipts import outbox
 from vimeo_api.extensions import notify_secrets
 from vimeo_api.service_commands import naming
@@ -19,18 +19,18 @@ def receipts() -> None:
 
 
 @receipts.command("list")
-@click.option("--state", type=click.Choice([str(status) for status in ReceiptStatus]), help="Default: not delivered.")
+@click.option("--state", type=click.Choice([str(one) for one in ReceiptState]), help="Default: not delivered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @with_appcontext
 def list_(*, state: str | None, as_json: bool) -> None:
     """List receipts, the oldest first: the file's id, event, state, tries, next try, host, last error."""
-    wanted = [ReceiptStatus(state)] if state else [ReceiptStatus.WAITING, ReceiptStatus.FAILED]
+    wanted = [ReceiptState(state)] if state else [ReceiptState.WAITING, ReceiptState.FAILED]
     for receipt in outbox.listing(*wanted):
-        next_try = receipt.due_at if receipt.status == ReceiptStatus.WAITING else None
+        next_try = receipt.due_at if receipt.state == ReceiptState.WAITING else None
         fields = {
             "file": receipt.file_id,
             "event": receipt.event,
-            "state": receipt.status,
+            "state": receipt.state,
             "tries": receipt.attempts,
             "next_try_at": _written(next_try),
             "host": receipt.host,

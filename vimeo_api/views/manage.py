@@ -16,7 +16,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from vimeo_api.core.database.models import ReceiptStatus
+from vimeo_api.core.database.models import ReceiptState
 from vimeo_api.core.receipts.outbox import public_id
 from vimeo_api.services import manage_links
 from vimeo_api.services.manage_links import OVER, Managed, State
@@ -118,10 +118,10 @@ def _shown(file: Managed) -> Response:
                 {
                     "event": f"file.{receipt.event}",
                     "at": moment(receipt.happened_at),
-                    "status": receipt.status,
+                    "state": receipt.state,
                     "attempts": receipt.attempts,
                     "tried_at": moment(receipt.tried_at),
-                    "next_try_at": moment(receipt.due_at) if receipt.status == ReceiptStatus.WAITING else None,
+                    "next_try_at": moment(receipt.due_at) if receipt.state == ReceiptState.WAITING else None,
                     "error": receipt.error,
                 }
                 for receipt in file.receipts

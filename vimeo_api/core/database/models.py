@@ -84,7 +84,7 @@ class Failure(StrEnum):
     CANCELLED = "cancelled"
 
 
-class ReceiptStatus(StrEnum):
+class ReceiptState(StrEnum):
     """How far a receipt is."""
 
     WAITING = "waiting"  # for its next try
@@ -257,7 +257,7 @@ class Receipt(Base):
     body: Mapped[str] = mapped_column(Text)  # JSON
     url: Mapped[str] = mapped_column(Text)  # "" once it is over: a URL may be a secret
     host: Mapped[str] = mapped_column(String(255))
-    status: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(Integer)
     happened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # waiting: the next try. failed: forget the URL.

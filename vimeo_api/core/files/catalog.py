@@ -193,6 +193,12 @@ def managed(manage_digest: str) -> Entry | None:
     return first(select(*COLUMNS).where(File.manage_digest == manage_digest, File.key.is_not(None)))
 
 
+def owe_nothing(file_ids: Sequence[int]) -> None:
+    """Record that the receipts of files that are gone are noted."""
+    these = statements.among(File.id, file_ids)
+    statements.execute(update(File).where(these, File.status == Status.GONE).values(notify_url=None))
+
+
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
     """Return the files that exist, by key."""
     wanted = select(*COLUMNS).where(File.surface == surface, statements.among(File.key, set(keys)))

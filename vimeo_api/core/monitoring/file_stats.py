@@ -18,7 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import File, LastFileStats, Receipt, ReceiptStatus, Status, Token, UtcDateTime
+from vimeo_api.core.database.models import File, LastFileStats, Receipt, ReceiptState, Status, Token, UtcDateTime
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
 
@@ -140,7 +140,7 @@ def _leases() -> dict[str, int]:
 
 
 def _receipts() -> int:
-    waiting = select(func.count()).where(Receipt.due_at.is_not(None), Receipt.status == ReceiptStatus.WAITING)
+    waiting = select(func.count()).where(Receipt.due_at.is_not(None), Receipt.state == ReceiptState.WAITING)
     row = statements.row(waiting)
     return row[0] if row else 0
 

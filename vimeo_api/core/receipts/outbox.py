@@ -21,8 +21,9 @@ from sqlalchemy import select, text, update
 from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import OWES_RECEIPTS, File, Receipt, ReceiptStatus
+from vimeo_api.core.database.models import OWES_RECEIPTS, File, Receipt, ReceiptState
 from vimeo_api.core.database.statements import AnyRow
+from vimeo_api.core.files import catalog
 
 BATCH = 200  # files per statement
 CLAIM = timedelta(minutes=2)  # longer than a try takes; after that the worker that made it must be dead
@@ -75,8 +76,7 @@ def note() -> int:
         return 0
     receipts = [_receipt(file, *event) for file in files for event in _events(file)]
     statements.execute(statements.insert_new(Receipt), receipts)
-    noted = statements.among(File.id, [file.id for file in files])
-    statements.execute(update(File).where(noted, text(OWES_RECEIPTS)).values(notify_url=None))
+    catalog.owe_nothing([file.id for file in files])
     return len(receipts)
 
 
@@ -102,7 +102,7 @@ def _receipt(file: AnyRow, event: Event, number: int, moment: datetime) -> Mappi
         "body": json.dumps(body, separators=(",", ":")),
         "url": file.notify_url,
         "host": urlsplit(file.notify_url).hostname or "",
-        "status": ReceiptStatus.WAITING,
+        "state": ReceiptState.WAITING,
         "attempts": 0,
         "happened_at": moment,
         "due_at": now(),
@@ -111,12 +111,12 @@ def _receipt(file: AnyRow, event: Event, number: int, moment: datetime) -> Mappi
 
 def is_due() -> bool:
     """Return whether there is a receipt to send."""
-    return statements.row(select(Receipt.message_id).where(*_due(ReceiptStatus.WAITING)).limit(1)) is not None
+    return statements.row(select(Receipt.message_id).where(*_due(ReceiptState.WAITING)).limit(1)) is not None
 
 
 def take() -> Taken | None:
     """Take a receipt that is due, for CLAIM; None if there is none."""
-    due = _due(ReceiptStatus.WAITING)
+    due = _due(ReceiptState.WAITING)
     while (
         first := statements.row(select(Receipt.message_id).where(*due).order_by(Receipt.due_at).limit(1))
     ) is not None:
@@ -129,13 +129,13 @@ def take() -> Taken | None:
 
 def delivered(taken: Taken) -> None:
     """Record that the receiver has it; its URL is of no more use."""
-    _settle(taken, status=ReceiptStatus.DELIVERED, due_at=None, url="", error=None)
+    _settle(taken, state=ReceiptState.DELIVERED, due_at=None, url="", error=None)
 
 
 def unwanted(taken: Taken) -> None:
     """Record that the receiver wants nothing more about this file."""
-    ended = {"status": ReceiptStatus.UNWANTED, "due_at": None, "url": "", "tried_at": now(), "error": None}
-    waiting = (Receipt.file_id == taken.file_id, Receipt.status == ReceiptStatus.WAITING)
+    ended = {"state": ReceiptState.UNWANTED, "due_at": None, "url": "", "tried_at": now(), "error": None}
+    waiting = (Receipt.file_id == taken.file_id, Receipt.state == ReceiptState.WAITING)
     statements.execute(update(Receipt).where(*waiting).values(**ended))
 
 
@@ -146,19 +146,19 @@ def failed(taken: Taken, error: str) -> bool:
         pause = PAUSES[taken.attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 -- no secret
         _settle(taken, due_at=now() + pause, error=error[:255])
     else:
-        _settle(taken, status=ReceiptStatus.FAILED, due_at=now() + KEPT, error=error[:255])
+        _settle(taken, state=ReceiptState.FAILED, due_at=now() + KEPT, error=error[:255])
     return again
 
 
 def put_off(host: str) -> None:
     """Leave a host alone for SILENCE that did not answer in time: it would keep the workers from the others."""
-    due = (Receipt.host == host, *_due(ReceiptStatus.WAITING))
+    due = (Receipt.host == host, *_due(ReceiptState.WAITING))
     statements.execute(update(Receipt).where(*due).values(due_at=now() + SILENCE))
 
 
 def forget() -> None:
     """Forget the URLs of receipts that failed long ago."""
-    due = _due(ReceiptStatus.FAILED)
+    due = _due(ReceiptState.FAILED)
     if statements.row(select(Receipt.message_id).where(*due).limit(1)) is not None:
         statements.execute(update(Receipt).where(*due).values(url="", due_at=None))
 
@@ -166,7 +166,7 @@ def forget() -> None:
 def resend(file_id: int) -> int:
     """Begin anew to send the receipts of a file that have not arrived; return how many."""
     these = (Receipt.file_id == file_id, Receipt.url != "")
-    again = {"status": ReceiptStatus.WAITING, "attempts": 0, "due_at": now()}
+    again = {"state": ReceiptState.WAITING, "attempts": 0, "due_at": now()}
     return statements.execute(update(Receipt).where(*these).values(**again))
 
 
@@ -175,9 +175,9 @@ def of_file(file_id: int) -> list[AnyRow]:
     return list(statements.rows(_listed().where(Receipt.file_id == file_id)))
 
 
-def listing(*statuses: ReceiptStatus) -> list[AnyRow]:
+def listing(*states: ReceiptState) -> list[AnyRow]:
     """Return the receipts in these states, of all files, the oldest first."""
-    return list(statements.rows(_listed().where(Receipt.status.in_(statuses))))
+    return list(statements.rows(_listed().where(Receipt.state.in_(states))))
 
 
 def _listed() -> Any:
@@ -186,7 +186,7 @@ def _listed() -> Any:
         Receipt.file_id,
         Receipt.event,
         Receipt.host,
-        Receipt.status,
+        Receipt.state,
         Receipt.attempts,
         Receipt.happened_at,
         Receipt.due_at,
@@ -196,8 +196,8 @@ def _listed() -> Any:
     return select(*columns).order_by(Receipt.happened_at, Receipt.file_id, Receipt.event, Receipt.number)
 
 
-def _due(status: ReceiptStatus) -> tuple[Any, ...]:
-    return Receipt.due_at <= now(), Receipt.status == status
+def _due(state: ReceiptState) -> tuple[Any, ...]:
+    return Receipt.due_at <= now(), Receipt.state == state
 
 
 def _settle(taken: Taken, **values: Any) -> None:

@@ -19,7 +19,7 @@ _RECEIPT = closed(
     "Receipt",
     event={"enum": ["file.downloaded", "file.used_up", "file.expired", "file.removed"]},
     at=_MOMENT,
-    status={
+    state={
         "enum": ["waiting", "delivered", "unwanted", "failed"],
         "description": "`unwanted`: the receiver answered 410. `failed`: given up after a day.",
     },
@@ -72,7 +72,7 @@ _SHOWN = {
         {
             "event": "file.downloaded",
             "at": "2026-02-03T09:00:02Z",
-            "status": "delivered",
+            "state": "delivered",
             "attempts": 1,
             "tried_at": "2026-02-03T09:00:04Z",
             "next_try_at": None,
