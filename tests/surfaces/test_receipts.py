@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
@@ -22,7 +23,7 @@ from werkzeug.test import TestResponse
 from tests.commands.running import refused
 from tests.inprocess import PROFILES, Clock, made, sweep
 from tests.receiver import Receiver, listening, verify
-from tests.services import ROOT, await_
+from tests.services import ROOT, Service, await_
 from tests.surfaces.test_manage import fetched
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.models import File, Receipt, ReceiptState, Upload
@@ -336,3 +337,18 @@ def test_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:
 
 def run(app: Flask, *words: str) -> Result:
     return app.test_cli_runner().invoke(operator, words)
+
+
+def test_a_real_worker_sends_it(fetcher: Service, receiver: Receiver) -> None:
+    form = {"files": {"file": ("report.xls", b"numbers")}, "data": {"notify": receiver.url}}
+    new = requests.put(fetcher.vimeo, timeout=60, **form).json()
+    assert requests.get(new["url"], timeout=60).content == b"numbers"
+    await_(lambda: sorted(receiver.events()) == ["file.downloaded", "file.used_up"], 60)
+    secret = (fetcher.data / "notify.secret").read_text()
+    for got in receiver.got:
+        verify(secret, got)
+    await_(
+        lambda: (
+            {one["state"] for one in requests.get(new["manage_url"], timeout=60).json()["receipts"]} == {"delivered"}
+        )
+    )
