@@ -139,6 +139,9 @@ def tell_fetches(service: Service, marks: Marks, origin: Origin) -> None:
     for url in urls:
         tell("POST", f"{service.url}/uploadFile", json={"file": url, "sha256": "0" * 64})
     tell("POST", f"{service.url}/uploadFile", json={"file": urls[0], "sha256": marks("sha256")})
+    for url in urls:
+        data = {"notify": url, "expires_in": "1"}
+        tell("PUT", service.vimeo, files={"file": ("a.txt", b"content")}, data=data)
 
 
 def tell_lines(service: Service, marks: Marks) -> None:
