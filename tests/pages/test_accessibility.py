@@ -1,0 +1,85 @@
+"""axe-core, the checker of accessibility, finds nothing on any page in any state, in light and dark."""
+
+import json
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import requests
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, expect
+
+from tests.pages.browsing import choose, payload, row, store, unique
+from tests.services import Service
+
+# Without `preload` axe reads stylesheets again, which our policy forbids.
+ALL = {"resultTypes": ["violations"], "preload": False}
+COLOURS = {**ALL, "runOnly": ["color-contrast", "link-in-text-block"]}
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds: everything in light, and what may differ in dark."""
+    page.evaluate(AXE_SCRIPT)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")  # a colour that fades has no contrast yet
+    found = page.evaluate(f"axe.run({json.dumps(ALL)})")["violations"]
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    found += page.evaluate(f"axe.run({json.dumps(COLOURS)})")["violations"]
+    return [f"{page.url}: {one['id']}: {node['html']}" for one in found for node in one["nodes"]]
+
+
+def put(service: Service, **data: str) -> dict[str, str]:
+    answer = requests.put(service.vimeo, files={"file": ("report.xls", b"numbers")}, data=data, timeout=60)
+    assert answer.status_code == 201
+    return dict(answer.json())
+
+
+def addresses(service: Service) -> Iterator[str]:
+    """Yield the address of each page that needs no browser to get into its state."""
+    new, protected, used, removed = (
+        put(service, expires_in="7d"),
+        put(service, password="sesame"),
+        put(service),
+        put(service),
+    )
+    requests.get(used["url"], timeout=60)
+    requests.delete(removed["manage_url"], timeout=60)
+    yield new["url"]
+    yield protected["url"]
+    yield f"{protected['url']}?password=no"
+    yield used["url"]
+    yield new["url"][:-1]
+    for one in (new, used, removed):
+        yield one["manage_url"]
+    yield removed["manage_url"][:-1]
+    yield "/upload"
+    yield "/upload?q=nothing-has-this-name"
+    yield "/docs"
+    yield "/no/such/page"
+    yield "/download/none.txt"
+
+
+def test_axe_finds_nothing_on_any_page(service: Service, visit: Callable[..., Page]) -> None:
+    store(service, unique("listed.txt"))
+    page = visit()
+    found = []
+    for address in addresses(service):
+        parts = urlsplit(address)
+        page.goto(f"{parts.path}?{parts.query}")
+        found += violations(page)
+    assert found == []
+
+
+def test_axe_finds_nothing_while_a_link_is_used(service: Service, visit: Callable[..., Page]) -> None:
+    page = visit(urlsplit(put(service)["url"]).path)
+    with page.expect_download():
+        page.get_by_role("button", name="Download").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Downloaded")
+    assert violations(page) == []
+
+
+def test_axe_finds_nothing_while_files_are_uploaded_and_refused(service: Service, visit: Callable[..., Page]) -> None:
+    page = visit()
+    stored, refused = unique("stored.txt"), unique("refused.exe")
+    choose(page, payload(stored), payload(refused))
+    expect(row(page, refused)).to_contain_text("not allowed")
+    expect(row(page, stored)).to_contain_text("Copy")
+    assert violations(page) == []
