@@ -7,7 +7,6 @@ import hashlib
 import json
 import random
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
@@ -37,9 +36,11 @@ class Role:
         self.rng = random.Random(f"{ledger.seed}/{self.name}/{number}")
         self.mine: list[Item] = []
         self.made = 0
+        self.stopped = threading.Event()
 
     def run(self, stopped: threading.Event) -> None:
         """Do one thing after the other."""
+        self.stopped = stopped
         while not stopped.is_set():
             if self.step() in (Fate.UNSENT, Fate.UNKNOWN):
                 stopped.wait(PAUSE)
@@ -153,14 +154,15 @@ class Streams(Files):
         return fate
 
     def _is_joined(self, path: str) -> bool:
-        """Wait for the workers, and return whether they have made the stream."""
+        """Wait for the workers, unless the power is cut for good; return whether they have made the stream."""
         status = path.replace("/streams/", "/joins/")
         for _ in range(600):
             reply = ask(self.port, "GET", status)
             state = json.loads(reply.body)["state"] if reply.status == requests.codes.ok else "fetching"
             if state != "fetching":
                 return bool(state == "available")
-            time.sleep(0.1)
+            if self.stopped.wait(0.1):
+                return False
         self.ledger.lose("join: still not done after a minute")
         return False
 
