@@ -59,7 +59,7 @@ def test_it_says_that_beat_and_all_workers_work(service: Service) -> None:
 
     await_(lambda: workers()["ok"])
     assert {path.name.partition("@")[0] for path in (service.data / "heartbeats").iterdir()} == {
-        *("beat", "delete", "fetch", "maintenance", "place"),
+        *("beat", "delete", "fetch", "maintenance", "notify", "place"),
     }
 
 
