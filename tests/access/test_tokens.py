@@ -111,6 +111,15 @@ def test_it_needs_a_token_of_the_right_scope(
     assert call(method, url, headers=right, **body).status_code not in {401, 429} or surface == "store"
 
 
+def test_a_resumable_upload_that_begins_needs_a_token_of_the_right_scope(guarded: Guarded) -> None:
+    url, begins = f"{guarded.url}/uploads/store", {"Tus-Resumable": "1.0.0", "Upload-Length": "3"}
+    refused = call("POST", url, headers={**begins, **guarded.token(token_hex(8), "store:list")})
+    assert (refused.status_code, "store:write" in refused.headers["WWW-Authenticate"]) == (403, True)
+    assert "store:write" in refused.json()["error"]
+    bare = call("POST", url, headers=begins)
+    assert (bare.status_code, bare.headers["WWW-Authenticate"]) == (401, 'Bearer realm="vimeo_api"')
+
+
 def test_a_browser_prompts_for_the_token_as_a_password(guarded: Guarded) -> None:
     for path in ("/upload", "/v1/queues/q/streams"):
         asked = call("GET", guarded.url + path, headers={"Accept": "text/html,application/xml;q=0.9,*/*;q=0.8"})
