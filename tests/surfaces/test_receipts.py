@@ -250,6 +250,22 @@ def test_only_one_worker_takes_a_receipt(app: Flask, client: FlaskClient, receiv
         assert [outbox.take() is None for _ in range(2)] == [False, True]
 
 
+def test_a_worker_that_was_given_up_changes_nothing(
+    app: Flask, client: FlaskClient, receiver: Receiver, clock: Clock
+) -> None:
+    client.delete(uploaded(client, receiver)["manage_url"])
+    with app.app_context():
+        outbox.note()
+        slow = outbox.take()
+        clock.forward(outbox.CLAIM.total_seconds() + 1)
+        other = outbox.take()
+        assert slow is not None
+        assert other is not None
+        outbox.delivered(other)
+        outbox.failed(slow, "late")
+        assert [row.error for row in outbox.listing(ReceiptState.DELIVERED)] == [None]
+
+
 def test_its_address_is_checked_again_at_each_try(
     app: Flask, client: FlaskClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
