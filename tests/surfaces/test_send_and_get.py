@@ -135,6 +135,9 @@ def test_refusals_of_an_upload_are_told(service: Service, report: Path) -> None:
     with pytest.raises(Refused, match="password is empty") as error:
         Client(service.url).send(report, password="")
     assert error.value.status == 400
+    with pytest.raises(Refused, match="notify cannot be used"):
+        Client(service.url).send(report, notify="ftp://example.org/")
+    assert "notify cannot be used" in run("send", report, "--notify", "x", VIMEO_API_URL=service.url).stderr
     report.write_bytes(bytes(17 * MIB))
     with pytest.raises(Refused, match="larger") as error:
         Client(service.url).send(report)

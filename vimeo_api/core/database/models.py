@@ -27,7 +27,8 @@ draft     a copy that placing has not finished, in a folder of its own in the st
 manage URL  by which an uploader sees what became of a file, and deletes it.
 API token what a client sends to be let in where tokens are required; a file remembers the one that stored it.
 upload    a resumable upload: a row, and a *part* on disk with the bytes so far; it becomes a file once it is complete.
-receipt   a message to the URL that an uploader named (`notify`), which says what became of a file.
+receipt   a message to the URL that an uploader named (`notify`), which says what became of a file; the receipt of a
+          stream, see `token`, is something else.
 purge     removing the bytes of a file that is gone; the row stays, so that its link returns 410 and not 404.
 sweep     the task that finds in the rows what is due, now and then, even if messages were lost.
 refusal   a 4XX response, which may be cached.
