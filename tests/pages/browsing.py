@@ -2,8 +2,10 @@
 
 import re
 import secrets
+import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.parse import parse_qs, quote, urlsplit
@@ -74,6 +76,44 @@ def posts(page: Page) -> Iterator[list[Request]]:
     page.remove_listener("request", note)
 
 
+@contextmanager
+def cut_once(service: Service, after: int, *, uploads: bool = False) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield a port that leads to the service, and what clients send there.
+
+    It cuts the first connection on which more comes down, or up.
+    """
+    requests_seen: list[bytes] = []
+    left = [1]
+
+    def carry(source: socket.socket, target: socket.socket, *, up: bool) -> None:
+        sent = 0
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if up:
+                    requests_seen.append(data)
+                target.sendall(data)
+                sent += len(data)
+                if up is uploads and sent > after and left:
+                    left.clear()
+                    break
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", service.port))
+                threading.Thread(target=carry, args=(client, server), kwargs={"up": True}, daemon=True).start()
+                threading.Thread(target=carry, args=(server, client), kwargs={"up": False}, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1], requests_seen
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 def overflow(page: Page) -> int:
     """Return by how many pixels the page is wider than the screen."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
@@ -99,7 +139,7 @@ def store(service: Service, name: str, content: bytes = b"some text\n") -> None:
     assert answer.status_code == 201, answer.text
 
 
-ADDRESSES = {"named.page": "/upload", "docs.page": "/docs"}
+ADDRESSES = {"named.page": "/upload", "docs.page": "/docs", "share.page": "/share"}
 
 
 def url_for(endpoint: str, *, filename: str = "") -> str:

@@ -51,6 +51,7 @@ def addresses(service: Service) -> Iterator[str]:
         yield one["manage_url"]
     yield removed["manage_url"][:-1]
     yield "/upload"
+    yield "/share"
     yield "/upload?q=nothing-has-this-name"
     yield "/docs"
     yield "/no/such/page"
@@ -73,6 +74,15 @@ def test_axe_finds_nothing_while_a_link_is_used(service: Service, visit: Callabl
     with page.expect_download():
         page.get_by_role("button", name="Download").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Downloaded")
+    assert violations(page) == []
+
+
+def test_axe_finds_nothing_on_the_page_of_a_new_link(visit: Callable[..., Page]) -> None:
+    page = visit("/share")
+    page.get_by_label("Choose a file").set_input_files([payload("report.xls")])
+    page.get_by_role("button", name="Make one").click()
+    page.get_by_role("button", name="Get a link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your link is ready")
     assert violations(page) == []
 
 

@@ -2,17 +2,14 @@
 
 import hashlib
 import random
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.pages.browsing import BOTH, CONTRASTS, overflow
+from tests.pages.browsing import BOTH, CONTRASTS, cut_once, overflow
 from tests.services import Service
 
 CONTENT = random.Random(7).randbytes(8 * 1024**2)
@@ -22,41 +19,6 @@ def put(service: Service, **data: str) -> dict[str, str]:
     answer = requests.put(service.vimeo, files={"file": ("report.xls", CONTENT)}, data=data, timeout=60)
     assert answer.status_code == 201
     return dict(answer.json())
-
-
-@contextmanager
-def cut_once(service: Service, after: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield a port that leads to the service, but cuts the first response that is longer, and the requests seen."""
-    requests_seen: list[bytes] = []
-    left = [1]
-
-    def carry(source: socket.socket, target: socket.socket, *, up: bool) -> None:
-        sent = 0
-        with suppress(OSError):
-            while data := source.recv(65536):
-                if up:
-                    requests_seen.append(data)
-                target.sendall(data)
-                sent += len(data)
-                if not up and sent > after and left:
-                    left.clear()
-                    break
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def accept(listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.create_connection(("127.0.0.1", service.port))
-                threading.Thread(target=carry, args=(client, server), kwargs={"up": True}, daemon=True).start()
-                threading.Thread(target=carry, args=(server, client), kwargs={"up": False}, daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
-        yield listener.getsockname()[1], requests_seen
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 @BOTH

@@ -68,7 +68,7 @@ def test_it_can_be_used_with_the_keyboard_alone(service: Service, visit: Callabl
     page = visit()
     page.on("filechooser", lambda _: None)  # Chromium must know in time that no real dialog is wanted
     slow, bad = unique("slow.txt"), unique("bad.exe")
-    for _ in ("the site's name", "API", "Choose files"):
+    for _ in ("the site's name", "Send", "Files", "API", "Choose files"):
         page.keyboard.press("Tab")
     expect(page.get_by_label("Choose files")).to_be_focused()
     ring = page.locator("label[for=file]").evaluate("label => getComputedStyle(label).outlineStyle")

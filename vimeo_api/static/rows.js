@@ -1,5 +1,6 @@
-// The rows of the upload page, one per upload: name, state in words, progress, the action that is possible, and the link.
-// named.js and fetches.js extend Row with `cancel` and `retry`. A bar at the bottom sums up what runs.
+// The rows of the pages that upload, one per upload: name, state in words, progress, the actions that are possible, and
+// the link. named.js, share.js and fetches.js extend Row with `cancel` and `retry`, and those whose uploads can pause with
+// `pause` and `resume`. A bar at the bottom of /upload sums up what runs.
 
 const LOG_LENGTH = 20; // announcements kept for screen readers
 const LONG = 40; // characters; a longer name is cut in the middle
@@ -18,6 +19,8 @@ export class Row {
     this.loaded = 0; // bytes
     this.bytes = undefined; // all bytes, once they are known
     this.button.addEventListener("click", () => (this.active ? this.cancel() : this.retry()));
+    this.pauser = this.element.querySelector(".pause");
+    this.pauser.addEventListener("click", () => (this.state === "paused" ? this.resume() : this.pause()));
     this.rename(name);
     rows.push(this);
     byId("uploads").append(this.element);
@@ -25,7 +28,7 @@ export class Row {
   }
 
   get active() {
-    return this.state === "waiting" || this.state === "running";
+    return ["waiting", "running", "paused"].includes(this.state);
   }
 
   rename(name) {
@@ -37,23 +40,24 @@ export class Row {
     this.label();
   }
 
-  /** Show a state, in words, and the possible action: "Cancel", "Try again" or none. */
-  show(state, words, action = "") {
+  /** Show a state, in words, and what can be done: "Cancel", "Try again" or none, and "Pause", "Resume" or none. */
+  show(state, words, action = "", pause = "") {
     this.state = state;
     this.element.dataset.state = state;
     this.element.querySelector(".state").textContent = words;
-    this.bar.hidden = state !== "running";
-    if (!action && document.activeElement === this.button) this.element.focus();
-    this.button.hidden = !action;
-    if (this.button.textContent !== action) this.button.textContent = action;
+    this.bar.hidden = state !== "running" && state !== "paused";
+    write(this.button, action, this.element);
+    write(this.pauser, pause, this.element);
     this.label();
     byId("clear").hidden = rows.every((row) => row.active);
     showTotal();
   }
 
   label() {
-    const label = `${this.button.textContent}: ${this.name}`;
-    if (this.button.getAttribute("aria-label") !== label) this.button.setAttribute("aria-label", label);
+    for (const button of [this.button, this.pauser]) {
+      const label = `${button.textContent}: ${this.name}`;
+      if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+    }
   }
 
   /** Fill the bar up to a share; without one it only shows activity. */
@@ -74,6 +78,13 @@ export class Row {
     this.show(state, words, action);
     announce(`${this.name}: ${words}`);
   }
+}
+
+/** Write a button's words; without any it is hidden, and the focus goes to its row. */
+function write(button, words, row) {
+  if (!words && document.activeElement === button) row.focus();
+  button.hidden = !words;
+  if (button.textContent !== words) button.textContent = words;
 }
 
 /** Write a name; a long one is cut in the middle, so that its end can be read. The template does the same. */
@@ -102,13 +113,16 @@ async function copy(button, address) {
     button.focus();
     if (!copied) return announce("The link could not be copied");
   }
+  const words = button.textContent;
+  if (words === "Copied") return;
   button.textContent = "Copied";
-  announce("Link copied");
-  setTimeout(() => (button.textContent = "Copy link"), TOLD);
+  announce(words === "Copy password" ? "Password copied" : "Link copied");
+  setTimeout(() => (button.textContent = words), TOLD);
 }
 
 /** Show how far all uploads are, while some run. */
 function showTotal() {
+  if (!byId("total")) return;
   const running = rows.filter((row) => row.active);
   byId("total").hidden = running.length === 0;
   if (running.length === 0) return;
@@ -156,5 +170,7 @@ function clearFinished() {
 byId("clear").addEventListener("click", clearFinished);
 document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("button.copy");
-  if (button) copy(button, button.closest("li, tr").querySelector("a").href);
+  if (!button) return;
+  const source = button.closest("li, tr, .copyable").querySelector("a, input");
+  copy(button, source.href ?? source.value);
 });

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from flask import Flask, Request, Response, jsonify, request
 
-from vimeo_api.views import docs, manage, named, operations, store, streams, transfer, uploads, vimeo
+from vimeo_api.views import docs, manage, named, operations, share, store, streams, transfer, uploads, vimeo
 from vimeo_api.web import pages, problems
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
@@ -16,6 +16,7 @@ SURFACES: tuple[Surface, ...] = (
     named.surface,
     transfer.surface,
     uploads.surface,
+    share.surface,
     manage.surface,
     docs.surface,
     operations.surface,
