@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Upload as Row
+from vimeo_api.core.errors import NotFound
 from vimeo_api.extensions import settings
 
 
@@ -83,6 +84,13 @@ def find(key: str) -> Upload | None:
     """Return an upload that has not expired."""
     row = statements.row(select(*_COLUMNS).where(Row.key == key, Row.expires_at > now()))
     return Upload(*row) if row else None
+
+
+def existing(key: str) -> Upload:
+    """Return an upload that has not expired. Raises NotFound."""
+    if (upload := find(key)) is None:
+        raise NotFound("There is no such upload.")
+    return upload
 
 
 def of_writer(writer: str) -> Upload | None:

@@ -1,0 +1,168 @@
+"""The surface `uploads`: resumable uploads to the other surfaces, by tus 1.0.0 and the IETF's draft of the same.
+
+    OPTIONS            /uploads/<surface>          versions, extensions and limits
+    POST               /uploads/<surface>          begins an upload, with or without its first bytes → 201, its Location
+    HEAD               /uploads/<surface>/<key>    how many bytes are durable
+    PATCH              /uploads/<surface>/<key>    appends the body at `Upload-Offset`
+    GET                /uploads/<surface>/<key>    the same; once the upload is finished, what the surface answered
+    DELETE             /uploads/<surface>/<key>    ends the upload
+    POST               /uploads/<surface>/<key>    any of these, named in `X-HTTP-Method-Override`
+
+Once the last byte is durable, the upload becomes a file of its surface, under the same rules as any other. What that
+surface answers to an upload is the body of GET, of the last PATCH in the draft, and `Upload-Result` (percent-encoded)
+in tus, whose responses have no body; its header `X-Manage-Url` comes with any of them. The name and the fields of the
+file come in `Upload-Metadata` (tus), or in `Content-Disposition` and the query (draft).
+
+Departures: `password` and `notify` in `Upload-Metadata` are not repeated by HEAD. Partial uploads are removed once they
+are joined. There are no 104 responses and no trailers. In production an upload that a client continues elsewhere does
+not end the connection that it left open; HEAD waits for it a while, and its bytes are dropped once a later request has
+its place.
+"""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, current_app, g, jsonify, request
+from werkzeug.exceptions import MethodNotAllowed
+
+from vimeo_api.core.errors import NotFound
+from vimeo_api.core.unfinished import expiry
+from vimeo_api.core.unfinished.rows import Upload
+from vimeo_api.services import resumable
+from vimeo_api.views.descriptions import uploads as described_as
+from vimeo_api.views.uploads import by_draft, by_tus, steps
+from vimeo_api.web.hooks import auth
+from vimeo_api.web.hooks.auth import needs
+from vimeo_api.web.openapi import described
+from vimeo_api.web.problems import Problem
+from vimeo_api.web.resumable import draft, running, tus
+from vimeo_api.web.surface import Resumable, Surface
+
+blueprint = Blueprint("uploads", __name__)
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem as `{"error": …}`, or as the draft's problem type (RFC 9457)."""
+    if kind := problem.details.get("type"):
+        response = jsonify(problem.details | {"type": f"{draft.PROBLEMS}{kind}", "title": problem.reason})
+        response.mimetype = "application/problem+json"
+        return response
+    return jsonify(error=problem.reason or problem.phrase)
+
+
+surface = Surface("uploads", frozenset({"uploads"}), blueprint, render, remembers=False)
+
+
+@blueprint.after_request
+def speak(response: Response) -> Response:
+    """Add what the two protocols want in every response."""
+    response.headers["Cache-Control"] = "no-store"
+    if request.method == "OPTIONS":
+        response.headers.update(_offer())
+        return response
+    response.headers["Tus-Resumable"] = tus.VERSION
+    if steps.is_admission():
+        response.headers["X-Refusal"] = " ".join(response.get_data(as_text=True).split())  # nginx sends it on
+    if draft.is_meant():
+        response.headers.setdefault("Upload-Complete", draft.boolean(g.get("processed", False)))
+        if (version := request.headers.get(draft.VERSION_HEADER)) is not None:
+            response.headers[draft.VERSION_HEADER] = version
+    return response
+
+
+@blueprint.post("/uploads/<surface>")
+@described(described_as.CREATE)
+@needs("write")
+def create(surface: str) -> Response:
+    """Begin a resumable upload."""
+    dialect = _dialect(surface)
+    return by_draft.create(dialect) if draft.is_meant() else by_tus.create(dialect)
+
+
+@blueprint.patch("/uploads/<surface>/<key>")
+@described(described_as.APPEND)
+@needs("write", again=True)
+def append(surface: str, key: str) -> Response:
+    """Append bytes to a resumable upload."""
+    dialect = _dialect(surface)
+    upload = _find(dialect, key)
+    return by_draft.append(dialect, upload) if draft.is_meant() else by_tus.append(dialect, upload)
+
+
+@blueprint.get("/uploads/<surface>/<key>")
+@described(described_as.STATE)
+@needs("write", again=True)
+def state(surface: str, key: str) -> Response:
+    """Say how far a resumable upload is."""
+    dialect = _dialect(surface)
+    running.end(key)
+    upload = steps.finished(dialect, resumable.settled(_find(dialect, key)))
+    answered = upload.is_finished and request.method == "GET"
+    response = steps.answer(upload) if answered else Response(status=HTTPStatus.NO_CONTENT)
+    response.headers.update(_state(dialect, upload))
+    return response
+
+
+@blueprint.delete("/uploads/<surface>/<key>")
+@described(described_as.END)
+@needs("write", again=True)
+def end(surface: str, key: str) -> Response:
+    """End a resumable upload."""
+    _find(_dialect(surface), key)
+    running.end(key)
+    expiry.remove(key)
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@blueprint.post("/uploads/<surface>/<key>")
+@described(described_as.OVERRIDE)
+@needs("write", again=True)
+def override(surface: str, key: str) -> Response:
+    """Append to a resumable upload, or end it, from where only POST can be sent."""
+    views = {"PATCH": append, "DELETE": end}
+    method = request.headers.get("X-HTTP-Method-Override", "").upper()
+    if method not in views:
+        raise MethodNotAllowed(["DELETE", "GET", "PATCH"])
+    return views[method](surface, key)
+
+
+def _state(dialect: Resumable, upload: Upload) -> dict[str, str]:
+    """Return the state of an upload in both protocols, which share what they can."""
+    headers = {**by_tus.headers(upload), "Upload-Complete": draft.boolean(upload.is_finished)}
+    headers["Upload-Limit"] = steps.limits(dialect, upload)
+    if upload.length is None:
+        headers["Upload-Defer-Length"] = "1"
+    else:
+        headers["Upload-Length"] = str(upload.length)
+    return headers | {
+        name: value
+        for name, value in (("Upload-Metadata", upload.described), ("Upload-Concat", upload.concat))
+        if value
+    }
+
+
+def _offer() -> dict[str, str]:
+    """Return what OPTIONS says: what we speak, and the limits of the surface."""
+    dialect = _dialects().get((request.view_args or {}).get("surface", ""))
+    most = dialect.policy.max_bytes if dialect else None
+    return {
+        "Tus-Version": tus.VERSION,
+        "Tus-Extension": tus.EXTENSIONS,
+        "Tus-Checksum-Algorithm": ",".join(tus.ALGORITHMS),
+        "Upload-Limit": draft.limits(most),
+        **({} if most is None else {"Tus-Max-Size": str(most)}),
+    }
+
+
+def _find(dialect: Resumable, key: str) -> Upload:
+    return resumable.find(dialect.policy, key, token_id=auth.token_id())
+
+
+def _dialects() -> dict[str, Resumable]:
+    found: dict[str, Resumable] = current_app.extensions["resumable"]
+    return found
+
+
+def _dialect(name: str) -> Resumable:
+    if (dialect := _dialects().get(name)) is None:
+        raise NotFound("There is no such surface for uploads.")
+    return dialect

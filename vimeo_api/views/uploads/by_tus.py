@@ -1,0 +1,106 @@
+"""Creation and PATCH by tus 1.0.0."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from flask import Response, jsonify, request
+from werkzeug.http import http_date
+
+from vimeo_api.core.errors import DigestMismatch, Malformed
+from vimeo_api.core.unfinished import expiry
+from vimeo_api.core.unfinished.checks import Content
+from vimeo_api.core.unfinished.rows import NewUpload, Upload
+from vimeo_api.services import resumable
+from vimeo_api.views.uploads import steps
+from vimeo_api.web.resumable import tus
+from vimeo_api.web.surface import Resumable
+
+# What clients send beside the name, and what nobody needs.
+NAMES = ("filename", "name")
+IGNORED = frozenset({"filetype", "type", "relativePath", "contentType"})
+_RESULT_SAFE = " !\"#$&'()*+,/:;<=>?@[]^`{|}~"  # printable ASCII but for the percent sign
+
+
+def create(dialect: Resumable) -> Response:
+    """Begin an upload, or join partial ones."""
+    tus.check_version()
+    concat = tus.concat()
+    sent = {name: _text(name, value) for name, value in tus.metadata().items()}
+    name = next((sent[one] for one in NAMES if sent.get(one)), "")
+    is_final = concat.startswith("final")
+    length = None if is_final else tus.new_length()
+    new = steps.new_upload(
+        dialect,
+        sent,
+        name=name,
+        length=length,
+        concat=concat,
+        described=tus.repeatable(),
+        ignored=IGNORED | set(NAMES),
+    )
+    if is_final:
+        return _join(dialect, new)
+    with_upload = request.mimetype == tus.MEDIA_TYPE
+    content = Content(size=steps.body_size(), digests=tus.checksum())
+    try:
+        upload = steps.begin(dialect, new, content, with_upload=with_upload)
+    except DigestMismatch as error:
+        return _mismatch(error)
+    if upload is None:
+        return Response(status=HTTPStatus.NO_CONTENT)
+    response = Response(status=HTTPStatus.CREATED)
+    response.headers.update(headers(steps.finished(dialect, upload), with_offset=with_upload))
+    response.headers["Location"] = steps.url(upload)
+    return response
+
+
+def append(dialect: Resumable, upload: Upload) -> Response:
+    """Append the body at `Upload-Offset`."""
+    tus.check_version()
+    tus.check_media_type()
+    content = Content(length=tus.number("Upload-Length"), size=steps.body_size(), digests=tus.checksum())
+    try:
+        after = steps.append(dialect, upload, tus.offset(), content)
+    except DigestMismatch as error:
+        return _mismatch(error)
+    response = Response(status=HTTPStatus.NO_CONTENT)
+    if after is not None:
+        response.headers.update(headers(steps.finished(dialect, after)))
+    return response
+
+
+def headers(upload: Upload, *, with_offset: bool = True) -> dict[str, str]:
+    """Return what tus says of an upload in every response about it."""
+    headers = {"Upload-Offset": str(upload.offset)} if with_offset else {}
+    if upload.is_finished:
+        headers["Upload-Result"] = quote((upload.answer or "").rstrip("\n"), safe=_RESULT_SAFE)
+        headers |= steps.manage_url(upload)
+    elif upload.expires_at is not None:
+        headers["Upload-Expires"] = http_date(upload.expires_at)
+    return headers
+
+
+def _join(dialect: Resumable, new: NewUpload) -> Response:
+    keys = tus.sources(new.concat, new.surface)
+    if steps.is_admission():
+        return Response(status=HTTPStatus.NO_CONTENT)
+    upload = steps.finished(dialect, resumable.join(dialect.policy, new, keys))
+    for key in keys:
+        expiry.remove(key)
+    response = Response(status=HTTPStatus.CREATED)
+    response.headers.update(headers(upload))
+    response.headers["Location"] = steps.url(upload)
+    return response
+
+
+def _mismatch(error: DigestMismatch) -> Response:
+    response = jsonify(error=str(error))
+    response.status = f"{tus.CHECKSUM_MISMATCH} Checksum Mismatch"
+    return response
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"Upload-Metadata: {name[:50]!r} is not UTF-8.") from None

@@ -1,0 +1,156 @@
+"""The steps of an upload that both protocols share: what a request describes, begin, append, finish, answer."""
+
+from collections.abc import Mapping
+
+from flask import Response, request, url_for
+
+from vimeo_api.core import identifiers
+from vimeo_api.core.access import passwords
+from vimeo_api.core.clock import now
+from vimeo_api.core.errors import Malformed, PipelineError
+from vimeo_api.core.unfinished import expiry
+from vimeo_api.core.unfinished.checks import Content
+from vimeo_api.core.unfinished.rows import NewUpload, Upload
+from vimeo_api.extensions import reservations, settings
+from vimeo_api.services import receipts, resumable
+from vimeo_api.services.resumable import Answer
+from vimeo_api.services.uploads import Uploaded
+from vimeo_api.web import clients, manage_links
+from vimeo_api.web.hooks import auth
+from vimeo_api.web.receiving import bodies, receive
+from vimeo_api.web.resumable import draft, running
+from vimeo_api.web.surface import Resumable
+
+
+def new_upload(
+    dialect: Resumable,
+    sent: Mapping[str, str],
+    *,
+    name: str,
+    length: int | None,
+    closed: bool = True,
+    concat: str = "",
+    described: str = "",
+    ignored: frozenset[str] = frozenset(),
+) -> NewUpload:
+    """Return the upload that a request describes. Raises Malformed."""
+    if dialect.password and (unknown := set(sent) - ignored - {"password", "expires_in", "notify"}):
+        raise Malformed(f"{min(unknown)[:50]!r} is unknown; the fields are: expires_in, filename, notify, password.")
+    password = dialect.password(sent.get("password")) if dialect.password else None
+    queue = sent.get("queue") if dialect.queue else None
+    digests = [value.hex() for kind, value in draft.digests("Repr-Digest") if kind == "sha256"]
+    return NewUpload(
+        key=identifiers.random_hex(),
+        surface=dialect.policy.surface,
+        length=length,
+        closed=closed,
+        concat=concat,
+        described=described,
+        name=name,
+        password_hash=passwords.hashed(password) if password and not is_admission() else None,
+        queue=dialect.queue(queue) if dialect.queue and queue is not None else None,
+        expires_in=receive.expires_in(sent.get("expires_in")) if dialect.expires else None,
+        notify_url=receipts.checked(sent.get("notify")) if dialect.notifies else None,
+        expected_digest=f"sha256:{digests[0]}" if digests else None,
+        token_id=auth.token_id(),
+    )
+
+
+def begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload: bool) -> Upload | None:
+    """Begin an upload with the bytes of the request, if there are any; None for nginx's question before them."""
+    if is_admission():
+        resumable.check_new(dialect.policy, new)
+        resumable.check_size(dialect.policy, new.length, content.size)
+        _reserve()
+        return None
+    writer = request.environ["X_REQUEST_ID"]
+    upload = resumable.begin(dialect.policy, new, writer=writer if with_upload and settings.behind_nginx else None)
+    if not with_upload:
+        return upload
+    try:
+        return _received(dialect, upload, 0, writer, content)
+    except PipelineError:
+        expiry.remove(upload.key)  # the client does not know its URL yet
+        raise
+
+
+def append(dialect: Resumable, upload: Upload, offset: int, content: Content) -> Upload | None:
+    """Append the bytes of the request; None for nginx's question before them."""
+    writer = request.environ["X_REQUEST_ID"]
+    if is_admission():
+        if offset != upload.offset:
+            upload = resumable.settled(upload)
+        resumable.claim(dialect.policy, upload, offset, writer, content)
+        _reserve()
+        return None
+    if not settings.behind_nginx:
+        running.end(upload.key)
+        upload = resumable.settled(upload)
+    return _received(dialect, upload, offset, writer, content)
+
+
+def _received(dialect: Resumable, upload: Upload, offset: int, writer: str, content: Content) -> Upload:
+    if settings.behind_nginx:
+        return resumable.append_spooled(dialect.policy, upload, writer, bodies.spooled_file(), content)
+    with running.sending(upload.key), bodies.opened(None) as read:
+        return resumable.append_streamed(dialect.policy, upload, read, offset=offset, writer=writer, content=content)
+
+
+def finished(dialect: Resumable, upload: Upload) -> Upload:
+    """Return an upload; if it is whole, it has become a file."""
+    if upload.is_finished or upload.is_partial or not upload.is_whole:
+        return upload
+
+    def word(new: Uploaded) -> Answer:
+        response = dialect.answer(new)
+        body, manage_url = response.get_data(as_text=True), response.headers.get(manage_links.HEADER)
+        return Answer(response.status_code, response.content_type or "", body, manage_url)
+
+    return resumable.finish(dialect.policy, upload, word)
+
+
+def answer(upload: Upload) -> Response:
+    """Return what the surface answered to a finished upload."""
+    response = Response(upload.answer, upload.answer_status, content_type=upload.answer_type)
+    response.headers.update(manage_url(upload))
+    return response
+
+
+def manage_url(upload: Upload) -> dict[str, str]:
+    """Return the header with which the answer's manage URL comes, if it has one."""
+    return {manage_links.HEADER: upload.answer_manage_url} if upload.answer_manage_url else {}
+
+
+def limits(dialect: Resumable, upload: Upload) -> str:
+    """Return `Upload-Limit`: the limits of the surface, and how long the upload lives."""
+    left = int((upload.expires_at - now()).total_seconds()) if upload.expires_at else None
+    return draft.limits(dialect.policy.max_bytes, left)
+
+
+def url(upload: Upload) -> str:
+    """Return the URL of an upload."""
+    return url_for("uploads.state", surface=upload.surface, key=upload.key, _external=True)
+
+
+def is_admission() -> bool:
+    """Return whether nginx asks, before the first byte, if the request may send its body."""
+    return bool(request.environ.get("X_ADMIT_UPLOAD"))
+
+
+def body_size() -> int | None:
+    """Return the length of the request's body, None if it does not say."""
+    if is_admission():
+        announced = request.environ["X_ANNOUNCED"]
+        return int(announced) if announced else None
+    if settings.behind_nginx:
+        body = bodies.spooled_file()
+        return body.stat().st_size if body else 0
+    return request.content_length
+
+
+def _reserve() -> None:
+    """Reserve space for a large body, as `hooks.admission` does for other uploads."""
+    if request.environ.get("X_LARGE"):
+        reservations.reserve(request.environ["X_REQUEST_ID"], body_size() or 0, client=clients.client())
+    else:
+        reservations.check_spool_space(body_size() or 0)
