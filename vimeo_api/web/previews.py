@@ -64,8 +64,8 @@ def is_agent(request: Request) -> bool:
 
 def check(request: Request) -> None:
     """Raise Preview for a request whose headers say that it is a preview or a prefetch."""
-    said = " ".join(request.headers.get(name, "") for name in _PURPOSE_HEADERS).lower()
-    if _PURPOSES & {*re.split(r"[\s;,=]+", said)} or is_agent(request):
+    said = [value for name in _PURPOSE_HEADERS if (value := request.headers.get(name))]
+    if (said and _PURPOSES & {*re.split(r"[\s;,=]+", " ".join(said).lower())}) or is_agent(request):
         raise Preview
 
 
