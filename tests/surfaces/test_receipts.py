@@ -303,7 +303,9 @@ def test_settings_turn_receipts_off_and_keep_private_addresses_out(tmp_path: Pat
     with made("embedded", tmp_path / "off", NOTIFY_URLS="0") as app:
         assert put(app.test_client(), notify="https://example.org/").status_code == 400
         assert put(app.test_client()).status_code == 201
+        assert "receipts" not in app.test_client().get("/share").text
     with made("embedded", tmp_path / "public", FETCH_ALLOW_PRIVATE="0") as app:
+        assert "receipts" in app.test_client().get("/share").text
         assert "a loopback address" in put(app.test_client(), notify="http://127.0.0.1/").get_json()["message"]
 
 

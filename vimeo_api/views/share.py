@@ -17,6 +17,7 @@ from jinja2.filters import do_filesizeformat
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotFound
+from vimeo_api.extensions import settings
 from vimeo_api.services import manage_links, receipts, uploads
 from vimeo_api.views.descriptions import share as described_as
 from vimeo_api.web import manage_links as manage_urls
@@ -65,6 +66,7 @@ def page(surface: str) -> Response:
         max_bytes=POLICY.max_bytes,
         lifetimes=lifetimes,
         longest=longest,
+        notifies=settings.notify_urls,
     )
 
 
