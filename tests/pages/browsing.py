@@ -1,5 +1,6 @@
 """What the tests of the page do and check in the browser; the fixtures are in conftest."""
 
+import base64
 import re
 import secrets
 import socket
@@ -60,6 +61,25 @@ def row(page: Page, name: str) -> Locator:
     """Return the row of a file being uploaded."""
     rows = page.get_by_role("list", name="Uploads").get_by_role("listitem")
     return rows.filter(has=page.locator("bdi", has_text=re.compile(f"^{re.escape(name)}$")))
+
+
+def name_in(request: Request) -> str:
+    """Return the name of the file whose upload a request begins, "" for other requests."""
+    found = re.search("filename ([^,]*)", request.headers.get("upload-metadata", ""))
+    return base64.b64decode(found[1]).decode() if found else ""
+
+
+def on_upload(page: Page, name: str, handle: Callable[[Route], object]) -> None:
+    """Let `handle` answer the first request that begins the upload of a file."""
+    left = [handle]
+
+    def answer(route: Route) -> None:
+        if left and name_in(route.request) == name:
+            left.pop()(route)
+        else:
+            route.fallback()
+
+    page.route("**/uploads/named", answer)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tests.pages.browsing import (
     choose,
     line,
     listed,
+    on_upload,
     overflow,
     payload,
     rendered,
@@ -76,10 +77,12 @@ def test_it_can_be_used_with_the_keyboard_alone(service: Service, visit: Callabl
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     assert chooser.value.is_multiple()
-    page.route(f"**/upload/{slow}", lambda _: None, times=1)  # it starts, and gets no further
+    on_upload(page, slow, lambda _: None)  # it starts, and gets no further
     chooser.value.set_files([payload(slow), payload(bad)])
-    expect(row(page, slow)).to_contain_text("Starting")
+    expect(page.get_by_role("button", name=f"Pause: {slow}")).to_be_visible()
     expect(row(page, bad)).to_contain_text("exe file not allowed")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name=f"Pause: {slow}")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name=f"Cancel: {slow}")).to_be_focused()
     page.keyboard.press("Enter")

@@ -1,15 +1,32 @@
 """Uploads on the page of the surface `named`, as people do them, in Chromium."""
 
+import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
 from playwright.sync_api import Page, Route, expect
 
-from tests.pages.browsing import BOTH, KIB, choose, line, listed, payload, posts, row, store, stored, unique
+from tests.pages.browsing import (
+    BOTH,
+    KIB,
+    choose,
+    cut_once,
+    line,
+    listed,
+    name_in,
+    on_upload,
+    payload,
+    posts,
+    row,
+    store,
+    stored,
+    unique,
+)
 from tests.services import Service, await_
 
 # The page has no clipboard, as over plain HTTP; the test keeps it.
@@ -112,7 +129,7 @@ def test_it_shows_progress_and_cancels_a_slow_upload(service: Service, visit: Ca
 def test_it_runs_three_uploads_at_once_and_lets_the_others_wait(visit: Callable[..., Page]) -> None:
     page = visit()
     held: list[Route] = []
-    page.route("**/upload/*", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright cannot take a builtin
+    page.route("**/uploads/named", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright cannot take a builtin
     names = [unique(f"{number}.txt") for number in range(5)]
     choose(page, *map(payload, names))
     waiting = page.get_by_role("list", name="Uploads").get_by_text("Waiting", exact=True)
@@ -120,7 +137,7 @@ def test_it_runs_three_uploads_at_once_and_lets_the_others_wait(visit: Callable[
     await_(lambda: page.evaluate("1") and len(held) == 3)  # Playwright hands routes over while it is called
     row(page, names[4]).get_by_role("button", name="Cancel").click()
     expect(row(page, names[4])).to_contain_text("Cancelled")
-    first = next(route for route in held if route.request.url.endswith(names[0]))  # they come in any order
+    first = next(route for route in held if name_in(route.request) == names[0])  # they come in any order
     first.continue_()
     expect(row(page, names[0])).to_contain_text("Uploaded")
     expect(waiting).to_have_count(0)
@@ -150,7 +167,7 @@ def test_it_refuses_an_extension_before_sending_with_the_words_of_the_server(
         choose(page, payload(bad), payload(good))
         expect(row(page, bad)).to_contain_text(reason)
         expect(row(page, good)).to_contain_text("Uploaded")
-    assert [request.url.rsplit("/", 1)[1] for request in sent] == [good]
+    assert [name_in(request) for request in sent] == [good]
     expect(row(page, bad).get_by_role("button")).to_have_count(0)
     expect(page.get_by_role("log")).to_contain_text(f"{bad}: {reason}")
     answer = requests.post(f"{service.url}/upload/{bad}", b"x", headers={"Accept": "application/json"}, timeout=60)
@@ -170,7 +187,7 @@ def test_it_words_the_413_of_what_stands_before_the_server(visit: Callable[..., 
     page = visit()
     name = unique("large.txt")
     error = {"error": "Request Entity too Large"}
-    page.route(f"**/upload/{name}", lambda route: route.fulfill(status=413, json=error), times=1)
+    on_upload(page, name, lambda route: route.fulfill(status=413, json=error))
     choose(page, payload(name))
     expect(row(page, name)).to_contain_text("The file is larger than the server accepts.")
 
@@ -209,9 +226,7 @@ def test_it_tells_that_a_name_is_in_use_before_it_sends_anything_and_takes_anoth
 def test_it_asks_for_another_name_if_somebody_was_faster(service: Service, visit: Callable[..., Page]) -> None:
     page = visit()
     taken = unique("taken.txt")
-    page.route(
-        f"**/upload/{taken}", lambda route: route.fulfill(status=409, json={"error": f"{taken} exists"}), times=1
-    )
+    on_upload(page, taken, lambda route: route.fulfill(status=409, json={"error": f"{taken} exists"}))
     choose(page, payload(taken))
     expect(page.get_by_label("New name")).to_have_value(taken.replace(".txt", " (2).txt"))
 
@@ -239,9 +254,8 @@ def test_it_copies_a_link_where_the_page_is_not_secure(service: Service, visit: 
 
 def test_it_shows_how_far_all_uploads_are_while_some_run(visit: Callable[..., Page]) -> None:
     page = visit(viewport={"width": 800, "height": 400})
-    held: list[Route] = []
     slow, quick = unique("slow.txt"), unique("quick.txt")
-    page.route(f"**/upload/{slow}", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright cannot take a builtin
+    on_upload(page, slow, lambda _: None)  # it starts, and gets no further
     choose(page, payload(slow, bytes(3 * KIB)), payload(quick, bytes(KIB)))
     total = page.locator("#total")
     expect(total).to_have_text(re.compile(r"1 of 2 done · 25% · 1\.0\sKiB of 4\.0\sKiB"))
@@ -250,19 +264,55 @@ def test_it_shows_how_far_all_uploads_are_while_some_run(visit: Callable[..., Pa
     expect(total).to_be_hidden()
 
 
-def test_it_offers_to_try_again_where_that_may_help(service: Service, visit: Callable[..., Page]) -> None:
+def test_it_tries_again_by_itself_and_offers_it_where_the_server_asks_for_a_long_wait(
+    service: Service, visit: Callable[..., Page]
+) -> None:
     page = visit()
-    lost, busy, plain = unique("lost.txt"), unique("busy.txt"), unique("plain.txt")
-    page.route(f"**/upload/{lost}", lambda route: route.abort(), times=1)
-    page.route(f"**/upload/{busy}", lambda route: route.fulfill(status=503, json={"error": "busy"}), times=1)
-    page.route(f"**/upload/{plain}", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"), times=1)
-    choose(page, payload(lost), payload(busy), payload(plain))
-    reasons = {lost: "The connection was lost", busy: "busy", plain: "The server answered with status 502"}
-    for name, reason in reasons.items():
-        expect(row(page, name)).to_contain_text(reason)
-        page.get_by_role("button", name=f"Try again: {name}").click()
+    lost, plain, often = unique("lost.txt"), unique("plain.txt"), unique("often.txt")
+    on_upload(page, lost, lambda route: route.abort())
+    on_upload(page, plain, lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
+    limited = {"status": 429, "json": {"error": "Too many attempts"}, "headers": {"Retry-After": "3600"}}
+    on_upload(page, often, lambda route: route.fulfill(**limited))
+    choose(page, payload(lost), payload(plain), payload(often))
+    expect(row(page, often)).to_contain_text("Too many attempts")
+    page.get_by_role("button", name=f"Try again: {often}").click()
+    for name in (lost, plain, often):
         expect(row(page, name)).to_contain_text("Uploaded")
         assert stored(service, name) is not None
+
+
+@BOTH
+def test_an_upload_that_is_cut_goes_on_where_it_was(service: Service, visit: Callable[..., Page]) -> None:
+    name = unique("cut.txt")
+    with cut_once(service, after=1024**2, uploads=True) as (port, seen):
+        page = visit(f"http://127.0.0.1:{port}/upload")
+        choose(page, payload(name, LARGE))
+        expect(row(page, name)).to_contain_text("Uploaded")
+    offsets = [int(offset) for offset in re.findall(rb"(?i)\r\nupload-offset: (\d+)", b"".join(seen))]
+    assert 512 * KIB < offsets[-1] < len(LARGE)
+    assert stored(service, name) == LARGE
+
+
+def test_an_upload_in_parts_pauses_and_goes_on_after_a_reload(
+    service: Service, visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    path = tmp_path / unique("large.zip")
+    content = random.Random(9).randbytes(1024**2) * 64
+    path.write_bytes(content)
+    page = visit()
+    page.route("**/uploads/named/*", lambda _: None)  # its bytes get no further
+    page.get_by_label("Choose").set_input_files(path)
+    await_(lambda: page.evaluate("(sessionStorage.getItem('uploads') ?? '').match(/http/g)?.length") == 2)
+    page.get_by_role("button", name=f"Pause: {path.name}").click()
+    expect(row(page, path.name)).to_contain_text("Paused")
+    page.unroute_all(behavior="ignoreErrors")
+    page.reload()
+    expect(row(page, path.name)).to_contain_text("Broke off.")
+    with posts(page) as sent:
+        page.get_by_label("Choose").set_input_files(path)
+        expect(row(page, path.name)).to_contain_text("Uploaded")
+    assert len(sent) == 1  # only the one that joins the parts
+    assert stored(service, path.name) == content
 
 
 def test_it_asks_before_leaving_only_while_uploads_run(service: Service, visit: Callable[..., Page]) -> None:

@@ -1,8 +1,10 @@
-// Uploads chosen and dropped files, each with progress and cancel, and keeps the list of stored files up to date.
+// Uploads chosen and dropped files, each with progress, pause and cancel, and keeps the list of stored files up to date.
 // The page works without it. The server's limits are in the form's data attributes.
 
 import { Row, byId, mayPass, rows, size } from "./rows.js";
+import { Lost, Refused, ResumableUpload, discard, interrupted, wordsOf } from "./resumable.js";
 
+const ENDPOINT = "uploads/named";
 const AT_ONCE = 3; // uploads that run at the same time; the others wait
 const PATIENCE = 5000; // milliseconds to wait for whether a name is in use
 const RATE_WINDOW = 3000; // milliseconds over which the rate is measured
@@ -40,8 +42,7 @@ class Upload extends Row {
 
   /** Upload the file, unless its name is in use: that is told before anything is sent. */
   async start() {
-    this.loaded = 0;
-    this.fill(0);
+    this.fill(this.loaded / Math.max(this.bytes, 1));
     this.show("running", "Starting…", "Cancel");
     const checking = {};
     this.checking = checking;
@@ -51,20 +52,30 @@ class Upload extends Row {
     this.send();
   }
 
-  send() {
-    const request = new XMLHttpRequest();
-    this.request = request;
-    this.samples = [[performance.now(), 0]];
-    request.upload.addEventListener("progress", (event) => this.advance(event.loaded));
-    request.upload.addEventListener("load", () => this.show("running", "Sent, being stored…", "Cancel"));
-    request.addEventListener("load", () => this.finish(request.status, answerOf(request)));
-    request.addEventListener("error", () => this.fail("The connection was lost, or the file cannot be read", true));
-    request.open("POST", `upload/${encodeURIComponent(this.name)}`);
-    request.setRequestHeader("Accept", "application/json");
-    request.send(this.file);
+  async send() {
+    this.upload ??= new ResumableUpload(this.file, { endpoint: ENDPOINT, name: this.name, told: this });
+    this.samples = [];
+    this.show("running", "Starting…", "Cancel", "Pause");
+    try {
+      this.finish(await this.upload.run());
+    } catch (error) {
+      if (error instanceof Refused) this.refuse(error);
+      else if (error instanceof Lost) this.fail(error.message, true);
+      else if (error.name !== "AbortError") throw error;
+    }
   }
 
-  advance(loaded) {
+  pause() {
+    this.upload.pause();
+    this.show("paused", "Paused", "Cancel", "Resume");
+    startNext();
+  }
+
+  resume() {
+    this.enqueue();
+  }
+
+  progress(loaded) {
     const now = performance.now();
     this.samples.push([now, loaded]);
     while (now - this.samples[0][0] > RATE_WINDOW && this.samples.length > 2) this.samples.shift();
@@ -74,17 +85,29 @@ class Upload extends Row {
     this.loaded = Math.min(loaded, this.bytes);
     this.fill(share);
     const words = `${Math.floor(share * 100)}% · ${size(loaded)} of ${size(this.file.size)} · ${size(rate)}/s`;
-    this.show("running", words, "Cancel");
+    this.show("running", share < 1 ? words : "Sent, being stored…", "Cancel", "Pause");
   }
 
-  finish(status, answer) {
-    if (status === 409) return this.askName();
-    if (status !== 201) return this.fail(answer, mayPass(status));
+  waiting() {
+    this.samples = [];
+    this.show("running", "The connection was lost; trying again…", "Cancel", "Pause");
+  }
+
+  finish({ text }) {
+    this.upload = undefined;
     this.loaded = this.bytes;
-    const name = answer.replace(/ uploaded$/, ""); // as the server has stored it
+    const said = wordsOf({ text });
+    const name = said.replace(/ uploaded$/, ""); // as the server has stored it
     this.offer(`download/${encodeURIComponent(name)}`);
-    this.end("done", name === this.name ? "Uploaded" : answer);
+    this.end("done", name === this.name ? "Uploaded" : said);
     refreshList();
+  }
+
+  refuse(refused) {
+    this.upload = undefined;
+    this.loaded = 0;
+    if (refused.status === 409) return this.askName();
+    this.fail(refused.status === 413 ? tooLarge() : wordsOf(refused), mayPass(refused.status));
   }
 
   /** Say that the name is in use, and ask for another one. */
@@ -99,12 +122,13 @@ class Upload extends Row {
   }
 
   cancel() {
-    this.request?.abort();
+    this.upload?.cancel();
+    this.upload = undefined;
+    this.loaded = 0;
     this.end("cancelled", "Cancelled", "Try again");
   }
 
   end(state, words, action) {
-    this.request = undefined;
     super.end(state, words, action);
     startNext();
   }
@@ -139,19 +163,37 @@ function tooLarge() {
   return `The file is larger than ${limit}.`;
 }
 
-/** Return the message of a response; a proxy in front of the server may answer in another format. */
-function answerOf(request) {
-  if (request.status === 413) return tooLarge();
-  try {
-    const { error, status } = JSON.parse(request.responseText);
-    return String(error ?? status);
-  } catch {
-    return `The server answered with status ${request.status}`;
+function add(files) {
+  for (const file of files) {
+    rows.find((row) => row instanceof Interrupted && row.is(file))?.leave();
+    new Upload(file).enqueue();
   }
 }
 
-function add(files) {
-  for (const file of files) new Upload(file).enqueue();
+/** An upload that broke off with a reload: the browser has no file any more, until it is chosen again. */
+class Interrupted extends Row {
+  constructor(one) {
+    super(one.name);
+    this.one = one;
+    this.show("interrupted", "Broke off. Choose the same file again, and it goes on where it was.", "Forget it");
+  }
+
+  /** Return whether it is about a file. */
+  is(file) {
+    const { name, size, modified } = this.one;
+    return file.name === name && file.size === size && file.lastModified === modified;
+  }
+
+  retry() {
+    discard(this.one);
+    this.leave();
+  }
+
+  leave() {
+    this.element.remove();
+    rows.splice(rows.indexOf(this), 1);
+    byId("progress").hidden = rows.length === 0;
+  }
 }
 
 function startNext() {
@@ -227,6 +269,8 @@ form.elements.file.addEventListener("change", (event) => {
 for (const type of ["dragenter", "dragover"]) document.addEventListener(type, highlightDrop);
 for (const type of ["dragleave", "drop"]) document.addEventListener(type, endDrop);
 window.addEventListener("beforeunload", (event) => {
-  if (rows.some((row) => row instanceof Upload && row.active)) event.preventDefault();
+  const running = rows.some((row) => row.state === "waiting" || row.state === "running");
+  if (running) event.preventDefault(); // a paused one goes on later
 });
 prepare(document);
+for (const one of interrupted(ENDPOINT)) new Interrupted(one);

@@ -179,11 +179,15 @@ function failure(response) {
   return new Passing(wordsOf(response), Number(response.header("Retry-After")) || 0);
 }
 
-function wordsOf({ text, status }) {
+/** Return the words of an answer; what stands in front of the server may answer in another format, or in one word. */
+export function wordsOf({ text, status }) {
+  if (status === 507) return "The server has no room left for this file.";
   try {
-    return String(JSON.parse(text).error);
+    const { error, status: said } = JSON.parse(text);
+    if (error === "Forbidden") return "Your API token does not allow this, or its quota is used up.";
+    return String(error ?? said);
   } catch {
-    return `The server answered with status ${status}`;
+    return status ? `The server answered with status ${status}` : text;
   }
 }
 

@@ -2,7 +2,7 @@
 // The page works without it.
 
 import { announce, byId, mayPass, Row, size } from "./rows.js";
-import { Lost, Refused, ResumableUpload, ask, discard, interrupted } from "./resumable.js";
+import { Lost, Refused, ResumableUpload, ask, discard, interrupted, wordsOf } from "./resumable.js";
 
 const RATE_WINDOW = 3000; // milliseconds over which the rate is measured
 const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"; // 32 that nobody mixes up
@@ -51,9 +51,9 @@ class Sharing extends Row {
   }
 
   /** Let the user correct the form; a refusal that may pass can be tried again as it is. */
-  refuse({ status, text }) {
-    const words = wordsOf(status, text);
-    if (mayPass(status)) this.end("failed", words, "Try again");
+  refuse(refused) {
+    const words = refused.status === 413 ? tooLarge() : wordsOf(refused);
+    if (mayPass(refused.status)) this.end("failed", words, "Try again");
     else back(words);
   }
 
@@ -76,16 +76,8 @@ class Sharing extends Row {
   }
 }
 
-function wordsOf(status, text) {
-  if (status === 413) return `The file is larger than ${maxBytes < Infinity ? size(maxBytes) : "the server accepts"}.`;
-  if (status === 507) return "The server has no room left for this file.";
-  try {
-    const { error } = JSON.parse(text);
-    if (status === 403 && error === "Forbidden") return "Your API token does not allow this, or its quota is used up.";
-    return String(error);
-  } catch {
-    return `The server answered with status ${status}`;
-  }
+function tooLarge() {
+  return `The file is larger than ${maxBytes < Infinity ? size(maxBytes) : "the server accepts"}.`;
 }
 
 function choose(files) {
@@ -103,7 +95,7 @@ function choose(files) {
 }
 
 function refusalOf(file) {
-  return file.size > maxBytes ? wordsOf(413) : "";
+  return file.size > maxBytes ? tooLarge() : "";
 }
 
 /** Show a refusal above the options, or none. */
