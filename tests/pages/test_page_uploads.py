@@ -271,8 +271,8 @@ def test_it_tries_again_by_itself_and_offers_it_where_the_server_asks_for_a_long
     lost, plain, often = unique("lost.txt"), unique("plain.txt"), unique("often.txt")
     on_upload(page, lost, lambda route: route.abort())
     on_upload(page, plain, lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
-    limited = {"status": 429, "json": {"error": "Too many attempts"}, "headers": {"Retry-After": "3600"}}
-    on_upload(page, often, lambda route: route.fulfill(**limited))
+    said, wait = {"error": "Too many attempts"}, {"Retry-After": "3600"}
+    on_upload(page, often, lambda route: route.fulfill(status=429, json=said, headers=wait))
     choose(page, payload(lost), payload(plain), payload(often))
     expect(row(page, often)).to_contain_text("Too many attempts")
     page.get_by_role("button", name=f"Try again: {often}").click()

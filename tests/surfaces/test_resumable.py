@@ -158,6 +158,13 @@ def test_it_goes_on_where_it_broke_off(app: Flask, client: FlaskClient, seed: in
     assert left(app) == set()
 
 
+def test_a_browser_that_repeats_a_request_by_itself_is_told_what_came_of_the_first(client: FlaskClient) -> None:
+    url = begin(client)
+    patch(client, url, 0, DATA, cut=1000)
+    again = patch(client, url, 0, DATA)
+    assert (again.status_code, again.headers["Upload-Offset"]) == (409, "1000")
+
+
 @BEHIND_NGINX
 def test_it_keeps_what_came_when_the_service_was_killed(app: Flask, client: FlaskClient) -> None:
     url = begin(client)

@@ -34,6 +34,7 @@ from vimeo_api.services import uploads
 from vimeo_api.services.uploads import Uploaded
 
 READ_CHUNK = 64 * 1024  # bytes
+GLANCE_SECONDS = 1.0  # in which nginx sees that a connection was closed, and says what came
 SETTLE_SECONDS = 15.0  # longer than nginx takes to see that a client is gone (`so_keepalive`)
 _POLL = 0.05  # seconds
 _waiters = BoundedSemaphore(4)  # of the threads of a process, so that waiting never holds them all
@@ -83,8 +84,8 @@ def find(policy: Policy, key: str, *, token_id: int | None) -> Upload:
     return upload
 
 
-def settled(upload: Upload) -> Upload:
-    """Return the upload once no request sends bytes for it any more, or after SETTLE_SECONDS.
+def settled(upload: Upload, seconds: float = SETTLE_SECONDS) -> Upload:
+    """Return the upload once no request sends bytes for it any more, or after `seconds`.
 
     A connection may be half dead: its client is back while the server has yet to notice. Raises Writing where too many
     requests of this process wait already, and NotFound.
@@ -94,7 +95,7 @@ def settled(upload: Upload) -> Upload:
     if not _waiters.acquire(blocking=False):
         raise Writing(retry_after=1)
     try:
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline = time.monotonic() + seconds
         while upload.writer is not None and time.monotonic() < deadline:
             if settings.behind_nginx:
                 adoption.catch_up()

@@ -78,8 +78,9 @@ def append(dialect: Resumable, upload: Upload, offset: int, content: Content) ->
     """Append the bytes of the request; None for nginx's question before them."""
     writer = request.environ["X_REQUEST_ID"]
     if is_admission():
-        if offset != upload.offset:
-            upload = resumable.settled(upload)
+        # A browser repeats by itself a request whose kept connection was closed: what came of it must not be lost.
+        as_known = offset == upload.offset
+        upload = resumable.settled(upload, resumable.GLANCE_SECONDS if as_known else resumable.SETTLE_SECONDS)
         resumable.claim(dialect.policy, upload, offset, writer, content)
         _reserve()
         return None
