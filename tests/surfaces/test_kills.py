@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -71,11 +71,6 @@ def fetched_meanwhile(service: Service, origin: Origin, seed: str, deaths: Path)
     wanted = cycle(kinds())
     with mortals(service, seed, deaths) as ended:
         while not ended():
-            if service.profile == "embedded":
-                # The service starts another worker each time; it has no time to do anything.
-                for pid in pids_of(service, FETCHER[service.profile]):
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
             flying = [fetch for fetch in flying if fetch.runs]
             while len(flying) < AT_ONCE:
                 kind = next(wanted)
@@ -95,8 +90,7 @@ def mortals(service: Service, seed: str, deaths: Path) -> Iterator[Callable[[], 
     variables = dict(line.split("=", 1) for line in environ) | {"COMMAND": json.dumps(command)}
     mortal = [*as_owner_of(service.data / "incoming"), sys.executable, "-m", "tests.mortals"]
     with deaths.open("ab") as lines, ExitStack() as stack:
-        if service.profile == "production":
-            stack.enter_context(stopped(service, "fetcher"))
+        stack.enter_context(stopped(service, "fetcher") if service.profile == "production" else frozen_worker(service))
         processes = [
             stack.enter_context(
                 subprocess.Popen(
@@ -112,6 +106,19 @@ def mortals(service: Service, seed: str, deaths: Path) -> Iterator[Callable[[], 
         for process in processes:
             stack.callback(process.kill)
         yield lambda: all(process.poll() is not None for process in processes)
+
+
+@contextmanager
+def frozen_worker(service: Service) -> Iterator[None]:
+    """Keep the embedded service from fetching: kill its worker, and freeze the next one while it is being imported."""
+    (old,) = pids_of(service, FETCHER[service.profile])
+    os.kill(old, signal.SIGKILL)
+    frozen = await_(lambda: [pid for pid in pids_of(service, FETCHER[service.profile]) if pid != old])[0]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(frozen, signal.SIGKILL)  # the service starts another one
 
 
 def as_owner_of(folder: Path) -> list[str]:
