@@ -127,6 +127,7 @@ def test_a_token_is_revoked_beside_the_running_service(guarded: Guarded) -> None
     assert call("POST", f"{guarded.url}/v1/streams", data=b"abc", headers=robot).status_code == 401
 
 
+@pytest.mark.parametrize("guarded", ["production"], indirect=True)  # the other profile: in this process, above
 def test_what_a_token_stored_is_shown_and_deleted_beside_the_running_service(guarded: Guarded) -> None:
     name = f"robot {token_hex(4)}"
     robot = guarded.token(name, "*:*", quota=MIB)
@@ -144,7 +145,11 @@ def test_what_a_token_stored_is_shown_and_deleted_beside_the_running_service(gua
     assert json.loads(guarded.manage("token", "show", name, "--json").stdout)["usage"] == {}
 
 
-@pytest.mark.parametrize(("document", "name"), [("README.md", "reports"), ("docs/tokens.md", "nightly")])
+@pytest.mark.parametrize(
+    ("guarded", "document", "name"),
+    [("production", "README.md", "reports"), ("embedded", "docs/tokens.md", "nightly")],
+    indirect=["guarded"],
+)
 def test_the_commands_in_the_documents_work(guarded: Guarded, tmp_path: Path, document: str, name: str) -> None:
     unique = f"{name}-{token_hex(4)}"
     script = documents.sections()[f"{document}#API tokens"].replace(name, unique)
