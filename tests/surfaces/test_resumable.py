@@ -493,6 +493,21 @@ def test_tokens_and_quotas_hold(tmp_path: Path) -> None:
             assert begun[-1].status_code == 429
 
 
+def test_the_metrics_have_those_that_are_unfinished(app: Flask, client: FlaskClient) -> None:
+    def figures() -> list[float]:
+        names = ("resumable_uploads_open", "resumable_open_bytes")
+        lines = client.get("/metrics").text.splitlines()
+        starts = [f'vimeo_api_{name}{{surface="transfer"}} ' for name in names]
+        return [float(line.removeprefix(start)) for start in starts for line in lines if line.startswith(start)]
+
+    before = figures()
+    url = begin(client, "transfer", headers=described(filename="counted.pdf"))
+    patch(client, url, 0, DATA[:70])
+    assert figures() == [before[0] + 1, before[1] + 70]
+    patch(client, url, 70, DATA[70:])
+    assert figures() == before
+
+
 def test_the_operator_lists_and_ends_them(app: Flask, client: FlaskClient) -> None:
     url = begin(client, headers=described(filename="of the operator"))
     key = url.rpartition("/")[2]

@@ -18,7 +18,16 @@ from sqlalchemy.orm import InstrumentedAttribute
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import File, LastFileStats, Receipt, ReceiptState, Status, Token, UtcDateTime
+from vimeo_api.core.database.models import (
+    File,
+    LastFileStats,
+    Receipt,
+    ReceiptState,
+    Status,
+    Token,
+    Upload,
+    UtcDateTime,
+)
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
 
@@ -69,6 +78,7 @@ class FileStats:
     groups: Sequence[Group]  # all files by kind, as of the last count
     tokens: Sequence[TokenUse]  # every token that is valid or has files, as of the last count
     leases: dict[str, int]  # by surface, now
+    uploads: dict[str, tuple[int, int]]  # by surface: unfinished resumable uploads and their bytes so far, now
     receipts: int  # waiting for their next try, now
     waiting: dict[str, float]  # by kind of work: seconds that the oldest row has waited, 0 if no row waits
 
@@ -77,7 +87,7 @@ def read() -> FileStats:
     """Return the last count, and the leases and waiting work of this moment."""
     last = statements.row(select(LastFileStats.groups).where(LastFileStats.id == _ID))
     groups = [Group(*group) for group in last.groups] if last else []
-    return FileStats(groups, _tokens(groups), _leases(), _receipts(), _waiting())
+    return FileStats(groups, _tokens(groups), _leases(), _uploads(), _receipts(), _waiting())
 
 
 def count() -> bool:
@@ -137,6 +147,12 @@ def _leases() -> dict[str, int]:
     leased = select(File.surface).where(File.status == Status.LEASED, _DUE).limit(_MAX_LEASES).subquery()
     found = statements.rows(select(leased.c.surface, func.count()).group_by(leased.c.surface))
     return {policy.surface: 0 for policy in POLICIES} | {row[0]: row[1] for row in found}
+
+
+def _uploads() -> dict[str, tuple[int, int]]:
+    unfinished = select(Upload.surface, func.count(), func.sum(Upload.offset).cast(BigInteger))
+    found = statements.rows(unfinished.where(Upload.answer_status.is_(None)).group_by(Upload.surface))
+    return {policy.surface: (0, 0) for policy in POLICIES} | {row[0]: (row[1], row[2]) for row in found}
 
 
 def _receipts() -> int:

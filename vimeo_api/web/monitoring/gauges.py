@@ -106,6 +106,10 @@ def _files(stats: FileStats) -> Iterator[Metric]:
     )
     yield _gauge("token_quota_bytes", "Bytes that may be stored with an API token that has a quota.", ["token"], quotas)
     yield _gauge("leases", "Running downloads of one-time files, and taken streams.", ["surface"], leases.items())
+    opened = {(surface,): count for surface, (count, _) in stats.uploads.items()}
+    arrived = {(surface,): size for surface, (_, size) in stats.uploads.items()}
+    yield _gauge("resumable_uploads_open", "Unfinished resumable uploads.", ["surface"], opened.items())
+    yield _gauge("resumable_open_bytes", "Bytes of unfinished resumable uploads so far.", ["surface"], arrived.items())
     yield _gauge("receipts_waiting", "Receipts that wait for their next try.", [], [((), stats.receipts)])
     yield _gauge("fetches", "URL uploads by state, when last counted.", ["state", "failure"], fetches.items())
     yield _gauge(
