@@ -20,6 +20,8 @@ UUID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
 # Method, path, scope, what else is sent.
 PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("PUT", "/vimeo/api/v1.0/file", "vimeo:write", FORM),
+    ("GET", "/share", "vimeo:write", {}),
+    ("POST", "/share", "vimeo:write", FORM),
     ("POST", "/v1/streams", "streams:write", {"data": b"x"}),
     ("PUT", "/v1/streams", "streams:write", {"data": b"x"}),
     ("DELETE", f"/v1/streams/{UUID}", "streams:delete", {}),
@@ -63,13 +65,16 @@ def test_every_view_that_needs_a_token_is_listed_and_described() -> None:
     described = {(method, api["tags"][0], scope) for method, _, api in operations for scope in scopes(api)}
     # tests/surfaces/test_resumable_uploads.py has the methods of an upload that have a body
     assert described - {(method, "uploads", "{surface}:write") for method in ("PATCH", "POST")} == {
-        (method, "uploads", "{surface}:write") if path.startswith("/uploads/") else (method, scope.split(":")[0], scope)
+        (method, "uploads", "{surface}:write")
+        if path.startswith("/uploads/")
+        else (method, "share" if path == "/share" else scope.split(":")[0], scope)
         for method, path, scope, _ in PROTECTED
         if method != "HEAD"
     }
     changing = {(method, path) for method, path, api in operations if method != "GET" and not scopes(api)}
     assert changing == {  # each by a key that is the permission: a link or a manage URL
         ("POST", "/downloadFile"),
+        ("POST", "/share/link"),
         ("POST", "/vimeo/api/v1.0/file/{key}/download"),
         ("DELETE", "/manage/{key}"),
         ("POST", "/manage/{key}/delete"),

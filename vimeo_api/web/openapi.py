@@ -170,7 +170,9 @@ class Operation:
         if self.secured:
             listed["security"] = [{}, *({name: []} for name in self.section.security)]
         if verb is not None:
-            surface = "{surface}" if "<surface>" in rule.rule else self.section.name  # resumable uploads name it
+            # Resumable uploads name it; the page of one-time links is for `vimeo`.
+            named = (rule.defaults or {}).get("surface", self.section.name)
+            surface = "{surface}" if "<surface>" in rule.rule else named
             listed["security"] = [{}, {TOKEN_SCHEME: [f"{surface}:{verb}"]}]
         return listed
 
