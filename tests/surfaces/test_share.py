@@ -1,0 +1,60 @@
+"""The page at /share as the server sees it, in this process; tests/pages has it in Chromium."""
+
+import io
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+
+from tests.inprocess import PROFILES, made
+from vimeo_api.core.access import api_tokens
+
+
+def form(size: int = 5, **fields: str) -> dict[str, object]:
+    return {"file": (io.BytesIO(bytes(size)), "report.xls"), **fields}
+
+
+def test_an_empty_field_counts_as_none_and_a_bad_one_is_said_on_a_page(inprocess: Flask) -> None:
+    client = inprocess.test_client()
+    # Werkzeug's client writes an empty field as no other does.
+    empty = {"password": "", "expires_in": "", "notify": ""}
+    sent = requests.Request("POST", "http://localhost", files={"file": ("report.xls", b"x")}, data=empty).prepare()
+    new = client.post("/share", data=sent.body, content_type=sent.headers["Content-Type"])
+    assert (new.status_code, new.headers["Cache-Control"]) == (201, "no-store")
+    assert "Tell it to the recipient" not in new.text
+    assert "Tell it to the recipient" in client.post("/share", data=form(password="sesame")).text
+    bad = client.post("/share", data=form(expires_in="soon"))
+    assert (bad.status_code, bad.mimetype) == (400, "text/html")
+    assert "expires_in must be a number" in bad.text
+
+
+def test_only_the_manage_key_of_a_one_time_file_shows_its_link(inprocess: Flask) -> None:
+    client = inprocess.test_client()
+    new = client.put("/vimeo/api/v1.0/file", data=form()).get_json()
+    other = client.post("/upload/shared.txt", data=b"x").headers["X-Manage-Url"]
+    keys = {new["manage_url"]: 200, other: 404, "/" + "0" * 32: 404}
+    for url, status in keys.items():
+        page = client.post("/share/link", data={"manage": url.rpartition("/")[2]})
+        assert (page.status_code, new["url"] in page.text) == (status, status == 200)
+    assert client.post("/share/link").status_code == 400
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_rules_of_vimeo_hold(tmp_path: Path, profile: str) -> None:
+    settings = {"REQUIRE_TOKENS": "1", "VIMEO_UPLOAD_LIMIT": "1 per hour", "VIMEO_MAX_BYTES": "10KiB"}
+    with made(profile, tmp_path / "data", VIMEO_EXPIRES_SECONDS="2d", **settings) as app:
+        with app.app_context():
+            tokens = [api_tokens.create(scope[:3], [scope]) for scope in ("vimeo:write", "named:*")]
+        ours, theirs = ({"Authorization": f"Bearer {token}"} for token in tokens)
+        client = app.test_client()
+        page = client.get("/share", headers=ours)
+        assert ("10.0 KiB" in page.text, "after a day" in page.text, "after a week" in page.text) == (True, True, False)
+        for method in ("GET", "POST"):
+            assert client.open("/share", method=method).status_code == 401
+            assert client.open("/share", method=method, headers=theirs).status_code == 403
+        foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+        assert client.post("/share", data=form(), headers=foreign).status_code == 403
+        large = client.post("/share", data=form(20_000), headers=ours)
+        assert (large.status_code, "larger than 10.0 KiB" in large.text) == (413, True)
+        assert client.post("/share", data=form(), headers=ours).status_code == 429  # the first was counted
