@@ -8,11 +8,12 @@ is the `writer` may advance it, so one that broke off long ago cannot append to 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Upload as Row
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.errors import NotFound
 from vimeo_api.extensions import settings
 
@@ -71,6 +72,9 @@ class Upload(NewUpload):
 
 
 _COLUMNS = tuple(getattr(Row, name) for name in Upload.__dataclass_fields__)
+_LIVE = select(*_COLUMNS).where(Row.expires_at > bindparam("moment"))
+_FIND = Prepared(_LIVE.where(Row.key == bindparam("wanted")))
+_OF_WRITER = Prepared(_LIVE.where(Row.writer == bindparam("request")))
 
 
 def add(new: NewUpload, *, offset: int = 0, writer: str | None = None) -> None:
@@ -82,7 +86,7 @@ def add(new: NewUpload, *, offset: int = 0, writer: str | None = None) -> None:
 
 def find(key: str) -> Upload | None:
     """Return an upload that has not expired."""
-    row = statements.row(select(*_COLUMNS).where(Row.key == key, Row.expires_at > now()))
+    row = _FIND.row({"wanted": key, "moment": now()})
     return Upload(*row) if row else None
 
 
@@ -95,7 +99,7 @@ def existing(key: str) -> Upload:
 
 def of_writer(writer: str) -> Upload | None:
     """Return the upload to which a request may append."""
-    row = statements.row(select(*_COLUMNS).where(Row.writer == writer, Row.expires_at > now()))
+    row = _OF_WRITER.row({"request": writer, "moment": now()})
     return Upload(*row) if row else None
 
 
