@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from vimeo_api.core import identifiers
@@ -22,8 +23,9 @@ from vimeo_api.core.errors import (
     WrongPassword,
 )
 from vimeo_api.core.fetching import claims
-from vimeo_api.core.files import catalog, leases
+from vimeo_api.core.files import catalog, leases, place_leases
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.places import Hold
 from vimeo_api.core.files.send_budget import Span
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
@@ -77,6 +79,7 @@ class Granted:
 
     entry: Entry
     progress: Progress
+    done_at: datetime | None = None  # when this download was complete
 
 
 def look(policy: Policy, key: str, *, password: str | None) -> tuple[Entry, bool]:
@@ -90,6 +93,13 @@ def look(policy: Policy, key: str, *, password: str | None) -> tuple[Entry, bool
         return entry, False
     _check_free(entry, password)
     return entry, True
+
+
+def left(entry: Entry) -> int:
+    """Return how many more times a one-time file can be downloaded."""
+    if entry.status == Status.GONE or entry.expired:
+        return 0
+    return place_leases.of(entry).left
 
 
 def grant(policy: Policy, key: str, *, password: str | None) -> str:
@@ -106,9 +116,11 @@ def look_granted(policy: Policy, key: str, granted: str) -> Granted:
         entry = catalog.find(policy.surface, key)
     if entry is None or not grants.is_genuine(entry.id, granted):
         raise NotFound
+    if entry.downloads > 1:
+        return _look_at_place(entry, grants.token(granted))
     ours = entry.lease_token == grants.token(granted)
     if entry.status == Status.GONE and ours and entry.delivered_at is not None:
-        return Granted(entry, Progress.DONE)
+        return Granted(entry, Progress.DONE, entry.delivered_at)
     if entry.status == Status.GONE or entry.expired:
         raise Gone
     if not ours:
@@ -117,6 +129,18 @@ def look_granted(policy: Policy, key: str, granted: str) -> Granted:
     if entry.status == Status.IN_DOUBT:
         raise InDoubt
     return Granted(entry, Progress.RUNNING if entry.status == Status.LEASED else Progress.INTERRUPTED)
+
+
+def _look_at_place(entry: Entry, token: str) -> Granted:
+    place = place_leases.of(entry).taken.get(token)
+    if place and place.hold is Hold.DONE:
+        return Granted(entry, Progress.DONE, datetime.fromtimestamp(place.since, UTC))
+    if entry.status == Status.GONE or entry.expired:
+        raise Gone
+    if place and place.hold is Hold.HELD:
+        return Granted(entry, Progress.RUNNING)
+    _place_token(entry, None, token, math.inf)
+    return Granted(entry, Progress.READY)
 
 
 def open_granted(
@@ -160,7 +184,7 @@ def may_have_moved(policy: Policy, entry: Entry) -> bool:
 
 def _find(policy: Policy, key: str, resume_token: str | None) -> Entry:
     entry = catalog.find(policy.surface, key)
-    if entry is not None and may_have_moved(policy, entry):
+    if entry is not None and not _has_places(entry, resume_token) and may_have_moved(policy, entry):
         entry = catalog.find(policy.surface, key)
     if entry is None or (entry.expired and not policy.one_time):
         raise NotFound
@@ -175,7 +199,16 @@ def _find(policy: Policy, key: str, resume_token: str | None) -> Entry:
     return entry
 
 
+def _has_places(entry: Entry, resume_token: str | None) -> bool:
+    """Return whether the ends of other downloads need not be known, because places are left anyway."""
+    return entry.downloads > 1 and resume_token is None and place_leases.of(entry).is_open
+
+
 def _in_grace(entry: Entry, resume_token: str | None) -> bool:
+    if entry.downloads > 1:
+        place = place_leases.of(entry).taken.get(resume_token or "")
+        in_time = place is not None and place.hold is Hold.DONE and now().timestamp() < place.until
+        return in_time and entry.purged_at is None
     if (
         entry.delivered_at is None
         or entry.purged_at is not None
@@ -195,18 +228,19 @@ def _lease_or_resume(
     """
     own = own or identifiers.random_hex()
     while (span := span_of(entry)) is not None:
-        ticket = _resume(entry, span) if entry.status == Status.GONE else _lease(entry, span, resume_token, own)
+        resumes = entry.status == Status.GONE or (entry.downloads > 1 and _in_grace(entry, resume_token))
+        ticket = _resume(entry, span, resume_token) if resumes else _lease(entry, span, resume_token, own)
         if ticket is not None:
             return entry, ticket
         entry = _find(policy, entry.key, resume_token)
     return entry, None
 
 
-def _resume(entry: Entry, span: Span) -> Ticket | None:
-    """Return a ticket for a used-up file in its grace period, or None if its row has changed since it was read."""
+def _resume(entry: Entry, span: Span, resume_token: str | None) -> Ticket | None:
+    """Return a ticket for who has used up a file or place, in the grace period; None if its row has changed."""
     _check_budget(entry, span)
     response = leases.resume(entry, span)
-    return None if response is None else Ticket(entry.id, entry.lease_token or "", response)
+    return None if response is None else Ticket(entry.id, resume_token or "", response)
 
 
 def _lease(entry: Entry, span: Span, resume_token: str | None, own: str) -> Ticket | None:
@@ -224,6 +258,8 @@ def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> 
 
     A holder whose time is up gets a new token. If the row has `own`, our UPDATE succeeded but its result was lost.
     """
+    if entry.downloads > 1:
+        return _place_token(entry, resume_token, own, longest)
     if entry.status == Status.IN_DOUBT:
         raise InDoubt
     moment = now()
@@ -232,14 +268,33 @@ def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> 
         if (moment - since).total_seconds() < longest:
             return entry.lease_token
         if entry.lease_token == own:
-            raise BudgetSpent("The time of this download is over.")
+            raise BudgetSpent("This download is over.")
     elif entry.status == Status.LEASED:
         raise Locked(_wait(entry))
     return own
 
 
+def _place_token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
+    """Return the token for a place, as `_token` does."""
+    places = place_leases.of(entry)
+    moment = now().timestamp()
+    for token in filter(None, (own, resume_token)):
+        place = places.taken.get(token)
+        if place and place.hold is Hold.HELD and moment - place.since < longest:
+            return token
+    mine = places.taken.get(own)
+    if mine is None and places.is_open:
+        return own
+    if mine and mine.hold is not Hold.IN_DOUBT:
+        raise BudgetSpent("This download is over.")
+    if mine or places.due is None:
+        raise InDoubt
+    raise Locked(_seconds_until(places.due))
+
+
 def _check_budget(entry: Entry, span: Span) -> None:
-    if leases.spans_of(entry).most(span) >= settings.vimeo.budget:
+    """Raise BudgetSpent if a byte would leave more often than the budget times the file's downloads."""
+    if leases.spans_of(entry).most(span) >= settings.vimeo.budget * entry.downloads:
         raise BudgetSpent
 
 
@@ -248,6 +303,9 @@ def _whole(entry: Entry) -> Span:
 
 
 def _wait(entry: Entry) -> int:
+    return _seconds_until(entry.due_at.timestamp() if entry.due_at else 0)
+
+
+def _seconds_until(due: float) -> int:
     """Return after how many seconds to retry a leased file, at least 1."""
-    remaining = (entry.due_at - now()).total_seconds() if entry.due_at else 0
-    return max(1, min(LONGEST_WAIT, math.ceil(remaining)))
+    return max(1, min(LONGEST_WAIT, math.ceil(due - now().timestamp())))

@@ -10,8 +10,9 @@ from vimeo_api.core.database.models import Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import attempts
 from vimeo_api.core.errors import Conflict, Gone, NotFound
-from vimeo_api.core.files import catalog, leases
+from vimeo_api.core.files import catalog, leases, place_leases
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.places import Hold
 from vimeo_api.core.policy import BY_SURFACE
 from vimeo_api.core.receipts import outbox
 from vimeo_api.services import downloads, files
@@ -53,10 +54,22 @@ class Managed:
     def state(self) -> State:
         """What has become of the file."""
         if self.entry.status != Status.GONE:
-            return State.EXPIRED if self.entry.expired else _STATES[Status(self.entry.status)]
+            doubtful = self.entry.status == Status.AVAILABLE and self.doubtful
+            status = Status.IN_DOUBT if doubtful else Status(self.entry.status)
+            return State.EXPIRED if self.entry.expired else _STATES[status]
         if self.entry.delivered_at is not None:
             return State.DOWNLOADED
         return State.REMOVED if self.entry.removed_at is not None else State.EXPIRED
+
+    @property
+    def downloads_left(self) -> int:
+        """How many more times the file can be downloaded; those that run are not over yet."""
+        return downloads.left(self.entry)
+
+    @property
+    def doubtful(self) -> int:
+        """How many downloads of a file for several are in doubt."""
+        return place_leases.of(self.entry).count(Hold.IN_DOUBT)
 
     @property
     def expires_at(self) -> datetime | None:

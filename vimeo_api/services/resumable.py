@@ -219,7 +219,7 @@ def _stored(policy: Policy, upload: Upload) -> Uploaded:
             if not staging.size:
                 raise Malformed("The body is empty.")
             digest = uploads.upload_content(policy, staging, token_id=upload.token_id)
-            return Uploaded(digest, "", staging.size, expires_at=None, manage_key=None)
+            return Uploaded(digest, "", staging.size, expires_at=None, downloads=1, manage_key=None)
         try:
             return _uploaded(policy, upload, staging)
         except FileExistsError:  # that attempt was killed before it added the row
@@ -240,6 +240,7 @@ def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
         digest=upload.expected_digest,
         expires_in=upload.expires_in,
         notify_url=upload.notify_url,
+        downloads=upload.downloads,
         token_id=upload.token_id,
     )
 

@@ -32,6 +32,7 @@ class Uploaded:
     name: str
     size: int  # bytes
     expires_at: datetime | None
+    downloads: int
     manage_key: str | None  # of its manage URL; only its hash is stored. None where the surface has none
 
 
@@ -61,6 +62,7 @@ def upload(
     digest: str | None = None,
     expires_in: int | None = None,
     notify_url: str | None = None,
+    downloads: int = 1,
     token_id: int | None = None,
 ) -> Uploaded:
     """Publish staged bytes under a new key and return what the uploader is told, once bytes and row are durable.
@@ -78,6 +80,7 @@ def upload(
         digest=digest or digests.of_small(staging),
         notify_url=notify_url,
         password_hash=passwords.hashed(password) if password else password_hash,
+        downloads=downloads,
     )
     _publish(policy, (file, staging))
     return _uploaded(file, manage_key)
@@ -111,7 +114,7 @@ def uploaded_before(policy: Policy, blob: str) -> Uploaded | None:
     manage_key = manage_keys.new() if policy.managed else None
     if manage_key:
         catalog.set_manage_digest(file.id, manage_keys.digest(manage_key))
-    return Uploaded(file.key, file.name, file.size, file.expires_at, manage_key)
+    return Uploaded(file.key, file.name, file.size, file.expires_at, file.downloads, manage_key)
 
 
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
@@ -146,7 +149,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
 
 
 def _uploaded(file: NewFile, manage_key: str | None) -> Uploaded:
-    return Uploaded(file.key, file.name, file.size, file.expires_at, manage_key)
+    return Uploaded(file.key, file.name, file.size, file.expires_at, file.downloads, manage_key)
 
 
 def _new(

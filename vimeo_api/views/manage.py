@@ -100,8 +100,8 @@ def _shown(file: Managed) -> Response:
     }
     if file.one_time:
         shown |= {
-            "downloads": 1,
-            "downloads_left": int(file.state in {State.WAITING, State.DOWNLOADING, State.IN_DOUBT}),
+            "downloads": entry.downloads,
+            "downloads_left": file.downloads_left,
             "downloaded_at": moment(entry.delivered_at),
             "attempts": [
                 {
@@ -110,6 +110,7 @@ def _shown(file: Managed) -> Response:
                     "first_byte": attempt.start,
                     "bytes": attempt.sent,
                     "complete": attempt.complete,
+                    "place": attempt.place if entry.downloads > 1 else 1,
                 }
                 for attempt in file.attempts
             ],

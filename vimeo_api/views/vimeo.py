@@ -1,6 +1,6 @@
 """The surface `vimeo`: one-time files, optionally protected by a password.
 
-    PUT  /vimeo/api/v1.0/file           multipart: one file, optionally `password`, `expires_in`, `notify` → 201
+    PUT  /vimeo/api/v1.0/file           multipart: one file; `password`, `expires_in`, `downloads`, `notify` → 201
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423; for a browser's navigation a page instead
     POST /vimeo/api/v1.0/file/<hash>/download         the page's button, with `password` → 303 to the next
     GET  /vimeo/api/v1.0/file/<hash>/download/<grant>        a page: starts the download, and says how far it is
@@ -11,9 +11,11 @@ argon2id, not SHA-256, and may also come as `X-File-Password` or by Basic, with 
 errors also have a `message`, a sentence; an upload with an unknown field or parameter is refused; a file counts as
 downloaded once all of it was sent, and 423 says that another client is downloading it just now. A client that shows
 the `X-Download-Grant` it was given may resume its own download while no other client has the file. Each byte is sent
-at most VIMEO_BUDGET times, and ranges that cover the file together use it up. The response to an upload also has
-`size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`). `notify` is a
-URL that gets the receipts (`core.receipts`).
+at most VIMEO_BUDGET times, and ranges that cover the file together use it up. With `downloads` (1 to 10,000) exactly
+so many downloads complete, several at once: 423 while all places are taken, 410 once all are used up. Each byte is then
+sent at most `downloads` × VIMEO_BUDGET times in all, whichever clients ask for it. The response to an upload also has
+`size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`). `notify` is a URL that
+gets the receipts (`core.receipts`).
 
 Whoever names `text/html` in Accept, as a browser's navigation does, and every known maker of previews gets a page,
 which uses nothing up; the name of a protected file is shown only with its password. Only the page's button, a POST,
@@ -153,12 +155,6 @@ def _new_password(field: str | None) -> str | None:
     return sent.pop() if sent else None
 
 
-def _check_downloads(field: str | None) -> None:
-    """Raise Malformed if a file is to be downloaded more than once."""
-    if field not in {None, "1"}:
-        raise Malformed("downloads must be 1: a file can be downloaded once.")
-
-
 def _check_known(names: Iterable[str], known: Collection[str], place: str) -> None:
     """Raise Malformed for an unknown name, as it may be a misspelt `password`."""
     for name in names:
@@ -190,7 +186,7 @@ def _stored(new: Uploaded) -> Response:
         "url": _link(new.key),
         "manage_url": manage_links.url(new.manage_key),
         "size": new.size,
-        "downloads": 1,
+        "downloads": new.downloads,
         "expires_at": manage_links.moment(new.expires_at),
     }
     # In this order, with the two keys of its document first: shell scripts cut them out.
@@ -216,7 +212,7 @@ def upload() -> Response:
     with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
         _check_known(form.fields, FIELDS, "form")
         _check_known(request.args, QUERY, "query")
-        _check_downloads(form.fields.get("downloads"))
+        times = receive.downloads(form.fields.get("downloads"))
         file = form.file()
         new = uploads.upload(
             POLICY,
@@ -225,6 +221,7 @@ def upload() -> Response:
             password=_new_password(form.fields.get("password")),
             expires_in=receive.expires_in(form.fields.get("expires_in")),
             notify_url=receipts.checked(form.fields.get("notify")),
+            downloads=times,
             token_id=auth.token_id(),
         )
     return _stored(new)
@@ -233,10 +230,11 @@ def upload() -> Response:
 @blueprint.get("/file/<key>")
 @described(described_as.DOWNLOAD)
 def download(key: str) -> Response:
-    """Send a file; the first complete download uses it up. A browser's navigation gets a page instead."""
+    """Send a file; its last complete download uses it up. A browser's navigation gets a page instead."""
     if request.method == "GET" and (pages.names_html() or previews.is_agent(request)):
         entry, opened = downloads.look(POLICY, key, password=_password(request))
-        return _link_page(key, entry if opened else None, expires_at=entry.expires_at)
+        shown = entry if opened else None
+        return _link_page(key, shown, left=downloads.left(entry), expires_at=entry.expires_at)
     if request.method == "GET":
         previews.check(request)
     return delivery.send(
@@ -268,7 +266,8 @@ def begin(key: str) -> AnyResponse:
 def granted(key: str, grant: str) -> Response:
     """Show how far a browser's download is, and start it."""
     file = downloads.look_granted(POLICY, key, grant)
-    response = _page("granted.html", file=file.entry, progress=file.progress, key=key, grant=grant)
+    state = {"progress": file.progress, "done_at": file.done_at}
+    response = _page("granted.html", file=file.entry, key=key, grant=grant, **state)
     if file.progress in {Progress.READY, Progress.RUNNING}:
         response.headers["Refresh"] = str(LOOK_AGAIN_SECONDS)
     return response
@@ -284,10 +283,17 @@ def granted_file(key: str, grant: str) -> Response:
     return delivery.send(*opened, one_time=True)
 
 
-def _link_page(key: str, entry: Entry | None, *, expires_at: datetime | None = None, wrong: bool = False) -> Response:
+def _link_page(
+    key: str,
+    entry: Entry | None,
+    *,
+    left: int | None = None,
+    expires_at: datetime | None = None,
+    wrong: bool = False,
+) -> Response:
     """Return the page of a link; without the file it asks for the password."""
     password = _password(request) if entry else None
-    return _page("link.html", file=entry, key=key, expires_at=expires_at, wrong=wrong, password=password)
+    return _page("link.html", file=entry, key=key, left=left, expires_at=expires_at, wrong=wrong, password=password)
 
 
 def _page(template: str, **values: object) -> Response:

@@ -16,6 +16,7 @@ spans     in the column, what each response has sent or may be sending; `send_bu
 budget    how many times each byte of a one-time file may be sent (VIMEO_BUDGET).
 grace     the time after a complete download in which its client may resume; then the bytes are due for removal.
 in doubt  a one-time file that may have been downloaded, but whose report may be lost; its owner decides.
+place     one of the downloads of a file that can be downloaded several times; `places` has its states.
 attempt   a response that has ended, complete or not, as the owner may see it. The column `attempts` is something else:
           how often a purge or a fetch was tried.
 journal   nginx's log with one line per response: the evidence for using a file up or giving its lease back.
@@ -186,6 +187,10 @@ class File(Base):
     responses: Mapped[int] = mapped_column(Integer, default=0)
     spans: Mapped[str] = mapped_column(Text, server_default="")  # how often each byte was sent
     leased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when this token first took the lease
+    downloads: Mapped[int] = mapped_column(Integer, default=1, server_default="1")  # how often it can be downloaded
+    # With more than one, `places` replaces `lease_token`, `leased_at` and `resumed`.
+    places: Mapped[str] = mapped_column(Text, server_default="")
+    doubtful: Mapped[int] = mapped_column(Integer, server_default="0")  # how many places are in doubt
     # `pending`: the bytes are still in the pending area. `place_due_at`: when to copy them, or to remove the pending
     # copy.
     pending: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -235,6 +240,7 @@ class Attempt(Base):
     start: Mapped[int] = mapped_column(BigInteger)  # the first byte that was sent
     sent: Mapped[int] = mapped_column(BigInteger)  # bytes
     complete: Mapped[bool] = mapped_column()  # everything that was to be sent was sent
+    place: Mapped[int | None] = mapped_column(Integer)  # of a file for several downloads, if it is known
 
 
 class Receipt(Base):
@@ -295,6 +301,7 @@ class Upload(Base):
     queue: Mapped[str | None] = mapped_column(String(128))
     expires_in: Mapped[int | None] = mapped_column(BigInteger)  # seconds
     notify_url: Mapped[str | None] = mapped_column(Text)
+    downloads: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     expected_digest: Mapped[str | None] = mapped_column(String(160))  # `sha256:` and hexadecimal digits
     token_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

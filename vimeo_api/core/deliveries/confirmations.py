@@ -1,4 +1,4 @@
-"""Record what was sent of one-time files, and decide: the file is used up, or its lease is given back.
+"""Record what was sent of one-time files, and decide: the file or a place is used up, or the lease is given back.
 
 In production nginx reports through its journal, in the embedded profile the response reports its own end; both
 arrive here as a `Sent`. Handling one twice changes nothing.
@@ -7,7 +7,7 @@ arrive here as a `Sent`. Handling one twice changes nothing.
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,8 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import attempts, journal, losses
 from vimeo_api.core.deliveries.lines import Sent
-from vimeo_api.core.files import leases
+from vimeo_api.core.files import catalog, leases, place_leases
+from vimeo_api.core.files.place_leases import Report, Settled
 from vimeo_api.core.files.send_budget import Span, Spans
 from vimeo_api.extensions import reservations, settings
 
@@ -47,11 +48,12 @@ def end_lapsed() -> int:
         for name in journal.broken_off(settings.journal):
             losses.note_once(f"file {name[:32]}")
     lost_until = losses.last()
-    doubted = leases.doubt_lapsed(lost_until) if lost_until is not None else 0
+    doubted_places, lapsed_places = place_leases.end_lapsed(lost_until)
+    doubted = doubted_places + (leases.doubt_lapsed(lost_until) if lost_until is not None else 0)
     if doubted:
-        _log.warning("%d one-time files are in doubt: lines of the journal may be lost (manage.py doubts)", doubted)
+        _log.warning("%d one-time downloads are in doubt: lines of the journal may be lost (manage.py doubts)", doubted)
     counters.add({Counted.DOUBTED: doubted})
-    return leases.give_back_lapsed(lost_until)
+    return leases.give_back_lapsed(lost_until) + lapsed_places
 
 
 def check_journal() -> None:
@@ -71,8 +73,15 @@ def handle(*responses: Sent) -> None:
         reports.setdefault(sent.ticket.file_id, []).append(sent)
     files = _files(reports)
     used: dict[int, str] = {}
-    back = 0
+    confirmed = back = 0
+    places: dict[tuple[int, int], int] = {}
     for file_id, file in files.items():
+        if file.downloads > 1:
+            settled = _settle_places(file_id, reports[file_id])
+            confirmed += settled.used
+            back += settled.given_back
+            places |= {(file_id, response): place for response, place in settled.places.items()}
+            continue
         completing = _record_sent(file, reports[file_id])
         for sent in reports[file_id]:
             ticket = sent.ticket
@@ -83,9 +92,18 @@ def handle(*responses: Sent) -> None:
                 continue
             if leases.give_back(file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete):
                 back += 1
-    confirmed = len(leases.use_up_all(used, grace_seconds=settings.grace_seconds)) if used else 0
-    attempts.note(*(_attempt(sent, sent.span) for file in files for sent in reports[file] if sent.span is not None))
+    confirmed += len(leases.use_up_all(used, grace_seconds=settings.grace_seconds)) if used else 0
+    ended = [(sent, sent.span) for file in files for sent in reports[file] if sent.span is not None]
+    attempts.note(*(_attempt(sent, span, places) for sent, span in ended))
     counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
+
+
+def _settle_places(file_id: int, reports: list[Sent]) -> Settled:
+    file = catalog.by_id(file_id)
+    if file is None:
+        return Settled(0, 0, {})
+    said = [Report(sent.ticket.lease_token, sent.ticket.response, sent.span, sent.complete) for sent in reports]
+    return place_leases.settle(file, said, grace_seconds=settings.grace_seconds)
 
 
 def _responses(lines: journal.Lines) -> Iterator[Sent]:
@@ -129,11 +147,11 @@ def _is_whole(sent: Sent, size: int) -> bool:
 
 def _files(file_ids: Collection[int]) -> dict[int, AnyRow]:
     """Return what `handle` needs from the rows that exist."""
-    columns = (File.id, File.size, File.status, File.responses, File.spans)
+    columns = (File.id, File.size, File.status, File.responses, File.spans, File.downloads)
     return {row.id: row for row in statements.rows(select(*columns).where(statements.among(File.id, file_ids)))}
 
 
-def _attempt(sent: Sent, span: Span) -> dict[str, Any]:
+def _attempt(sent: Sent, span: Span, places: Mapping[tuple[int, int], int]) -> dict[str, Any]:
     ended_at = sent.ended_at or now()
     return {
         "file_id": sent.ticket.file_id,
@@ -143,4 +161,5 @@ def _attempt(sent: Sent, span: Span) -> dict[str, Any]:
         "start": span[0],
         "sent": span[1] - span[0],
         "complete": sent.complete,
+        "place": places.get((sent.ticket.file_id, sent.ticket.response)),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -39,6 +39,7 @@ class NewFile:
     manage_digest: str | None = None  # of the key in its manage URL
     notify_url: str | None = None  # gets the receipts
     pending: bool = False  # its bytes are in the pending area and are still to be placed
+    downloads: int = 1  # how often it can be downloaded, if it is a one-time file
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class Entry:
     failure: str | None
     error: str | None
     token_id: int | None
+    downloads: int
+    places: str
 
     @property
     def expired(self) -> bool:
@@ -230,8 +233,9 @@ def count(surface: str, *, containing: str = "") -> int:
 
 
 def in_doubt() -> list[Entry]:
-    """Return all one-time files in doubt, the oldest first."""
-    return entries(select(*COLUMNS).where(File.status == Status.IN_DOUBT).order_by(File.id))
+    """Return all one-time files in doubt or with places in doubt, the oldest first."""
+    doubtful = or_(File.status == Status.IN_DOUBT, and_(File.doubtful > 0, File.status != Status.GONE))
+    return entries(select(*COLUMNS).where(doubtful).order_by(File.id))
 
 
 def names(surface: str, *, after: str = "", limit: int) -> list[str]:

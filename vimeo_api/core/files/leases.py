@@ -1,6 +1,7 @@
 """Leases of one-time files: take one for a download, give it back, or use the file up.
 
 `services.downloads` takes leases; `core.deliveries` ends them by what the journal says. Each change is one statement.
+Files for several downloads have several leases at once, see `place_leases`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
-from vimeo_api.core.files import cache_generations, lifecycle
+from vimeo_api.core.files import cache_generations, lifecycle, place_leases
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
 from vimeo_api.core.files.send_budget import Span, Spans
@@ -46,6 +47,7 @@ _LEASE_FIRST = Prepared(
         Move.LEASE,
         File.surface == bindparam("in_surface"),
         File.key == bindparam("of_key"),
+        File.downloads == 1,
         File.password_hash.is_(None),
         File.size <= FIRST_LEASE_BYTES,
         or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
@@ -69,6 +71,8 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
     taken. Returns the number of the response, or None if the row has changed since it was read or another token holds
     the lease.
     """
+    if seen.downloads > 1:
+        return place_leases.lease(seen, lease_token, span, seconds=seconds, longest=longest)
     moment = now()
     same = seen.lease_token == lease_token and seen.leased_at is not None
     since = seen.leased_at if same and seen.leased_at else moment
@@ -90,12 +94,13 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
 
 
 def resume(seen: Entry, span: Span) -> int | None:
-    """In the grace period, let the client that used up the file resume; charge this span.
+    """In the grace period, let a client that used up the file or a place of it resume; charge this span.
 
     Returns the number of the response, or None if the row has changed since it was read.
     """
     charged = spans_of(seen).charged(seen.responses + 1, span)
-    resumed = update(File).where(*_unchanged(seen.id, seen.responses, seen.spans), File.status == Status.GONE)
+    unchanged = (*_unchanged(seen.id, seen.responses, seen.spans), File.places == seen.places)
+    resumed = update(File).where(*unchanged, File.status == seen.status)
     row = statements.row(resumed.values(responses=File.responses + 1, spans=str(charged)).returning(File.responses))
     return row.responses if row else None
 
@@ -117,7 +122,7 @@ def _unchanged(file_id: int, responses: int, spans: str) -> tuple[ColumnElement[
 def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> Entry | None:
     """Take the lease of a small one-time file without a password that was never leased before.
 
-    Returns None for any other file; `catalog.find` and `lease` handle those.
+    Returns None for any other file, such as one for several downloads; `catalog.find` and `lease` handle those.
     """
     moment = now()
     until = moment + timedelta(seconds=seconds)
@@ -140,7 +145,8 @@ def give_back(file_id: int, lease_token: str, response: int, *, even_resumed: bo
 def give_back_lapsed(lost_until: datetime | None) -> int:
     """End all leases that have lapsed, except those whose report may be lost; return how many."""
     certain = [] if lost_until is None else [or_(File.leased_at.is_(None), File.leased_at >= lost_until)]
-    return lifecycle.advance_all(Move.GIVE_BACK, File.due_at <= now(), *certain, due_at=None, resumed=False)
+    lapsed = (File.downloads == 1, File.due_at <= now(), *certain)
+    return lifecycle.advance_all(Move.GIVE_BACK, *lapsed, due_at=None, resumed=False)
 
 
 def doubt_lapsed(lost_until: datetime) -> int:
@@ -148,13 +154,13 @@ def doubt_lapsed(lost_until: datetime) -> int:
 
     They cannot be downloaded until their owner decides. Streams in queues have no `leased_at` and need no report.
     """
-    lapsed = (File.due_at <= now(), File.leased_at < lost_until)
+    lapsed = (File.downloads == 1, File.due_at <= now(), File.leased_at < lost_until)
     return lifecycle.advance_all(Move.DOUBT, *lapsed, due_at=None, resumed=False)
 
 
 def release(file_id: int) -> bool:
-    """Make a file in doubt available again; return whether it was in doubt."""
-    return lifecycle.advance(file_id, Move.RELEASE) is not None
+    """Make a file in doubt, or its places in doubt, available again; return whether there was a doubt."""
+    return lifecycle.advance(file_id, Move.RELEASE) is not None or place_leases.decide(file_id, used=False)
 
 
 def use_up(file_id: int, lease_token: str, *, grace_seconds: float) -> bool:

@@ -58,12 +58,12 @@ class Spans:
         runs = _summed([*self.sent, *((start, stop, 1) for start, stop in self.open.values())])
         return max((times for start, stop, times in runs if start < span[1] and span[0] < stop), default=0)
 
-    def covers(self, size: int) -> bool:
-        """Return whether all responses together have sent every byte of a file."""
+    def covers(self, size: int, *, times: int = 1) -> bool:
+        """Return whether all responses together have sent every byte of a file, so many times."""
         reached = 0
-        for start, stop, _ in self.sent:
-            if start > reached:
-                return False
+        for start, stop, number in self.sent:
+            if start > reached or number < times:
+                break
             reached = stop
         return reached >= size
 

@@ -35,6 +35,7 @@ class NewUpload:
     notify_url: str | None = None
     expected_digest: str | None = None
     token_id: int | None = None
+    downloads: int = 1
 
     @property
     def is_partial(self) -> bool:

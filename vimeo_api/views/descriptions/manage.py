@@ -14,6 +14,11 @@ _ATTEMPT = closed(
     first_byte=_COUNT,
     bytes=_COUNT,
     complete={"type": "boolean", "description": "All that the request asked for was sent."},
+    place={
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "description": "Which of the downloads it belongs to, if that is known.",
+    },
 )
 _RECEIPT = closed(
     "Receipt",
@@ -38,9 +43,13 @@ _FILE: Schema = {
         "created_at": _MOMENT,
         "expires_at": _MOMENT,
         "removed_at": _MOMENT,
-        "downloads": {"const": 1, "description": "This and what follows: of one-time files."},
+        "downloads": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "This and what follows: of one-time files.",
+        },
         "downloads_left": _COUNT,
-        "downloaded_at": _MOMENT,
+        "downloaded_at": {**_MOMENT, "description": "When the last of its downloads was complete."},
         "attempts": {"type": "array", "items": _ATTEMPT},
         "id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "What receipts call the file."},
         "receipts": {"type": "array", "items": _RECEIPT},
@@ -65,6 +74,7 @@ _SHOWN = {
             "first_byte": 0,
             "bytes": 18,
             "complete": True,
+            "place": 1,
         }
     ],
     "id": "4dff4ea340f0a823f15d3f4f01ab62ea",

@@ -81,7 +81,7 @@ _LENGTH = Parameter("Upload-Length", "Bytes of the whole.", 9, NUMBER, place="he
 _OFFSET = Parameter("Upload-Offset", "Where the body goes.", 0, NUMBER, place="header")
 _METADATA = Parameter(
     "Upload-Metadata",
-    "`filename`, and what an upload to it takes: `password`, `expires_in`, `notify`, `queue`; values in base64.",
+    "`filename`, and what an upload to it takes: `password`, `expires_in`, `downloads`, `notify`, `queue`; in base64.",
     "filename cmVwb3J0LnBkZg==",
     place="header",
 )

@@ -1,5 +1,6 @@
 """The description of the surface `vimeo`."""
 
+from vimeo_api.core.files.places import MOST
 from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import (
     HTML,
@@ -42,12 +43,12 @@ SECTION = Section(
         403: _error(errors.NO_SCOPE, "Forbidden"),
         404: _error("There never was such a file, or there is no such path.", "Not Found"),
         405: _error("The path does not have this method.", "Method not Allowed", errors.ALLOW),
-        410: _error("The file has been downloaded.", "Gone"),
+        410: _error("The file has been downloaded, as often as it could be.", "Gone"),
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
         416: _error(errors.BEYOND, "Requested Range Not Satisfiable", errors.RANGE),
         423: _error(
-            "Another client is downloading the file right now. Without `Retry-After`: nobody knows whether it was "
-            "downloaded before a failure, and its owner has to decide.",
+            "Other clients are downloading the file right now, and no download is left for this one. Without "
+            "`Retry-After`: nobody knows whether it was downloaded before a failure, and its owner has to decide.",
             "Locked",
             errors.RETRY_AFTER,
         ),
@@ -78,7 +79,11 @@ UPLOAD = Operation(
         {"file": "quarterly numbers\n", "password": "hello world"},
         closed=True,
         password={**_PASSWORD, "description": "At most 1024 bytes of UTF-8."},
-        downloads={"const": "1", "description": "How often the file can be downloaded: once."},
+        downloads={
+            "type": "string",
+            "pattern": "^0*([1-9][0-9]{0,3}|10000)$",
+            "description": f"How often the file can be downloaded, 1 to {MOST}; by default once.",
+        },
         notify={
             "type": "string",
             "format": "uri",
@@ -89,7 +94,8 @@ UPLOAD = Operation(
     ),
     responses={
         201: Response(
-            "The file is stored; the link works once. `manage_url` is for the uploader alone, and shown only here.",
+            "The file is stored; the link works as often as `downloads` says. `manage_url` is for the uploader alone, "
+            "and shown only here.",
             {
                 JSON: Body(
                     closed(
@@ -98,7 +104,7 @@ UPLOAD = Operation(
                         url={"type": "string", "format": "uri", "pattern": "/vimeo/api/v1\\.0/file/[0-9a-f]{32}$"},
                         manage_url={"type": "string", "format": "uri", "pattern": "/manage/[0-9a-f]{32}$"},
                         size={"type": "integer", "minimum": 0, "description": "Bytes."},
-                        downloads={"const": 1},
+                        downloads={"type": "integer", "minimum": 1, "maximum": MOST},
                         expires_at={"type": ["string", "null"], "format": "date-time"},
                     ),
                     {
@@ -127,7 +133,8 @@ DOWNLOAD = Operation(
     SECTION,
     curl=f"curl -OJ -H 'X-File-Password: hello world' http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",
     description="The first complete download uses the file up; an interrupted one, HEAD, 304 and single ranges do not. "
-    "Of several clients at once, one gets the file. The password may come by Basic authentication, as "
+    "Of several clients at once, one gets the file. A file for several downloads is used up by the last of them, and "
+    "as many clients get it at once as downloads are left. The password may come by Basic authentication, as "
     "`X-File-Password` or in the query; an unprotected file needs none and ignores it. A request that names "
     "`text/html` in `Accept`, as browsers do, and makers of previews get a page instead, which uses nothing up.",
     parameters=(

@@ -21,6 +21,8 @@ from vimeo_api.web.receiving import bodies, receive
 from vimeo_api.web.resumable import draft, running
 from vimeo_api.web.surface import Resumable
 
+FIELDS = frozenset({"downloads", "expires_in", "notify", "password"})  # of one-time files
+
 
 def new_upload(
     dialect: Resumable,
@@ -34,8 +36,9 @@ def new_upload(
     ignored: frozenset[str] = frozenset(),
 ) -> NewUpload:
     """Return the upload that a request describes. Raises Malformed."""
-    if dialect.password and (unknown := set(sent) - ignored - {"password", "expires_in", "notify"}):
-        raise Malformed(f"{min(unknown)[:50]!r} is unknown; the fields are: expires_in, filename, notify, password.")
+    if dialect.password and (unknown := set(sent) - ignored - FIELDS):
+        known = ", ".join(sorted(FIELDS | {"filename"}))
+        raise Malformed(f"{min(unknown)[:50]!r} is unknown; the fields are: {known}.")
     password = dialect.password(sent.get("password")) if dialect.password else None
     queue = sent.get("queue") if dialect.queue else None
     digests = [value.hex() for kind, value in draft.digests("Repr-Digest") if kind == "sha256"]
@@ -50,6 +53,7 @@ def new_upload(
         password_hash=passwords.hashed(password) if password and not is_admission() else None,
         queue=dialect.queue(queue) if dialect.queue and queue is not None else None,
         expires_in=receive.expires_in(sent.get("expires_in")) if dialect.expires else None,
+        downloads=receive.downloads(sent.get("downloads")) if dialect.policy.one_time else 1,
         notify_url=receipts.checked(sent.get("notify")) if dialect.notifies else None,
         expected_digest=f"sha256:{digests[0]}" if digests else None,
         token_id=auth.token_id(),

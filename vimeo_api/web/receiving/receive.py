@@ -5,6 +5,7 @@ Source: RFC 7578 (multipart/form-data).
 
 import json
 import math
+import re
 from collections.abc import Container, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from vimeo_api.config.settings import MULTIPART_OVERHEAD
 from vimeo_api.config.values import seconds
 from vimeo_api.core import content_disposition
 from vimeo_api.core.errors import Malformed, TooLarge
+from vimeo_api.core.files.places import MOST
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving import bodies, multipart_forms
 from vimeo_api.web.receiving.body_sources import Keeper, Piece, Source, Spooled, Streamed
 
 MAX_LIFE = 999_999_999  # seconds, 31 years
+_DIGITS = re.compile(r"[0-9]{1,9}")
 MAX_FIELD_BYTES = 64 * 1024  # of a form field that is not a file
 
 
@@ -109,6 +112,16 @@ def expires_in(value: object) -> int | None:
     if not 0 < life <= MAX_LIFE:
         raise Malformed("expires_in must be a number of seconds, or a duration such as 30m, 12h or 7d.")
     return life
+
+
+def downloads(value: str | None) -> int:
+    """Return how often a client wants a file to be downloaded, once by default. Raises Malformed."""
+    if value is None:
+        return 1
+    number = int(value) if _DIGITS.fullmatch(value) else 0
+    if not 1 <= number <= MOST:
+        raise Malformed(f"downloads must be a number from 1 to {MOST}.")
+    return number
 
 
 def is_form() -> bool:

@@ -1,0 +1,185 @@
+"""Leases of the places of a file for several downloads; `leases` does the same for a file with one.
+
+The row holds all places (`places`) and what was sent (`send_budget`). Each change reads the row, works out the new
+state, and writes it by one UPDATE, which does nothing if the row has changed meanwhile. So of any number of clients as
+many get a place as there are, and a report is counted exactly once: together with the number of its response.
+
+The status of such a file: `leased` while anybody holds a place, `gone` once all places are used up, else `available`,
+even if only places in doubt are left.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, Update, select, update
+
+from vimeo_api import logs
+from vimeo_api.core.clock import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files.catalog import COLUMNS, Entry
+from vimeo_api.core.files.lifecycle import Move
+from vimeo_api.core.files.places import Hold, Places
+from vimeo_api.core.files.send_budget import Span, Spans
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a response under a lease ended."""
+
+    lease_token: str
+    response: int
+    span: Span | None  # the bytes that were sent
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What reports have changed: how many places were used up and given back, and the place of each response."""
+
+    used: int
+    given_back: int
+    places: dict[int, int]
+
+
+def of(file: Entry) -> Places:
+    """Return the places of a file; for one with a single download, only how often it can be downloaded is right."""
+    return Places.read(file.places, file.downloads)
+
+
+def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest: float) -> int | None:
+    """Take a place for a response with this span, or renew the lease of the token's own; see `leases.lease`.
+
+    The caller has seen that a place is free, or that the token holds one.
+    """
+    moment = now().timestamp()
+    held = of(seen).taken.get(lease_token)
+    until = min(moment + seconds, (held.since if held else moment) + longest)
+    response = seen.responses + 1
+    places = of(seen).leased(lease_token, response, moment=moment, until=until)
+    spans = Spans.read(seen.spans, responses=seen.responses, size=seen.size).charged(response, span)
+    return response if _write(seen, places, spans, responses=response) else None
+
+
+def settle(seen: Entry, reports: Iterable[Report], *, grace_seconds: float) -> Settled:
+    """Record how responses of a file ended, the oldest first: each uses a place up, gives it back, or changes nothing.
+
+    A response is recorded once, so reports may come again. A complete one uses a place up if it sent the whole file, or
+    if all responses together have now sent every byte once more than there are places used up.
+    """
+    reports = list(reports)
+    file: Entry | None = seen
+    while file is not None:
+        before = places = of(file)
+        spans = Spans.read(file.spans, responses=file.responses, size=file.size)
+        moment = now().timestamp()
+        until = moment + grace_seconds
+        numbers: dict[int, int] = {}
+        given_back = 0
+        opened = spans
+        for report in reports:
+            holder = places.taken.get(report.lease_token)
+            if report.response in spans.open:
+                spans = spans.settled(report.response, report.span)
+                whole = report.span == (0, file.size)
+                if report.complete and (whole or spans.covers(file.size, times=places.used + 1)):
+                    places = places.completed(report.lease_token, moment=moment, until=until)
+                    holder = places.taken.get(report.lease_token)
+                else:
+                    kept = places.given_back(report.lease_token, report.response, even_resumed=not report.complete)
+                    given_back += kept is not places
+                    places = kept
+            if holder is not None:
+                numbers[report.response] = holder.number
+        if spans is opened or _write(file, places, spans, grace_seconds=grace_seconds):
+            return Settled(places.used - before.used, given_back, numbers)
+        file = catalog.by_id(file.id)
+    return Settled(0, 0, {})
+
+
+def end_lapsed(lost_until: datetime | None) -> tuple[int, int]:
+    """End the leases that have lapsed; return how many places are in doubt now, and how many were given back.
+
+    Places are in doubt if their lease was taken before `lost_until`, because its report may be lost.
+    """
+    doubted = given_back = 0
+    lost = lost_until.timestamp() if lost_until else None
+    lapsed = (File.status == Status.LEASED, File.due_at <= now(), File.downloads > 1)
+    for file in catalog.entries(select(*COLUMNS).where(*lapsed)):
+        found: Entry | None = file
+        while found is not None and found.status == Status.LEASED:
+            before = of(found)
+            after = before.lapsed(moment=now().timestamp(), lost_until=lost)
+            if _write(found, after, None):
+                new = after.count(Hold.IN_DOUBT) - before.count(Hold.IN_DOUBT)
+                doubted += new
+                given_back += before.count(Hold.HELD) - after.count(Hold.HELD) - new
+                break
+            found = catalog.by_id(found.id)
+    return doubted, given_back
+
+
+def decide(file_id: int, *, used: bool) -> bool:
+    """Make the places in doubt free again, or count them as used up; return whether there were any."""
+    while (file := catalog.by_id(file_id)) is not None and (before := of(file)).count(Hold.IN_DOUBT):
+        if _write(file, before.decided(used=used), None, grace_seconds=0):
+            return True
+    return False
+
+
+def _write(
+    seen: Entry,
+    places: Places,
+    spans: Spans | None,
+    *,
+    responses: int | None = None,
+    grace_seconds: float = 0,
+) -> bool:
+    """Write the new state of a file; return False if its row has changed since it was read.
+
+    A file that is gone stays so: only what its running downloads have sent is written.
+    """
+    moment = now()
+    values: dict[str, object] = {"places": str(places), "doubtful": places.count(Hold.IN_DOUBT)}
+    if spans is not None:
+        values["spans"] = str(spans)
+    if responses is not None:
+        values["responses"] = responses
+    these = (
+        File.id == seen.id,
+        File.responses == seen.responses,
+        File.spans == seen.spans,
+        File.places == seen.places,
+    )
+    move = _move(seen, places)
+    if move is Move.USE_UP:
+        due_at = moment + timedelta(seconds=grace_seconds)
+        values |= {"delivered_at": moment, "due_at": due_at, "attempts": 0}
+    elif move is not None:
+        values["due_at"] = None if places.due is None else datetime.fromtimestamp(places.due, UTC)
+    if not statements.execute(_update(seen, move, these).values(**values)):
+        return False
+    if move is not None:
+        lifecycle.make_refusals_stale(seen, move)
+    if move is Move.USE_UP:
+        logs.note("used up", surface=seen.surface, file=seen.id)
+    return True
+
+
+def _update(seen: Entry, move: Move | None, these: tuple[ColumnElement[bool], ...]) -> Update:
+    if move is None:
+        return update(File).where(File.status == seen.status, *these)
+    return lifecycle.moving(move, File.status == seen.status, *these)
+
+
+def _move(seen: Entry, places: Places) -> Move | None:
+    """Return the move to the status that these places mean, None to stay as it is."""
+    if seen.status == Status.GONE:
+        return None
+    if not places.left:
+        return Move.USE_UP
+    if places.count(Hold.HELD):
+        return Move.LEASE
+    return Move.GIVE_BACK if seen.status == Status.LEASED else None

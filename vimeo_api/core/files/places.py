@@ -1,0 +1,155 @@
+"""The places of a one-time file: as many as it can be downloaded times. Each is free, held, in doubt or used up.
+
+A file for one download keeps its only place in the columns of its row (`lease_token`, `leased_at`, `due_at` …), and its
+`places` are empty. With several, the row stores this state in `files.places`: who holds a place, which places are free
+again, and who was the last to use one up. `place_leases` writes it, `services.downloads` and `confirmations` decide by
+it. A place has a number, which its attempts show; the lowest free one is taken first.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+MOST = 10_000  # downloads of one file
+MOST_HELD = 500  # places held or in doubt at once; further clients wait, though places are left
+MOST_DONE = 200  # clients remembered that have used a place up; others cannot resume in the grace period
+
+
+class Hold(StrEnum):
+    """What the client with a lease token has of a place."""
+
+    HELD = "held"
+    IN_DOUBT = "doubt"  # its lease lapsed, and the report of its download may be lost
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place and the client that has it; times are seconds since 1970."""
+
+    number: int
+    hold: Hold
+    response: int  # the last one under this token
+    since: float  # when the lease was taken; of a place that is used up, when that was
+    until: float  # when the lease lapses; of a place that is used up, the end of the grace period
+    resumed: bool = False  # the holder has sent its token, so it may download several ranges at once
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """All places of a file. Immutable: each change returns a new one."""
+
+    downloads: int
+    begun: int  # the highest number ever taken
+    free: frozenset[int]  # numbers that were given back
+    taken: Mapping[str, Place]  # by lease token
+
+    @classmethod
+    def read(cls, text: str, downloads: int) -> Self:
+        """Return the places that a row stores."""
+        if not text:
+            return cls(downloads, 0, frozenset(), {})
+        said = json.loads(text)
+        taken = {token: Place(number, Hold(hold), *rest) for token, (number, hold, *rest) in said["taken"].items()}
+        return cls(downloads, said["begun"], frozenset(said["free"]), taken)
+
+    def __str__(self) -> str:
+        """Return the text for the row."""
+        taken = {
+            token: (place.number, place.hold, place.response, place.since, place.until, place.resumed)
+            for token, place in self.taken.items()
+        }
+        return json.dumps({"begun": self.begun, "free": sorted(self.free), "taken": taken}, separators=(",", ":"))
+
+    def count(self, hold: Hold) -> int:
+        """Return how many places clients have in this way."""
+        return sum(place.hold is hold for place in self.taken.values())
+
+    @property
+    def used(self) -> int:
+        """How many places are used up."""
+        return self.begun - len(self.free) - self.count(Hold.HELD) - self.count(Hold.IN_DOUBT)
+
+    @property
+    def left(self) -> int:
+        """How many places are not used up."""
+        return self.downloads - self.used
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another client can take a place now."""
+        undecided = self.count(Hold.HELD) + self.count(Hold.IN_DOUBT)
+        return undecided < MOST_HELD and (bool(self.free) or self.begun < self.downloads)
+
+    @property
+    def due(self) -> float | None:
+        """When the first lease lapses, None without one."""
+        return min((place.until for place in self.taken.values() if place.hold is Hold.HELD), default=None)
+
+    def leased(self, token: str, response: int, *, moment: float, until: float) -> "Places":
+        """Return the places after a client has taken one, or renewed the lease of its own."""
+        held = self.taken.get(token)
+        if held is not None:
+            return _with(self, token, replace(held, response=response, until=until, resumed=True))
+        return _taking(self, token, Place(0, Hold.HELD, response, moment, until))
+
+    def completed(self, token: str, *, moment: float, until: float) -> "Places":
+        """Return the places after a complete download: one more is used up, even if its lease has lapsed.
+
+        A client uses up one place, however often it downloads. Nothing changes if none is left for a lapsed lease.
+        """
+        held = self.taken.get(token)
+        if held is not None:
+            done = replace(held, hold=Hold.DONE, since=moment, until=until, resumed=False)
+            return self if held.hold is Hold.DONE else _with(_forgetting(self), token, done)
+        if not (self.free or self.begun < self.downloads):
+            return self
+        return _taking(_forgetting(self), token, Place(0, Hold.DONE, 0, moment, until))
+
+    def given_back(self, token: str, response: int, *, even_resumed: bool) -> "Places":
+        """Return the places after the last response under a token has ended without using its place up.
+
+        A completed range does not end a resumed lease: other ranges may be in progress.
+        """
+        held = self.taken.get(token)
+        ends = held is not None and held.hold is Hold.HELD and held.response == response
+        return _freeing(self, {token}) if ends and (even_resumed or not (held and held.resumed)) else self
+
+    def lapsed(self, *, moment: float, lost_until: float | None) -> "Places":
+        """Return the places after leases have lapsed; those taken before `lost_until` are in doubt."""
+        over = {t: p for t, p in self.taken.items() if p.hold is Hold.HELD and p.until <= moment}
+        doubtful = {t: p for t, p in over.items() if lost_until is not None and p.since < lost_until}
+        doubted = {t: replace(place, hold=Hold.IN_DOUBT, resumed=False) for t, place in doubtful.items()}
+        return _freeing(replace(self, taken={**self.taken, **doubted}), over.keys() - doubtful.keys())
+
+    def decided(self, *, used: bool) -> "Places":
+        """Return the places after the owner has decided about all that are in doubt: they are used up or free."""
+        doubtful = {token for token, place in self.taken.items() if place.hold is Hold.IN_DOUBT}
+        return _without(self, doubtful) if used else _freeing(self, doubtful)
+
+
+def _taking(places: Places, token: str, place: Place) -> Places:
+    number = min(places.free, default=places.begun + 1)
+    begun, free = max(places.begun, number), places.free - {number}
+    return replace(_with(places, token, replace(place, number=number)), begun=begun, free=free)
+
+
+def _freeing(places: Places, tokens: Collection[str]) -> Places:
+    numbers = {places.taken[token].number for token in tokens}
+    return replace(_without(places, tokens), free=places.free | numbers)
+
+
+def _with(places: Places, token: str, place: Place) -> Places:
+    return replace(places, taken={**places.taken, token: place})
+
+
+def _without(places: Places, tokens: Collection[str]) -> Places:
+    return replace(places, taken={token: place for token, place in places.taken.items() if token not in tokens})
+
+
+def _forgetting(places: Places) -> Places:
+    """Return the places without the client that used one up longest ago, if there are too many of those."""
+    done = [(place.since, token) for token, place in places.taken.items() if place.hold is Hold.DONE]
+    return places if len(done) < MOST_DONE else _without(places, {min(done)[1]})
