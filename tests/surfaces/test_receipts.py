@@ -117,6 +117,40 @@ def test_it_says_that_a_file_was_downloaded_and_used_up(app: Flask, client: Flas
     assert "used up, delivered" in page
 
 
+def test_it_says_each_download_of_a_file_for_several(app: Flask, client: FlaskClient, receiver: Receiver) -> None:
+    new = uploaded(client, receiver, downloads="4")
+    fetched(app, new["url"])
+    sweep(app)
+    for _ in range(2):
+        fetched(app, new["url"])
+    fetched(app, new["url"], whole=False)
+    sweep(app)
+    sweep(app)
+    fetched(app, new["url"])
+    sweep(app)
+    assert receiver.events() == ["file.downloaded"] * 4 + ["file.used_up"]
+    assert [got.said["data"]["downloads_left"] for got in receiver.got] == [3, 2, 1, 0, 0]
+    moments = [got.said["timestamp"] for got in receiver.got]
+    assert moments == sorted(moments)
+    assert urls(app) == set()
+
+
+def test_a_file_for_several_downloads_can_be_removed_or_unwanted_before(
+    app: Flask, client: FlaskClient, receiver: Receiver
+) -> None:
+    removed, unwanted = uploaded(client, receiver, downloads="3"), uploaded(client, receiver, downloads="3")
+    fetched(app, removed["url"])
+    client.delete(removed["manage_url"])
+    sweep(app)
+    assert sorted(receiver.events()) == ["file.downloaded", "file.removed"]
+    receiver.statuses = [410]
+    for _ in range(2):
+        fetched(app, unwanted["url"])
+        sweep(app)
+    assert len(receiver.got) == 3
+    assert urls(app) == set()
+
+
 def test_every_secret_signs(app: Flask, client: FlaskClient, receiver: Receiver) -> None:
     client.delete(uploaded(client, receiver)["manage_url"])
     sweep(app)

@@ -116,7 +116,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 UNDIGESTED = "digest IS NULL AND status = 'available'"
 
 # What `receipts.outbox` looks for; a literal for the same reason.
-OWES_RECEIPTS = "notify_url IS NOT NULL AND status = 'gone'"
+OWES_RECEIPTS = "notify_url IS NOT NULL AND (status = 'gone' OR places_used > places_told)"
 
 # SQLite numbers rows itself only if the column is an INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -191,6 +191,8 @@ class File(Base):
     # With more than one, `places` replaces `lease_token`, `leased_at` and `resumed`.
     places: Mapped[str] = mapped_column(Text, server_default="")
     doubtful: Mapped[int] = mapped_column(Integer, server_default="0")  # how many places are in doubt
+    places_used: Mapped[int] = mapped_column(Integer, server_default="0")  # how many are used up
+    places_told: Mapped[int] = mapped_column(Integer, server_default="0")  # of how many there are receipts
     # `pending`: the bytes are still in the pending area. `place_due_at`: when to copy them, or to remove the pending
     # copy.
     pending: Mapped[bool] = mapped_column(default=False, server_default=false())

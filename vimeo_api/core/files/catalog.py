@@ -196,10 +196,14 @@ def managed(manage_digest: str) -> Entry | None:
     return first(select(*COLUMNS).where(File.manage_digest == manage_digest, File.key.is_not(None)))
 
 
-def owe_nothing(file_ids: Sequence[int]) -> None:
-    """Record that the receipts of files that are gone are noted."""
-    these = statements.among(File.id, file_ids)
-    statements.execute(update(File).where(these, File.status == Status.GONE).values(notify_url=None))
+def forget_notify_url(*file_ids: int) -> None:
+    """Record that no more receipts are to be sent about files."""
+    statements.execute(update(File).where(statements.among(File.id, file_ids)).values(notify_url=None))
+
+
+def tell_places(file_id: int, used: int) -> None:
+    """Record that there are receipts of so many places that are used up."""
+    statements.execute(update(File).where(File.id == file_id).values(places_told=used))
 
 
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:

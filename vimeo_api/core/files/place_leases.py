@@ -142,7 +142,11 @@ def _write(
     A file that is gone stays so: only what its running downloads have sent is written.
     """
     moment = now()
-    values: dict[str, object] = {"places": str(places), "doubtful": places.count(Hold.IN_DOUBT)}
+    values: dict[str, object] = {
+        "places": str(places),
+        "doubtful": places.count(Hold.IN_DOUBT),
+        "places_used": places.used,
+    }
     if spans is not None:
         values["spans"] = str(spans)
     if responses is not None:

@@ -1,9 +1,10 @@
 """The rows of receipts: what is to be sent, when, and how it went.
 
-A file that is gone and has a `notify_url` owes receipts. The UPDATE that made it so is the record: nothing else is
-written at that moment, and a partial index finds such files. `note` turns them into rows, each with an id that stays
-the same for every try. `take` gives each to one worker at a time. A worker that dies leaves its receipt due again: it
-may be sent twice, and never not at all. The sweep calls `note`, `is_due` and `forget`, `job` the rest.
+A file with a `notify_url` owes receipts once it is gone, and when another of its places is used up. The UPDATE that
+made it so is the record: nothing else is written at that moment, and a partial index finds such files. `note` turns
+them into rows, each with an id that stays the same for every try. `take` gives each to one worker at a time. A worker
+that dies leaves its receipt due again: it may be sent twice, and never not at all. The sweep calls `note`, `is_due`
+and `forget`, `job` the rest.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import json
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,9 +22,10 @@ from sqlalchemy import select, text, update
 from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import OWES_RECEIPTS, File, Receipt, ReceiptState
+from vimeo_api.core.database.models import OWES_RECEIPTS, File, Receipt, ReceiptState, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.files import catalog
+from vimeo_api.core.files.places import Hold, Places
 
 BATCH = 200  # files per statement
 CLAIM = timedelta(minutes=2)  # longer than a try takes; after that the worker that made it must be dead
@@ -71,19 +73,28 @@ def note() -> int:
     """
     columns = (File.id, File.key, File.name, File.size, File.notify_url)
     moments = (File.delivered_at, File.removed_at, File.expired_at)
-    files = statements.rows(select(*columns, *moments).where(text(OWES_RECEIPTS)).limit(BATCH))
+    counts = (File.status, File.downloads, File.places, File.places_used, File.places_told)
+    files = statements.rows(select(*columns, *moments, *counts).where(text(OWES_RECEIPTS)).limit(BATCH))
     if not files:
         return 0
     receipts = [_receipt(file, *event) for file in files for event in _events(file)]
     statements.execute(statements.insert_new(Receipt), receipts)
-    catalog.owe_nothing([file.id for file in files])
+    catalog.forget_notify_url(*(file.id for file in files if file.status == Status.GONE))
+    for file in files:
+        if file.status != Status.GONE:
+            catalog.tell_places(file.id, file.places_used)
     return len(receipts)
 
 
 def _events(file: AnyRow) -> Iterator[tuple[Event, int, datetime]]:
     """Yield what became of a file: the event, the number of the download, and when."""
+    for number, moment in enumerate(_downloads(file), file.places_told + 1):
+        yield Event.DOWNLOADED, number, moment
+    if file.status != Status.GONE:
+        return
     if file.delivered_at is not None:
-        yield Event.DOWNLOADED, 1, file.delivered_at
+        if file.downloads == 1:
+            yield Event.DOWNLOADED, 1, file.delivered_at
         yield Event.USED_UP, 0, file.delivered_at
     elif file.removed_at is not None:
         yield Event.REMOVED, 0, file.removed_at
@@ -91,8 +102,17 @@ def _events(file: AnyRow) -> Iterator[tuple[Event, int, datetime]]:
         yield Event.EXPIRED, 0, file.expired_at or now()
 
 
+def _downloads(file: AnyRow) -> list[datetime]:
+    """Return when each place was used up of which there is no receipt yet, as far as that is remembered."""
+    done = [one.since for one in Places.read(file.places, file.downloads).taken.values() if one.hold is Hold.DONE]
+    new = file.places_used - file.places_told
+    moments = [datetime.fromtimestamp(since, UTC) for since in sorted(done)[-new:]] if new else []
+    return [now()] * (new - len(moments)) + moments
+
+
 def _receipt(file: AnyRow, event: Event, number: int, moment: datetime) -> Mapping[str, Any]:
-    data = {"id": public_id(file.key), "name": file.name, "size": file.size, "downloads_left": 0}
+    left = file.downloads - number if event is Event.DOWNLOADED else 0
+    data = {"id": public_id(file.key), "name": file.name, "size": file.size, "downloads_left": left}
     body = {"type": f"file.{event}", "timestamp": f"{moment:%Y-%m-%dT%H:%M:%SZ}", "data": data}
     return {
         "message_id": f"msg_{identifiers.random_hex()}",
@@ -134,6 +154,7 @@ def delivered(taken: Taken) -> None:
 
 def unwanted(taken: Taken) -> None:
     """Record that the receiver wants nothing more about this file."""
+    catalog.forget_notify_url(taken.file_id)
     ended = {"state": ReceiptState.UNWANTED, "due_at": None, "url": "", "tried_at": now(), "error": None}
     waiting = (Receipt.file_id == taken.file_id, Receipt.state == ReceiptState.WAITING)
     statements.execute(update(Receipt).where(*waiting).values(**ended))
