@@ -88,10 +88,10 @@ ODD: dict[str, dict[str, Any]] = {
     "The request has several passwords that differ.": {"data": {"password": "a"}, "params": {"password": "b"}},
     "The password in Authorization cannot be read.": {"headers": {"Authorization": "Basic %%%"}},
     "The form has two values of password.": {"data": [("password", "a"), ("password", "b")]},
-    "The form has 'pasword', which is not one of: downloads, expires_in, password.": {"data": {"pasword": "a"}},
+    "The form has 'pasword', which is not one of: downloads, expires_in, notify, password.": {"data": {"pasword": "a"}},
     "The query has 'pasword', which is not one of: password.": {"params": {"pasword": "a"}},
     "The form has 2 files where one is expected.": {"files": [("file", ("a", b"a")), ("file", ("b", b"b"))]},
-    "downloads must be 1: a file can be downloaded once.": {"data": {"downloads": "5"}},
+    "downloads must be a number from 1 to 10000.": {"data": {"downloads": "10001"}},
     "expires_in must be a number of seconds, or a duration such as 30m, 12h or 7d.": {"data": {"expires_in": "soon"}},
 }
 

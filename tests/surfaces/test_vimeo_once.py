@@ -46,6 +46,36 @@ def test_it_lets_exactly_one_of_many_concurrent_downloads_through(service: Servi
             gone(link)
 
 
+def test_a_file_for_several_downloads_is_downloaded_exactly_so_often(service: Service) -> None:
+    content, clients = random.randbytes(50_000), 50
+    with ThreadPoolExecutor(clients) as pool:
+        for downloads in (2, 5):
+            link = put(service, content, downloads=str(downloads))
+            barrier = threading.Barrier(clients)
+
+            def try_until_it_ends(link: str = link, barrier: threading.Barrier = barrier) -> requests.Response:
+                barrier.wait()
+                return unlocked(link)
+
+            answers = [future.result() for future in [pool.submit(try_until_it_ends) for _ in range(clients)]]
+            statuses = Counter(answer.status_code for answer in answers)
+            assert statuses == {200: downloads, 410: clients - downloads}
+            assert {answer.content for answer in answers if answer.status_code == 200} == {content}
+            gone(link)
+
+
+def test_several_download_it_at_once_and_one_that_breaks_off_gives_its_place_back(service: Service) -> None:
+    content = bytes(15 * MIB)
+    link = put(service, content, downloads="2")
+    with get(link, stream=True) as first, get(link, stream=True) as second:
+        assert (first.status_code, second.status_code) == (200, 200)
+        refused(get(link), 423, "Locked")
+        assert len(second.content) == len(content)
+        next(first.iter_content(1))
+    assert unlocked(link).content == content  # in the place of the first one, which hung up
+    gone(link)
+
+
 def test_other_clients_are_told_that_a_download_is_running(service: Service) -> None:
     link = put(service, bytes(15 * MIB))
     with get(link, stream=True) as running:

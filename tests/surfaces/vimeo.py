@@ -10,9 +10,11 @@ MIB = 1024**2
 PASSWORD = "hello world"
 
 
-def put(service: Service, content: bytes, *, name: str = "report.xls", password: str | None = None) -> str:
+def put(
+    service: Service, content: bytes, *, name: str = "report.xls", password: str | None = None, **fields: str
+) -> str:
     """Upload as the example of its document does, and return the link."""
-    data = {"password": password} if password is not None else {}
+    data = fields | ({"password": password} if password is not None else {})
     answer = requests.put(service.vimeo, files={"file": (name, content)}, data=data, timeout=60)
     assert answer.status_code == 201, answer.text
     assert answer.json()["status"] == "File Uploaded Successfully"
