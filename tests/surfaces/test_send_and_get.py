@@ -131,6 +131,14 @@ def test_a_cut_line_is_resumed_and_uses_the_file_up_once(service: Service, repor
     assert used_up(link)
 
 
+def test_a_link_may_work_several_times(service: Service, folder: Path, report: Path) -> None:
+    link = Client(service.url).send(report, downloads=2).url
+    for name in ("first.bin", "second.bin"):
+        assert Client("").get(link, folder / name).read_bytes() == report.read_bytes()
+    assert used_up(link)
+    assert "--downloads" in run("send", report, "--downloads", "0", VIMEO_API_URL=service.url).stderr
+
+
 def test_refusals_of_an_upload_are_told(service: Service, report: Path) -> None:
     with pytest.raises(Refused, match="password is empty") as error:
         Client(service.url).send(report, password="")

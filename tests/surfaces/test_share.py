@@ -18,12 +18,14 @@ def form(size: int = 5, **fields: str) -> dict[str, object]:
 def test_an_empty_field_counts_as_none_and_a_bad_one_is_said_on_a_page(inprocess: Flask) -> None:
     client = inprocess.test_client()
     # Werkzeug's client writes an empty field as no other does.
-    empty = {"password": "", "expires_in": "", "notify": ""}
+    empty = {"password": "", "expires_in": "", "downloads": "", "notify": ""}
     sent = requests.Request("POST", "http://localhost", files={"file": ("report.xls", b"x")}, data=empty).prepare()
     new = client.post("/share", data=sent.body, content_type=sent.headers["Content-Type"])
     assert (new.status_code, new.headers["Cache-Control"]) == (201, "no-store")
     assert "Tell it to the recipient" not in new.text
     assert "Tell it to the recipient" in client.post("/share", data=form(password="sesame")).text
+    assert "It can be downloaded once" in new.text
+    assert "It can be downloaded 3 times" in client.post("/share", data=form(downloads="3")).text
     bad = client.post("/share", data=form(expires_in="soon"))
     assert (bad.status_code, bad.mimetype) == (400, "text/html")
     assert "expires_in must be a number" in bad.text

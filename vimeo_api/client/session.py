@@ -48,7 +48,7 @@ _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([0-9A-Za-z+/=]+):")
 class Sent:
     """A file that the server has stored."""
 
-    url: str  # the link, which works once
+    url: str  # the link, which works once or as often as was asked for
     manage_url: str | None = None  # for the sender only, from servers that have it
 
 
@@ -88,17 +88,20 @@ class Client:
         *,
         password: str | None = None,
         expires_in: int | str | None = None,
+        downloads: int | None = None,
         notify: str | None = None,
         progress: Progress = _ignore,
     ) -> Sent:
         """Send a file and return its link.
 
-        `expires_in` is seconds or a duration such as `7d`. `notify` is a URL that is told what became of the file.
+        `expires_in` is seconds or a duration such as `7d`. `downloads` is how often the file can be downloaded, once
+        by default. `notify` is a URL that is told what became of it.
         The file is read while it is sent. If the line breaks it is sent again: the server may then have it twice, once
         under a link that nobody knows. Raises Unreadable, Refused and Unreachable.
         """
         expires = None if expires_in is None else str(expires_in)
-        given = {"password": password, "expires_in": expires, "notify": notify}
+        times = None if downloads is None else str(downloads)
+        given = {"password": password, "expires_in": expires, "downloads": times, "notify": notify}
         fields = {name: value for name, value in given.items() if value is not None}
         response = _retried(lambda: self._put(Path(path), fields, progress))
         if response.status_code != HTTPStatus.CREATED:

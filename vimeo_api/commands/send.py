@@ -1,6 +1,7 @@
 """`vimeo-api send`: send files to a server and print a one-time link for each."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +15,7 @@ from vimeo_api.commands.progress import bar_from_first_byte
 @click.option("--server", metavar="URL", envvar="VIMEO_API_URL", required=True, help="The server.  [VIMEO_API_URL]")
 @click.option("--password", "asks", is_flag=True, help="Ask for a password that protects the files.")
 @click.option("--expires-in", metavar="TIME", help="How long the links work: seconds, or 7d, 12h, 30m.")
+@click.option("--downloads", metavar="N", type=click.IntRange(1, 10_000), help="How often each link works.  [1]")
 @click.option("--notify", metavar="URL", help="A URL that the server tells what became of the files.")
 # Hidden: on a command line, other users of the machine could read them.
 @click.option("--api-token", "token", envvar="VIMEO_API_TOKEN", hidden=True)
@@ -24,6 +26,7 @@ def send(
     server: str,
     asks: bool,
     expires_in: str | None,
+    downloads: int | None,
     notify: str | None,
     token: str | None,
     password: str | None,
@@ -38,13 +41,14 @@ def send(
     client = Client(server, token)
     with ending_cleanly():
         for file in files:
-            _send(client, file, password, expires_in, notify)
+            options: dict[str, Any] = {"expires_in": expires_in, "downloads": downloads, "notify": notify}
+            _send(client, file, password=password, **options)
 
 
-def _send(client: Client, file: Path, password: str | None, expires_in: str | None, notify: str | None) -> None:
+def _send(client: Client, file: Path, **options: Any) -> None:
     try:
         with bar_from_first_byte() as progress:
-            sent = client.send(file, password=password, expires_in=expires_in, notify=notify, progress=progress)
+            sent = client.send(file, progress=progress, **options)
     except ClientError as error:
         raise click.ClickException(f"{file}: {error}") from None
     click.echo(sent.url)

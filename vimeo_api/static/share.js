@@ -9,10 +9,15 @@ const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"; // 32 that nobody mixes up
 const GROUPS = 4; // of a made password, of four letters each: 80 bits
 
 const form = byId("share-form");
-const { file: chooser, password, expires_in: lifetime, notify } = form.elements;
+const { file: chooser, password, expires_in: lifetime, downloads, notify } = form.elements;
 const maxBytes = Number(form.dataset.maxBytes ?? Infinity);
 const endpoint = `uploads/${form.dataset.surface}`;
-const fields = () => ({ password: password.value, expires_in: lifetime.value, notify: notify?.value.trim() ?? "" });
+const fields = () => ({
+  password: password.value,
+  expires_in: lifetime.value,
+  downloads: downloads.value,
+  notify: notify?.value.trim() ?? "",
+});
 let chosen;
 let before; // an upload that broke off with a reload: its fields are on the server
 let row;

@@ -1,6 +1,6 @@
 """The page at /share, where people make one-time links of the surface `vimeo`; it has no document.
 
-    GET   /share        the page: a file, its password, its lifetime
+    GET   /share        the page: a file, its password, its lifetime, its number of downloads
     POST  /share        its form, for browsers without a script: stores the file → 201, a page with the link
     POST  /share/link   `manage`, the key of a manage URL → the same page, for the script of the page
 
@@ -8,7 +8,6 @@ The script uploads to /uploads/vimeo, so that an upload that breaks off goes on 
 QR code and its manage URL, and is shown once: only who has just uploaded the file knows the manage key.
 """
 
-from datetime import datetime
 from http import HTTPStatus
 
 import segno
@@ -17,8 +16,11 @@ from jinja2.filters import do_filesizeformat
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotFound
+from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.places import MOST
 from vimeo_api.extensions import settings
 from vimeo_api.services import manage_links, receipts, uploads
+from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import share as described_as
 from vimeo_api.web import manage_links as manage_urls
 from vimeo_api.web import pages
@@ -30,7 +32,7 @@ from vimeo_api.web.receiving import receive
 from vimeo_api.web.surface import Surface
 
 POLICY = policy.VIMEO
-FIELDS = frozenset({"password", "expires_in", "notify"})
+FIELDS = frozenset({"password", "expires_in", "downloads", "notify"})
 LIFETIMES = {"1h": "an hour", "1d": "a day", "7d": "a week", "30d": "30 days"}
 MAX_FORM_BYTES = 16 * 1024
 VIMEO = {"surface": POLICY.surface}  # whose tokens and rates count: `auth` and `rate_limits` read it
@@ -66,6 +68,7 @@ def page(surface: str) -> Response:
         max_bytes=POLICY.max_bytes,
         lifetimes=lifetimes,
         longest=longest,
+        most=MOST,
         notifies=settings.notify_urls,
     )
 
@@ -85,10 +88,11 @@ def upload_form(surface: str) -> Response:
             name=file.name,
             password=fields.get("password"),
             expires_in=receive.expires_in(fields.get("expires_in")),
+            downloads=receive.downloads(fields.get("downloads")),
             notify_url=receipts.checked(fields.get("notify")),
             token_id=auth.token_id(),
         )
-    response = _link_page(new.key, new.name, new.size, new.expires_at, new.manage_key, protected="password" in fields)
+    response = _link_page(new, new.manage_key, protected="password" in fields)
     response.status_code = HTTPStatus.CREATED
     return response
 
@@ -104,22 +108,18 @@ def link() -> Response:
     if entry.surface != POLICY.surface:
         raise NotFound("There is no one-time file with this manage URL.")
     protected = entry.password_hash is not None
-    return _link_page(entry.key, entry.name, entry.size, entry.expires_at, manage_key, protected=protected)
+    return _link_page(entry, manage_key, protected=protected)
 
 
-def _link_page(
-    key: str, name: str, size: int, expires_at: datetime | None, manage_key: str | None, *, protected: bool
-) -> Response:
-    address = url_for("vimeo.download", key=key, _external=True)
+def _link_page(file: Entry | Uploaded, manage_key: str | None, *, protected: bool) -> Response:
+    address = url_for("vimeo.download", key=file.key, _external=True)
     response = pages.page(
         "shared.html",
         CONTENT_SECURITY_POLICY,
         link=address,
         code=segno.make(address, micro=False).svg_inline(omitsize=True, light="#fff", svgclass="qr", lineclass=None),
         manage_url=manage_urls.url(manage_key),
-        name=name,
-        size=size,
-        expires_at=expires_at,
+        file=file,
         protected=protected,
     )
     response.headers["Cache-Control"] = "no-store"
