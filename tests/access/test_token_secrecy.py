@@ -26,6 +26,6 @@ def test_no_token_is_logged_or_stored(guarded: Guarded) -> None:
     places = {"output": guarded.service.data.with_name("data.out").read_bytes(), **written(guarded.service.data)}
     if guarded.service.profile == "production":
         places |= {name: everything_in(guarded.service, name) for name in ("redis-broker", "redis-cache")}
-        assert any("/answers/" in path for path in places)
+        assert any("/nginx/files/" in path for path in places)
     secrets = [token["Authorization"].split()[1].encode() for token in (good, poor, unknown)]
     assert [path for path, text in places.items() if any(secret in text for secret in secrets)] == []

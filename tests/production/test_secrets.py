@@ -134,7 +134,7 @@ def test_no_secret_is_in_what_is_kept_for_speed(disturbed: tuple[Service, Marks]
     service, marks = disturbed
     if service.profile == "production":
         kept = written(service.data / "run", service.data / "redis")
-        assert any("/answers/" in path for path in kept)
+        assert any("/nginx/files/" in path for path in kept)
         assert any("aof" in path for path in kept)
         kept |= {name: everything_in(service, name) for name in REDIS}
         assert kept["redis-cache"]

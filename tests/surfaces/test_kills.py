@@ -24,7 +24,7 @@ WORKERS = 2
 DEATHS = 6  # of each, on each profile
 AT_ONCE = 7  # fetches
 # What the command line of a worker that fetches contains.
-FETCHER = {"embedded": "worker", "production": "-Q fetch"}
+FETCHER = {"embedded": "worker", "production": "-Q fetch,notify"}
 
 
 @dataclass

@@ -269,7 +269,8 @@ form.elements.file.addEventListener("change", (event) => {
 for (const type of ["dragenter", "dragover"]) document.addEventListener(type, highlightDrop);
 for (const type of ["dragleave", "drop"]) document.addEventListener(type, endDrop);
 window.addEventListener("beforeunload", (event) => {
-  const running = rows.some((row) => row.state === "waiting" || row.state === "running");
+  // A fetch of a URL goes on without the page.
+  const running = rows.some((row) => row instanceof Upload && (row.state === "waiting" || row.state === "running"));
   if (running) event.preventDefault(); // a paused one goes on later
 });
 prepare(document);
