@@ -23,7 +23,7 @@ MARKS = {  # what stands in the command line of each part's first process
     "postgres": "postgres -D",
     "web": "uwsgi --ini",
     "worker": "-Q delete,maintenance",
-    "fetcher": "-Q fetch",
+    "fetcher": "-Q fetch,notify",
     "placer": "-Q place",
     "beat": "vimeo_api.worker beat",
     "nginx": "nginx",

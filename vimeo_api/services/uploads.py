@@ -1,16 +1,18 @@
 """The use cases of uploading: bytes that a client sends."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, manage_keys, passwords
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.files import (
+    archives,
     cache_generations,
     catalog,
     digests,
@@ -22,6 +24,8 @@ from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, reservations, settings
+
+ARCHIVE = "files.zip"  # the name of several files in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,22 @@ def check_name(policy: Policy, name: str) -> str:
     if extension.lower() not in policy.extensions:
         raise Malformed(f"{extension} file not allowed")
     return safe
+
+
+@contextmanager
+def as_one(policy: Policy, files: Sequence[tuple[str, Staging]]) -> Iterator[tuple[str, Staging]]:
+    """Yield the name and bytes of one file: the only one as it is, several as a zip, which is discarded at the end.
+
+    Raises TooLarge and StorageFull.
+    """
+    if len(files) == 1:
+        yield files[0]
+        return
+    if policy.max_bytes is not None and sum(staging.size for _, staging in files) > policy.max_bytes:
+        raise TooLarge
+    with reservations.reserved(archives.largest(files)), blobs.stage() as staging:
+        archives.write(staging, files, now())
+        yield ARCHIVE, staging
 
 
 def upload(

@@ -9,6 +9,7 @@ QR code and its manage URL, and is shown once: only who has just uploaded the fi
 """
 
 from http import HTTPStatus
+from typing import Any
 
 import segno
 from flask import Blueprint, Response, url_for
@@ -77,21 +78,18 @@ def page(surface: str) -> Response:
 @described(described_as.UPLOAD_FORM)
 @needs("write")
 def upload_form(surface: str) -> Response:
-    """Store the file of the form, and show its link."""
+    """Store the file of the form, or several as one zip, and show its link."""
     del surface
     with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
         fields = {name: value for name, value in form.fields.items() if value}  # a browser sends empty ones, too
-        file = form.file()
-        new = uploads.upload(
-            POLICY,
-            file.staging,
-            name=file.name,
-            password=fields.get("password"),
-            expires_in=receive.expires_in(fields.get("expires_in")),
-            downloads=receive.downloads(fields.get("downloads")),
-            notify_url=receipts.checked(fields.get("notify")),
-            token_id=auth.token_id(),
-        )
+        options: dict[str, Any] = {
+            "password": fields.get("password"),
+            "expires_in": receive.expires_in(fields.get("expires_in")),
+            "downloads": receive.downloads(fields.get("downloads")),
+            "notify_url": receipts.checked(fields.get("notify")),
+        }
+        with uploads.as_one(POLICY, form.named()) as (name, staging):
+            new = uploads.upload(POLICY, staging, name=name, token_id=auth.token_id(), **options)
     response = _link_page(new, new.manage_key, protected="password" in fields)
     response.status_code = HTTPStatus.CREATED
     return response

@@ -26,6 +26,7 @@ import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, Request, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -208,22 +209,18 @@ surface = Surface(
 @described(described_as.UPLOAD)
 @needs("write")
 def upload() -> Response:
-    """Store a file and return its link."""
+    """Store a file, or several as one zip, and return its link."""
     with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
         _check_known(form.fields, FIELDS, "form")
         _check_known(request.args, QUERY, "query")
-        times = receive.downloads(form.fields.get("downloads"))
-        file = form.file()
-        new = uploads.upload(
-            POLICY,
-            file.staging,
-            name=file.name,
-            password=_new_password(form.fields.get("password")),
-            expires_in=receive.expires_in(form.fields.get("expires_in")),
-            notify_url=receipts.checked(form.fields.get("notify")),
-            downloads=times,
-            token_id=auth.token_id(),
-        )
+        options: dict[str, Any] = {
+            "password": _new_password(form.fields.get("password")),
+            "expires_in": receive.expires_in(form.fields.get("expires_in")),
+            "notify_url": receipts.checked(form.fields.get("notify")),
+            "downloads": receive.downloads(form.fields.get("downloads")),
+        }
+        with uploads.as_one(POLICY, form.named()) as (name, staging):
+            new = uploads.upload(POLICY, staging, name=name, token_id=auth.token_id(), **options)
     return _stored(new)
 
 

@@ -46,6 +46,10 @@ class Form:
     files: list[FormFile]
     fields: dict[str, str]
 
+    def named(self) -> list[tuple[str, Staging]]:
+        """Return all files, each with the name that its client gave it."""
+        return [(file.name, file.staging) for file in self.files]
+
     def file(self, prefer: str | None = None) -> FormFile:
         """Return the only file in the preferred field, else the only file of the form.
 
