@@ -79,7 +79,7 @@ def test_axe_finds_nothing_while_a_link_is_used(service: Service, visit: Callabl
 
 def test_axe_finds_nothing_on_the_page_of_a_new_link(visit: Callable[..., Page]) -> None:
     page = visit("/share")
-    page.get_by_label("Choose a file").set_input_files([payload("report.xls")])
+    page.get_by_label("Choose files").set_input_files([payload("report.xls")])
     page.get_by_role("button", name="Make one").click()
     page.get_by_role("button", name="Get a link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your link is ready")

@@ -1,8 +1,11 @@
 """The page at /share in Chromium: a file becomes a link, whatever happens to the connection meanwhile."""
 
+import io
 import random
 import re
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +31,7 @@ def link_on(page: Page) -> str:
 def test_a_file_becomes_a_link_although_the_upload_is_cut(service: Service, visit: Callable[..., Page]) -> None:
     with cut_once(service, after=12 * MIB, uploads=True) as (port, seen):
         page = visit(f"http://127.0.0.1:{port}/share")
-        page.get_by_label("Choose a file").set_input_files([FILE])
+        page.get_by_label("Choose files").set_input_files([FILE])
         page.get_by_role("button", name="Make one").click()
         password = page.get_by_label(re.compile("^Password")).input_value()
         page.get_by_role("button", name="Get a link").click()
@@ -51,7 +54,7 @@ def test_an_upload_that_a_reload_interrupts_goes_on_with_its_password(
     path = tmp_path_factory.mktemp("share") / "plan.xls"
     path.write_bytes(CONTENT)
     page = visit("/share")
-    page.get_by_label("Choose a file").set_input_files(path)
+    page.get_by_label("Choose files").set_input_files(path)
     page.get_by_label(re.compile("^Password")).fill("sesame")
     page.route("**/uploads/vimeo/*", lambda _: None)  # its bytes get no further
     page.get_by_role("button", name="Get a link").click()
@@ -73,7 +76,7 @@ def test_an_upload_pauses_and_resumes_and_a_refusal_leads_back_to_the_form(visit
     page = visit("/share")
     page.get_by_role("button", name="Get a link").click()
     expect(page.get_by_role("alert")).to_have_text("Choose a file first.")
-    page.get_by_label("Choose a file").set_input_files([FILE])
+    page.get_by_label("Choose files").set_input_files([FILE])
     page.get_by_text("Send receipts to a URL").click()
     page.get_by_label("URL for receipts").fill("ftp://example.org/")
     page.get_by_role("button", name="Get a link").click()
@@ -88,10 +91,28 @@ def test_an_upload_pauses_and_resumes_and_a_refusal_leads_back_to_the_form(visit
     link_on(page)
 
 
+def test_several_files_and_folders_become_one_zip(service: Service, visit: Callable[..., Page], tmp_path: Path) -> None:
+    (tmp_path / "trip" / "photos").mkdir(parents=True)
+    for name in ("trip/plan.txt", "trip/photos/1.txt"):
+        (tmp_path / name).write_text(name)
+    page = visit("/share")
+    page.get_by_label("Choose a folder").set_input_files(tmp_path / "trip")
+    expect(page.locator("#chosen")).to_contain_text("2 files, in one zip")
+    page.get_by_label("Number of downloads").fill("2")
+    page.get_by_role("button", name="Get a link").click()
+    link = service.url + urlsplit(link_on(page)).path
+    expect(page.get_by_text("It can be downloaded 2 times")).to_be_visible()
+    with zipfile.ZipFile(io.BytesIO(requests.get(link, timeout=60).content)) as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == {
+            "trip/photos/1.txt": "trip/photos/1.txt",
+            "trip/plan.txt": "trip/plan.txt",
+        }
+
+
 @BOTH
 def test_it_works_without_a_script_down_to_the_delete_button(service: Service, visit: Callable[..., Page]) -> None:
     page = visit("/share", java_script_enabled=False)
-    page.get_by_label("Choose a file").set_input_files([FILE])
+    page.get_by_label("Choose files").set_input_files([FILE])
     page.get_by_role("button", name="Get a link").click()
     link = link_on(page)
     path = segno.make(link, micro=False).svg_inline(omitsize=True).split(' d="')[1].split('"')[0]
@@ -108,7 +129,7 @@ def test_the_pages_can_be_read_on_every_screen(visit: Callable[..., Page], schem
     page = visit("/share", color_scheme=scheme, viewport={"width": 320, "height": 640})
     for ready in (False, True):
         if ready:
-            page.get_by_label("Choose a file").set_input_files([FILE])
+            page.get_by_label("Choose files").set_input_files([FILE])
             page.get_by_label(re.compile("^Password")).fill("sesame")
             page.get_by_role("button", name="Get a link").click()
             link_on(page)

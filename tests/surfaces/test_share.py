@@ -1,6 +1,8 @@
 """The page at /share as the server sees it, in this process; tests/pages has it in Chromium."""
 
 import io
+import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,32 @@ def test_an_empty_field_counts_as_none_and_a_bad_one_is_said_on_a_page(inprocess
     bad = client.post("/share", data=form(expires_in="soon"))
     assert (bad.status_code, bad.mimetype) == (400, "text/html")
     assert "expires_in must be a number" in bad.text
+
+
+def test_several_files_become_one_zip(inprocess: Flask) -> None:
+    client = inprocess.test_client()
+
+    def several(*contents: bytes) -> dict[str, object]:
+        return {"file": [(io.BytesIO(content), f"folder/{len(content)}.txt") for content in contents]}
+
+    for method, path in (("PUT", "/vimeo/api/v1.0/file"), ("POST", "/share")):
+        new = client.open(path, method=method, data=several(b"a", b"bb", b"b"))
+        assert new.status_code == 201, new.text
+        link = new.get_json()["url"] if new.is_json else re.findall(r"http[^\"]*/file/[0-9a-f]{32}", new.text)[0]
+        answer = client.get(link)
+        assert answer.headers["Content-Type"] == "application/zip"
+        assert "files.zip" in answer.headers["Content-Disposition"]
+        if place := answer.headers.get("X-Accel-Redirect"):
+            content = Path(inprocess.config["SETTINGS"].store_dir, *place.split("/")[3:]).read_bytes()
+        else:
+            content = answer.data
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            assert archive.namelist() == ["folder/1.txt", "folder/2.txt", "folder/1 (1).txt"]
+            assert archive.read("folder/2.txt") == b"bb"
+    one = client.put("/vimeo/api/v1.0/file", data=several(b"abc")).get_json()
+    assert "3.txt" in client.get(one["url"]).headers["Content-Disposition"]
+    large = client.put("/vimeo/api/v1.0/file", data=several(bytes(9 * 1024**2), bytes(9 * 1024**2)))
+    assert large.status_code == 413, "the limit is that of the whole"
 
 
 def test_only_the_manage_key_of_a_one_time_file_shows_its_link(inprocess: Flask) -> None:

@@ -90,7 +90,6 @@ ODD: dict[str, dict[str, Any]] = {
     "The form has two values of password.": {"data": [("password", "a"), ("password", "b")]},
     "The form has 'pasword', which is not one of: downloads, expires_in, notify, password.": {"data": {"pasword": "a"}},
     "The query has 'pasword', which is not one of: password.": {"params": {"pasword": "a"}},
-    "The form has 2 files where one is expected.": {"files": [("file", ("a", b"a")), ("file", ("b", b"b"))]},
     "downloads must be a number from 1 to 10000.": {"data": {"downloads": "10001"}},
     "expires_in must be a number of seconds, or a duration such as 30m, 12h or 7d.": {"data": {"expires_in": "soon"}},
 }

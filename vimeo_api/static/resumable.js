@@ -183,9 +183,9 @@ function failure(response) {
 export function wordsOf({ text, status }) {
   if (status === 507) return "The server has no room left for this file.";
   try {
-    const { error, status: said } = JSON.parse(text);
+    const { error, message, status: said } = JSON.parse(text);
     if (error === "Forbidden") return "Your API token does not allow this, or its quota is used up.";
-    return String(error ?? said);
+    return String(message ?? error ?? said);
   } catch {
     return status ? `The server answered with status ${status}` : text;
   }

@@ -1,5 +1,5 @@
-// The page at /share: takes a file, uploads it so that it survives a lost connection, and shows its link.
-// The page works without it.
+// The page at /share: takes a file, uploads it so that it survives a lost connection, and shows its link. Several files
+// and folders go up in one form, of which the server makes a zip. The page works without it.
 
 import { announce, byId, mayPass, Row, size } from "./rows.js";
 import { Lost, Refused, ResumableUpload, ask, discard, interrupted, wordsOf } from "./resumable.js";
@@ -18,20 +18,48 @@ const fields = () => ({
   downloads: downloads.value,
   notify: notify?.value.trim() ?? "",
 });
-let chosen;
+let chosen = []; // [{file, path}]
 let before; // an upload that broke off with a reload: its fields are on the server
 let row;
 
+/** Several files in one request. It cannot pause: the server makes a zip of them once it has all. */
+class FormUpload {
+  constructor(files, told) {
+    Object.assign(this, { files, told });
+  }
+
+  /** Upload the files; return the server's answer. Raises Refused, Lost, and AbortError. */
+  async run() {
+    this.stopped = new AbortController();
+    const body = new FormData();
+    for (const [name, value] of Object.entries(fields())) if (value) body.append(name, value);
+    for (const { file, path } of this.files) body.append("file", file, path);
+    const response = await ask("PUT", "vimeo/api/v1.0/file", {
+      body,
+      progress: (bytes) => this.told.progress(Math.min(bytes, sizeOf(this.files))), // those of the form are more
+      signal: this.stopped.signal,
+    }).catch((error) => {
+      throw error.name === "AbortError" ? error : new Lost(error.message);
+    });
+    if (response.status !== 201) throw new Refused(response);
+    return response;
+  }
+
+  cancel() {
+    this.stopped.abort();
+  }
+}
+
 class Sharing extends Row {
-  constructor(file, upload) {
-    super(file.name);
-    Object.assign(this, { file, upload, bytes: file.size });
+  constructor(files, upload) {
+    super(files.length > 1 ? `${files.length} files` : files[0].file.name);
+    Object.assign(this, { upload, bytes: sizeOf(files), pausing: upload.pause ? "Pause" : "" });
   }
 
   async retry() {
     this.samples = [];
     this.fill(this.loaded / Math.max(this.bytes, 1));
-    this.show("running", "Starting…", "Cancel", "Pause");
+    this.show("running", "Starting…", "Cancel", this.pausing);
     try {
       showLink(await this.upload.run());
     } catch (error) {
@@ -72,35 +100,64 @@ class Sharing extends Row {
     this.loaded = bytes;
     this.fill(share);
     const words = `${Math.floor(share * 100)}% · ${size(bytes)} of ${size(this.bytes)} · ${size(rate)}/s`;
-    this.show("running", share < 1 ? words : "Sent, being stored…", "Cancel", "Pause");
+    this.show("running", share < 1 ? words : "Sent, being stored…", "Cancel", this.pausing);
   }
 
   waiting() {
     this.samples = [];
-    this.show("running", "The connection was lost; trying again…", "Cancel", "Pause");
+    this.show("running", "The connection was lost; trying again…", "Cancel", this.pausing);
   }
 }
 
 function tooLarge() {
-  return `The file is larger than ${maxBytes < Infinity ? size(maxBytes) : "the server accepts"}.`;
+  return `${chosen.length > 1 ? "Together the files are" : "The file is"} larger than ${maxBytes < Infinity ? size(maxBytes) : "the server accepts"}.`;
 }
 
 function choose(files) {
   if (row || !files.length) return;
-  const [file] = files;
-  const refusal = files.length > 1 ? "Choose one file; several can be sent as an archive." : refusalOf(file);
+  const total = sizeOf(files);
+  const refusal = total > maxBytes ? tooLarge() : "";
   say(refusal);
-  chosen = refusal ? undefined : file;
-  byId("chosen").hidden = !chosen;
-  if (!chosen) return;
-  byId("chosen").querySelector("bdi").textContent = file.name;
-  byId("chosen").querySelector("span").textContent = size(file.size);
-  before = interrupted(endpoint).find((one) => one.name === file.name && one.size === file.size && one.modified === file.lastModified);
-  announce(`${file.name} chosen`);
+  chosen = refusal ? [] : files;
+  byId("chosen").hidden = !chosen.length;
+  if (!chosen.length) return;
+  const [{ file }] = files;
+  const name = files.length > 1 ? `${files.length} files, in one zip` : file.name;
+  byId("chosen").querySelector("bdi").textContent = name;
+  byId("chosen").querySelector("span").textContent = size(total);
+  const same = (one) => one.name === file.name && one.size === file.size && one.modified === file.lastModified;
+  before = files.length > 1 ? undefined : interrupted(endpoint).find(same);
+  announce(`${name} chosen`);
 }
 
-function refusalOf(file) {
-  return file.size > maxBytes ? tooLarge() : "";
+function sizeOf(files) {
+  return files.reduce((sum, { file }) => sum + file.size, 0);
+}
+
+/** Return the files of an input or a drop, each with its path in its folder. */
+function listed(files) {
+  return [...files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+}
+
+/** Return what was dropped, with the files in folders. */
+async function dropped(transfer) {
+  const files = listed(transfer.files);
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean); // before the first await
+  return entries.some((entry) => entry.isDirectory) ? (await Promise.all(entries.map(within))).flat() : files;
+}
+
+async function within(entry) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    return [{ file, path: entry.fullPath.slice(1) }];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at a time
+    if (!some.length) return (await Promise.all(found.map(within))).flat();
+    found.push(...some);
+  }
 }
 
 /** Show a refusal above the options, or none. */
@@ -121,11 +178,13 @@ function back(words) {
 
 function send(event) {
   event.preventDefault();
-  if (!chosen) return say("Choose a file first.");
+  if (!chosen.length) return say("Choose a file first.");
   if (before) discard(before); // it has the fields of then, and may have another password
   say("");
   const told = { progress: (bytes) => row.progress(bytes), waiting: () => row.waiting() };
-  start(new ResumableUpload(chosen, { endpoint, fields, told, inParts: false }));
+  const [{ file }] = chosen;
+  const options = { endpoint, fields, told, inParts: false };
+  start(chosen.length > 1 ? new FormUpload(chosen, told) : new ResumableUpload(file, options));
 }
 
 function start(upload) {
@@ -181,7 +240,7 @@ function makePassword() {
 function drag(event) {
   if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
-  if (event.type === "drop") choose(event.dataTransfer.files);
+  if (event.type === "drop") dropped(event.dataTransfer).then(choose, () => say("The folder cannot be read."));
   form.querySelector(".way").classList.toggle("dropping", event.type === "dragenter" || event.type === "dragover");
 }
 
@@ -201,7 +260,7 @@ function offerInterrupted() {
         return say("This is another file, or it has changed since.");
       }
       place.remove();
-      chosen = file;
+      chosen = listed([file]);
       const told = { progress: (bytes) => row.progress(bytes), waiting: () => row.waiting() };
       start(new ResumableUpload(file, { endpoint, told, inParts: false }));
     });
@@ -218,7 +277,8 @@ document.documentElement.classList.add("scripted");
 chooser.required = false; // a dropped file is not in it
 byId("make").hidden = false;
 form.querySelector(".drop-hint").hidden = false;
-chooser.addEventListener("change", () => choose(chooser.files));
+for (const input of [chooser, byId("folder")]) input.addEventListener("change", () => choose(listed(input.files)));
+byId("folder").parentElement.hidden = false;
 byId("make").addEventListener("click", makePassword);
 form.addEventListener("submit", send);
 for (const type of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(type, drag);
