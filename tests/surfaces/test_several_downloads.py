@@ -11,9 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.inprocess import PROFILES, Clock, made, sweep
-from tests.surfaces.test_manage import CONTENT, fetched, put
+from tests.surfaces.test_manage import CONTENT, fetched, put, report
 from vimeo_api.core.deliveries import confirmations, losses
 from vimeo_api.core.deliveries.lines import Sent, Ticket
+from vimeo_api.service_commands.attempts import attempts
+from vimeo_api.service_commands.doubts import doubts
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -63,7 +65,44 @@ def test_ranges_that_cover_the_file_use_one_place_up(app: Flask, client: FlaskCl
 
 
 @pytest.mark.parametrize("app", ["production"], indirect=True)
-def test_a_place_is_in_doubt_when_its_report_may_be_lost(app: Flask, client: FlaskClient, clock: Clock) -> None:
+@pytest.mark.parametrize("downloads", [1, 2])
+def test_a_client_gives_nothing_back_while_another_of_its_responses_runs(
+    app: Flask, client: FlaskClient, downloads: int
+) -> None:
+    new = put(client, downloads=str(downloads))
+    for _ in range(downloads - 1):
+        fetched(app, new["url"])
+    first = client.get(new["url"])
+    token = {"X-Download-Grant": first.headers["X-Download-Grant"]}
+    second = client.get(new["url"], headers=token)
+    report(app, second.headers["X-Ticket"], 0)  # hung up
+    assert client.get(new["url"]).status_code == 423
+    report(app, first.headers["X-Ticket"], len(CONTENT))
+    assert client.get(new["url"]).status_code == 410
+
+
+@pytest.mark.parametrize("app", ["production"], indirect=True)
+@pytest.mark.parametrize("downloads", [1, 2])
+def test_a_file_is_free_once_the_last_of_several_responses_breaks_off(
+    app: Flask, client: FlaskClient, downloads: int
+) -> None:
+    new = put(client, downloads=str(downloads))
+    for _ in range(downloads - 1):
+        fetched(app, new["url"])
+    first = client.get(new["url"])
+    token = {"X-Download-Grant": first.headers["X-Download-Grant"]}
+    second = client.get(new["url"], headers=token)
+    report(app, second.headers["X-Ticket"], 0)
+    report(app, first.headers["X-Ticket"], 0)
+    fetched(app, new["url"])
+    assert client.get(new["url"]).status_code == 410
+
+
+@pytest.mark.parametrize("app", ["production"], indirect=True)
+@pytest.mark.parametrize("released", [True, False], ids=["release", "remove"])
+def test_a_place_is_in_doubt_when_its_report_may_be_lost(
+    app: Flask, client: FlaskClient, clock: Clock, *, released: bool
+) -> None:
     new = put(client, downloads="2")
     fetched(app, new["url"])
     assert "X-Ticket" in client.get(new["url"]).headers
@@ -74,7 +113,13 @@ def test_a_place_is_in_doubt_when_its_report_may_be_lost(app: Flask, client: Fla
     assert client.get(new["url"]).status_code == 423
     said = managed(client, new)
     assert (said["state"], said["downloads_left"]) == ("in doubt", 1)
-    client.post(f"{new['manage_url']}/release")
+    runner = app.test_cli_runner()
+    file_id = runner.invoke(doubts, []).output.split()[0]
+    assert "of 4" in runner.invoke(attempts, [new["url"]]).output
+    assert runner.invoke(doubts, ["release" if released else "remove", file_id]).exit_code == 0
+    if not released:
+        assert client.get(new["url"]).status_code == 410
+        return
     fetched(app, new["url"])
     assert client.get(new["url"]).status_code == 410
 

@@ -19,8 +19,9 @@ def attempts(link: str) -> None:
     if entry is None:
         raise click.ClickException("There is no such file.")
     most = leases.spans_of(entry).most((0, entry.size))
-    left = max(0, settings.vimeo.budget - most)
-    click.echo(f"{entry.status}\t{entry.size} bytes\twhole responses left: {left} of {settings.vimeo.budget}")
+    budget = settings.vimeo.budget * entry.downloads
+    left = max(0, budget - most)
+    click.echo(f"{entry.status}\t{entry.size} bytes\twhole responses left: {left} of {budget}")
     for row in kept.at(entry.id):
         begun = "" if row.begun_at is None else f"{row.begun_at:%Y-%m-%d %H:%M:%S}"
         end = "complete" if row.complete else "interrupted"

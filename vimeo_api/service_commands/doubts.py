@@ -4,8 +4,9 @@ import click
 from flask.cli import with_appcontext
 
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.files import catalog, leases
+from vimeo_api.core.files import catalog, leases, place_leases
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.places import Hold
 from vimeo_api.service_commands.loading import APP
 
 
@@ -33,7 +34,7 @@ def _list() -> None:
 @click.argument("file_id", metavar="ID", type=int)
 @with_appcontext
 def release(file_id: int) -> None:
-    """Make the file ID available again; it may be downloaded a second time."""
+    """Make the file ID, or its downloads in doubt, available again; it may be downloaded once too often."""
     if not leases.release(_doubtful(file_id).id):
         raise click.ClickException("The file is no longer in doubt.")
 
@@ -42,12 +43,16 @@ def release(file_id: int) -> None:
 @click.argument("file_id", metavar="ID", type=int)
 @with_appcontext
 def remove(file_id: int) -> None:
-    """Remove the file ID, as if it had been downloaded."""
-    leases.use_up(file_id, _doubtful(file_id).lease_token or "", grace_seconds=0)
+    """Remove the file ID, as if it had been downloaded; of a file for several downloads, count those in doubt."""
+    file = _doubtful(file_id)
+    if file.downloads > 1:
+        place_leases.decide(file_id, used=True)
+    else:
+        leases.use_up(file_id, file.lease_token or "", grace_seconds=0)
 
 
 def _doubtful(file_id: int) -> Entry:
     entry = catalog.by_id(file_id)
-    if entry is None or entry.status != Status.IN_DOUBT:
+    if entry is None or not (entry.status == Status.IN_DOUBT or place_leases.of(entry).count(Hold.IN_DOUBT)):
         raise click.ClickException("No file with this id is in doubt.")
     return entry

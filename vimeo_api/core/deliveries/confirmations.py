@@ -82,16 +82,14 @@ def handle(*responses: Sent) -> None:
             back += settled.given_back
             places |= {(file_id, response): place for response, place in settled.places.items()}
             continue
-        completing = _record_sent(file, reports[file_id])
-        for sent in reports[file_id]:
-            ticket = sent.ticket
-            if sent is completing:
-                used[file_id] = ticket.lease_token
-                break
-            if file.status == Status.GONE:
-                continue
-            if leases.give_back(file_id, ticket.lease_token, ticket.response, even_resumed=not sent.complete):
-                back += 1
+        completing, over, count = _record_sent(file, reports[file_id])
+        if completing is not None:
+            used[file_id] = completing.ticket.lease_token
+        elif file.status != Status.GONE:
+            back += any(
+                leases.give_back(file_id, sent.ticket.lease_token, count, even_resumed=not sent.complete)
+                for sent in reversed(over)
+            )
     confirmed += len(leases.use_up_all(used, grace_seconds=settings.grace_seconds)) if used else 0
     ended = [(sent, sent.span) for file in files for sent in reports[file] if sent.span is not None]
     attempts.note(*(_attempt(sent, span, places) for sent, span in ended))
@@ -120,25 +118,28 @@ def _responses(lines: journal.Lines) -> Iterator[Sent]:
             yield sent
 
 
-def _record_sent(file: AnyRow, reports: list[Sent]) -> Sent | None:
+def _record_sent(file: AnyRow, reports: list[Sent]) -> tuple[Sent | None, list[Sent], int]:
     """Record what was sent of a file; return the first complete response after which all bytes are sent, if any.
 
-    Other responses, under any token, may have sent some of the bytes.
+    Other responses, under any token, may have sent some of the bytes. Also returns the responses that have ended by
+    that, none if another one under the lease still runs, and how many there were in all: with the number, `give_back`
+    sees whether one has begun since.
     """
     if file.status != Status.GONE and len(reports) == 1 and _is_whole(reports[0], file.size):
-        return reports[0]  # nearly always; the charge stands, for the bytes were sent
+        return reports[0], [], 0  # nearly always; the charge stands, for the bytes were sent
     found: AnyRow | None = file
     while found is not None:
         before = spans = Spans.read(found.spans, responses=found.responses, size=found.size)
-        completing = None
+        completing, ended = None, []
         for sent in reports:
+            ended += [sent] if sent.ticket.response in spans.open else []
             spans = spans.settled(sent.ticket.response, sent.span)
             if completing is None and (_is_whole(sent, found.size) or (sent.complete and spans.covers(found.size))):
                 completing = sent
         if spans is before or leases.settle(found.id, responses=found.responses, seen=found.spans, spans=spans):
-            return completing
+            return completing, [] if spans.running else ended, found.responses
         found = _files([file.id]).get(file.id)  # the row changed; read it again
-    return None
+    return None, [], 0
 
 
 def _is_whole(sent: Sent, size: int) -> bool:

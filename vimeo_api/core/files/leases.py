@@ -83,7 +83,7 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
         "taker": lease_token,
         "since": since,
         "until": min(moment + timedelta(seconds=seconds), since + timedelta(seconds=longest)),
-        "charged": str(spans_of(seen).charged(seen.responses + 1, span)),
+        "charged": str(spans_of(seen).charged(seen.responses + 1, span, begins=not same)),
     }
     row = _LEASE.row(values)
     if row is None:
@@ -131,12 +131,12 @@ def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> 
     return Entry(*row) if row else None
 
 
-def give_back(file_id: int, lease_token: str, response: int, *, even_resumed: bool) -> bool:
-    """End a lease without using the file up, if `response` is still the last one under this token.
+def give_back(file_id: int, lease_token: str, responses: int, *, even_resumed: bool) -> bool:
+    """End a lease without using the file up, unless there are more responses than those that are known to have ended.
 
     A completed range does not end a resumed lease: other ranges may be in progress.
     """
-    conditions = [File.lease_token == lease_token, File.responses == response]
+    conditions = [File.lease_token == lease_token, File.responses == responses]
     if not even_resumed:
         conditions.append(File.resumed.is_(False))
     return lifecycle.advance(file_id, Move.GIVE_BACK, *conditions, due_at=None, resumed=False) is not None

@@ -89,7 +89,7 @@ def settle(seen: Entry, reports: Iterable[Report], *, grace_seconds: float) -> S
                     holder = places.taken.get(report.lease_token)
                 else:
                     kept = places.given_back(report.lease_token, report.response, even_resumed=not report.complete)
-                    given_back += kept is not places
+                    given_back += len(kept.free) > len(places.free)
                     places = kept
             if holder is not None:
                 numbers[report.response] = holder.number

@@ -31,7 +31,7 @@ class Place:
 
     number: int
     hold: Hold
-    response: int  # the last one under this token
+    running: frozenset[int]  # the responses under this token whose end is still to be reported
     since: float  # when the lease was taken; of a place that is used up, when that was
     until: float  # when the lease lapses; of a place that is used up, the end of the grace period
     resumed: bool = False  # the holder has sent its token, so it may download several ranges at once
@@ -52,13 +52,16 @@ class Places:
         if not text:
             return cls(downloads, 0, frozenset(), {})
         said = json.loads(text)
-        taken = {token: Place(number, Hold(hold), *rest) for token, (number, hold, *rest) in said["taken"].items()}
+        taken = {
+            token: Place(number, Hold(hold), frozenset(running), *rest)
+            for token, (number, hold, running, *rest) in said["taken"].items()
+        }
         return cls(downloads, said["begun"], frozenset(said["free"]), taken)
 
     def __str__(self) -> str:
         """Return the text for the row."""
         taken = {
-            token: (place.number, place.hold, place.response, place.since, place.until, place.resumed)
+            token: (place.number, place.hold, sorted(place.running), place.since, place.until, place.resumed)
             for token, place in self.taken.items()
         }
         return json.dumps({"begun": self.begun, "free": sorted(self.free), "taken": taken}, separators=(",", ":"))
@@ -92,8 +95,8 @@ class Places:
         """Return the places after a client has taken one, or renewed the lease of its own."""
         held = self.taken.get(token)
         if held is not None:
-            return _with(self, token, replace(held, response=response, until=until, resumed=True))
-        return _taking(self, token, Place(0, Hold.HELD, response, moment, until))
+            return _with(self, token, replace(held, running=held.running | {response}, until=until, resumed=True))
+        return _taking(self, token, Place(0, Hold.HELD, frozenset({response}), moment, until))
 
     def completed(self, token: str, *, moment: float, until: float) -> "Places":
         """Return the places after a complete download: one more is used up, even if its lease has lapsed.
@@ -102,20 +105,25 @@ class Places:
         """
         held = self.taken.get(token)
         if held is not None:
-            done = replace(held, hold=Hold.DONE, since=moment, until=until, resumed=False)
+            done = replace(held, hold=Hold.DONE, running=frozenset(), since=moment, until=until, resumed=False)
             return self if held.hold is Hold.DONE else _with(_forgetting(self), token, done)
         if not (self.free or self.begun < self.downloads):
             return self
-        return _taking(_forgetting(self), token, Place(0, Hold.DONE, 0, moment, until))
+        return _taking(_forgetting(self), token, Place(0, Hold.DONE, frozenset(), moment, until))
 
     def given_back(self, token: str, response: int, *, even_resumed: bool) -> "Places":
-        """Return the places after the last response under a token has ended without using its place up.
+        """Return the places after a response under a token has ended without using its place up.
 
-        A completed range does not end a resumed lease: other ranges may be in progress.
+        The place is free once none is running, or one that runs could complete after another client has the place. A
+        completed range does not end a resumed lease: the client may ask for other ranges.
         """
         held = self.taken.get(token)
-        ends = held is not None and held.hold is Hold.HELD and held.response == response
-        return _freeing(self, {token}) if ends and (even_resumed or not (held and held.resumed)) else self
+        if held is None or held.hold is not Hold.HELD or response not in held.running:
+            return self
+        running = held.running - {response}
+        if not running and (even_resumed or not held.resumed):
+            return _freeing(self, {token})
+        return _with(self, token, replace(held, running=running))
 
     def lapsed(self, *, moment: float, lost_until: float | None) -> "Places":
         """Return the places after leases have lapsed; those taken before `lost_until` are in doubt."""

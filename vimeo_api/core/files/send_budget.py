@@ -24,6 +24,7 @@ class Spans:
 
     open: Mapping[int, Span]  # what each response may send, by its number, until its end is reported
     sent: tuple[Run, ...]  # in order, without overlaps
+    since: int = 1  # the first response under the lease of now, or of the last one
 
     @classmethod
     def read(cls, text: str, *, responses: int, size: int) -> Self:
@@ -32,26 +33,32 @@ class Spans:
             return cls({1: (0, size)} if responses else {}, ())
         said = json.loads(text)
         opened = {int(number): (start, stop) for number, (start, stop) in said["open"].items()}
-        return cls(opened, tuple((start, stop, times) for start, stop, times in said["sent"]))
+        return cls(opened, tuple((start, stop, times) for start, stop, times in said["sent"]), said.get("since", 1))
 
     def __str__(self) -> str:
         """Return the text for the row."""
-        return json.dumps({"open": self.open, "sent": self.sent}, separators=(",", ":"))
+        return json.dumps({"open": self.open, "sent": self.sent, "since": self.since}, separators=(",", ":"))
 
-    def charged(self, response: int, span: Span) -> Self:
-        """Return the spans with another response, which may send this span."""
+    @property
+    def running(self) -> bool:
+        """Whether the end of a response under this lease is still to be reported."""
+        return any(number >= self.since for number in self.open)
+
+    def charged(self, response: int, span: Span, *, begins: bool = False) -> Self:
+        """Return the spans with another response, which may send this span; `begins` says that its lease is new."""
         opened, sent = {**self.open, response: span}, self.sent
         if len(opened) > MOST_OPEN:
             oldest = min(opened)
             sent = _summed([*sent, (*opened.pop(oldest), 1)])
-        return type(self)(opened, sent)
+        return type(self)(opened, sent, response if begins else self.since)
 
     def settled(self, response: int, span: Span | None) -> Self:
         """Return the spans after a response has ended and sent this span; unchanged if it had already ended."""
         if response not in self.open:
             return self
         opened = {number: charge for number, charge in self.open.items() if number != response}
-        return type(self)(opened, self.sent if span is None else _summed([*self.sent, (*span, 1)]))
+        sent = self.sent if span is None else _summed([*self.sent, (*span, 1)])
+        return type(self)(opened, sent, self.since)
 
     def most(self, span: Span) -> int:
         """Return how often the bytes of a span were sent or may be on their way: the highest count of any byte."""
