@@ -1,6 +1,6 @@
 """The surface `vimeo`: one-time files, optionally protected by a password.
 
-    PUT  /vimeo/api/v1.0/file           multipart: one file; `password`, `expires_in`, `downloads`, `notify` → 201
+    PUT  /vimeo/api/v1.0/file           multipart: a file, or several for a zip; options are fields → 201
     GET  /vimeo/api/v1.0/file/<hash>    the file, once; 401 404 410 423; for a browser's navigation a page instead
     POST /vimeo/api/v1.0/file/<hash>/download         the page's button, with `password` → 303 to the next
     GET  /vimeo/api/v1.0/file/<hash>/download/<grant>        a page: starts the download, and says how far it is

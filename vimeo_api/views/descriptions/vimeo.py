@@ -67,7 +67,8 @@ SECTION = Section(
 UPLOAD = Operation(
     SECTION,
     curl="curl -X PUT -F file=@report.xls -F password='hello world' http://localhost:8080/vimeo/api/v1.0/file",
-    description="The file is the only file part of the form, whatever its field is called. The password is a field of "
+    description="The file is the file part of the form, whatever its field is called; several become one zip. The "
+    "password is a field of "
     "the form, or comes by Basic authentication, as `X-File-Password` or in the query. The response is sent once the "
     "file and its record are on disk.",
     parameters=(
