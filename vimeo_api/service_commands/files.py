@@ -16,11 +16,12 @@ from vimeo_api.core.errors import NotFound
 from vimeo_api.core.files import catalog, inventory, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.inventory import Search
-from vimeo_api.core.policy import POLICIES
+from vimeo_api.core.policy import BY_SURFACE, POLICIES
 from vimeo_api.core.storage import blobs
 from vimeo_api.service_commands import naming
 from vimeo_api.service_commands.durations import Duration
 from vimeo_api.service_commands.loading import APP, DatabaseGroup
+from vimeo_api.services import downloads
 from vimeo_api.services import files as stored
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -169,6 +170,8 @@ def _fields(entry: Entry, tokens: dict[int, str]) -> dict[str, Any]:
         "queue": entry.queue,
         "protected": entry.password_hash is not None,
         "responses": entry.responses,
+        "downloads": entry.downloads if BY_SURFACE[entry.surface].one_time else None,
+        "downloads_left": downloads.left(entry) if BY_SURFACE[entry.surface].one_time else None,
         "delivered_at": _written(entry.delivered_at),
         "purged_at": _written(entry.purged_at),
         "path": blobs.relative(entry.surface, entry.blob),
