@@ -56,6 +56,13 @@ def test_no_two_names_are_the_same_in_any_case() -> None:
     assert list(archives.entry_names(names)) == made
 
 
+@pytest.mark.parametrize("name", ["x" * 300 + ".txt", "ж" * 300 + ".txt", "a." + "x" * 253, "con." + "x" * 251])
+def test_no_name_is_too_long_to_be_unpacked(name: str) -> None:
+    made = list(archives.entry_names([name] * 12))
+    assert max(len(one.encode()) for one in made) <= 255
+    assert len(set(made)) == 12
+
+
 @pytest.fixture
 def staged(app: Flask) -> Callable[[bytes], Staging]:
     def stage(content: bytes) -> Staging:

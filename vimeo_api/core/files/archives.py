@@ -64,8 +64,12 @@ def _safe_path(name: str) -> list[str]:
 
 
 def _safe_segment(segment: str) -> str:
-    kept = _FORBIDDEN.sub("_", file_names.safe(segment)).rstrip(". ") or "_"
-    return f"_{kept}" if _DEVICES.match(kept) else kept
+    kept = _trimmed(_FORBIDDEN.sub("_", segment))
+    return _trimmed(f"_{kept}") if _DEVICES.match(kept) else kept
+
+
+def _trimmed(segment: str) -> str:
+    return file_names.safe(segment).rstrip(". ") or "_"
 
 
 def _variants(name: str) -> Iterator[str]:
@@ -73,7 +77,9 @@ def _variants(name: str) -> Iterator[str]:
     yield name
     folder, slash, last = name.rpartition("/")
     stem, dot, extension = last.rpartition(".")
-    if not stem:
+    if not stem or len(extension.encode()) > file_names.MAX_BYTES // 2:
         stem, dot, extension = last, "", ""
     for number in count(1):
-        yield f"{folder}{slash}{stem} ({number}){dot}{extension}"
+        end = f" ({number}){dot}{extension}"
+        room = file_names.MAX_BYTES - len(end.encode())  # a longer name could not be unpacked
+        yield f"{folder}{slash}{stem.encode()[:room].decode(errors='ignore')}{end}"

@@ -120,8 +120,8 @@ UPLOAD = Operation(
             },
         ),
         400: _error(
-            "There is no file in the body, or several; the body is broken; the password is empty, too long, or sent "
-            "twice with different values; or the request has an unknown field.",
+            "There is no file in the body; the body is broken; the password is empty, too long, or sent twice with "
+            "different values; or the request has an unknown field.",
             "Bad Request",
             message="The body holds no file.",
         ),
