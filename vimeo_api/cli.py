@@ -38,7 +38,7 @@ COMMANDS = {
         "Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.",
     ),
     "runserver": ("service_commands.serving:runserver", "Serve the embedded profile: no other service needed."),
-    "send": ("commands.send:send", "Send files to a server and print a link for each, which works once."),
+    "send": ("commands.send:send", "Send files to a server and print a link, which works once."),
     "settings": (
         "service_commands.settings:settings",
         "Print every setting with its default, as docs/settings.md lists them.",

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -152,21 +153,16 @@ def test_refusals_of_an_upload_are_told(service: Service, report: Path) -> None:
     assert error.value.status == 413
 
 
-def test_the_commands_send_several_files_and_get_one(service: Service, report: Path, folder: Path) -> None:
+def test_the_commands_send_several_files_as_one_zip_and_get_it(service: Service, report: Path, folder: Path) -> None:
     (other := report.with_name("empty.txt")).touch()
     done = run("send", report, other, "--expires-in", "7d", VIMEO_API_URL=service.url, VIMEO_API_PASSWORD=PASSWORD)
-    told = done.stderr.splitlines()
-    assert (done.exit_code, [line.rpartition("/")[0] for line in told]) == (
-        0,
-        [f"To see or end it: {service.url}/manage"] * 2,
-    )
-    first, second = done.stdout.splitlines()
-    refused(run("get", first, folder), "protected; the password is missing or wrong. VIMEO_API_PASSWORD may hold it")
-    for link in (first, second):
-        got = run("get", link, folder, VIMEO_API_PASSWORD=PASSWORD)
-        assert (got.exit_code, got.output) == (0, ""), got.exception
-    assert (folder / report.name).read_bytes() == CONTENT
-    assert (folder / "empty.txt").read_bytes() == b""
+    assert (done.exit_code, done.stderr.rpartition("/")[0]) == (0, f"To see or end it: {service.url}/manage")
+    [link] = done.stdout.splitlines()
+    refused(run("get", link, folder), "protected; the password is missing or wrong. VIMEO_API_PASSWORD may hold it")
+    got = run("get", link, folder, VIMEO_API_PASSWORD=PASSWORD)
+    assert (got.exit_code, got.output) == (0, ""), got.exception
+    with zipfile.ZipFile(folder / "files.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {report.name: CONTENT, "empty.txt": b""}
     refused(run("send", report.with_name("missing"), "--server", service.url), "missing cannot be read: No such file")
 
 

@@ -1,4 +1,4 @@
-"""Talk to the server: send a file, and get it.
+"""Talk to the server: send files, and get them.
 
 A link may lead to any host, so the API token goes only with uploads, and no redirect is followed: it could take a
 password elsewhere. Credentials of ~/.netrc are not sent, because the server would take them for a file's password.
@@ -46,7 +46,7 @@ _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([0-9A-Za-z+/=]+):")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A file that the server has stored."""
+    """What the server has stored: a file, or several in a zip."""
 
     url: str  # the link, which works once or as often as was asked for
     manage_url: str | None = None  # for the sender only, from servers that have it
@@ -85,25 +85,25 @@ class Client:
     def send(
         self,
         path: str | os.PathLike[str],
-        *,
+        *more: str | os.PathLike[str],
         password: str | None = None,
         expires_in: int | str | None = None,
         downloads: int | None = None,
         notify: str | None = None,
         progress: Progress = _ignore,
     ) -> Sent:
-        """Send a file and return its link.
+        """Send a file, or several, of which the server makes one zip, and return the link.
 
         `expires_in` is seconds or a duration such as `7d`. `downloads` is how often the file can be downloaded, once
         by default. `notify` is a URL that is told what became of it.
-        The file is read while it is sent. If the line breaks it is sent again: the server may then have it twice, once
-        under a link that nobody knows. Raises Unreadable, Refused and Unreachable.
+        Files are read while they are sent. If the line breaks they are sent again: the server may then have them twice,
+        once under a link that nobody knows. Raises Unreadable, Refused and Unreachable.
         """
         expires = None if expires_in is None else str(expires_in)
         times = None if downloads is None else str(downloads)
         given = {"password": password, "expires_in": expires, "downloads": times, "notify": notify}
         fields = {name: value for name, value in given.items() if value is not None}
-        response = _retried(lambda: self._put(Path(path), fields, progress))
+        response = _retried(lambda: self._put([Path(one) for one in (path, *more)], fields, progress))
         if response.status_code != HTTPStatus.CREATED:
             raise upload_refused(response)
         try:
@@ -152,9 +152,9 @@ class Client:
                 raise
         return file
 
-    def _put(self, path: Path, fields: dict[str, str], progress: Progress) -> requests.Response:
+    def _put(self, paths: list[Path], fields: dict[str, str], progress: Progress) -> requests.Response:
         bearer = _Authorization(None if self._token is None else f"Bearer {self._token}")
-        with closing(Form(path, fields, progress)) as form, _talking(self._url):
+        with closing(Form(paths, fields, progress)) as form, _talking(self._url):
             return self._session.put(
                 self._url + _PATH,
                 data=form,
