@@ -253,10 +253,52 @@ def test_it_joins_parts_that_came_in_parallel(app: Flask, client: FlaskClient) -
     assert left(app) == set()
 
 
+def joinable(client: FlaskClient) -> tuple[list[str], dict[str, str]]:
+    """Upload two parts; return their URLs and the headers that join them."""
+    urls = []
+    for piece in (DATA[:90_000], DATA[90_000:]):
+        urls.append(begin(client, length=len(piece), headers={"Upload-Concat": "partial"}))
+        assert patch(client, urls[-1], 0, piece).status_code == 204
+    return urls, {**TUS, "Upload-Concat": f"final;{' '.join(urls)}"}
+
+
+def test_it_answers_a_repeated_join_as_the_first(app: Flask, client: FlaskClient) -> None:
+    _, concat = joinable(client)
+    first, second = (client.post("/uploads/streams", headers=concat) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert {**first.headers, "X-Request-Id": ""} == {**second.headers, "X-Request-Id": ""}
+    client.delete(first.headers["Location"], headers=TUS)
+    assert client.post("/uploads/streams", headers=concat).status_code == 404
+    assert left(app) == set()
+
+
+@pytest.mark.parametrize("step", ["join", "add", "remove"])
+def test_a_join_that_was_killed_is_finished_by_the_next_request(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    urls, concat = joinable(client)
+    module = {"join": parts, "add": rows, "remove": expiry}[step]
+    real = getattr(module, step)
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise KeyboardInterrupt  # after the step; nothing that follows it happens
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            client.post("/uploads/streams", headers=concat)
+    final = client.post("/uploads/streams", headers=concat)
+    assert (final.status_code, served(app, f"/v1/streams/{stream_of(final)}")) == (201, DATA)
+    assert [client.head(url, headers=TUS).status_code for url in urls] == [404, 404]
+    assert left(app) == set()
+
+
 def test_it_refuses_to_join_what_is_not_complete(client: FlaskClient) -> None:
     url = begin(client, headers={"Upload-Concat": "partial"})
     final = client.post("/uploads/streams", headers={**TUS, "Upload-Concat": f"final;{url}"})
     assert (final.status_code, offset_of(client, url)) == (400, 0)
+    assert left(client.application) == set()
 
 
 def test_it_learns_the_length_later(app: Flask, client: FlaskClient) -> None:

@@ -167,23 +167,40 @@ def append_streamed(
 def join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> Upload:
     """Begin an upload that is whole at once: complete partial uploads, one after the other.
 
-    Raises Malformed unless all of them are complete, and what `check_new` does.
+    Its key follows from theirs. So a client that lost the response and asks again gets the same upload, whatever was
+    killed meanwhile. Raises Malformed unless all of them are complete, and what `check_new` does.
     """
+    new = replace(new, key=_joined_key(keys))
+    with parts.locked(new.key):
+        if rows.find(new.key) is None:
+            try:
+                size = _join(policy, new, keys)
+            except BaseException:
+                parts.remove(new.key)
+                raise
+            # If this fails, the row may be there all the same. So the bytes stay; without a row, the reconciliation
+            # removes them.
+            rows.add(replace(new, length=size), offset=size)
+            counters.add({Counted.UPLOADS_STARTED: 1})
+    return find(policy, new.key, token_id=new.token_id)
+
+
+def _joined_key(keys: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(keys).encode()).hexdigest()[:32]  # as hard to guess as the random keys
+
+
+def _join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> int:
+    """Write the part of a new upload from those of others, and return its size."""
+    rows.remove(new.key)  # of an earlier join that has expired
     sources = [find(policy, key, token_id=new.token_id) for key in keys]
     if not all(source.is_partial and source.is_whole for source in sources):
         raise Malformed("Only partial uploads that are complete can be joined.")
     size = sum(source.offset for source in sources)
     checks.check_size(policy, size)
     uploads.check_name(policy, new.name)
-    try:
-        with reservations.reserved(size), parts.locked(new.key):
-            parts.join(new.key, [(source.key, source.offset) for source in sources])
-            rows.add(replace(new, length=size), offset=size)
-    except BaseException:
-        parts.remove(new.key)
-        raise
-    counters.add({Counted.UPLOADS_STARTED: 1})
-    return rows.existing(new.key)
+    with reservations.reserved(size):
+        parts.join(new.key, [(source.key, source.offset) for source in sources])
+    return size
 
 
 def finish(policy: Policy, upload: Upload, word: Callable[[Uploaded], Answer]) -> Upload:

@@ -125,7 +125,7 @@ export class ResumableUpload {
     const headers = { "Upload-Concat": `final;${urls}`, "Upload-Metadata": this.metadata() };
     return this.persist(async () => {
       const joined = await this.ask("POST", this.endpoint, headers);
-      // The parts are gone, because the answer to an earlier try was lost.
+      // The parts have expired. If only the answer to an earlier try was lost, we get it again.
       if (joined.status === 404) throw new Lost("The connection was lost while the file was being stored");
       if (joined.status !== 201) throw failure(joined);
       return answerOf(joined);

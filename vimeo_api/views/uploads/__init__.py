@@ -14,9 +14,9 @@ in tus, whose responses have no body; its header `X-Manage-Url` comes with any o
 file come in `Upload-Metadata` (tus), or in `Content-Disposition` and the query (draft).
 
 Departures: `password` and `notify` in `Upload-Metadata` are not repeated by HEAD. Partial uploads are removed once they
-are joined. There are no 104 responses and no trailers. In production an upload that a client continues elsewhere does
-not end the connection that it left open; HEAD waits for it a while, and its bytes are dropped once a later request has
-its place.
+are joined; a request that joins them again gets the upload that the first one made, whatever its metadata. There are no
+104 responses and no trailers. In production an upload that a client continues elsewhere does not end the connection
+that it left open; HEAD waits for it a while, and its bytes are dropped once a later request has its place.
 """
 
 from http import HTTPStatus
