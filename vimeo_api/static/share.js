@@ -18,6 +18,7 @@ const fields = () => ({
   downloads: downloads.value,
   notify: notify?.value.trim() ?? "",
 });
+const MOST_FILES = 95; // the server takes 100 parts in a form, fields included
 let chosen = []; // [{file, path}]
 let before; // an upload that broke off with a reload: its fields are on the server
 let row;
@@ -116,7 +117,8 @@ function tooLarge() {
 function choose(files) {
   if (row || !files.length) return;
   const total = sizeOf(files);
-  const refusal = total > maxBytes ? tooLarge() : "";
+  const many = files.length > MOST_FILES ? `These are ${files.length} files; send at most ${MOST_FILES}, or an archive.` : "";
+  const refusal = total > maxBytes ? tooLarge() : many;
   say(refusal);
   chosen = refusal ? [] : files;
   byId("chosen").hidden = !chosen.length;
