@@ -31,10 +31,10 @@ def send(
     token: str | None,
     password: str | None,
 ) -> None:
-    """Send files to a server and print a link, which works once; several files become one zip.
+    """Send files to a server and print a link, which works once.
 
-    VIMEO_API_TOKEN is the API token for servers that want
-    one, VIMEO_API_PASSWORD a password for the files.
+    Several files become one zip. VIMEO_API_TOKEN is the API token for servers that want one, VIMEO_API_PASSWORD a
+    password for the files.
     """
     if asks:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
