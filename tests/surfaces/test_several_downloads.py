@@ -64,21 +64,26 @@ def test_ranges_that_cover_the_file_use_one_place_up(app: Flask, client: FlaskCl
     assert (said["downloads_left"], [one["place"] for one in said["attempts"]]) == (1, [1, 1])
 
 
+def beside_each_other(app: Flask, client: FlaskClient, downloads: int) -> tuple[str, str, str]:
+    """Begin the last download of a file twice under one token; return the link and the tickets of both responses."""
+    link = put(client, downloads=str(downloads))["url"]
+    for _ in range(downloads - 1):
+        fetched(app, link)
+    first = client.get(link)
+    second = client.get(link, headers={"X-Download-Grant": first.headers["X-Download-Grant"]})
+    return link, first.headers["X-Ticket"], second.headers["X-Ticket"]
+
+
 @pytest.mark.parametrize("app", ["production"], indirect=True)
 @pytest.mark.parametrize("downloads", [1, 2])
 def test_a_client_gives_nothing_back_while_another_of_its_responses_runs(
     app: Flask, client: FlaskClient, downloads: int
 ) -> None:
-    new = put(client, downloads=str(downloads))
-    for _ in range(downloads - 1):
-        fetched(app, new["url"])
-    first = client.get(new["url"])
-    token = {"X-Download-Grant": first.headers["X-Download-Grant"]}
-    second = client.get(new["url"], headers=token)
-    report(app, second.headers["X-Ticket"], 0)  # hung up
-    assert client.get(new["url"]).status_code == 423
-    report(app, first.headers["X-Ticket"], len(CONTENT))
-    assert client.get(new["url"]).status_code == 410
+    link, first, second = beside_each_other(app, client, downloads)
+    report(app, second, 0)  # hung up
+    assert client.get(link).status_code == 423
+    report(app, first, len(CONTENT))
+    assert client.get(link).status_code == 410
 
 
 @pytest.mark.parametrize("app", ["production"], indirect=True)
@@ -86,16 +91,11 @@ def test_a_client_gives_nothing_back_while_another_of_its_responses_runs(
 def test_a_file_is_free_once_the_last_of_several_responses_breaks_off(
     app: Flask, client: FlaskClient, downloads: int
 ) -> None:
-    new = put(client, downloads=str(downloads))
-    for _ in range(downloads - 1):
-        fetched(app, new["url"])
-    first = client.get(new["url"])
-    token = {"X-Download-Grant": first.headers["X-Download-Grant"]}
-    second = client.get(new["url"], headers=token)
-    report(app, second.headers["X-Ticket"], 0)
-    report(app, first.headers["X-Ticket"], 0)
-    fetched(app, new["url"])
-    assert client.get(new["url"]).status_code == 410
+    link, first, second = beside_each_other(app, client, downloads)
+    report(app, second, 0)
+    report(app, first, 0)
+    fetched(app, link)
+    assert client.get(link).status_code == 410
 
 
 @pytest.mark.parametrize("app", ["production"], indirect=True)

@@ -1,11 +1,12 @@
 """The page at /share, where people make one-time links of the surface `vimeo`; it has no document.
 
-    GET   /share        the page: a file, its password, its lifetime, its number of downloads
-    POST  /share        its form, for browsers without a script: stores the file → 201, a page with the link
+    GET   /share        the page: files, their password, lifetime, number of downloads
+    POST  /share        its form, for browsers without a script: stores them → 201, a page with the link
     POST  /share/link   `manage`, the key of a manage URL → the same page, for the script of the page
 
-The script uploads to /uploads/vimeo, so that an upload that breaks off goes on where it was. The page of a link has its
-QR code and its manage URL, and is shown once: only who has just uploaded the file knows the manage key.
+The script sends one file to /uploads/vimeo, so that an upload that breaks off goes on where it was. Several go to the
+surface itself in a form, and become a zip. The page of a link has its QR code and its manage URL, and is shown once:
+only who has just uploaded the file knows the manage key.
 """
 
 from http import HTTPStatus

@@ -68,9 +68,8 @@ UPLOAD = Operation(
     SECTION,
     curl="curl -X PUT -F file=@report.xls -F password='hello world' http://localhost:8080/vimeo/api/v1.0/file",
     description="The file is the file part of the form, whatever its field is called; several become one zip. The "
-    "password is a field of "
-    "the form, or comes by Basic authentication, as `X-File-Password` or in the query. The response is sent once the "
-    "file and its record are on disk.",
+    "password is a field of the form, or comes by Basic authentication, as `X-File-Password` or in the query. The "
+    "response is sent once the file and its record are on disk.",
     parameters=(
         Parameter("password", "The password; the form field keeps it out of addresses and logs.", "sesame", _VISIBLE),
         Parameter("X-File-Password", "The password, in UTF-8.", "sesame", _VISIBLE, place="header"),
