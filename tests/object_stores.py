@@ -1,0 +1,106 @@
+"""A real S3-compatible object store for tests: SeaweedFS, started on free ports in a temporary folder."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from tests.services import await_, free_port
+
+ACCESS_KEY = "service-access-key"
+SECRET_KEY = "service-secret-key"
+ROOT_ACCESS_KEY = "root-access-key"
+ROOT_SECRET_KEY = "root-secret-key"
+BUCKET = "files"
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A running object store with one empty bucket."""
+
+    endpoint: str
+    process: "subprocess.Popen[bytes]"
+
+    def settings(self, prefix: str = "") -> dict[str, str]:
+        """Return the settings of a service that keeps its files here, below `prefix`."""
+        return {
+            "STORE_URL": f"s3://{BUCKET}/{prefix}".rstrip("/"),
+            "STORE_ENDPOINT": self.endpoint,
+            "STORE_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+
+    def client(self) -> S3Store:
+        """Return a client with all rights, with which a test looks at the objects."""
+        return S3Store(
+            BUCKET,
+            endpoint=self.endpoint,
+            region=REGION,
+            access_key_id=ROOT_ACCESS_KEY,
+            secret_access_key=ROOT_SECRET_KEY,
+            client_options={"allow_http": True, "timeout": "10s"},
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=10)},
+        )
+
+    def keys(self, prefix: str = "") -> set[str]:
+        """Return the keys of all objects below a prefix."""
+        return {entry["path"] for page in obstore.list(self.client(), prefix or None) for entry in page}
+
+
+@contextmanager
+def serving_objects(folder: Path) -> Iterator[ObjectStore]:
+    """Run an object store until the block ends; its data lies in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rights = folder / "rights.json"
+    identities = [
+        _identity("root", ROOT_ACCESS_KEY, ROOT_SECRET_KEY, "Admin"),
+        _identity("service", ACCESS_KEY, SECRET_KEY, *(f"{right}:{BUCKET}" for right in ("Read", "Write", "List"))),
+    ]
+    rights.write_text(json.dumps({"identities": identities}))
+    port = free_port()
+    command = [
+        *("setpriv", "--pdeathsig", "KILL", "--"),  # so that it ends with this process, however that ends
+        str(Path(sys.prefix) / "bin/weed"),
+        "server",
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-volume.max=0", "-master.volumeSizeLimitMB=1024"),
+        *("-filer", "-s3", f"-s3.config={rights}", f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+        "-master.telemetry=false",
+        *(f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")),
+        *(f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")),
+    ]
+    log = folder / "weed.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+    store = ObjectStore(f"http://127.0.0.1:{port}", process)
+    try:
+        await_(lambda: _makes_bucket(store))
+        yield store
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _identity(name: str, access_key: str, secret_key: str, *actions: str) -> dict[str, Any]:
+    credentials = {"accessKey": access_key, "secretKey": secret_key}
+    return {"name": name, "credentials": [credentials], "actions": list(actions)}
+
+
+def _makes_bucket(store: ObjectStore) -> bool:
+    """Return whether the bucket exists; SeaweedFS makes it for the first object that root puts there."""
+    assert store.process.poll() is None, "the object store ended at its start"
+    with suppress(BaseError):
+        obstore.put(store.client(), "first", b"")
+        obstore.delete(store.client(), "first")
+        return True
+    return False
