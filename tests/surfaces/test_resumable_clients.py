@@ -78,12 +78,14 @@ def test_a_connection_that_breaks_costs_few_bytes(service: Service, *, reset: bo
 
 
 def test_a_client_that_is_back_takes_the_place_of_its_old_connection(service: Service) -> None:
-    url = begin(service)
+    url, spooled = begin(service), service.spooled()
     with connected(service, url, 0) as connection:
         connection.sendall(DATA[: 1024**2])
         headers = {**TUS, "Upload-Offset": "0", "Content-Type": tus.MEDIA_TYPE}
         kept = 0
-        if service.profile == "embedded":
+        if service.profile == "production":
+            await_(lambda: service.spooled() - spooled)  # the old request was let in, so it comes before the new one
+        else:
             kept = await_(lambda: offset_of(url), 60)  # which ends the old one and keeps its bytes
             headers["Upload-Offset"] = str(kept)
         assert requests.patch(url, data=DATA[kept : kept + 5], headers=headers, timeout=60).status_code == 204
