@@ -9,7 +9,9 @@ from kombu.entity import Queue
 
 imports = ("vimeo_api.tasks",)
 
-# One queue per purpose, so that a flood of one kind of work never delays another.
+# One queue per purpose, so that a flood of one kind of work never delays another. Those of `host_queues` also exist for
+# each host, as `place.HOST`, for what only that host can do; a worker there that serves `place` serves both.
+host_queues = ("delete", "maintenance", "place")
 task_queues = [Queue(name, routing_key=name) for name in ("delete", "fetch", "maintenance", "notify", "place")]
 task_routes = {
     "vimeo_api.tasks.count": {"queue": "maintenance"},
@@ -19,8 +21,10 @@ task_routes = {
     "vimeo_api.tasks.notify": {"queue": "notify"},
     "vimeo_api.tasks.place": {"queue": "place"},
     "vimeo_api.tasks.reconcile": {"queue": "maintenance"},
+    "vimeo_api.tasks.reconcile_host": {"queue": "maintenance"},
     "vimeo_api.tasks.resume": {"queue": "maintenance"},
     "vimeo_api.tasks.sweep": {"queue": "maintenance"},
+    "vimeo_api.tasks.sweep_host": {"queue": "maintenance"},
 }
 task_create_missing_queues = False
 

@@ -25,6 +25,6 @@ class SkippingScheduler(Scheduler):  # type: ignore[misc]
 
     def apply_async(self, entry: ScheduleEntry, *args: Any, **kwargs: Any) -> object:
         """Enqueue a task; skip one that expires while its queue is full, as the next one follows soon."""
-        if "expires" in entry.options and not broker.room(self.app, entry.task):
+        if "expires" in entry.options and not broker.room(self.app, broker.queue(self.app, entry.task)):
             return None
         return super().apply_async(entry, *args, **kwargs)

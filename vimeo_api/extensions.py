@@ -14,13 +14,14 @@ from flask import Flask, current_app
 from flask_caching import Cache
 from flask_caching.backends import FileSystemCache, RedisCache
 from flask_sqlalchemy import SQLAlchemy
+from kombu.entity import Exchange, Queue
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase
 from werkzeug.local import LocalProxy
 
-from vimeo_api.config import Settings
+from vimeo_api.config import Settings, host_name
 from vimeo_api.config.secret import notify_secret, write_once
 from vimeo_api.core.storage.blobs import Blobs
 from vimeo_api.core.storage.mount_check import MountCheck
@@ -162,7 +163,9 @@ def init_cache(app: Flask, values: Settings) -> None:
 
 
 def init_storage(app: Flask, values: Settings) -> None:
-    """Bind the folders for bytes. The first start marks the store; later starts expect the mark."""
+    """Bind the folders for bytes. The first start marks the store and keeps the host's name."""
+    if values.behind_nginx:
+        host_name.keep(values.data_dir, values.host_name)
     mounted = MountCheck(values.store_dir, values.data_dir)
     if not mounted.expected.exists():
         # The store's copy first: after a crash in between, the next start reads the mark from there.
@@ -185,6 +188,12 @@ def init_receipts(app: Flask, values: Settings) -> None:
     app.extensions["notify_secrets"] = secrets_set or [notify_secret(values.data_dir)]
 
 
+def queue_of_host(name: str, host: str) -> Queue:
+    """Return the queue for what only one host can do, such as `place` on that host."""
+    queue: Queue = Queue(f"{name}.{host}", Exchange(""), f"{name}.{host}")  # type: ignore[no-untyped-call]
+    return queue
+
+
 def init_celery(app: Flask, values: Settings) -> Celery:
     """Bind a Celery app whose tasks run inside the Flask app's context.
 
@@ -199,6 +208,8 @@ def init_celery(app: Flask, values: Settings) -> Celery:
     bound = Celery(app.name, task_cls=FlaskTask)
     bound.config_from_object(CELERY_CONFIG)
     bound.conf.broker_url = values.broker_url
+    own = [queue_of_host(name, values.host_name) for name in bound.conf.host_queues]
+    bound.conf.task_queues = [*bound.conf.task_queues, *own]
     bound.conf.heartbeats_dir = values.data_dir / "heartbeats"  # ours; `core.monitoring.heartbeats`
     if values.broker_url.startswith("redis"):
         # A request that enqueues waits no longer than this for a broker that is gone or frozen; workers wait longer.

@@ -5,27 +5,27 @@ Most tasks call one function of the core; `sweep` puts the work together.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from celery import Task, shared_task, signals
 from kombu.exceptions import OperationalError
 
 from vimeo_api import logs
-from vimeo_api.core import broker
+from vimeo_api.core import broker, hosts
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.fetching import claims, job, recovery, turns
-from vimeo_api.core.files import digests, lifecycle, placing
+from vimeo_api.core.files import digests, placing
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
-from vimeo_api.core.maintenance.sweep import purge, settle_leases
+from vimeo_api.core.maintenance.sweep import due_anywhere, due_here, purge, settle_leases
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.receipts import job as receipts
 from vimeo_api.core.receipts import outbox
 from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 from vimeo_api.core.unfinished import expiry
-from vimeo_api.extensions import mount_check
+from vimeo_api.extensions import mount_check, queue_of_host, settings
 
 SWEEP_BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
 NOTIFY_SECONDS = 20  # per task, for the same reason
@@ -36,7 +36,7 @@ _broker = Breaker(seconds=5)
 
 
 def enqueue(task: Task, *args: object) -> bool:
-    """Enqueue a task if the broker takes it at once; return whether it did.
+    """Enqueue a task for any host if the broker takes it at once; return whether it did.
 
     Never raises for a broker that is down and never waits long for a frozen one: the row already says what is due,
     and the sweep finds it.
@@ -44,26 +44,35 @@ def enqueue(task: Task, *args: object) -> bool:
     return room(task) > 0 and _published(task, *args)
 
 
-def room(task: Task) -> int:
+def room(task: Task, host: str | None = None) -> int:
     """Return how many more messages of a task the broker takes: 0 while it is down or the queue is full."""
     if _broker.open:
         return 0
     try:
-        return broker.room(task.app, task.name)
+        return broker.room(task.app, broker.queue(task.app, task.name, host))
     except (OperationalError, OSError) as error:
         _without_broker(task, error)
         return 0
 
 
-def _published(task: Task, *args: object) -> bool:
+def _published(task: Task, *args: object, host: str | None = None) -> bool:
+    """Enqueue a task, for any host or for this one; return whether the broker took it."""
     if _broker.open:  # tripped since `room`: a sweep publishes hundreds and would wait for each of them
         return False
+    where = {} if host is None else {"queue": queue_of_host(broker.queue(task.app, task.name), host)}
     try:
-        task.apply_async(args=args, headers={logs.HEADER: logs.request_id()})
+        task.apply_async(args=args, headers={logs.HEADER: logs.request_id()}, **where)
     except (OperationalError, OSError) as error:
         _without_broker(task, error)
         return False
     return True
+
+
+def _for_the_others(task: Task) -> None:
+    """Have every other host do a task, unless it has not yet begun the last one."""
+    for host in hosts.others():
+        if room(task, host) == broker.MAX_QUEUED:
+            _published(task, host=host)
 
 
 def _without_broker(task: Task, error: Exception) -> None:
@@ -104,21 +113,53 @@ def notify() -> None:
 
 @shared_task(name="vimeo_api.tasks.sweep")  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Settle the leases and enqueue what is due: purges, placements, digests, and fetches without a worker."""
-    due = Counter({Counted.LAPSED: settle_leases()})
-    due[Counted.UPLOADS_EXPIRED] = expiry.sweep()
-    recovery.settle()
+    """Do what is due here and anywhere: leases, purges, placements, digests, and fetches without a worker.
+
+    The other hosts are asked to do what is due there.
+    """
+    due = _sweep_host()
     turns.forget()
     _sweep_receipts()
     for file_id in claims.revive(min(SWEEP_BATCH, room(fetch))):
         _published(fetch, file_id)
         due[Counted.FETCHES] += 1
     if mount_check.is_mounted():
-        due.update(_sweep_store())
-    else:
-        _log.warning("not placing, removing or digesting files: %s", NOT_MOUNTED)
+        due[Counted.PURGES] += _delete(due_anywhere)
+        if digests.due():
+            enqueue(digest)
     counters.add(due)
     counters.ran(Counted.SWEEP)
+    _for_the_others(sweep_host)
+
+
+@shared_task(name="vimeo_api.tasks.sweep_host")  # type: ignore[untyped-decorator]
+def sweep_host() -> None:
+    """Do what is due on this host: its journal and leases, its spool, its pending area."""
+    counters.add(_sweep_host())
+
+
+def _sweep_host() -> Counter[Counted]:
+    due = Counter({Counted.LAPSED: settle_leases()})
+    due[Counted.UPLOADS_EXPIRED] = expiry.sweep()
+    recovery.settle()
+    if not mount_check.is_mounted():
+        _log.warning("not placing, removing or digesting files: %s", NOT_MOUNTED)
+        return due
+    here = settings.host_name
+    due[Counted.PURGES] = _delete(due_here, here)
+    for file_id in placing.due(min(SWEEP_BATCH, room(place, here))):
+        _published(place, file_id, host=here)
+        due[Counted.PLACEMENTS] += 1
+    return due
+
+
+def _delete(find: Callable[[int], Sequence[int]], host: str | None = None) -> int:
+    """Enqueue the removal of bytes, on this host or on any; what does not fit into the broker stays due."""
+    removed = 0
+    while room(delete, host) and (batch := find(SWEEP_BATCH)):
+        _published(delete, list(batch), host=host)
+        removed += len(batch)
+    return removed
 
 
 def _sweep_receipts() -> None:
@@ -126,20 +167,6 @@ def _sweep_receipts() -> None:
     outbox.note()
     if outbox.is_due():
         enqueue(notify)
-
-
-def _sweep_store() -> Counter[Counted]:
-    # What does not fit into the broker stays due.
-    due: Counter[Counted] = Counter()
-    while room(delete) and (batch := lifecycle.due_purges(SWEEP_BATCH)):
-        _published(delete, list(batch))
-        due[Counted.PURGES] += len(batch)
-    for file_id in placing.due(min(SWEEP_BATCH, room(place))):
-        _published(place, file_id)
-        due[Counted.PLACEMENTS] += 1
-    if digests.due():
-        enqueue(digest)
-    return due
 
 
 @shared_task(name="vimeo_api.tasks.count")  # type: ignore[untyped-decorator]
@@ -158,20 +185,31 @@ def resume() -> None:
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _follow(**_: object) -> None:
-    """Resume what the previous worker may have left, even if the queue is full."""
-    _published(resume)
+    """Resume what the previous worker of this host may have left, even if the queue is full."""
+    _published(resume, host=settings.host_name)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
 def reconcile() -> None:
-    """Remove what crashes left behind, and report what is missing or damaged."""
+    """Remove what crashes left behind here and in the store, and report what is missing or damaged; ask the others."""
+    _for_the_others(reconcile_host)
     if not mount_check.is_mounted():
         _log.warning("not reconciling: %s", NOT_MOUNTED)
         return
-    repaired, remaining = reconciliation.repair(_logged(reconciliation.findings()))
+    _repair(reconciliation.findings())
+    counters.ran(Counted.RECONCILE)
+
+
+@shared_task(name="vimeo_api.tasks.reconcile_host")  # type: ignore[untyped-decorator]
+def reconcile_host() -> None:
+    """Remove what crashes left behind in the spool and the pending area of this host."""
+    _repair(reconciliation.findings_here())
+
+
+def _repair(found: Iterable[Finding]) -> None:
+    repaired, remaining = reconciliation.repair(_logged(found))
     _log.info("reconciliation: %d findings repaired, %d remain", repaired, remaining)
     counters.add({Counted.RECONCILED: repaired})
-    counters.ran(Counted.RECONCILE)
 
 
 def _logged(found: Iterable[Finding]) -> Iterator[Finding]:

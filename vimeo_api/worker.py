@@ -1,5 +1,9 @@
 """What Celery runs: `celery -A vimeo_api.worker worker`, and `beat`."""
 
+from typing import Any
+
+from celery import signals
+
 from vimeo_api import logs
 from vimeo_api.app import create_app
 from vimeo_api.core.monitoring.heartbeat_step import add_heartbeats
@@ -11,3 +15,14 @@ add_heartbeats(celery)
 if celery.conf.broker_transport_options:
     # A worker has time: it waits for a slow broker where a request must not.
     celery.conf.broker_transport_options = {"socket_timeout": 10, "socket_connect_timeout": 5}
+
+
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def _serve_own_host(instance: Any, **_: object) -> None:
+    """Serve `place.HOST` of this host besides the queue `place` of `-Q`, and so on.
+
+    Source: https://docs.celeryq.dev/en/stable/userguide/signals.html#celeryd-after-setup
+    """
+    queues = instance.app.amqp.queues
+    for name in set(queues.consume_from) & set(celery.conf.host_queues):
+        queues.select_add(queues[f"{name}.{_app.config['SETTINGS'].host_name}"])

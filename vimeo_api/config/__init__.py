@@ -28,7 +28,7 @@ class ConfigError(Exception):
 
 # What other programs set: a shell, Docker, Kubernetes for a service called `store`, for example, and our own client.
 _FOREIGN = re.compile(
-    r"HOST|DIGEST|VIMEO_API_(?:URL|TOKEN|PASSWORD)|.+_SERVICE_(?:HOST|PORT)(?:_.*)?|.+_PORT(?:_[0-9]+_(?:TCP|UDP)(?:_.*)?)?"
+    r"HOST(?:NAME)?|DIGEST|VIMEO_API_(?:URL|TOKEN|PASSWORD)|.+_SERVICE_(?:HOST|PORT)(?:_.*)?|.+_PORT(?:_[0-9]+_(?:TCP|UDP)(?:_.*)?)?"
 )
 _LIKENESS = 0.87  # of two names, one of which is probably a slip
 

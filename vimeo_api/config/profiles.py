@@ -8,8 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from vimeo_api.config import host_name
 from vimeo_api.config.settings import Settings
-from vimeo_api.config.values import HostNames, ServiceUrl
+from vimeo_api.config.values import HostName, HostNames, ServiceUrl
 
 
 class Embedded(Settings):
@@ -28,6 +29,7 @@ class Embedded(Settings):
 class Production(Settings):
     """nginx → uWSGI, PostgreSQL, two Redis, Celery worker and beat."""
 
+    host_name: HostName = Field(default_factory=lambda data: host_name.read(data["data_dir"]))
     journal: Path | None = Field(default_factory=lambda data: data["data_dir"] / "journal" / "deliveries.log")
     log_format: Literal["text", "json"] = "json"
 

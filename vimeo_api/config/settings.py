@@ -19,6 +19,7 @@ from vimeo_api.config.values import (
     Forwarded,
     FractionalDuration,
     HashName,
+    HostName,
     HostNames,
     Networks,
     Origins,
@@ -59,6 +60,11 @@ class General(Section):
         default_factory=lambda data: data["data_dir"] / "incoming",
         description="Folder of uploads in progress. If it is on another filesystem than `STORE_DIR`, files are served "
         "from here until a worker has copied them. Default: `DATA_DIR/incoming`.",
+    )
+    host_name: HostName = Field(
+        "local",
+        description="Name of this host among several that share a database. Production: the machine's name at the "
+        "first start, kept in `DATA_DIR`. Embedded: `local`, for it is alone.",
     )
     site_name: str = Field("Files", min_length=1, max_length=60, description="Name of the site, as its pages show it.")
     bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")

@@ -57,6 +57,16 @@ def is_host_name(text: str) -> bool:
     return len(text) <= MAX_HOST_NAME and bool(_HOST_NAME.fullmatch(text))
 
 
+MAX_OWN_NAME = 64  # characters, as Linux allows for the name of a machine
+_OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _own_name(name: str) -> str:
+    if not _OWN_NAME.fullmatch(name) or len(name) > MAX_OWN_NAME:
+        raise ValueError(f"the name of a host is 1 to {MAX_OWN_NAME} letters, digits, hyphens and dots")
+    return name
+
+
 def _host_names(text: str) -> str:
     for name in listed(text):
         try:
@@ -137,6 +147,7 @@ Duration = Annotated[int, BeforeValidator(_seconds)]  # in seconds
 FractionalDuration = Annotated[float, BeforeValidator(_seconds)]
 Forwarded = Annotated[str, AfterValidator(_forwarded)]
 HashName = Annotated[str, AfterValidator(_hash_name)]
+HostName = Annotated[str, AfterValidator(_own_name)]
 HostNames = Annotated[str, AfterValidator(_host_names)]
 Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]

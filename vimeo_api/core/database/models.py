@@ -25,6 +25,7 @@ spool     the folder of uploads and fetches in progress.
 pending   a file whose bytes are still in the pending area of the spool, because the store is another filesystem;
           *placing* copies them into the store.
 draft     a copy that placing has not finished, in a folder of its own in the store.
+host      a machine with a spool, a pending area and a journal of its own; several may serve one database.
 manage URL  by which an uploader sees what became of a file, and deletes it.
 API token what a client sends to be let in where tokens are required; a file remembers the one that stored it.
 upload    a resumable upload: a row, and a *part* on disk with the bytes so far; it becomes a file once it is complete.
@@ -187,6 +188,8 @@ class File(Base):
     responses: Mapped[int] = mapped_column(Integer, default=0)
     spans: Mapped[str] = mapped_column(Text, server_default="")  # how often each byte was sent
     leased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when this token first took the lease
+    # The hosts whose journals report the responses of the last lease, with spaces between them.
+    lease_host: Mapped[str | None] = mapped_column(Text)
     downloads: Mapped[int] = mapped_column(Integer, default=1, server_default="1")  # how often it can be downloaded
     # With more than one, `places` replaces `lease_token`, `leased_at` and `resumed`.
     places: Mapped[str] = mapped_column(Text, server_default="")
@@ -197,6 +200,7 @@ class File(Base):
     # copy.
     pending: Mapped[bool] = mapped_column(default=False, server_default=false())
     place_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    host: Mapped[str | None] = mapped_column(String(64))  # that has the pending copy, as long as there is one
     # The holder has sent its resume token, so it may download several ranges at once.
     resumed: Mapped[bool] = mapped_column(default=False)
     # For fetched files: source ("" once the fetch is over), expected digest, progress, failure.
@@ -308,6 +312,7 @@ class Upload(Base):
     token_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    host: Mapped[str | None] = mapped_column(String(64))  # that has its part
     writer: Mapped[str | None] = mapped_column(String(32))  # id of the request that may append; others lost their claim
     # What the surface answered to the finished upload; None until then.
     answer_status: Mapped[int | None] = mapped_column(Integer)
@@ -326,11 +331,24 @@ class JournalFile(Base):
     read_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Host(Base):
+    """A host of the service; `core.hosts` reads and writes the table."""
+
+    __tablename__ = "hosts"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    address: Mapped[str | None] = mapped_column(String(255))  # where its nginx gives its pending files to other hosts
+    joined_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)  # its last sweep
+    journal_read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # its journal is handled up to then
+
+
 class JournalLoss(Base):
-    """A moment up to which lines of the journal may have been lost; `losses` records them."""
+    """A moment up to which lines of a host's journal may have been lost; `losses` records them."""
 
     __tablename__ = "journal_losses"
 
+    host: Mapped[str] = mapped_column(String(64), primary_key=True, server_default="")  # "" in old rows
     cause: Mapped[str] = mapped_column(String(64), primary_key=True)
     noted_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the last time
 

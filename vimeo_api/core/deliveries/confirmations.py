@@ -8,11 +8,12 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 
+from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
@@ -22,8 +23,11 @@ from vimeo_api.core.deliveries import attempts, journal, losses
 from vimeo_api.core.deliveries.lines import Sent
 from vimeo_api.core.files import catalog, leases, place_leases
 from vimeo_api.core.files.place_leases import Report, Settled
+from vimeo_api.core.files.places import Place
 from vimeo_api.core.files.send_budget import Span, Spans
 from vimeo_api.extensions import reservations, settings
+
+LINE_DELAY = timedelta(seconds=1)  # far longer than nginx takes from the end of a response to its line
 
 _log = logging.getLogger(__name__)
 _RESERVATION = re.compile(r"reservation:([0-9a-f]{32})")  # of an upload that has ended
@@ -36,24 +40,54 @@ def catch_up() -> None:
 
 
 def end_lapsed() -> int:
-    """End the leases that lapsed without a report; return how many.
+    """End the leases of this host that lapsed without a report; return how many.
 
     Such a download used nothing up, unless its report may be lost: then the file is in doubt.
     """
     losses.note_boot()
+    moment = now() - LINE_DELAY
     catch_up()
     if settings.journal is not None:
         if journal.is_losing(settings.journal):
             losses.note("full disk")
         for name in journal.broken_off(settings.journal):
             losses.note_once(f"file {name[:32]}")
-    lost_until = losses.last()
-    doubted_places, lapsed_places = place_leases.end_lapsed(lost_until)
-    doubted = doubted_places + (leases.doubt_lapsed(lost_until) if lost_until is not None else 0)
+    hosts.note(journal_read_at=moment)
+    doubted, given_back = _end_ours(losses.last())
     if doubted:
         _log.warning("%d one-time downloads are in doubt: lines of the journal may be lost (manage.py doubts)", doubted)
     counters.add({Counted.DOUBTED: doubted})
-    return leases.give_back_lapsed(lost_until) + lapsed_places
+    return given_back
+
+
+def _end_ours(lost_until: datetime | None) -> tuple[int, int]:
+    """End the leases that we may end; return how many are in doubt now, and how many were given back."""
+
+    def is_doubtful(place: Place) -> bool | None:
+        return _is_doubtful(place.hosts, since=place.since, until=place.until)
+
+    doubted, given_back = place_leases.end_lapsed(is_doubtful)
+    if lost_until is not None:
+        doubted += leases.doubt_lapsed(lost_until)
+    given_back += leases.give_back_lapsed(lost_until)
+    for file in leases.lapsed_of_several():
+        since, until = (moment.timestamp() if moment else 0.0 for moment in (file.leased_at, file.due_at))
+        doubtful = _is_doubtful(file.lease_host, since=since, until=until)
+        if doubtful is not None and leases.end(file, doubtful=doubtful):
+            doubted, given_back = doubted + doubtful, given_back + (not doubtful)
+    return doubted, given_back
+
+
+def _is_doubtful(names: str | None, *, since: float, until: float) -> bool | None:
+    """Return whether a report of a lapsed lease may be lost; None if that is not ours to say, or not yet.
+
+    The host that renewed the lease last decides, once the others have read their journals beyond its end.
+    """
+    *others, last = hosts.of(names).split()
+    if last != settings.host_name or (others and not hosts.have_read(others, datetime.fromtimestamp(until, UTC))):
+        return None
+    lost = [moment.timestamp() for name in (*others, last) if (moment := losses.last(name)) is not None]
+    return any(since < moment for moment in lost)
 
 
 def check_journal() -> None:

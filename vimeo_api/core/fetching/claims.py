@@ -111,6 +111,7 @@ def finish(file_id: int, token: str, *, name: str, size: int, pending: bool, **f
         due_at=None,
         pending=pending,
         place_due_at=now() if pending else None,
+        host=settings.host_name if pending else None,
         **found,
     )
     if finished is not None:

@@ -16,6 +16,7 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.errors import Exists
 from vimeo_api.core.files import file_names
+from vimeo_api.extensions import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,12 @@ class Entry:
     due_at: datetime | None
     pending: bool
     place_due_at: datetime | None
+    host: str | None
     lease_token: str | None
     responses: int
     spans: str
     leased_at: datetime | None
+    lease_host: str | None
     expires_at: datetime | None
     delivered_at: datetime | None
     removed_at: datetime | None
@@ -94,7 +97,7 @@ class Entry:
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
-_GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at")
+_GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at", "host")
 _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 # Built once: building it each time took half of the Python time of a small PUT (docs/decisions/0011).
 _ADD = Prepared(
@@ -163,6 +166,7 @@ def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
         "status": Status.FETCHING if is_job else Status.AVAILABLE,
         "due_at": moment if is_job else None,
         "place_due_at": moment if file.pending else None,
+        "host": settings.host_name if file.pending else None,
     }
 
 
@@ -269,6 +273,11 @@ def put_off(
         return []
     these = statements.among(File.id, [row.id for row in first])
     return [row.id for row in statements.rows(update(File).where(these, *due).values(**values).returning(File.id))]
+
+
+def in_pending_area() -> ColumnElement[bool]:
+    """Return the condition that a file has a copy in the pending area of a host, which only that host can remove."""
+    return or_(File.pending, File.place_due_at.is_not(None))
 
 
 def alive() -> ColumnElement[bool]:

@@ -7,17 +7,19 @@ Files for several downloads have several leases at once, see `place_leases`.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, or_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, or_, select, update
 
 from vimeo_api import logs
+from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
-from vimeo_api.core.files import cache_generations, lifecycle, place_leases
+from vimeo_api.core.files import cache_generations, catalog, lifecycle, place_leases
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
 from vimeo_api.core.files.send_budget import Span, Spans
+from vimeo_api.extensions import settings
 
 FIRST_LEASE_BYTES = 64 * 1024  # of the largest file that `lease_first` leases
 
@@ -33,6 +35,7 @@ _LEASE = Prepared(
             File.lease_token == bindparam("taker"),  # its holder renews it
         ),
         lease_token=bindparam("taker"),
+        lease_host=bindparam("by_hosts"),
         due_at=bindparam("until"),
         leased_at=bindparam("since"),
         spans=bindparam("charged"),
@@ -57,6 +60,7 @@ _LEASE_FIRST = Prepared(
             and_(File.status == Status.LEASED, File.lease_token == bindparam("taker")),
         ),
         lease_token=bindparam("taker"),
+        lease_host=bindparam("by_host"),
         due_at=bindparam("until"),
         leased_at=bindparam("moment"),
         responses=File.responses + 1,
@@ -81,6 +85,7 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
         "seen_responses": seen.responses,
         "seen_spans": seen.spans,
         "taker": lease_token,
+        "by_hosts": hosts.joined(seen.lease_host) if same else settings.host_name,
         "since": since,
         "until": min(moment + timedelta(seconds=seconds), since + timedelta(seconds=longest)),
         "charged": str(spans_of(seen).charged(seen.responses + 1, span, begins=not same)),
@@ -126,7 +131,14 @@ def lease_first(surface: str, key: str, lease_token: str, *, seconds: float) -> 
     """
     moment = now()
     until = moment + timedelta(seconds=seconds)
-    values = {"in_surface": surface, "of_key": key, "taker": lease_token, "moment": moment, "until": until}
+    values = {
+        "in_surface": surface,
+        "of_key": key,
+        "taker": lease_token,
+        "by_host": settings.host_name,
+        "moment": moment,
+        "until": until,
+    }
     row = _LEASE_FIRST.row(values)
     return Entry(*row) if row else None
 
@@ -143,19 +155,37 @@ def give_back(file_id: int, lease_token: str, responses: int, *, even_resumed: b
 
 
 def give_back_lapsed(lost_until: datetime | None) -> int:
-    """End all leases that have lapsed, except those whose report may be lost; return how many."""
+    """End the leases of this host that have lapsed, except those whose report may be lost; return how many."""
     certain = [] if lost_until is None else [or_(File.leased_at.is_(None), File.leased_at >= lost_until)]
-    lapsed = (File.downloads == 1, File.due_at <= now(), *certain)
-    return lifecycle.advance_all(Move.GIVE_BACK, *lapsed, due_at=None, resumed=False)
+    # Streams in queues have no `leased_at` and need no report, so any host may end their leases.
+    ours = or_(File.leased_at.is_(None), hosts.here(File.lease_host))
+    return lifecycle.advance_all(Move.GIVE_BACK, *_lapsed(), ours, *certain, due_at=None, resumed=False)
 
 
 def doubt_lapsed(lost_until: datetime) -> int:
-    """Mark files as in doubt whose lease was taken before `lost_until` and lapsed without a report; return how many.
+    """Mark files as in doubt that this host leased before `lost_until`, and of which no report came; return how many.
 
     They cannot be downloaded until their owner decides. Streams in queues have no `leased_at` and need no report.
     """
-    lapsed = (File.downloads == 1, File.due_at <= now(), File.leased_at < lost_until)
-    return lifecycle.advance_all(Move.DOUBT, *lapsed, due_at=None, resumed=False)
+    lost = (File.leased_at < lost_until, hosts.here(File.lease_host))
+    return lifecycle.advance_all(Move.DOUBT, *_lapsed(), *lost, due_at=None, resumed=False)
+
+
+def lapsed_of_several() -> list[Entry]:
+    """Return the files whose lease lapsed after several hosts had a part in it, this one the last."""
+    ours = File.lease_host.endswith(f" {settings.host_name}", autoescape=True)
+    return catalog.entries(select(*COLUMNS).where(File.status == Status.LEASED, *_lapsed(), ours))
+
+
+def end(seen: Entry, *, doubtful: bool) -> bool:
+    """End a lease as it was seen: the file is in doubt or available; return whether it was still so."""
+    same = (File.lease_token == seen.lease_token, File.responses == seen.responses)
+    move = Move.DOUBT if doubtful else Move.GIVE_BACK
+    return lifecycle.advance(seen.id, move, *same, due_at=None, resumed=False) is not None
+
+
+def _lapsed() -> tuple[ColumnElement[bool], ...]:
+    return File.downloads == 1, File.due_at <= now()
 
 
 def release(file_id: int) -> bool:

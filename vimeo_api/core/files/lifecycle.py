@@ -163,12 +163,12 @@ def prolong(surface: str, key: str, expires_at: datetime | None) -> bool:
     return prolonged
 
 
-def due_purges(limit: int) -> Sequence[int]:
+def due_purges(limit: int, *conditions: ColumnElement[bool]) -> Sequence[int]:
     """Return the ids of files whose bytes are due for removal, and postpone their next attempt.
 
     The caller must remove the bytes and then call `purged`; if it dies in between, they become due again.
     """
-    due = (File.status == Status.GONE, File.purged_at.is_(None), File.due_at <= now())
+    due = (File.status == Status.GONE, File.purged_at.is_(None), File.due_at <= now(), *conditions)
     values = {"attempts": File.attempts + 1, "due_at": now() + RETRY}
     return catalog.put_off(*due, order=File.due_at, limit=limit, values=values)
 
@@ -182,5 +182,5 @@ def purged(file_ids: Sequence[int]) -> None:
     statements.execute(
         update(File)
         .where(these, File.status == Status.GONE, File.purged_at.is_(None))
-        .values(purged_at=now(), due_at=None, place_due_at=None, token_id=None)
+        .values(purged_at=now(), due_at=None, place_due_at=None, host=None, token_id=None)
     )

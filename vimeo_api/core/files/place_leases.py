@@ -8,21 +8,23 @@ The status of such a file: `leased` while anybody holds a place, `gone` once all
 even if only places in doubt are left.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Update, select, update
 
 from vimeo_api import logs
+from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
-from vimeo_api.core.files.places import Hold, Places
+from vimeo_api.core.files.places import Hold, Place, Places
 from vimeo_api.core.files.send_budget import Span, Spans
+from vimeo_api.extensions import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
     held = of(seen).taken.get(lease_token)
     until = min(moment + seconds, (held.since if held else moment) + longest)
     response = seen.responses + 1
-    places = of(seen).leased(lease_token, response, moment=moment, until=until)
+    by = hosts.joined(held.hosts) if held else settings.host_name
+    places = of(seen).leased(lease_token, response, moment=moment, until=until, hosts=by)
     spans = Spans.read(seen.spans, responses=seen.responses, size=seen.size).charged(response, span)
     return response if _write(seen, places, spans, responses=response) else None
 
@@ -99,19 +102,20 @@ def settle(seen: Entry, reports: Iterable[Report], *, grace_seconds: float) -> S
     return Settled(0, 0, {})
 
 
-def end_lapsed(lost_until: datetime | None) -> tuple[int, int]:
+def end_lapsed(is_doubtful: Callable[[Place], bool | None]) -> tuple[int, int]:
     """End the leases that have lapsed; return how many places are in doubt now, and how many were given back.
 
-    Places are in doubt if their lease was taken before `lost_until`, because its report may be lost.
+    `is_doubtful` says whether the report of a lease may be lost; None where it may still come, or others decide.
     """
     doubted = given_back = 0
-    lost = lost_until.timestamp() if lost_until else None
     lapsed = (File.status == Status.LEASED, File.due_at <= now(), File.downloads > 1)
     for file in catalog.entries(select(*COLUMNS).where(*lapsed)):
         found: Entry | None = file
         while found is not None and found.status == Status.LEASED:
             before = of(found)
-            after = before.lapsed(moment=now().timestamp(), lost_until=lost)
+            after = before.lapsed(moment=now().timestamp(), is_doubtful=is_doubtful)
+            if after == before:
+                break
             if _write(found, after, None):
                 new = after.count(Hold.IN_DOUBT) - before.count(Hold.IN_DOUBT)
                 doubted += new

@@ -7,7 +7,7 @@ it. A place has a number, which its attempts show; the lowest free one is taken 
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
@@ -35,6 +35,7 @@ class Place:
     since: float  # when the lease was taken; of a place that is used up, when that was
     until: float  # when the lease lapses; of a place that is used up, the end of the grace period
     resumed: bool = False  # the holder has sent its token, so it may download several ranges at once
+    hosts: str = ""  # whose journals report the responses, with spaces between them; "" in old rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Places:
     def __str__(self) -> str:
         """Return the text for the row."""
         taken = {
-            token: (place.number, place.hold, sorted(place.running), place.since, place.until, place.resumed)
-            for token, place in self.taken.items()
+            token: (at.number, at.hold, sorted(at.running), at.since, at.until, at.resumed, at.hosts)
+            for token, at in self.taken.items()
         }
         return json.dumps({"begun": self.begun, "free": sorted(self.free), "taken": taken}, separators=(",", ":"))
 
@@ -91,12 +92,13 @@ class Places:
         """When the first lease lapses, None without one."""
         return min((place.until for place in self.taken.values() if place.hold is Hold.HELD), default=None)
 
-    def leased(self, token: str, response: int, *, moment: float, until: float) -> "Places":
+    def leased(self, token: str, response: int, *, moment: float, until: float, hosts: str) -> "Places":
         """Return the places after a client has taken one, or renewed the lease of its own."""
         held = self.taken.get(token)
         if held is not None:
-            return _with(self, token, replace(held, running=held.running | {response}, until=until, resumed=True))
-        return _taking(self, token, Place(0, Hold.HELD, frozenset({response}), moment, until))
+            renewed = replace(held, running=held.running | {response}, until=until, resumed=True, hosts=hosts)
+            return _with(self, token, renewed)
+        return _taking(self, token, Place(0, Hold.HELD, frozenset({response}), moment, until, hosts=hosts))
 
     def completed(self, token: str, *, moment: float, until: float) -> "Places":
         """Return the places after a complete download: one more is used up, even if its lease has lapsed.
@@ -125,10 +127,12 @@ class Places:
             return _freeing(self, {token})
         return _with(self, token, replace(held, running=running))
 
-    def lapsed(self, *, moment: float, lost_until: float | None) -> "Places":
-        """Return the places after leases have lapsed; those taken before `lost_until` are in doubt."""
+    def lapsed(self, *, moment: float, is_doubtful: Callable[[Place], bool | None]) -> "Places":
+        """Return the places after leases have lapsed: free, or in doubt, or as they are where that is not known yet."""
         over = {t: p for t, p in self.taken.items() if p.hold is Hold.HELD and p.until <= moment}
-        doubtful = {t: p for t, p in over.items() if lost_until is not None and p.since < lost_until}
+        judged = {token: is_doubtful(place) for token, place in over.items()}
+        over = {token: place for token, place in over.items() if judged[token] is not None}
+        doubtful = {token: place for token, place in over.items() if judged[token]}
         doubted = {t: replace(place, hold=Hold.IN_DOUBT, resumed=False) for t, place in doubtful.items()}
         return _freeing(replace(self, taken={**self.taken, **doubted}), over.keys() - doubtful.keys())
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sqlalchemy import func, update
 
+from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
@@ -39,20 +40,22 @@ _log = logging.getLogger(__name__)
 
 
 def due(limit: int) -> list[int]:
-    """Return the ids of files that are due, and put them off by CALL_SECONDS."""
+    """Return the ids of this host's files that are due, and put them off by CALL_SECONDS."""
     values = {"place_due_at": _after(CALL_SECONDS)}
-    return catalog.put_off(File.place_due_at <= now(), order=File.place_due_at, limit=limit, values=values)
+    ours = (File.place_due_at <= now(), hosts.here(File.host))
+    return catalog.put_off(*ours, order=File.place_due_at, limit=limit, values=values)
 
 
 def run(file_id: int) -> None:
     """Do the next step for a file: copy it into the store or remove its pending copy. Safe to run twice, or at once."""
     entry = catalog.by_id(file_id)
-    if entry is None or entry.place_due_at is None or entry.status == Status.GONE:
+    if entry is None or entry.place_due_at is None or entry.status == Status.GONE or not hosts.is_here(entry.host):
         return
     if not entry.pending:
         with blobs.locked(entry.surface, entry.blob):
             clear(entry.surface, entry.blob)
-        statements.execute(update(File).where(File.id == file_id, File.pending.is_(False)).values(place_due_at=None))
+        cleared = update(File).where(File.id == file_id, File.pending.is_(False))
+        statements.execute(cleared.values(place_due_at=None, host=None))
         return
     try:
         with draft(entry) as opened:

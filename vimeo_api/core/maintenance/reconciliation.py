@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 
+from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
@@ -50,17 +51,24 @@ class Finding:
 def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Finding]:
     """Yield all findings older than `age` seconds; the digests of `sample` random files are checked.
 
-    Raises Unavailable if the store is not mounted: every file would be missing.
+    The pending areas of other hosts are left to them. Raises Unavailable if the store is not mounted: every file would
+    be missing.
     """
     mount_check.check()
-    yield from _leftovers(age)
-    for root in (blobs.store, blobs.pending):
-        for folder in _folders(root):
-            yield from _orphans(folder, age)
+    yield from findings_here(age=age)
+    for folder in _folders(blobs.store):
+        yield from _orphans(folder, age)
     yield from _drafts(age)
     yield from _missing(age)
     yield from _overdue()
     yield from _damaged(sample)
+
+
+def findings_here(*, age: float = AGE_SECONDS) -> Iterator[Finding]:
+    """Yield what only this host can find: in its spool and its pending area."""
+    yield from _leftovers(age)
+    for folder in _folders(blobs.pending):
+        yield from _orphans(folder, age)
 
 
 def repair(found: Iterable[Finding]) -> tuple[int, int]:
@@ -120,7 +128,7 @@ def _removal(path: Path) -> Repair:
 
 def _missing(age: float) -> Iterator[Finding]:
     kept = File.status.in_((Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT))
-    served = (kept, File.created_at < now() - timedelta(seconds=age))
+    served = (kept, File.created_at < now() - timedelta(seconds=age), _readable())
     for entry in _all(select(*COLUMNS).where(*served)):
         facts = _facts(entry)
         if facts is None and _still(entry):
@@ -140,7 +148,7 @@ def _overdue() -> Iterator[Finding]:
 
 
 def _damaged(sample: int) -> Iterator[Finding]:
-    known = (File.status == Status.AVAILABLE, File.digest.is_not(None))
+    known = (File.status == Status.AVAILABLE, File.digest.is_not(None), _readable())
     for entry in catalog.entries(select(*COLUMNS).where(*known).order_by(func.random()).limit(sample)):
         algorithm = (entry.digest or "").partition(":")[0]
         try:
@@ -150,6 +158,11 @@ def _damaged(sample: int) -> Iterator[Finding]:
             continue  # reported by `_missing`, or deleted meanwhile
         if entry.digest != f"{algorithm}:{digest}":
             yield Finding("damaged", f"{_name(entry)}: another {algorithm} than when it was stored")
+
+
+def _readable() -> ColumnElement[bool]:
+    """Return the condition that the bytes of a file are not in the pending area of another host."""
+    return or_(File.pending.is_(False), hosts.here(File.host))
 
 
 def _all(statement: statements.Query) -> Iterator[Entry]:

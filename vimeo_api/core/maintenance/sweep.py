@@ -6,8 +6,9 @@
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import not_, select
 
+from vimeo_api.core import hosts
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
@@ -24,22 +25,34 @@ _log = logging.getLogger(__name__)
 
 
 def settle_leases() -> int:
-    """Handle the journal, end lapsed leases and expire files; return how many leases lapsed."""
+    """Handle this host's journal, end its lapsed leases and expire files; return how many leases lapsed."""
     lapsed = confirmations.end_lapsed()
     lifecycle.expire()
     return lapsed
+
+
+def due_here(limit: int) -> Sequence[int]:
+    """Return the ids of files whose bytes are due for removal and have a copy in this host's pending area."""
+    return lifecycle.due_purges(limit, catalog.in_pending_area(), hosts.here(File.host))
+
+
+def due_anywhere(limit: int) -> Sequence[int]:
+    """Return the ids of files whose bytes are due for removal and lie in no pending area."""
+    return lifecycle.due_purges(limit, not_(catalog.in_pending_area()))
 
 
 def purge(file_ids: Sequence[int]) -> None:
     """Remove the bytes of these files if they are gone, and record it. Safe to run twice.
 
     After a crash between the two, the bytes are removed and the row is still due. Bytes that another file shares by
-    digest stay.
+    digest stay. What lies in the pending area of another host is left to that host.
     """
-    gone = select(File.id, File.surface, File.blob).where(
+    columns = (File.id, File.surface, File.blob, File.host, catalog.in_pending_area().label("apart"))
+    gone = select(*columns).where(
         statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
     )
-    lifecycle.purged([row.id for row in statements.rows(gone) if _removed(row)])
+    ours = [row for row in statements.rows(gone) if not row.apart or hosts.is_here(row.host)]
+    lifecycle.purged([row.id for row in ours if _removed(row)])
 
 
 def _removed(row: AnyRow) -> bool:

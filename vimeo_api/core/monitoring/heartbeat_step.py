@@ -31,7 +31,8 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
         """Begin once the worker is connected to the broker, and again after each time that it was not."""
         if not self._hearts:  # a connection that was lost is no start of the worker
             folder = consumer.app.conf.heartbeats_dir
-            self._hearts = [Heart(folder, queue) for queue in consumer.app.amqp.queues.consume_from]
+            parts = {queue.partition(".")[0] for queue in consumer.app.amqp.queues.consume_from}  # `core.broker`
+            self._hearts = [Heart(folder, part) for part in sorted(parts)]
         self._timer = consumer.timer.call_repeatedly(heartbeats.INTERVAL / 2, self._beat)
 
     def stop(self, consumer: Any) -> None:

@@ -84,7 +84,7 @@ def _broker() -> None:
 
 
 def _workers() -> None:
-    heartbeats.check(celery.conf.heartbeats_dir, ["beat", *(queue.name for queue in celery.conf.task_queues)])
+    heartbeats.check(celery.conf.heartbeats_dir, ["beat", *broker.names()])
 
 
 def _room() -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
 
+from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Upload as Row
@@ -50,6 +51,7 @@ class Upload(NewUpload):
     offset: int = 0
     created_at: datetime | None = None
     expires_at: datetime | None = None
+    host: str | None = None
     writer: str | None = None
     answer_status: int | None = None
     answer_type: str | None = None
@@ -82,7 +84,7 @@ def add(new: NewUpload, *, offset: int = 0, writer: str | None = None) -> None:
     """Add the row of an upload with so many durable bytes; `writer` is the request that may append more."""
     values = {name: getattr(new, name) for name in NewUpload.__dataclass_fields__}
     times = {"created_at": now(), "expires_at": _expiry()}
-    statements.execute(insert(Row).values(**values, **times, offset=offset, writer=writer))
+    statements.execute(insert(Row).values(**values, **times, offset=offset, writer=writer, host=settings.host_name))
 
 
 def find(key: str) -> Upload | None:
@@ -140,8 +142,9 @@ def remove(key: str) -> bool:
 
 
 def expired() -> list[str]:
-    """Return the keys of the uploads whose time is over."""
-    return [row.key for row in statements.rows(select(Row.key).where(Row.expires_at <= now()))]
+    """Return the keys of this host's uploads whose time is over."""
+    over = (Row.expires_at <= now(), hosts.here(Row.host))
+    return [row.key for row in statements.rows(select(Row.key).where(*over))]
 
 
 def known(keys: set[str]) -> set[str]:

@@ -1,0 +1,93 @@
+"""The hosts of the service: each is a row of the table `hosts`, which its sweep renews.
+
+A host has what others cannot reach: its pending area and its nginx's journal. So a row of `files` names the host that
+has its pending bytes (`host`), and those that have leased it (`lease_host`). Each host reads its own journal, and ends
+and removes only what is its own. Rows without a name are older than this table; they belong to the first host.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import InstrumentedAttribute
+
+from vimeo_api.core.clock import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import Host
+from vimeo_api.extensions import settings
+
+FIRST_SECONDS = 60  # for which a process remembers which host is the first one
+
+_first: dict[str, tuple[str, float]] = {}  # by database: the name, and when it was read
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A host, as its row says."""
+
+    name: str
+    address: str | None  # where its nginx gives its pending files to other hosts
+    joined_at: datetime
+    seen_at: datetime
+    journal_read_at: datetime | None
+
+
+def note(*, journal_read_at: datetime | None = None) -> None:
+    """Record that this host is alive, and until when the lines of its journal are handled."""
+    values = {"name": settings.host_name, "seen_at": now(), "joined_at": now(), "journal_read_at": journal_read_at}
+    new = postgresql.insert(Host).values(values)
+    read = func.coalesce(new.excluded.journal_read_at, Host.journal_read_at)
+    changed = {"seen_at": new.excluded.seen_at, "journal_read_at": read}
+    statements.execute(new.on_conflict_do_update(index_elements=[Host.name], set_=changed))
+
+
+def listing() -> list[Listed]:
+    """Return all hosts, the first one first."""
+    columns = (Host.name, Host.address, Host.joined_at, Host.seen_at, Host.journal_read_at)
+    return [Listed(*row) for row in statements.rows(select(*columns).order_by(Host.joined_at, Host.name))]
+
+
+def others() -> list[str]:
+    """Return the names of the other hosts."""
+    return [host.name for host in listing() if host.name != settings.host_name]
+
+
+def of(name: str | None) -> str:
+    """Return which host a row means."""
+    return name or _first_name() or settings.host_name
+
+
+def is_here(name: str | None) -> bool:
+    """Return whether a row means this host."""
+    return name == settings.host_name or of(name) == settings.host_name
+
+
+def here(column: InstrumentedAttribute[str | None]) -> ColumnElement[bool]:
+    """Return the condition that a column means this host."""
+    mine = column == settings.host_name
+    return or_(mine, column.is_(None)) if is_here(None) else mine
+
+
+def joined(names: str | None) -> str:
+    """Return the hosts of a lease after this one has renewed it: the last one ends the lease once it lapses."""
+    known = of(names).split()
+    return " ".join([*(name for name in known if name != settings.host_name), settings.host_name])
+
+
+def have_read(names: Collection[str], moment: datetime) -> bool:
+    """Return whether these hosts have handled what their journals say until a moment. An unknown host has not."""
+    read = {host.name: host.journal_read_at for host in listing()}
+    return all((read_at := read.get(name)) is not None and read_at >= moment for name in names)
+
+
+def _first_name() -> str | None:
+    known = _first.get(settings.database_url)
+    if known is None or time.monotonic() - known[1] > FIRST_SECONDS:
+        row = statements.row(select(Host.name).order_by(Host.joined_at, Host.name).limit(1))
+        if row is None:
+            return None
+        known = _first[settings.database_url] = (row.name, time.monotonic())
+    return known[0]
