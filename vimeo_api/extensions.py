@@ -209,6 +209,7 @@ def init_celery(app: Flask, values: Settings) -> Celery:
     bound.config_from_object(CELERY_CONFIG)
     bound.conf.broker_url = values.broker_url
     own = [queue_of_host(name, values.host_name) for name in bound.conf.host_queues]
+    bound.conf.host_name = values.host_name  # ours; `tasks` asks for it outside of the app's context
     bound.conf.task_queues = [*bound.conf.task_queues, *own]
     bound.conf.heartbeats_dir = values.data_dir / "heartbeats"  # ours; `core.monitoring.heartbeats`
     if values.broker_url.startswith("redis"):

@@ -186,7 +186,7 @@ def resume() -> None:
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _follow(**_: object) -> None:
     """Resume what the previous worker of this host may have left, even if the queue is full."""
-    _published(resume, host=settings.host_name)
+    _published(resume, host=resume.app.conf.host_name)
 
 
 @shared_task(name="vimeo_api.tasks.reconcile")  # type: ignore[untyped-decorator]
