@@ -1,4 +1,4 @@
-"""What the host of a request is. One function decides, for links, for origins and for the check of `HOSTS`.
+"""Determine the host of a request, in one function, for links, for origins and for the check of `HOSTS`.
 
 A host is written in one way here: in lower case, without a trailing dot, without leading zeros in the port, and without
 the port that the scheme has anyway. werkzeug accepts other hosts than nginx, and has "" for those it does not accept.

@@ -2,7 +2,8 @@
 
 Only headers in TRUSTED_HEADERS are read, and of each only the values that the last TRUSTED_PROXIES proxies added: the
 first of these is about the client. A proxy that replaces a header instead leaves fewer values, for which werkzeug's
-ProxyFix would ignore the header. nginx passes X-Forwarded-Proto under another name, or uWSGI would believe it.
+ProxyFix would ignore the header. nginx passes X-Forwarded-Proto under another name, because uWSGI would otherwise
+believe it.
 """
 
 import re
@@ -20,7 +21,7 @@ class Forwarded:
     """The app, which sees the client instead of the proxies."""
 
     def __init__(self, app: "WSGIApplication", proxies: int, trusted: frozenset[str]) -> None:
-        """Wrap an app behind so many proxies of which these headers are trusted, such as `for` and `proto`."""
+        """Wrap an app behind this many proxies, and trust these of their headers, such as `for` and `proto`."""
         self._app = app
         self._proxies = proxies
         self._trusted = [(name, read) for name, read in _READERS.items() if proxies and name in trusted]

@@ -155,9 +155,9 @@ def _responses(lines: journal.Lines) -> Iterator[Sent]:
 def _record_sent(file: AnyRow, reports: list[Sent]) -> tuple[Sent | None, list[Sent], int]:
     """Record what was sent of a file; return the first complete response after which all bytes are sent, if any.
 
-    Other responses, under any token, may have sent some of the bytes. Also returns the responses that have ended by
-    that, none if another one under the lease still runs, and how many there were in all: with the number, `give_back`
-    sees whether one has begun since.
+    Other responses, under any token, may have sent some of the bytes. Also returns the responses that ended with this
+    (none while another under the lease is running) and the total number of responses, from which `give_back` can tell
+    whether a new one has begun.
     """
     if file.status != Status.GONE and len(reports) == 1 and _is_whole(reports[0], file.size):
         return reports[0], [], 0  # nearly always; the charge stands, for the bytes were sent

@@ -28,7 +28,7 @@ _running = aliased(File)
 
 
 def add(file_id: int, *, client: str, origin: str) -> None:
-    """Note who asked for a fetch, and from which host."""
+    """Note who asked for a fetch, and which host it fetches from."""
     statements.execute(insert(QueuedFetch).values(file_id=file_id, client=client, origin=origin))
 
 
@@ -42,7 +42,7 @@ def crowded() -> ColumnElement[bool]:
 
 
 def first_of_each_client() -> ColumnElement[bool]:
-    """Return the condition that a due fetch is among the first of its client: of thousands, few can run."""
+    """Return the condition that a due fetch is among its client's first, because only a few of thousands can run."""
     place = func.row_number().over(partition_by=QueuedFetch.client, order_by=File.id).label("place")
     due = (File.status == Status.FETCHING, File.due_at <= now())
     line = select(File.id, place).outerjoin(QueuedFetch, QueuedFetch.file_id == File.id).where(*due).subquery()

@@ -1,8 +1,8 @@
 """Leases of the places of a file for several downloads; `leases` does the same for a file with one.
 
 The row holds all places (`places`) and what was sent (`send_budget`). Each change reads the row, works out the new
-state, and writes it by one UPDATE, which does nothing if the row has changed meanwhile. So of any number of clients as
-many get a place as there are, and a report is counted exactly once: together with the number of its response.
+state, and writes it by one UPDATE, which does nothing if the row has changed meanwhile. So no more clients get a place
+than there are places, and a report is counted exactly once: together with the number of its response.
 
 The status of such a file: `leased` while anybody holds a place, `gone` once all places are used up, else `available`,
 even if only places in doubt are left.
@@ -47,7 +47,7 @@ class Settled:
 
 
 def of(file: Entry) -> Places:
-    """Return the places of a file; for one with a single download, only how often it can be downloaded is right."""
+    """Return the places of a file; for one with a single download, only the number of downloads is meaningful."""
     return Places.read(file.places, file.downloads)
 
 

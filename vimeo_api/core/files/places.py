@@ -1,4 +1,4 @@
-"""The places of a one-time file: as many as it can be downloaded times. Each is free, held, in doubt or used up.
+"""The places of a one-time file: one for each download that it allows. Each is free, held, in doubt or used up.
 
 A file for one download keeps its only place in the columns of its row (`lease_token`, `leased_at`, `due_at` …), and its
 `places` are empty. With several, the row stores this state in `files.places`: who holds a place, which places are free
@@ -18,7 +18,7 @@ MOST_DONE = 200  # clients remembered that have used a place up; others cannot r
 
 
 class Hold(StrEnum):
-    """What the client with a lease token has of a place."""
+    """How the client with a lease token holds its place."""
 
     HELD = "held"
     IN_DOUBT = "doubt"  # its lease lapsed, and the report of its download may be lost
@@ -32,8 +32,8 @@ class Place:
     number: int
     hold: Hold
     running: frozenset[int]  # the responses under this token whose end is still to be reported
-    since: float  # when the lease was taken; of a place that is used up, when that was
-    until: float  # when the lease lapses; of a place that is used up, the end of the grace period
+    since: float  # when the lease was taken; for a used-up place, when it was used up
+    until: float  # when the lease lapses; for a used-up place, the end of the grace period
     resumed: bool = False  # the holder has sent its token, so it may download several ranges at once
     hosts: str = ""  # whose journals report the responses, with spaces between them; "" in old rows
 
@@ -68,7 +68,7 @@ class Places:
         return json.dumps({"begun": self.begun, "free": sorted(self.free), "taken": taken}, separators=(",", ":"))
 
     def count(self, hold: Hold) -> int:
-        """Return how many places clients have in this way."""
+        """Return how many places are in this state."""
         return sum(place.hold is hold for place in self.taken.values())
 
     @property
@@ -116,8 +116,9 @@ class Places:
     def given_back(self, token: str, response: int, *, even_resumed: bool) -> "Places":
         """Return the places after a response under a token has ended without using its place up.
 
-        The place is free once none is running, or one that runs could complete after another client has the place. A
-        completed range does not end a resumed lease: the client may ask for other ranges.
+        The place becomes free only once none of its responses runs. Otherwise a running one could complete after
+        another client has taken the place. A completed range does not end a resumed lease: the client may ask for other
+        ranges.
         """
         held = self.taken.get(token)
         if held is None or held.hold is not Hold.HELD or response not in held.running:

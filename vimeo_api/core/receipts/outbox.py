@@ -3,7 +3,7 @@
 A file with a `notify_url` owes receipts once it is gone, and when another of its places is used up. The UPDATE that
 made it so is the record: nothing else is written at that moment, and a partial index finds such files. `note` turns
 them into rows, each with an id that stays the same for every try. `take` gives each to one worker at a time. A worker
-that dies leaves its receipt due again: it may be sent twice, and never not at all. The sweep calls `note`, `is_due`
+that dies leaves its receipt due again: it may be sent twice but is never lost. The sweep calls `note`, `is_due`
 and `forget`, `job` the rest.
 """
 
@@ -62,7 +62,7 @@ _TAKEN = tuple(getattr(Receipt, name) for name in Taken.__dataclass_fields__)
 
 
 def public_id(key: str) -> str:
-    """Return what receipts call a file: whoever has its link can compute it, and it does not lead to the link."""
+    """Return what receipts call a file: anyone with its link can compute it, but it does not reveal the link."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
@@ -103,7 +103,7 @@ def _events(file: AnyRow) -> Iterator[tuple[Event, int, datetime]]:
 
 
 def _downloads(file: AnyRow) -> list[datetime]:
-    """Return when each place was used up of which there is no receipt yet, as far as that is remembered."""
+    """For each used-up place without a receipt yet, return when it was used up, as far as that is still known."""
     done = [one.since for one in Places.read(file.places, file.downloads).taken.values() if one.hold is Hold.DONE]
     new = file.places_used - file.places_told
     moments = [datetime.fromtimestamp(since, UTC) for since in sorted(done)[-new:]] if new else []
@@ -172,7 +172,7 @@ def failed(taken: Taken, error: str) -> bool:
 
 
 def put_off(host: str) -> None:
-    """Leave a host alone for SILENCE that did not answer in time: it would keep the workers from the others."""
+    """Leave a host that did not answer in time alone for SILENCE: it would keep workers from the other hosts."""
     due = (Receipt.host == host, *_due(ReceiptState.WAITING))
     statements.execute(update(Receipt).where(*due).values(due_at=now() + SILENCE))
 
@@ -185,7 +185,7 @@ def forget() -> None:
 
 
 def resend(file_id: int) -> int:
-    """Begin anew to send the receipts of a file that have not arrived; return how many."""
+    """Start over with the undelivered receipts of a file; return how many there are."""
     these = (Receipt.file_id == file_id, Receipt.url != "")
     again = {"state": ReceiptState.WAITING, "attempts": 0, "due_at": now()}
     return statements.execute(update(Receipt).where(*these).values(**again))

@@ -1,8 +1,8 @@
 """Cut off bodies that nginx is writing into the spool before they take the space that must stay free.
 
-nginx asks nobody while it writes a body: one without a length, many small ones and those that arrive later than their
-reservation was held could fill the disk. One thread per host (`wsgi` starts one in each process, a lock lets one work)
-looks at the free space, the more often the less there is. Once it gets low, the thread empties the largest body for
+nginx consults nobody while it writes a body, so a body of unknown length, many small ones, or ones that outlast their
+reservation could fill the disk. One thread per host (`wsgi` starts one in each process, a lock lets one work)
+checks the free space, more often as it shrinks. Once it gets low, the thread empties the largest body for
 which no space is reserved, and goes on emptying it while nginx writes. An execute bit marks the file, so this survives
 a restart; `blobs.adopt` refuses a marked body with StorageFull. nginx cannot be made to hang up, so the client sees the
 507 when it has sent everything.
@@ -21,7 +21,7 @@ from pathlib import Path
 from vimeo_api.core.storage.blobs import CUT
 from vimeo_api.core.storage.reservations import Body, Reservations
 
-MOST_MARGIN = 64 * 1024**2  # bytes above KEEP_FREE from which on bodies without a reservation are cut off
+MOST_MARGIN = 64 * 1024**2  # bytes; with less than this free above KEEP_FREE, bodies are cut off
 LEAST_BODY = 1024**2  # bytes; a smaller one is cut off only once KEEP_FREE itself is touched
 FASTEST = 2 * 1024**3  # bytes per second that a disk takes at most
 SHORTEST_PAUSE, CUTTING_PAUSE, LONGEST_PAUSE = 0.01, 0.1, 1.0  # seconds
@@ -71,7 +71,10 @@ class SpoolWatch:
         return max(SHORTEST_PAUSE, min(longest, spare / FASTEST))
 
     def _cut(self, missing: int, bodies: list[Body]) -> None:
-        """Cut off bodies until so many bytes are free again; those with a reservation only for KEEP_FREE itself."""
+        """Cut off bodies until `missing` bytes are free again.
+
+        Bodies that are small or have a reservation are spared until KEEP_FREE itself is at stake.
+        """
         covered = self._reservations.covered()
         for body in sorted(bodies, key=lambda body: (body.path in covered, -body.size)):
             spared = body.path in covered or body.size < LEAST_BODY

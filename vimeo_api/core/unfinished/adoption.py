@@ -38,7 +38,7 @@ def handle(lines: journal.Lines) -> None:
         try:
             _end(line, body)
         except (StorageFull, Unavailable, OSError) as error:
-            _log.warning("uploads: what came of a request is lost, its client sends it again: %s", error)
+            _log.warning("uploads: the bytes of a request are lost; its client will send them again: %s", error)
         if body is not None:
             body.unlink(missing_ok=True)
 

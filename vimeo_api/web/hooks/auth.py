@@ -29,7 +29,7 @@ _continuing: set[Callable[..., Any]] = set()
 
 
 def needs(verb: str, *, again: bool = False) -> Callable[[View], View]:
-    """State the verb of a view; a token needs the scope for it. `again`: it goes on with what was counted before."""
+    """State the verb of a view; a token needs the scope for it. `again`: it continues what was counted before."""
 
     def note(view: View) -> View:
         _verbs[view] = verb
