@@ -18,12 +18,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from vimeo_api import logs
 from vimeo_api.core.clock import now
-from vimeo_api.core.database import statements
+from vimeo_api.core.database import shared_locks, statements
 from vimeo_api.core.database.models import File, Token
 from vimeo_api.core.errors import Exists, Malformed, NotFound, QuotaExceeded
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.core.storage import locks
-from vimeo_api.extensions import settings
 
 VERBS = ("write", "list", "take", "delete")
 TOKEN_PREFIX = "va_"  # noqa: S105 -- makes a leaked token recognizable
@@ -175,7 +173,7 @@ def charged(token_id: int | None, *sizes: int, counted: int = 0) -> Iterator[Non
     if left(token_id) is None:
         yield
         return
-    with locks.held(settings.data_dir / f"locks/token-{token_id}"):
+    with shared_locks.held(f"token-{token_id}"):
         check_quota(token_id, *sizes, counted=counted)
         yield
 

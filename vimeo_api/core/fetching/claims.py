@@ -13,13 +13,12 @@ from typing import Any
 from sqlalchemy import and_, case, not_, or_, select
 
 from vimeo_api.core.clock import now
-from vimeo_api.core.database import statements
+from vimeo_api.core.database import shared_locks, statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.fetching import turns
 from vimeo_api.core.files import catalog, file_names, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.lifecycle import Move
-from vimeo_api.core.storage import locks
 from vimeo_api.extensions import settings
 
 CLAIM_SECONDS = 20  # without a sign of life, another worker takes over
@@ -34,11 +33,11 @@ def claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
     """Take the claim if it is free, has lapsed, or is `dead`: the token of a worker that is known to be dead.
 
     Returns None if it is not, or if the fetch must wait for its turn. The lock makes the count of running fetches
-    exact among the workers of a host: PostgreSQL would let two that claim at the same moment not see each other.
+    exact: PostgreSQL would let two that claim at the same moment not see each other.
     """
     free = or_(File.lease_token.is_(None), File.due_at <= now(), File.lease_token == dead)
     values: dict[str, Any] = {"lease_token": token, "attempts": File.attempts + 1}
-    with locks.held(settings.data_dir / "locks" / "fetches"):
+    with shared_locks.held("fetches"):
         until = now() + timedelta(seconds=CLAIM_SECONDS)
         return lifecycle.advance(file_id, Move.WORK, free, not_(turns.crowded()), due_at=until, **values)
 

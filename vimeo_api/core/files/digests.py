@@ -1,8 +1,8 @@
 """SHA-256 digests of files whose upload needs none: small files at once, others later by `tasks.digest`.
 
 The row states the intent: an available file without a digest is due, and a partial index finds it. So uploads of large
-files do nothing for it, and a lost message does not matter. One worker at a time does this, by flock(2), which costs no
-write: the digest is the only one. Bytes never change, so a digest stays right whatever happens to the row.
+files do nothing for it, and a lost message does not matter. One worker at a time does this, under a lock, which costs
+no write: the digest is the only one. Bytes never change, so a digest stays right whatever happens to the row.
 """
 
 import hashlib
@@ -16,10 +16,9 @@ from datetime import timedelta
 from sqlalchemy import case, select, text, update
 
 from vimeo_api.core.clock import now
-from vimeo_api.core.database import statements
+from vimeo_api.core.database import shared_locks, statements
 from vimeo_api.core.database.models import UNDIGESTED, File
 from vimeo_api.core.database.statements import AnyRow
-from vimeo_api.core.storage import locks
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, settings
 
@@ -60,7 +59,7 @@ def record(*, seconds: float) -> int:
 
 
 def _alone() -> AbstractContextManager[bool]:
-    return locks.tried(settings.data_dir / "locks/digests")
+    return shared_locks.tried("digests")
 
 
 def _undigested(limit: int) -> Sequence[AnyRow]:

@@ -7,7 +7,6 @@ This module does not depend on the app: the app's object, with its folders, is `
     SPOOL_DIR/landing/<surface>/<ab>/<blob>    the pending area: published, until `placing` has copied it to a store on
                                                another filesystem
     DATA_DIR/locks/<surface>-<ab>              held while a blob of that folder is published or removed
-    DATA_DIR/locks/token-<id>                  held while a file is charged to the quota of a token
 
 Order on the way in: write → fsync → link → fsync of the directory → row. A crash before the row leaves bytes
 without a row, never a row without bytes. Order on the way out: row → unlink → row again (purged).

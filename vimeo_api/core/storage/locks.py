@@ -1,4 +1,4 @@
-"""Locks among processes, flock(2), with a timeout; `blobs`, `reservations` and `digests` hold them."""
+"""Locks among the processes of a host, flock(2), with a timeout; `blobs`, `reservations`, `shared_locks` hold them."""
 
 import fcntl
 import time
