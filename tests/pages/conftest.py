@@ -1,6 +1,5 @@
-"""Fixtures of the page: Debian's Chromium, and a way to open the page in it."""
+"""Fixtures of the page: Debian's headless Chromium, and a way to open the page in it."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from tests.services import Service
 
 PATIENCE = 60_000  # milliseconds
+CHROMIUM = "/usr/bin/chromium-headless-shell"  # takes a third less CPU than `chromium --headless`
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,9 +24,9 @@ ARGS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, started once; each page has a context of its own."""
+    """Headless Chromium, started once; each page has a context of its own."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=ARGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
