@@ -127,6 +127,7 @@ def cut_once(service: Service, after: int, *, uploads: bool = False) -> Iterator
                 server = socket.create_connection(("127.0.0.1", service.port))
                 threading.Thread(target=carry, args=(client, server), kwargs={"up": True}, daemon=True).start()
                 threading.Thread(target=carry, args=(server, client), kwargs={"up": False}, daemon=True).start()
+                del client, server  # else the last ones would stay open: a browser that still sends would wait for ever
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=accept, args=(listener,), daemon=True).start()
