@@ -7,8 +7,9 @@ from vimeo_api.core import policy
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.access.api_tokens import LEAST_CHARGE
 from vimeo_api.core.errors import Exists, QuotaExceeded
+from vimeo_api.core.files import storing
 from vimeo_api.extensions import blobs
-from vimeo_api.services import fetches, uploads
+from vimeo_api.services import fetches
 
 URL = "http://127.0.0.1:8000/a"
 
@@ -24,7 +25,7 @@ def upload(token_id: int, *contents: bytes) -> None:
     for content in contents:
         with blobs.stage() as staging:
             staging.write(content)
-            uploads.upload(policy.STREAMS, staging, token_id=token_id)
+            storing.upload(policy.STREAMS, staging, token_id=token_id)
 
 
 def test_empty_files_count(app: Flask) -> None:

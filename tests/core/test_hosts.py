@@ -17,12 +17,12 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.deliveries import confirmations, losses
 from vimeo_api.core.deliveries.lines import Ticket
-from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files import catalog, placing, storing
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import reconciliation, sweep
 from vimeo_api.core.policy import STREAMS
 from vimeo_api.extensions import blobs
-from vimeo_api.services import files, uploads
+from vimeo_api.services import files
 
 SIZE = 10
 TOKEN, OTHER = "1" * 32, "2" * 32
@@ -48,7 +48,7 @@ def entry(surface: str = "vimeo", key: str = "k") -> Entry:
 def stream(content: bytes = b"content") -> Entry:
     with blobs.stage() as staging:
         staging.write(content)
-        return entry("streams", uploads.upload(STREAMS, staging).key)
+        return entry("streams", storing.upload(STREAMS, staging).key)
 
 
 def taken(app: Flask, token: str = TOKEN) -> Ticket:

@@ -14,11 +14,11 @@ from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import Malformed, NotFound, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.fetching import job
 from vimeo_api.core.fetching.partial_file import PartialFile
-from vimeo_api.core.files import catalog, lifecycle, queues
+from vimeo_api.core.files import catalog, lifecycle, queues, storing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.reservations import Reservations
 from vimeo_api.extensions import blobs, settings
-from vimeo_api.services import joins, uploads
+from vimeo_api.services import joins
 
 MIB = 1024**2
 STREAMS = policy.STREAMS
@@ -37,7 +37,7 @@ def _no_broker(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 def stored(content: bytes, token_id: int | None = None) -> str:
     with blobs.stage() as staging:
         staging.write(content)
-        return uploads.upload(STREAMS, staging, token_id=token_id).key
+        return storing.upload(STREAMS, staging, token_id=token_id).key
 
 
 def begin(keys: list[str], **more: Any) -> str:

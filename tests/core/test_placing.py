@@ -22,7 +22,7 @@ from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.fetching import job
 from vimeo_api.core.fetching.partial_file import PartialFile
-from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files import catalog, placing, storing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, repair
 from vimeo_api.core.policy import STORE, STREAMS
@@ -30,7 +30,7 @@ from vimeo_api.core.storage.blobs import make_folder, remove_from
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import blobs, settings
-from vimeo_api.services import files, joins, uploads
+from vimeo_api.services import files, joins
 
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -49,13 +49,13 @@ def apart(tmp_path: Path) -> Iterator[Flask]:
 def uploaded(*, content: bytes = CONTENT) -> Entry:
     with blobs.stage() as staging:
         staging.write(content)
-        return found("streams", uploads.upload(STREAMS, staging).key)
+        return found("streams", storing.upload(STREAMS, staging).key)
 
 
 def stored(content: bytes = CONTENT) -> Entry:
     with blobs.stage() as staging:
         staging.write(content)
-        return found("store", uploads.upload_content(STORE, staging))
+        return found("store", storing.upload_content(STORE, staging))
 
 
 def found(surface: str, key: str) -> Entry:

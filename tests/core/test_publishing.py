@@ -15,17 +15,16 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, QuotaExceeded
-from vimeo_api.core.files import cache_generations, catalog
+from vimeo_api.core.files import cache_generations, catalog, storing
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import NAMED, STORE, STREAMS, Policy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, cache, db, settings
-from vimeo_api.services import uploads
 
 
 @pytest.mark.parametrize(
-    ("upload", "policy"), [(uploads.upload, STREAMS), (uploads.upload_content, STORE)], ids=["upload", "content"]
+    ("upload", "policy"), [(storing.upload, STREAMS), (storing.upload_content, STORE)], ids=["upload", "content"]
 )
 def test_nothing_is_published_if_its_row_cannot_be_written(
     app: Flask, monkeypatch: pytest.MonkeyPatch, upload: Callable[[Policy, Staging], str], policy: Policy
@@ -44,13 +43,13 @@ def test_nothing_is_published_if_its_row_cannot_be_written(
 def named(content: bytes) -> str:
     with blobs.stage() as staging:
         staging.write(content)
-        return uploads.upload(NAMED, staging, name="a.txt").key
+        return storing.upload(NAMED, staging, name="a.txt").key
 
 
 def content() -> str:
     with blobs.stage() as staging:
         staging.write(b"content")
-        return uploads.upload_content(STORE, staging)
+        return storing.upload_content(STORE, staging)
 
 
 def end_all() -> None:
@@ -106,5 +105,5 @@ def test_existing_content_does_not_count_against_a_quota(app: Flask, monkeypatch
     assert content() == key
     with blobs.stage() as staging, pytest.raises(QuotaExceeded):
         staging.write(b"other content")
-        uploads.upload_content(STORE, staging)
+        storing.upload_content(STORE, staging)
     assert [path.read_bytes() for path in settings.store_dir.glob("store/*/*")] == [b"content"]

@@ -8,10 +8,9 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from tests.core.leasing import lease
 from vimeo_api.core import policy
 from vimeo_api.core.access import passwords
-from vimeo_api.core.files import cache_generations, catalog, leases
+from vimeo_api.core.files import cache_generations, catalog, leases, storing
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.extensions import blobs, cache
-from vimeo_api.services import uploads
 from vimeo_api.web.hooks import refusal_cache
 
 LINK = "/vimeo/api/v1.0/file/k"
@@ -52,7 +51,7 @@ def test_a_refusal_is_cached_after_it_was_computed_three_times(client: FlaskClie
 
 def upload() -> None:
     with blobs.stage() as staging:
-        uploads.upload(policy.NAMED, staging, name="a.pdf")
+        storing.upload(policy.NAMED, staging, name="a.pdf")
 
 
 def get_named(client: FlaskClient) -> int:

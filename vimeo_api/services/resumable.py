@@ -1,6 +1,6 @@
 """The use cases of resumable uploads: begin, append, join, finish, end. `views.uploads` calls them.
 
-A finished upload goes the way of any other: `services.uploads` checks and publishes it, under the same rules.
+A finished upload goes the way of any other: `core.files.storing` checks and publishes it, under the same rules.
 """
 
 import hashlib
@@ -23,15 +23,14 @@ from vimeo_api.core.errors import (
     Writing,
     WrongOffset,
 )
-from vimeo_api.core.files import types_by_content
+from vimeo_api.core.files import storing, types_by_content
+from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.unfinished import adoption, checks, expiry, parts, rows, streaming
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import blobs, reservations, settings
-from vimeo_api.services import uploads
-from vimeo_api.services.uploads import Uploaded
 
 READ_CHUNK = 64 * 1024  # bytes
 GLANCE_SECONDS = 1.0  # in which nginx sees that a connection was closed, and says what came
@@ -55,7 +54,7 @@ def check_new(policy: Policy, new: NewUpload) -> None:
     size = new.length or 0
     checks.check_size(policy, size)
     if not new.is_partial:
-        uploads.check_name(policy, new.name)
+        storing.check_name(policy, new.name)
     if new.token_id is not None:
         api_tokens.check_quota(new.token_id, size + rows.bytes_of(new.token_id))
     reservations.check_spool_space(size)
@@ -197,7 +196,7 @@ def _join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> int:
         raise Malformed("Only partial uploads that are complete can be joined.")
     size = sum(source.offset for source in sources)
     checks.check_size(policy, size)
-    uploads.check_name(policy, new.name)
+    storing.check_name(policy, new.name)
     with reservations.reserved(size):
         parts.join(new.key, [(source.key, source.offset) for source in sources])
     return size
@@ -226,7 +225,7 @@ def finish(policy: Policy, upload: Upload, word: Callable[[Uploaded], Answer]) -
 
 def _stored(policy: Policy, upload: Upload) -> Uploaded:
     """Return the upload's file, which an attempt that was killed may have stored already."""
-    if not policy.by_content and (file := uploads.uploaded_before(policy, upload.key)):
+    if not policy.by_content and (file := storing.uploaded_before(policy, upload.key)):
         return file
     with parts.opened(upload.key, upload.offset) as staging:
         if upload.expected_digest:
@@ -235,7 +234,7 @@ def _stored(policy: Policy, upload: Upload) -> Uploaded:
         if policy.by_content:
             if not staging.size:
                 raise Malformed("The body is empty.")
-            digest = uploads.upload_content(policy, staging, token_id=upload.token_id)
+            digest = storing.upload_content(policy, staging, token_id=upload.token_id)
             return Uploaded(digest, "", staging.size, expires_at=None, downloads=1, manage_key=None)
         try:
             return _uploaded(policy, upload, staging)
@@ -246,7 +245,7 @@ def _stored(policy: Policy, upload: Upload) -> Uploaded:
 
 
 def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
-    return uploads.upload(
+    return storing.upload(
         policy,
         staging,
         name=upload.name,

@@ -27,11 +27,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
-from vimeo_api.core.files import catalog, file_names, types_by_name
+from vimeo_api.core.files import catalog, file_names, storing, types_by_name
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.extensions import settings
-from vimeo_api.services import downloads, files, uploads
-from vimeo_api.services.uploads import Uploaded
+from vimeo_api.services import downloads, files
 from vimeo_api.views.descriptions import named as described_as
 from vimeo_api.web import manage_links, pages
 from vimeo_api.web.hooks import auth
@@ -133,7 +133,7 @@ def upload_form() -> AnyResponse:
     with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
         expires_in = receive.expires_in(form.fields.get("expires_in"))
         files = [(file.name, file.staging) for file in form.files]
-        new = uploads.upload_all(POLICY, files, expires_in=expires_in, token_id=auth.token_id())
+        new = storing.upload_all(POLICY, files, expires_in=expires_in, token_id=auth.token_id())
     response = redirect(url_for("named.listing"))
     for file in new:
         response.headers.add(manage_links.HEADER, manage_links.url(file.manage_key))
@@ -145,9 +145,9 @@ def upload_form() -> AnyResponse:
 @needs("write")
 def upload_raw(key: str) -> Response:
     """Store the raw body under a name."""
-    name, expires_in = uploads.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
+    name, expires_in = storing.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
     with receive.raw(POLICY.max_bytes) as staging:
-        return _stored(uploads.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id()))
+        return _stored(storing.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id()))
 
 
 @blueprint.get("/download")

@@ -18,11 +18,12 @@ from jinja2.filters import do_filesizeformat
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotFound
+from vimeo_api.core.files import archives, storing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.places import MOST
+from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.extensions import settings
-from vimeo_api.services import manage_links, receipts, uploads
-from vimeo_api.services.uploads import Uploaded
+from vimeo_api.services import manage_links, receipts
 from vimeo_api.views.descriptions import share as described_as
 from vimeo_api.web import manage_links as manage_urls
 from vimeo_api.web import pages
@@ -89,8 +90,8 @@ def upload_form(surface: str) -> Response:
             "downloads": receive.downloads(fields.get("downloads")),
             "notify_url": receipts.checked(fields.get("notify")),
         }
-        with uploads.as_one(POLICY, form.named()) as (name, staging):
-            new = uploads.upload(POLICY, staging, name=name, token_id=auth.token_id(), **options)
+        with archives.as_one(POLICY, form.named()) as (name, staging):
+            new = storing.upload(POLICY, staging, name=name, token_id=auth.token_id(), **options)
     response = _link_page(new, new.manage_key, protected="password" in fields)
     response.status_code = HTTPStatus.CREATED
     return response

@@ -13,7 +13,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
-from vimeo_api.services import downloads, files, uploads
+from vimeo_api.core.files import storing
+from vimeo_api.services import downloads, files
 from vimeo_api.views.descriptions import store as described_as
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
@@ -60,12 +61,12 @@ def upload() -> Response:
     """Store content and return its hash."""
     if receive.is_form():
         with receive.form(POLICY.max_bytes) as form:
-            digest = uploads.upload_content(POLICY, form.file("file").staging, token_id=auth.token_id())
+            digest = storing.upload_content(POLICY, form.file("file").staging, token_id=auth.token_id())
     else:
         with receive.raw(POLICY.max_bytes) as staging:
             if staging.size == 0:
                 raise Malformed("The body is empty.")
-            digest = uploads.upload_content(POLICY, staging, token_id=auth.token_id())
+            digest = storing.upload_content(POLICY, staging, token_id=auth.token_id())
     return _stored(digest)
 
 

@@ -26,10 +26,10 @@ from flask import Blueprint, Response, request, url_for
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotFound
-from vimeo_api.core.files import types_by_content
+from vimeo_api.core.files import storing, types_by_content
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.extensions import settings
-from vimeo_api.services import downloads, fetches, files, joins, queues, uploads
+from vimeo_api.services import downloads, fetches, files, joins, queues
 from vimeo_api.views.descriptions import queues as described_queues
 from vimeo_api.views.descriptions import streams as described_as
 from vimeo_api.web import clients
@@ -231,7 +231,7 @@ def confirm(queue: str, key: str) -> Response:
 def _stored(*, queue: str | None) -> str:
     with receive.raw(POLICY.max_bytes) as staging:
         kind, expires_in = types_by_content.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
-        return uploads.upload(
+        return storing.upload(
             POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=auth.token_id()
         ).key
 

@@ -23,9 +23,10 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from vimeo_api.core import policy
 from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.errors import Malformed, NotFound
+from vimeo_api.core.files import storing
+from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.extensions import settings
-from vimeo_api.services import downloads, fetches, files, uploads
-from vimeo_api.services.uploads import Uploaded
+from vimeo_api.services import downloads, fetches, files
 from vimeo_api.views.descriptions import transfer as described_as
 from vimeo_api.web import clients, manage_links
 from vimeo_api.web.hooks import auth, rate_limits
@@ -70,9 +71,9 @@ def upload() -> Response:
         return _fetched(receive.json_object(MAX_QUESTION_BYTES))
     with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
         file = form.file("file")
-        name = uploads.check_name(POLICY, file.name)
+        name = storing.check_name(POLICY, file.name)
         expires_in = receive.expires_in(form.fields.get("expires_in"))
-        new = uploads.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
+        new = storing.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
     return _stored(new)
 
 

@@ -33,11 +33,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed
+from vimeo_api.core.files import archives, storing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
-from vimeo_api.services import downloads, receipts, uploads
+from vimeo_api.core.files.storing import Uploaded
+from vimeo_api.services import downloads, receipts
 from vimeo_api.services.downloads import Progress
-from vimeo_api.services.uploads import Uploaded
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web import manage_links, pages, previews
 from vimeo_api.web.hooks import auth
@@ -219,8 +220,8 @@ def upload() -> Response:
             "notify_url": receipts.checked(form.fields.get("notify")),
             "downloads": receive.downloads(form.fields.get("downloads")),
         }
-        with uploads.as_one(POLICY, form.named()) as (name, staging):
-            new = uploads.upload(POLICY, staging, name=name, token_id=auth.token_id(), **options)
+        with archives.as_one(POLICY, form.named()) as (name, staging):
+            new = storing.upload(POLICY, staging, name=name, token_id=auth.token_id(), **options)
     return _stored(new)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Request, Response
 
+from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.policy import Policy
-from vimeo_api.services.uploads import Uploaded
 from vimeo_api.web.problems import Problem
 
 SurfaceOf = Callable[[str], "Surface | None"]  # names the surface that owns a path

@@ -1,27 +1,49 @@
 """Several files as one zip: stored and not compressed, so that it costs little and has a size known beforehand.
 
 The format is that of the standard library, which writes zip64 where sizes need it and marks names as UTF-8. The names
-are those of the files made safe for every system that may unpack them, folders included. `services.uploads` calls this.
+are those of the files made safe for every system that may unpack them, folders included. Views call `as_one`.
 Sources: APPNOTE.TXT 6.3.10 (zip), "Naming Files, Paths, and Namespaces" (Windows)
 """
 
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import accumulate, count
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from vimeo_api.core.clock import now
+from vimeo_api.core.errors import TooLarge
 from vimeo_api.core.files import file_names
+from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging, raising_storage_full
+from vimeo_api.extensions import blobs, reservations
 
 CHUNK = 1024**2  # bytes read at once
 # More than the headers of an entry take beside its name, which they have twice: local, central and zip64 fields.
 ENTRY_OVERHEAD = 200
 END_OVERHEAD = 200
+ARCHIVE = "files.zip"  # the name of several files in one
 _MODE = 0o644 << 16  # of unpacked files
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\s*(?:\.|$))", re.IGNORECASE)
+
+
+@contextmanager
+def as_one(policy: Policy, files: Sequence[tuple[str, Staging]]) -> Iterator[tuple[str, Staging]]:
+    """Yield the name and bytes of one file: the only one as it is, several as a zip, which is discarded at the end.
+
+    Raises TooLarge and StorageFull.
+    """
+    if len(files) == 1:
+        yield files[0]
+        return
+    if policy.max_bytes is not None and sum(staging.size for _, staging in files) > policy.max_bytes:
+        raise TooLarge
+    with reservations.reserved(largest(files)), blobs.stage() as staging:
+        write(staging, files, now())
+        yield ARCHIVE, staging
 
 
 def write(staging: Staging, files: Sequence[tuple[str, Staging]], moment: datetime) -> None:

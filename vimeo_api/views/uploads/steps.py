@@ -8,13 +8,13 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.access import passwords
 from vimeo_api.core.clock import now
 from vimeo_api.core.errors import Malformed, PipelineError
+from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import reservations, settings
 from vimeo_api.services import receipts, resumable
 from vimeo_api.services.resumable import Answer
-from vimeo_api.services.uploads import Uploaded
 from vimeo_api.web import clients, manage_links
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.receiving import bodies, receive

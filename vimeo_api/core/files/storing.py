@@ -1,18 +1,19 @@
-"""The use cases of uploading: bytes that a client sends."""
+"""Making files of bytes that clients send: checked, published, and told as `Uploaded`.
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+Views call it. It is in the core because workers store files, too: resumable uploads that they have joined.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, manage_keys, passwords
-from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.files import (
-    archives,
     cache_generations,
     catalog,
     digests,
@@ -24,8 +25,6 @@ from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, reservations, settings
-
-ARCHIVE = "files.zip"  # the name of several files in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +50,6 @@ def check_name(policy: Policy, name: str) -> str:
     if extension.lower() not in policy.extensions:
         raise Malformed(f"{extension} file not allowed")
     return safe
-
-
-@contextmanager
-def as_one(policy: Policy, files: Sequence[tuple[str, Staging]]) -> Iterator[tuple[str, Staging]]:
-    """Yield the name and bytes of one file: the only one as it is, several as a zip, which is discarded at the end.
-
-    Raises TooLarge and StorageFull.
-    """
-    if len(files) == 1:
-        yield files[0]
-        return
-    if policy.max_bytes is not None and sum(staging.size for _, staging in files) > policy.max_bytes:
-        raise TooLarge
-    with reservations.reserved(archives.largest(files)), blobs.stage() as staging:
-        archives.write(staging, files, now())
-        yield ARCHIVE, staging
 
 
 def upload(
