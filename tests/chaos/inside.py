@@ -21,7 +21,6 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Attempt, File, Status
 from vimeo_api.core.deliveries.lines import Sent
-from vimeo_api.core.files import placing
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.storage.mount_check import NAME
@@ -76,7 +75,7 @@ def orphans() -> Iterator[tuple[str, str]]:
     """Yield digest and path of bytes in store and pending area for which there is no row."""
     known = {(row.surface, row.blob) for row in statements.rows(select(File.surface, File.blob))}
     for path in (*_files(settings.store_dir), *_files(blobs.pending)):
-        if path not in placing.drafts() and (path.parents[1].name, path.name) not in known:
+        if path not in blobs.filesystem.drafts() and (path.parents[1].name, path.name) not in known:
             yield _digest(path), str(path)
 
 
@@ -128,7 +127,7 @@ def leftovers() -> Iterator[str]:
         blobs.path(row.surface, row.blob, pending=row.pending)
         for row in statements.rows(select(File.surface, File.blob, File.pending).where(File.status.in_(KEPT)))
     }
-    drafts = placing.drafts()
+    drafts = blobs.filesystem.drafts()
     known = {*needed, *drafts, settings.store_dir / NAME}
     for path in {*_files(settings.store_dir), *_files(pending)} - known:
         yield f"bytes without a row: {path}"

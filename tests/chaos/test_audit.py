@@ -20,10 +20,11 @@ from tests.services import Service, running
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Attempt, File, Status
-from vimeo_api.core.files import catalog, leases, placing
+from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import reconciliation
-from vimeo_api.core.storage.blobs import make_folder
+from vimeo_api.core.storage.filesystem import DRAFTS
+from vimeo_api.core.storage.folders import make_folder
 from vimeo_api.core.storage.mount_check import NAME
 from vimeo_api.extensions import blobs, settings
 
@@ -192,7 +193,7 @@ def test_it_finds_what_reconciliation_missed(service: Service, ledger: Ledger, m
         (settings.spool_dir / "left").write_bytes(b"x")
         orphan = bytes_of(item).with_name("orphan")
         orphan.write_bytes(b"x")
-        draft = settings.store_dir / placing.DRAFTS / "streams-draft"
+        draft = settings.store_dir / DRAFTS / "streams-draft"
         draft.parent.mkdir(exist_ok=True)
         draft.write_bytes(b"x")
     with monkeypatch.context() as patch:

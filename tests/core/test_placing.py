@@ -26,7 +26,9 @@ from vimeo_api.core.files import catalog, placing, storing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, repair
 from vimeo_api.core.policy import STORE, STREAMS
-from vimeo_api.core.storage.blobs import make_folder, remove_from
+from vimeo_api.core.storage.filesystem import DRAFTS, FileDraft
+from vimeo_api.core.storage.folders import make_folder, remove_from
+from vimeo_api.core.storage.stores import Draft
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import blobs, settings
@@ -102,7 +104,7 @@ def test_a_pending_file_is_placed_and_its_pending_copy_removed(apart: Flask) -> 
     assert placing.due(10) == [entry.id]
     placing.run(entry.id)
     assert (again(entry).place_due_at, lies(entry)) == (None, (False, True))
-    assert placing.drafts() == []
+    assert blobs.filesystem.drafts() == []
     placing.run(entry.id)
     assert lies(entry) == (False, True)
 
@@ -134,13 +136,13 @@ def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
 ) -> None:
     entry, copied = uploaded(), placing._copied  # noqa: SLF001 -- the moment before the name
 
-    def copied_and_lost(entry: Entry, target: int) -> str:
-        digest = copied(entry, target)
+    def copied_and_lost(entry: Entry, draft: Draft) -> str:
+        digest = copied(entry, draft)
         files.remove(STREAMS, entry.key)
         return digest
 
     monkeypatch.setattr(placing, "_copied", copied_and_lost)
-    monkeypatch.setattr(blobs, "remove", lambda *_: None)  # as if the placer were killed before it
+    monkeypatch.setattr(FileDraft, "withdraw", lambda _: None)  # as if the placer were killed before it
     placing.run(entry.id)
     assert not blobs.path("streams", entry.blob).exists()
 
@@ -169,7 +171,7 @@ def test_a_file_is_placed_once_a_full_store_has_space_again(apart: Flask, monkey
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "copy", full)
         placing.run(entry.id)
-    assert (again(entry).pending, lies(entry), placing.drafts()) == (True, (True, False), [])
+    assert (again(entry).pending, lies(entry), blobs.filesystem.drafts()) == (True, (True, False), [])
     due_at = again(entry).place_due_at
     assert due_at is not None
     assert due_at > now() + timedelta(seconds=placing.CALL_SECONDS)
@@ -192,7 +194,7 @@ def test_a_corrupt_copy_is_not_served(apart: Flask, monkeypatch: pytest.MonkeyPa
 
 def test_a_draft_is_locked_while_its_worker_lives(apart: Flask) -> None:
     entry = uploaded()
-    with placing.draft(entry) as opened:
+    with blobs.filesystem.receiving(entry.surface, entry.blob) as opened:
         assert opened is not None
         placing.run(entry.id)
         assert again(entry).pending
@@ -219,7 +221,7 @@ def test_unfinished_drafts_are_reconciled(apart: Flask) -> None:
     placed = uploaded()
     placing.run(placed.id)
     orphan = blobs.path("streams", "ab" * 16, pending=True)
-    draft = settings.store_dir / placing.DRAFTS / "s-b"
+    draft = settings.store_dir / DRAFTS / "s-b"
     for path in (orphan, draft):
         make_folder(path.parent)
         path.write_bytes(b"x")
@@ -228,7 +230,7 @@ def test_unfinished_drafts_are_reconciled(apart: Flask) -> None:
         os.utime(path, (moment, moment))
     assert repair(findings()) == (2, 0)
     assert not orphan.exists()
-    assert placing.drafts() == []
+    assert blobs.filesystem.drafts() == []
     assert lies(kept) == (True, True)
 
 

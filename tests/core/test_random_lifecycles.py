@@ -132,7 +132,7 @@ class Life(RuleBasedStateMachine):
     def worker_finishes(self, *, ours: bool) -> None:
         token = self.lease_token if ours and self.lease_token else ANOTHER
         finished = self.held(token)
-        done = claims.finish(self.id, token, name="n", size=SIZE, pending=False)
+        done = claims.finish(self.id, token, name="n", size=SIZE, modified=0, pending=False)
         assert done == (finished or self.status == Status.AVAILABLE)  # else it may have been us, and nobody told us
         if finished:
             self.make(Move.FINISH, None)

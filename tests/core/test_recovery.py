@@ -142,7 +142,7 @@ def test_a_worker_without_its_claim_publishes_nothing(fetch: Entry, monkeypatch:
         set_row(lease_token="another")
 
     monkeypatch.setattr(Staging, "sync", lose)
-    monkeypatch.setattr(blobs, "remove", lambda *_: removed.append(1))
+    monkeypatch.setattr(blobs, "unpublish", lambda *_: removed.append(1))
     job.run(fetch.id)
     assert (entry().status, entry().lease_token) == (Status.FETCHING, "another")
     assert not removed  # it may be the other's

@@ -62,11 +62,11 @@ def test_an_existing_name_is_made_durable_too(app: Flask, monkeypatch: pytest.Mo
 
 
 def test_removing_a_missing_blob_succeeds(app: Flask) -> None:
-    blobs.remove("vimeo", "blob")
+    blobs.unpublish("vimeo", "blob")
     with blobs.stage() as staging:
         blobs.publish(staging, "vimeo", "blob")
-    blobs.remove("vimeo", "blob")
-    blobs.remove("vimeo", "blob")
+    blobs.unpublish("vimeo", "blob")
+    blobs.unpublish("vimeo", "blob")
     assert not blobs.path("vimeo", "blob").exists()
 
 

@@ -19,7 +19,7 @@ from vimeo_api.services import fetches
 
 URL = "https://example.org/a.txt?signature=secret"
 ENDS: dict[str, Callable[[int], object]] = {
-    "finished": lambda row: claims.finish(row, "t", name="a.txt", size=1, pending=False),
+    "finished": lambda row: claims.finish(row, "t", name="a.txt", size=1, modified=0, pending=False),
     "failed": lambda row: claims.fail(row, "t", Failure.ORIGIN, "No."),
     "cancelled": claims.cancel,
 }

@@ -14,7 +14,7 @@ from vimeo_api.commands.endings import CODES, ending_cleanly
 from vimeo_api.commands.progress import bar
 from vimeo_api.commands.sizes import Size
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.storage.blobs import raising_storage_full
+from vimeo_api.core.storage.folders import raising_storage_full
 from vimeo_api.core.storage.writer import CHUNK, THREADS, Writer
 
 _MOST_THREADS = 64

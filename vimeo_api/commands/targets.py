@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from vimeo_api.commands.endings import finish_undisturbed
-from vimeo_api.core.storage.blobs import fsync_folder
+from vimeo_api.core.storage.folders import fsync_folder
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # from a filesystem without hard links, link(2)
 

@@ -17,7 +17,7 @@ from vimeo_api.core.files import catalog, inventory, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.inventory import Search
 from vimeo_api.core.policy import BY_SURFACE, POLICIES
-from vimeo_api.core.storage import blobs
+from vimeo_api.core.storage.folders import relative
 from vimeo_api.service_commands import naming
 from vimeo_api.service_commands.durations import Duration
 from vimeo_api.service_commands.loading import APP, DatabaseGroup
@@ -174,7 +174,7 @@ def _fields(entry: Entry, tokens: dict[int, str]) -> dict[str, Any]:
         "downloads_left": downloads.left(entry) if BY_SURFACE[entry.surface].one_time else None,
         "delivered_at": _written(entry.delivered_at),
         "purged_at": _written(entry.purged_at),
-        "path": blobs.relative(entry.surface, entry.blob),
+        "path": relative(entry.surface, entry.blob),
         "error": entry.error,
     }
 

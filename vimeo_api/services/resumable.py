@@ -240,7 +240,7 @@ def _stored(policy: Policy, upload: Upload) -> Uploaded:
             return _uploaded(policy, upload, staging)
         except FileExistsError:  # that attempt was killed before it added the row
             with blobs.locked(policy.surface, upload.key):
-                blobs.remove(policy.surface, upload.key)
+                blobs.unpublish(policy.surface, upload.key)
             return _uploaded(policy, upload, staging)
 
 

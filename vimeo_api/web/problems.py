@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from vimeo_api.core import errors
 from vimeo_api.core.database.models import Failure
 from vimeo_api.core.fetching import ssrf
-from vimeo_api.core.storage.blobs import FULL
+from vimeo_api.core.storage.folders import FULL
 from vimeo_api.web import pages
 
 _log = logging.getLogger(__name__)

@@ -201,6 +201,10 @@ class File(Base):
     pending: Mapped[bool] = mapped_column(default=False, server_default=false())
     place_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     host: Mapped[str | None] = mapped_column(String(64))  # that has the pending copy, as long as there is one
+    # Where the bytes are once they are not pending: the name of a store, `filesystem` or `s3`.
+    store: Mapped[str] = mapped_column(String(16), server_default="filesystem")
+    # When the bytes were written, in seconds since 1970, for ETag and Last-Modified. None in old rows: the file knows.
+    modified: Mapped[int | None] = mapped_column(BigInteger)
     # The holder has sent its resume token, so it may download several ranges at once.
     resumed: Mapped[bool] = mapped_column(default=False)
     # For fetched files: source ("" once the fetch is over), expected digest, progress, failure.

@@ -28,7 +28,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import JournalFile
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.storage.blobs import FULL
+from vimeo_api.core.storage.folders import FULL
 
 _log = logging.getLogger(__name__)
 

@@ -93,7 +93,7 @@ def revive_all() -> None:
     lifecycle.advance_all(Move.WORK, File.lease_token.is_(None), due_at=now())
 
 
-def finish(file_id: int, token: str, *, name: str, size: int, pending: bool, **found: Any) -> bool:
+def finish(file_id: int, token: str, *, name: str, size: int, modified: int, pending: bool, **found: Any) -> bool:
     """Make a file with durable bytes available; return False if the claim was lost before."""
     safe = file_names.safe(name)
     finished = lifecycle.advance(
@@ -103,6 +103,7 @@ def finish(file_id: int, token: str, *, name: str, size: int, pending: bool, **f
         name=safe,
         folded_name=file_names.folded(safe),
         size=size,
+        modified=modified,
         received=size,
         total=size,
         source_url=_NO_URL,

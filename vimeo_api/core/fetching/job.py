@@ -121,17 +121,18 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         staging.sync()
         with blobs.locked(entry.surface, entry.blob):
             claim.extend(claims.CLAIM_SECONDS)  # without the claim, another host may already have published these bytes
-            blobs.remove(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
+            blobs.unpublish(entry.surface, entry.blob)  # left by an attempt that died between the next two lines
             pending = blobs.publish(staging, entry.surface, entry.blob)
             counted = max(entry.size, api_tokens.LEAST_CHARGE)
             try:
                 with api_tokens.charged(entry.token_id, staging.size, counted=counted):
-                    kept = claims.finish(entry.id, token, name=name, size=staging.size, pending=pending, **found)
+                    finished = {"size": staging.size, "modified": staging.modified, "pending": pending, **found}
+                    kept = claims.finish(entry.id, token, name=name, **finished)
             except QuotaExceeded:
-                blobs.remove(entry.surface, entry.blob)
+                blobs.unpublish(entry.surface, entry.blob)
                 raise
             if not kept:
-                blobs.remove(entry.surface, entry.blob)
+                blobs.unpublish(entry.surface, entry.blob)
 
 
 def _described(staging: Staging) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.fetching.client import Fetched
 from vimeo_api.core.fetching.headers import Version
-from vimeo_api.core.storage.blobs import Staging, open_locked, raising_storage_full
+from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.core.storage.folders import open_locked, raising_storage_full
 from vimeo_api.core.storage.reservations import MIN_RESERVED_BYTES, Reservation, Reservations
 from vimeo_api.core.storage.writer import Writer
 

@@ -35,7 +35,7 @@ def clear(left: PartialFile) -> bool:
         return False
     if row is None or row.status == Status.FAILED:
         with blobs.locked(left.surface, left.blob):
-            blobs.remove(left.surface, left.blob)  # its worker died or was stopped right after publishing
+            blobs.unpublish(left.surface, left.blob)  # its worker died or was stopped right after publishing
     left.discard()
     return True
 

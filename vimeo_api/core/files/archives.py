@@ -17,7 +17,8 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.errors import TooLarge
 from vimeo_api.core.files import file_names
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.storage.blobs import Staging, raising_storage_full
+from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.core.storage.folders import raising_storage_full
 from vimeo_api.extensions import blobs, reservations
 
 CHUNK = 1024**2  # bytes read at once

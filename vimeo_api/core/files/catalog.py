@@ -41,6 +41,7 @@ class NewFile:
     notify_url: str | None = None  # gets the receipts
     pending: bool = False  # its bytes are in the pending area and are still to be placed
     downloads: int = 1  # how often it can be downloaded, if it is a one-time file
+    modified: int | None = None  # when its bytes were written, in seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Entry:
     due_at: datetime | None
     pending: bool
     place_due_at: datetime | None
+    store: str
+    modified: int | None
     host: str | None
     lease_token: str | None
     responses: int

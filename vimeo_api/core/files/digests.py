@@ -67,7 +67,7 @@ def _undigested(limit: int) -> Sequence[AnyRow]:
     put_off = File.due_at > now()
     # Placing gives a pending file its digest.
     ready = (text(UNDIGESTED), put_off.is_not(True), File.pending.is_(False))
-    wanted = select(File.id, File.surface, File.blob).where(*ready)
+    wanted = select(File.id, File.surface, File.blob, File.size, File.pending, File.store).where(*ready)
     return statements.rows(wanted.order_by(File.id).limit(limit))
 
 
@@ -76,7 +76,7 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
     found: dict[int, str] = {}
     for file in files:
         try:
-            with blobs.opened(file.surface, file.blob) as content:
+            with blobs.opened(file) as content:
                 found[file.id] = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
         except OSError as error:
             _put_off(file, error)

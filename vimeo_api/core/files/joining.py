@@ -4,7 +4,6 @@ What is written when a worker dies is not written again: streams never change, a
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator
 
 from vimeo_api.core.errors import NotFound, Unavailable
@@ -14,7 +13,7 @@ from vimeo_api.core.fetching.partial_file import PartialFile
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.writer import CHUNK
-from vimeo_api.extensions import blobs, mount_check
+from vimeo_api.extensions import blobs
 
 GONE = "A stream that was to be joined is gone."
 
@@ -53,13 +52,14 @@ def _sources(entry: Entry) -> list[Entry]:
 def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
     """Yield the bytes of a stream from an offset on, in chunks. Raises NotFound and Unavailable."""
     try:
-        with blobs.opened(source.surface, source.blob, pending=source.pending) as file:
+        with blobs.opened(source) as file:
+            file.seek(start)
             while start < source.size:
-                piece = os.pread(file.fileno(), min(CHUNK, source.size - start), start)
+                piece = file.read(min(CHUNK, source.size - start))
                 if not piece:
                     raise Unavailable(f"The bytes of file {source.id} end early.")
                 yield piece
                 start += len(piece)
     except FileNotFoundError:
-        mount_check.check()
+        blobs.check(source)
         raise NotFound(GONE) from None  # deleted meanwhile

@@ -1,21 +1,17 @@
-"""Placing: copy a file from the pending area of the spool into the store, which is another filesystem.
+"""Placing: copy a file from the pending area of the spool into the store, another filesystem or a bucket.
 
-    pending → copied, verified, synced, renamed → the row is switched → the pending copy is removed after a while
+    pending → copied, verified, durable → the row is switched → the pending copy is removed after a while
 
 Until its row is switched, a file is served from the pending area. The pending copy stays GRACE_SECONDS longer, for
 readers that were sent there. The copy keeps its modification time, so no ETag changes. Each step can be repeated: a
 killed worker leaves a draft that the next attempt starts again, or a pending copy that is still due. Uploads mark the
-row as due, the sweep enqueues it, `tasks.place` does it. Sources: flock(2), rename(2), posix_fadvise(2).
+row as due, the sweep enqueues it, `tasks.place` does it.
 """
 
-import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import func, update
 
@@ -26,11 +22,10 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.storage.blobs import fsync_folder, make_folder, open_locked, raising_storage_full, remove_from
-from vimeo_api.core.storage.writer import Writer
-from vimeo_api.extensions import blobs, in_app, mount_check, settings
+from vimeo_api.core.storage.folders import remove_from
+from vimeo_api.core.storage.stores import Draft
+from vimeo_api.extensions import blobs, in_app, settings
 
-DRAFTS = ".placing"  # folder of the store
 MIN_GRACE_SECONDS = 2  # longer than nginx takes to open a file that it was sent to
 CALL_SECONDS = 30  # before a file is enqueued again; the worker that has it puts this off
 PUT_OFF_SECONDS = 5  # between two such delays
@@ -58,9 +53,9 @@ def run(file_id: int) -> None:
         statements.execute(cleared.values(place_due_at=None, host=None))
         return
     try:
-        with draft(entry) as opened:
-            if opened is not None:
-                _place(entry, *opened)
+        with blobs.target.receiving(entry.surface, entry.blob) as draft:
+            if draft is not None:
+                _place(entry, draft)
     except Unavailable as error:
         _log.warning("file %d stays pending: %s", file_id, error)  # still due, so it is tried again soon
     except (StorageFull, DigestMismatch, OSError) as error:
@@ -74,75 +69,30 @@ def clear(surface: str, blob: str) -> None:
         remove_from(blobs.path(surface, blob, pending=True))
 
 
-def drafts() -> list[Path]:
-    """Return the copies in progress, including those of killed workers."""
-    folder = settings.store_dir / DRAFTS
-    return list(folder.iterdir()) if folder.exists() else []
-
-
-def _place(entry: Entry, path: Path, descriptor: int) -> None:
-    mount_check.check()  # now: our open file keeps the store from being unmounted
-    digest = _copied(entry, descriptor)
-    target = blobs.path(entry.surface, entry.blob)
+def _place(entry: Entry, draft: Draft) -> None:
+    digest = _copied(entry, draft)
     with blobs.locked(entry.surface, entry.blob):
         if not catalog.live_blobs(entry.surface, [entry.blob]):
-            return  # deleted, perhaps purged: if we were killed after the rename, nobody would remove the copy
-        with raising_storage_full():
-            make_folder(target.parent)  # under the lock: removing the last file in the folder removes the folder
-        path.replace(target)  # replaces a leftover, if there is one; its bytes are the same
-        fsync_folder(target.parent)
+            return  # deleted, perhaps purged: if we were killed after `keep`, nobody would remove the copy
+        draft.keep()
         if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
-            blobs.remove(entry.surface, entry.blob)  # deleted meanwhile; its purge waits for our lock
+            draft.withdraw()  # deleted meanwhile; its purge waits for our lock
 
 
-@contextmanager
-def draft(entry: Entry) -> Iterator[tuple[Path, int] | None]:
-    """Open and lock the draft of a file; yield None if another worker has it. A dead worker's lock is free."""
-    path = settings.store_dir / DRAFTS / f"{entry.surface}-{entry.blob}"
-    with raising_storage_full():
-        make_folder(path.parent)
-    descriptor = open_locked(path)
-    if descriptor is None:
-        yield None
-        return
-    try:
-        yield path, descriptor
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
+def _copied(entry: Entry, draft: Draft) -> str:
+    """Copy the bytes durably and return the digest of the copy.
 
-
-def _copied(entry: Entry, target: int) -> str:
-    """Copy the bytes durably and return the digest of the copy, read back from the disk.
-
-    Raises StorageFull, and DigestMismatch if the source, the copy and the row do not agree.
+    Raises StorageFull, Unavailable, and DigestMismatch if the source, the copy and the row do not agree.
     """
     algorithm = entry.digest.partition(":")[0] if entry.digest else "sha256"
-    renewal = _Renewal(entry.id)
     source = os.open(blobs.path(entry.surface, entry.blob, pending=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        facts = os.fstat(source)
-        os.ftruncate(target, 0)
-        Writer(target, facts.st_size, progress=renewal).copy(source, facts.st_size)
-        os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        with raising_storage_full():
-            os.fsync(target)
-        os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
-        digests = {f"{algorithm}:{_digest(descriptor, algorithm, renewal)}" for descriptor in (source, target)}
+        digest = f"{algorithm}:{draft.copy(source, algorithm, _Renewal(entry.id))}"
     finally:
         os.close(source)
-    if len(digests | ({entry.digest} if entry.digest else set())) > 1:
-        raise DigestMismatch("The copy, its source and their digest do not agree.")
-    return digests.pop()
-
-
-def _digest(descriptor: int, algorithm: str, renewal: "_Renewal") -> str:
-    digest, position = hashlib.new(algorithm), 0
-    while piece := os.pread(descriptor, 1024**2, position):
-        digest.update(piece)
-        position += len(piece)
-        renewal(position)
-    return digest.hexdigest()
+    if entry.digest not in {None, digest}:
+        raise DigestMismatch("The copy and its digest do not agree.")
+    return digest
 
 
 class _Renewal:
@@ -165,6 +115,7 @@ def _switch(file_id: int, digest: str) -> bool:
         "pending": False,
         "place_due_at": _after(max(settings.grace_seconds, MIN_GRACE_SECONDS)),
         "digest": func.coalesce(File.digest, digest),
+        "store": blobs.target.name,
     }
     switched = update(File).where(File.id == file_id, File.pending, File.status != Status.GONE).values(values)
     return statements.execute(switched) == 1

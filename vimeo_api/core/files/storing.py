@@ -143,10 +143,11 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
             placing.clear(file.surface, file.blob)  # that file's bytes may be in the store already
             return key
         try:
-            _add(policy, replace(file, pending=pending))
+            modified = blobs.modified(file.surface, file.blob, pending=pending)
+            _add(policy, replace(file, pending=pending, modified=modified))
         except QuotaExceeded:
             if not catalog.live_blobs(file.surface, [file.blob]):
-                blobs.remove(file.surface, file.blob)
+                blobs.unpublish(file.surface, file.blob)
             raise
     return key
 
@@ -192,11 +193,11 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
         try:
             for file, staging in new:
                 pending = blobs.publish(staging, file.surface, file.blob)
-                published.append(replace(file, pending=pending))
+                published.append(replace(file, pending=pending, modified=staging.modified))
             _add(policy, *published)
         except (Exists, QuotaExceeded, StorageFull):
             for file in published:
-                blobs.remove(file.surface, file.blob)
+                blobs.unpublish(file.surface, file.blob)
             raise
         # After any other error the rows may be there, so the bytes stay until reconciliation.
 

@@ -12,7 +12,6 @@ more often than that. `tasks.reconcile` repairs daily; `manage.py reconcile` sho
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,9 +24,10 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.fetching.partial_file import PARTIAL_PREFIX
-from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
-from vimeo_api.core.storage.blobs import relative, remove_from
+from vimeo_api.core.storage.blobs import PENDING
+from vimeo_api.core.storage.folders import is_old, old_blobs, relative, remove_from
 from vimeo_api.core.unfinished import expiry, parts
 from vimeo_api.extensions import blobs, mount_check, settings
 
@@ -56,8 +56,9 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
     """
     mount_check.check()
     yield from findings_here(age=age)
-    for folder in _folders(blobs.store):
-        yield from _orphans(folder, age)
+    for store in blobs.stores.values():
+        for surface, names in store.old_blobs(age):
+            yield from _orphans(store.name, surface, names)
     yield from _drafts(age)
     yield from _missing(age)
     yield from _overdue()
@@ -67,8 +68,8 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
 def findings_here(*, age: float = AGE_SECONDS) -> Iterator[Finding]:
     """Yield what only this host can find: in its spool and its pending area."""
     yield from _leftovers(age)
-    for folder in _folders(blobs.pending):
-        yield from _orphans(folder, age)
+    for surface, names in old_blobs(blobs.pending, age):
+        yield from _orphans(PENDING, surface, names)
 
 
 def repair(found: Iterable[Finding]) -> tuple[int, int]:
@@ -86,38 +87,33 @@ def repair(found: Iterable[Finding]) -> tuple[int, int]:
 def _leftovers(age: float) -> Iterator[Finding]:
     for path in list(settings.spool_dir.iterdir()):
         blob = path.name.partition(".")[0].rpartition("-")[2]
-        if _old(path, age) and not (path.name.startswith(PARTIAL_PREFIX) and _is_fetched(blob)):
+        if is_old(path, age) and not (path.name.startswith(PARTIAL_PREFIX) and _is_fetched(blob)):
             yield Finding("leftover", f"spool/{path.name}", _removal(path))
     for path in expiry.leftovers():
-        if _old(path, age):
+        if is_old(path, age):
             yield Finding("leftover", f"spool/{parts.FOLDER}/{path.name}", _removal(path))
 
 
 def _drafts(age: float) -> Iterator[Finding]:
-    for path in placing.drafts():
-        if _old(path, age):
-            yield Finding("draft", f"store/{placing.DRAFTS}/{path.name}", _removal(path))
+    for path in blobs.filesystem.drafts():
+        if is_old(path, age):
+            yield Finding("draft", f"store/{path.parent.name}/{path.name}", _removal(path))
 
 
-def _folders(root: Path) -> list[Path]:
-    return [folder for folder in root.glob("*/*") if folder.is_dir() and folder.parent.name != placing.DRAFTS]
+def _orphans(where: str, surface: str, names: Sequence[str]) -> Iterator[Finding]:
+    for blob in sorted(set(names) - _needed(where, surface, names)):
+        yield Finding("orphan", f"{where}/{relative(surface, blob)}", _orphan_removal(where, surface, blob))
 
 
-def _orphans(folder: Path, age: float) -> Iterator[Finding]:
-    surface, root = folder.parent.name, folder.parents[1].name
-    try:
-        names = [path.name for path in folder.iterdir() if _old(path, age)]
-    except FileNotFoundError:
-        return  # removed meanwhile with its last file
-    for blob in sorted(set(names) - _needed(folder, names)):
-        yield Finding("orphan", f"{root}/{relative(surface, blob)}", _orphan_removal(folder / blob))
-
-
-def _orphan_removal(path: Path) -> Repair:
+def _orphan_removal(where: str, surface: str, blob: str) -> Repair:
     def remove() -> None:
-        with blobs.locked(path.parents[1].name, path.name):
-            if not _needed(path.parent, [path.name]):
-                remove_from(path)
+        with blobs.locked(surface, blob):
+            if _needed(where, surface, [blob]):
+                return
+            if where == PENDING:
+                remove_from(blobs.path(surface, blob, pending=True))
+            else:
+                blobs.stores[where].remove(surface, blob)
 
     return remove
 
@@ -132,7 +128,7 @@ def _missing(age: float) -> Iterator[Finding]:
     for entry in _all(select(*COLUMNS).where(*served)):
         facts = _facts(entry)
         if facts is None and _still(entry):
-            mount_check.check()  # the store may have been unmounted meanwhile
+            blobs.check(entry)  # the store may have been unmounted meanwhile
             yield Finding("missing", _name(entry))
         elif facts is not None and facts != entry.size:
             yield Finding("damaged", f"{_name(entry)}: {facts} bytes instead of {entry.size}")
@@ -152,7 +148,7 @@ def _damaged(sample: int) -> Iterator[Finding]:
     for entry in catalog.entries(select(*COLUMNS).where(*known).order_by(func.random()).limit(sample)):
         algorithm = (entry.digest or "").partition(":")[0]
         try:
-            with blobs.opened(entry.surface, entry.blob, pending=entry.pending) as file:
+            with blobs.opened(entry) as file:
                 digest = hashlib.file_digest(file, algorithm).hexdigest()
         except FileNotFoundError:
             continue  # reported by `_missing`, or deleted meanwhile
@@ -175,7 +171,7 @@ def _all(statement: statements.Query) -> Iterator[Entry]:
 
 def _facts(entry: Entry) -> int | None:
     try:
-        return blobs.path(entry.surface, entry.blob, pending=entry.pending).stat().st_size
+        return blobs.size(entry)
     except FileNotFoundError:
         return None
 
@@ -183,26 +179,25 @@ def _facts(entry: Entry) -> int | None:
 def _still(entry: Entry) -> bool:
     """Return whether a row is unchanged: neither deleted nor placed since we read it."""
     again = catalog.by_id(entry.id)
-    return again is not None and (again.status, again.pending) == (entry.status, entry.pending)
+    return again is not None and (again.status, again.pending, again.store) == (
+        entry.status,
+        entry.pending,
+        entry.store,
+    )
 
 
 def _name(entry: Entry) -> str:
     return f"file {entry.id} ({relative(entry.surface, entry.blob)})"
 
 
-def _old(path: Path, age: float) -> bool:
-    try:
-        return path.is_file() and time.time() - path.lstat().st_mtime >= age
-    except FileNotFoundError:
-        return False
-
-
-def _needed(folder: Path, names: Sequence[str]) -> set[str]:
-    """Return which of the blobs in a folder of the store or the pending area are needed there by a row."""
+def _needed(where: str, surface: str, names: Sequence[str]) -> set[str]:
+    """Return which of the blobs in a store or the pending area are needed there by a row."""
     known = select(File.blob).where(
-        File.surface == folder.parent.name, statements.among(File.blob, names), File.purged_at.is_(None)
+        File.surface == surface, statements.among(File.blob, names), File.purged_at.is_(None)
     )
-    if blobs.pending in folder.parents:
+    if where != PENDING:
+        known = known.where(or_(File.pending, File.store == where))
+    else:
         # A placed and cleared file needs no bytes here; any that are here come from a second upload that was killed.
         placed = and_(File.status == Status.AVAILABLE, File.pending.is_(False), File.place_due_at.is_(None))
         known = known.where(not_(placed))

@@ -62,8 +62,9 @@ def _removed(row: AnyRow) -> bool:
         with blobs.locked(row.surface, row.blob):
             if row.surface in _SHARED and catalog.live_blobs(row.surface, [row.blob]):
                 placing.clear(row.surface, row.blob)
-            else:
-                blobs.remove(row.surface, row.blob)
+                return True
+            blobs.unpublish(row.surface, row.blob)
+        blobs.remove_remote(row.surface, row.blob)
     except (Unavailable, OSError) as error:
         _log.warning("the bytes of file %d are not removed: %s", row.id, error)
         return False

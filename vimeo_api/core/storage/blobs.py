@@ -1,9 +1,9 @@
-"""The disk: bytes are staged in the spool, published into the store by a hard link, and removed.
+"""Bytes are staged in the spool, published into the store or the pending area by a hard link, and removed.
 
 This module does not depend on the app: the app's object, with its folders, is `extensions.blobs`.
 
     SPOOL_DIR/<random>                         being received; after a crash, the reconciliation removes it
-    STORE_DIR/<surface>/<ab>/<blob>            published: complete, fsynced, never written again
+    STORE_DIR/<surface>/<ab>/<blob>            published: complete, fsynced, never written again (`filesystem`)
     SPOOL_DIR/landing/<surface>/<ab>/<blob>    the pending area: published, until `placing` has copied it to a store on
                                                another filesystem
     DATA_DIR/locks/<surface>-<ab>              held while a blob of that folder is published or removed
@@ -21,31 +21,22 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from io import FileIO
+from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
-from vimeo_api.core.storage import locks
+from vimeo_api.core.storage import folders, locks
+from vimeo_api.core.storage.filesystem import Filesystem
+from vimeo_api.core.storage.folders import fsync_folder, make_folder, raising_storage_full, relative, remove_from
 from vimeo_api.core.storage.mount_check import MountCheck
+from vimeo_api.core.storage.stores import Store
 
 PENDING = "landing"  # the old name on disk and in nginx, so that running installations still find their files
 CUT = stat.S_IXUSR  # marks a body in the spool that was cut off, because the disk had no space for it
 CUT_CHUNK = 256 * 1024  # bytes moved at once; they stay in the processor's cache between the read and the write
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@contextmanager
-def raising_storage_full() -> Iterator[None]:
-    """Raise StorageFull instead of an OSError that means a full disk."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL:
-            raise StorageFull(os.strerror(error.errno or 0)) from error
-        raise
 
 
 class Staging:
@@ -61,6 +52,11 @@ class Staging:
     def size(self) -> int:
         """Bytes so far."""
         return os.fstat(self.descriptor).st_size
+
+    @property
+    def modified(self) -> int:
+        """When the last byte was written, in seconds since 1970; the published file keeps this time."""
+        return int(os.fstat(self.descriptor).st_mtime)
 
     @property
     def head(self) -> bytes:
@@ -119,16 +115,47 @@ def _write_at(descriptor: int, view: memoryview, position: int) -> None:
         view, position = view[written:], position + written
 
 
+class Located(Protocol):
+    """What says where the bytes of a file are: its row, or an entry made of it."""
+
+    @property
+    def surface(self) -> str:
+        """The surface that the file belongs to."""
+
+    @property
+    def blob(self) -> str:
+        """The name of its bytes."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether they are in the pending area."""
+
+    @property
+    def store(self) -> str:
+        """In which store they are otherwise."""
+
+
 class Blobs:
-    """The bytes of all files, in the spool and in the store."""
+    """The bytes of all files, in the spool and in the stores."""
 
     def __init__(self, *, spool: Path, store: Path, locks: Path, mount_check: MountCheck) -> None:
         """Keep bytes in these folders; `mount_check` tells whether the store is mounted."""
         self.spool = spool
-        self.store = store
         self.pending = spool / PENDING
+        self.filesystem = Filesystem(store, mount_check)
+        self.target: Store = self.filesystem  # where files are placed
+        self.stores: dict[str, Store] = {self.filesystem.name: self.filesystem}
         self._locks = locks
         self._mount_check = mount_check
+
+    @property
+    def store(self) -> Path:
+        """The folder of stored files."""
+        return self.filesystem.root
 
     def stage(self) -> Staging:
         """Create a file in the spool that only its creator writes. Raises StorageFull."""
@@ -190,21 +217,42 @@ class Blobs:
         """Return where the bytes of a blob are, in the store or in the pending area."""
         return (self.pending if pending else self.store) / relative(surface, blob)
 
-    def opened(self, surface: str, blob: str, *, pending: bool = False) -> FileIO:
-        """Open the bytes of a blob for reading, unbuffered. A symbolic link counts as missing.
+    def modified(self, surface: str, blob: str, *, pending: bool) -> int:
+        """Return when a published blob was written, in seconds since 1970."""
+        return int(self.path(surface, blob, pending=pending).stat().st_mtime)
 
-        Raises FileNotFoundError.
-        """
-        if pending:
+    def opened(self, file: Located) -> RawIOBase:
+        """Open the bytes of a file for reading, unbuffered. Raises FileNotFoundError and Unavailable."""
+        if file.pending:
             with suppress(FileNotFoundError):  # placed since its row was read, so it is in the store
-                return _opened(self.path(surface, blob, pending=True))
-        return _opened(self.path(surface, blob))
+                return folders.opened(self.path(file.surface, file.blob, pending=True))
+            return self.target.open(file.surface, file.blob, file.size)
+        return self.stores[file.store].open(file.surface, file.blob, file.size)
 
-    def remove(self, surface: str, blob: str) -> None:
-        """Remove the bytes of a blob for good, wherever they are, under `locked`. Missing bytes are no error."""
-        remove_from(self.path(surface, blob))
+    def size(self, file: Located) -> int:
+        """Return how many bytes of a file there are. Raises FileNotFoundError and Unavailable."""
+        if file.pending:
+            return self.path(file.surface, file.blob, pending=True).stat().st_size
+        return self.stores[file.store].size(file.surface, file.blob)
+
+    def unpublish(self, surface: str, blob: str) -> None:
+        """Remove the bytes of a blob from the folders of this host, under `locked`. Missing bytes are no error."""
+        self.filesystem.remove(surface, blob)
         if self.uses_pending():
             remove_from(self.path(surface, blob, pending=True))
+
+    def remove_remote(self, surface: str, blob: str) -> None:
+        """Remove a blob from the stores that are no folder. A missing one is no error. Raises Unavailable.
+
+        Nobody holds `locked` meanwhile, for it can take long; it need not be, because no other file has this blob.
+        """
+        for store in self.stores.values():
+            if store is not self.filesystem:
+                store.remove(surface, blob)
+
+    def check(self, file: Located) -> None:
+        """Raise Unavailable if the bytes of a file are only missing because their store is."""
+        (self.target if file.pending else self.stores[file.store]).check()
 
     @cached_property
     def _store_is_apart(self) -> bool:
@@ -222,70 +270,3 @@ class Blobs:
                 raise
             return error.errno == errno.EXDEV
         raise OSError(errno.EISDIR, "A folder was linked", str(self.spool))
-
-
-def open_locked(path: Path, mode: int = 0o600) -> int | None:
-    """Open and lock a file, created if missing; return its descriptor, or None if it is locked already, flock(2).
-
-    Raises StorageFull.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    while True:
-        with raising_storage_full():
-            descriptor = os.open(path, flags, mode)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between our open and our lock, the last holder may have removed or published it.
-            if os.path.samestat(os.fstat(descriptor), path.lstat()):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)
-
-
-def _opened(target: Path) -> FileIO:
-    try:
-        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise FileNotFoundError(errno.ENOENT, "A symbolic link lies in the store", target.name) from error
-        raise
-    return os.fdopen(descriptor, "rb", buffering=0)
-
-
-def relative(surface: str, blob: str) -> str:
-    """Return the path of a blob below the store or the pending area, as in nginx's internal locations."""
-    return f"{surface}/{blob[:2]}/{blob}"
-
-
-def remove_from(target: Path) -> None:
-    """Remove one file of a blob, and its folder if that is empty, under `locked`."""
-    with suppress(FileNotFoundError):
-        target.unlink()
-        fsync_folder(target.parent)
-    # It fails if the folder is not empty or already gone.
-    with suppress(OSError):
-        target.parent.rmdir()
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder below the store or the pending area, and its parents, durably."""
-    if folder.is_dir():
-        return
-    if not folder.parent.is_dir():
-        make_folder(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    fsync_folder(folder.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

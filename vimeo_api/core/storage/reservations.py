@@ -24,7 +24,7 @@ from pathlib import Path
 from vimeo_api.core import identifiers
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.storage import locks
-from vimeo_api.core.storage.blobs import raising_storage_full
+from vimeo_api.core.storage.folders import raising_storage_full
 
 MIN_RESERVED_BYTES = 8 * 1024**2  # shorter uploads reserve nothing; only `check_spool_space` stops them
 FULL_SECONDS = 10  # how long a reservation holds all that was announced

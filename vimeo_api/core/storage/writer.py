@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
-from vimeo_api.core.storage.blobs import raising_storage_full
+from vimeo_api.core.storage.folders import raising_storage_full
 
 CHUNK = 1024**2  # bytes
 THREADS = len(os.sched_getaffinity(0))  # the cores that we may use

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.storage.blobs import Staging, fsync_folder, make_folder, open_locked, raising_storage_full
+from vimeo_api.core.storage.blobs import Staging
+from vimeo_api.core.storage.folders import fsync_folder, make_folder, open_locked, raising_storage_full
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import blobs
 

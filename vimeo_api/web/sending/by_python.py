@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
-from io import FileIO
-from typing import BinaryIO
+from io import RawIOBase
 
 from flask import Flask, Response, current_app, request
 from werkzeug.datastructures import ContentRange
@@ -23,12 +22,11 @@ from vimeo_api.web.sending.conditions import Version
 SEND_CHUNK = 64 * 1024  # bytes
 
 
-def send(file: FileIO, ticket: Ticket | None) -> Response:
+def send(file: RawIOBase, version: Version, ticket: Ticket | None) -> Response:
     """Answer the current request with an open file; with a ticket, report how the response ends.
 
     Raises PreconditionFailed and RequestedRangeNotSatisfiable.
     """
-    version = Version.of(file)
     # A POST for a file is answered like a GET, as nginx does.
     status, span = conditions.judge(request.headers, version, with_ranges=request.method != "HEAD")
     body = FileBody(file, Reporter(ticket))
@@ -96,7 +94,7 @@ class Reporter:
 class FileBody:
     """A span of a file as a WSGI iterable; closing it reports whether all of it was sent."""
 
-    def __init__(self, file: BinaryIO, reporter: Reporter) -> None:
+    def __init__(self, file: RawIOBase, reporter: Reporter) -> None:
         """Send nothing until `limit` sets the span."""
         self._file = file
         self._reporter = reporter

@@ -4,13 +4,10 @@
 them: one range is sent, several get the whole file, an invalid one is refused.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from io import FileIO
-from typing import Self
 
 from werkzeug.datastructures import Headers
 
@@ -31,12 +28,6 @@ class Version:
 
     modified: int  # seconds since 1970
     size: int  # bytes
-
-    @classmethod
-    def of(cls, file: FileIO) -> Self:
-        """Return the version of an open file."""
-        status = os.fstat(file.fileno())
-        return cls(int(status.st_mtime), status.st_size)
 
     @property
     def etag(self) -> str:

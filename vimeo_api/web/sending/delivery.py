@@ -22,8 +22,9 @@ from vimeo_api.core.errors import NotFound, Unavailable
 from vimeo_api.core.files import types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
-from vimeo_api.core.storage.blobs import PENDING, relative
-from vimeo_api.extensions import blobs, mount_check, settings
+from vimeo_api.core.storage.blobs import PENDING
+from vimeo_api.core.storage.folders import relative
+from vimeo_api.extensions import blobs, settings
 from vimeo_api.web.sending import by_python, conditions, nginx_cache
 from vimeo_api.web.sending.conditions import Version
 
@@ -64,9 +65,9 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     elif settings.behind_nginx:
         response = _refused_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
     else:
-        with _reading(ticket):
-            content = blobs.opened(file.surface, file.blob, pending=file.pending)
-        response = by_python.send(content, ticket)
+        with _reading(file, ticket):
+            content = blobs.opened(file)
+        response = by_python.send(content, _version(file, ticket), ticket)
     response.headers.update(_headers(file, ticket, attachment=attachment, one_time=one_time))
     if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         # nginx's log says how many bytes of a range were sent.
@@ -122,8 +123,10 @@ def _without_bytes(file: Entry) -> Response:
 
 
 def _version(file: Entry, ticket: Ticket | None) -> Version:
-    with _reading(ticket), blobs.opened(file.surface, file.blob, pending=file.pending) as content:
-        return Version.of(content)
+    if file.modified is not None:
+        return Version(file.modified, file.size)
+    with _reading(file, ticket):  # a row of an older version
+        return Version(blobs.modified(file.surface, file.blob, pending=file.pending), file.size)
 
 
 def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
@@ -146,7 +149,7 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     """Return the headers that tell nginx which file to send."""
     # nginx asks again if it finds no bytes, except for one-time files; so we check those ourselves.
     if ticket or nginx_cache.is_fresh():
-        with _reading(ticket):
+        with _reading(file, ticket):
             blobs.path(file.surface, file.blob, pending=file.pending).stat()
     # nginx logs `/_once/` in its journal, but not `/_any/`; it percent-decodes the path.
     times = "_once" if ticket else "_any"
@@ -171,7 +174,7 @@ def _lifetime(file: Entry) -> int:
 
 
 @contextmanager
-def _reading(ticket: Ticket | None) -> Iterator[None]:
+def _reading(file: Entry, ticket: Ticket | None) -> Iterator[None]:
     """Give the lease back if the bytes cannot be read.
 
     Raises NotFound if they are missing, Unavailable if the whole store is.
@@ -183,5 +186,5 @@ def _reading(ticket: Ticket | None) -> Iterator[None]:
             confirmations.handle(Sent(ticket, None, complete=False))
         if not isinstance(error, FileNotFoundError):
             raise
-        mount_check.check()
+        blobs.check(file)
         raise NotFound from None
