@@ -4,10 +4,10 @@ import base64
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from tests.front import fronted
 from tests.inprocess import PROFILES, Clock, stored, sweep
+from tests.surfaces.tus import DATA, TUS, begin, described, left, offset_of, patch, row_of, served, stream_of
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.unfinished import adoption, expiry, parts, rows
@@ -26,8 +27,6 @@ from vimeo_api.service_commands.uploads import uploads as command
 from vimeo_api.services import resumable
 from vimeo_api.web.resumable import tus
 
-DATA = random.Random(15).randbytes(300_000)
-TUS = {"Tus-Resumable": "1.0.0"}
 BEHIND_NGINX = pytest.mark.parametrize("app", ["production"], indirect=True, scope="module")
 
 
@@ -40,76 +39,6 @@ def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
-
-
-def described(**pairs: str) -> dict[str, str]:
-    return {"Upload-Metadata": ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in pairs.items())}
-
-
-def begin(
-    client: FlaskClient,
-    surface: str = "streams",
-    *,
-    length: int | None = len(DATA),
-    headers: Mapping[str, str] = MappingProxyType({}),
-) -> str:
-    """Begin an upload by tus and return its path."""
-    size = {} if length is None else {"Upload-Length": str(length)}
-    response = client.post(f"/uploads/{surface}", headers={**TUS, **size, **headers})
-    assert response.status_code == 201, response.text
-    return response.headers["Location"].removeprefix("http://localhost")
-
-
-def patch(
-    client: FlaskClient,
-    url: str,
-    offset: int,
-    body: bytes,
-    *,
-    cut: int | None = None,
-    killed: bool = False,
-    headers: Mapping[str, str] = MappingProxyType({}),
-) -> TestResponse:
-    """Append by tus; the client hangs up after `cut` bytes."""
-    environ = {"CONTENT_LENGTH": str(len(body)), **({"test.killed": "1"} if killed else {})}
-    kind = {"Content-Type": tus.MEDIA_TYPE, "Upload-Offset": str(offset)}
-    sent = body if cut is None else body[:cut]
-    return client.patch(url, data=sent, headers={**TUS, **kind, **headers}, environ_overrides=environ)
-
-
-def offset_of(client: FlaskClient, url: str) -> int:
-    response = client.head(url, headers=TUS)
-    assert response.status_code == 204, response.text
-    return int(response.headers["Upload-Offset"])
-
-
-def left(app: Flask) -> set[str]:
-    """Return what lies in the spool for no upload, once the log has been read."""
-    with app.app_context():
-        adoption.catch_up()
-        parts_left = {path.name for path in expiry.leftovers()}
-    spool: Path = app.config["SETTINGS"].spool_dir
-    return parts_left | {path.name for path in spool.iterdir() if path.name.isdigit()}
-
-
-def served(app: Flask, path: str, **headers: str) -> bytes:
-    """Download a file; in production nginx would send the one that the response names."""
-    response = app.test_client().get(path, headers=headers)
-    assert response.status_code == 200, response.text
-    if (place := response.headers.get("X-Accel-Redirect")) is None:
-        return bytes(response.data)
-    return Path(app.config["SETTINGS"].store_dir, *place.split("/")[3:]).read_bytes()
-
-
-def row_of(client: FlaskClient, url: str) -> rows.Upload:
-    with client.application.app_context():
-        upload = rows.find(url.rpartition("/")[2])
-    assert upload is not None
-    return upload
-
-
-def stream_of(response: TestResponse) -> str:
-    return str(json.loads(unquote(response.headers["Upload-Result"]))["id"])
 
 
 ANSWERS = {
@@ -451,6 +380,8 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
         == r["begun"].headers["Tus-Resumable"]
         == r["patched"].headers["Tus-Resumable"]
         == r["missing"].headers["Tus-Resumable"]
+        == r["other method"].headers["Tus-Resumable"]
+        == r["no path"].headers["Tus-Resumable"]
         == "1.0.0"
     ),
     "Requests, HEAD: Upload-Offset, also of 0": lambda r: r["head"].headers["Upload-Offset"] == "0",
@@ -472,6 +403,23 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
     "Headers, Tus-Resumable: 412 with Tus-Version for another one": lambda r: (
         (r["other version"].status_code, r["other version"].headers["Tus-Version"]) == (412, "1.0.0")
     ),
+    "Headers, Tus-Resumable: no request in another version is processed": lambda r: (
+        {r["head in 0.2.2"].status_code, r["delete in 0.2.2"].status_code} == {412}
+        and r["delete in 0.2.2"].headers["Tus-Version"] == "1.0.0"
+        and "Upload-Offset" not in r["head in 0.2.2"].headers
+        and r["head"].status_code == 204
+    ),
+    "Headers, Upload-Offset: not negative": lambda r: r["negative"].status_code == 400,
+    "Headers, Tus-Extension: nothing but names between commas": lambda r: (
+        re.fullmatch(r"[a-z-]+(,[a-z-]+)*", r["options"].headers["Tus-Extension"]) is not None
+    ),
+    "Headers, X-HTTP-Method-Override: HEAD by POST": lambda r: (
+        (r["looked at"].status_code, r["looked at"].headers["Upload-Offset"]) == (204, "20")
+    ),
+    "Requests, HEAD: Upload-Offset and Upload-Length of what is complete": lambda r: (
+        (r["complete"].headers["Upload-Offset"], r["complete"].headers["Upload-Length"]) == ("10", "10")
+    ),
+    "Requests, PATCH: another offset changes nothing": lambda r: r["after that"].headers["Upload-Offset"] == "20",
     "Requests, OPTIONS: Tus-Version": lambda r: r["options"].headers["Tus-Version"] == "1.0.0",
     "Requests, OPTIONS: whatever Tus-Resumable says": lambda r: r["options"].status_code == 200,
     "Tus-Extension: all but trailers": lambda r: (
@@ -488,6 +436,10 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
     ),
     "Tus-Max-Size: of the surface": lambda r: r["options"].headers["Tus-Max-Size"] == str(1024**2),
     "Creation: 201 with Location": lambda r: r["begun"].status_code == 201 and "/uploads/vimeo/" in r["begun"].location,
+    "Creation: an empty file is complete at once": lambda r: (
+        r["empty"].headers["Upload-Offset"] == "0" and "Upload-Result" in r["empty"].headers
+    ),
+    "Creation: a length that was deferred does not change": lambda r: r["length changed"].status_code == 400,
     "Creation: 413 beyond Tus-Max-Size": lambda r: r["too large"].status_code == 413,
     "Creation: Upload-Defer-Length is 1 or not there": lambda r: r["deferred oddly"].status_code == 400,
     "Creation: no Upload-Defer-Length once the length is known": lambda r: (
@@ -504,6 +456,10 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
     "Checksum: 460, and the offset stays": lambda r: (
         (r["other checksum"].status_code, r["after that"].headers["Upload-Offset"]) == (460, "20")
     ),
+    "Checksum: a first body without its checksum begins no upload": lambda r: (
+        r["begun with another checksum"].status_code == 460
+        and "Location" not in r["begun with another checksum"].headers
+    ),
     "Checksum: 400 for an algorithm that is not offered": lambda r: r["other algorithm"].status_code == 400,
     "Checksum: Tus-Checksum-Algorithm has sha1": lambda r: (
         "sha1" in r["options"].headers["Tus-Checksum-Algorithm"].split(",")
@@ -514,6 +470,7 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
     "Concatenation: HEAD repeats Upload-Concat": lambda r: (
         r["part"].headers["Upload-Concat"] == "partial" and r["whole"].headers["Upload-Concat"].startswith("final;")
     ),
+    "Concatenation: HEAD of a part has Upload-Offset": lambda r: r["part"].headers["Upload-Offset"] == "10",
     "Concatenation: HEAD of the whole has Upload-Length and Upload-Offset": lambda r: (
         r["whole"].headers["Upload-Length"] == r["whole"].headers["Upload-Offset"] == "20"
     ),
@@ -546,16 +503,30 @@ def exchange(app: Flask) -> dict[str, TestResponse]:
         "deferred": client.head(deferred, headers=TUS),
         "length": patch(client, deferred, 0, DATA[:9], headers={"Upload-Length": "10"}),
         "no longer deferred": client.head(deferred, headers=TUS),
+        "length changed": patch(client, deferred, 9, DATA[9:10], headers={"Upload-Length": "11"}),
+        "rest": patch(client, deferred, 9, DATA[9:10]),
+        "complete": client.head(deferred, headers=TUS),
+        "empty": (empty := client.post("/uploads/vimeo", headers={**TUS, **named, "Upload-Length": "0"}))
+        and client.head(empty.headers["Location"], headers=TUS),
+        "begun with another checksum": client.post(
+            "/uploads/vimeo", data=DATA[:10], headers={**TUS, **first, "Upload-Checksum": "sha1 AAAA"}
+        ),
         "part": client.head(parts[0], headers=TUS),
         "joined": (joined := client.post("/uploads/vimeo", headers={**TUS, **concat})),
         "whole": client.head(joined.headers["Location"], headers=TUS),
         "appended": patch(client, joined.headers["Location"], 20, b"x"),
         "options": client.options("/uploads/vimeo", headers={"Tus-Resumable": "9"}),
         "begun": begun,
+        "head in 0.2.2": client.head(url, headers={"Tus-Resumable": "0.2.2"}),
+        "delete in 0.2.2": client.delete(url, headers={"Tus-Resumable": "0.2.2"}),
+        "negative": patch(client, url, -1, DATA[:10]),
+        "other method": client.put(url, headers=TUS),
+        "no path": client.get("/uploads/vimeo/x/y", headers=TUS),
         "head": client.head(url, headers=TUS),
         "missing": client.head(f"/uploads/vimeo/{'f' * 32}", headers=TUS),
         "patched": patch(client, url, 0, DATA[:10]),
         "overridden": client.post(url, data=DATA[:10], headers=sent),
+        "looked at": client.post(url, headers={**TUS, "X-HTTP-Method-Override": "HEAD"}),
         "other type": patch(client, url, 20, DATA[:10], headers={"Content-Type": "text/plain"}),
         "other offset": patch(client, url, 21, DATA[:10]),
         "other version": patch(client, url, 20, DATA[:10], headers={"Tus-Resumable": "0.2.2"}),

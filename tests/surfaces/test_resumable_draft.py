@@ -155,7 +155,47 @@ def errors_of_the_resource_are_told_apart(client: Client) -> bool:
 
 def beyond_the_length_it_ends(client: Client) -> bool:
     url = client.begin(DATA[:10], Upload_Length="20").headers["Location"]
-    return client.append(url, 10, DATA[10:50], done=False).status_code == 413
+    refused = client.append(url, 10, DATA[10:50], done=False)
+    again = client.append(url, 10, DATA[10:20], done=True)
+    return [refused.status_code, client.ask(url).status_code, again.status_code] == [413, 404, 404]
+
+
+def too_large_tells_limits(client: Client) -> bool:
+    answer = client.begin(b"", surface="vimeo", Upload_Length=str(2 * 1024**2))
+    return (answer.status_code, answer.headers["Upload-Limit"]) == (413, "max-size=1048576")
+
+
+def complete_is_told(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    client.append(url, 10, DATA[10:], done=True)
+    headers = client.ask(url).headers
+    told = {name: headers[name] for name in ("Upload-Offset", "Upload-Length", "Upload-Complete")}
+    return told == {"Upload-Offset": "100000", "Upload-Length": "100000", "Upload-Complete": "?1"}
+
+
+def length_alone_does_not_complete(client: Client) -> bool:
+    url = client.begin(DATA[:10], Upload_Length="100000").headers["Location"]
+    answer = client.append(url, 10, DATA[10:], done=False)
+    state = client.ask(url).headers["Upload-Complete"]
+    last = client.append(url, len(DATA), b"", done=True)
+    return (answer.headers["Upload-Complete"], state, last.status_code) == ("?0", "?0", 201)
+
+
+def offset_can_be_used(client: Client) -> bool:
+    url, offset = client.begin(DATA[:10]).headers["Location"], 10
+    for cut in (7, 0, 90_000):
+        client.append(url, offset, DATA[offset:], done=True, cut=cut)
+        offset = int(client.ask(url).headers["Upload-Offset"])
+        assert client.append(url, offset, b"", done=False).status_code == 204
+    return client.append(url, offset, DATA[offset:], done=True).status_code == 201
+
+
+def another_offset_has_its_problem(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    answer = client.append(url, 25, b"", done=False)
+    told = {"type": f"{draft.PROBLEMS}mismatching-upload-offset", "expected-offset": 10, "provided-offset": 25}
+    assert answer.json is not None
+    return answer.mimetype == "application/problem+json" and told.items() <= answer.json.items()
 
 
 def cancelled_is_gone(client: Client) -> bool:
@@ -209,6 +249,11 @@ MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.4.2 the last response is that of the resource": last_response_is_the_resource_s,
     "4.4.2 and so are its errors": errors_of_the_resource_are_told_apart,
     "4.4.2 append records the length": append_records_the_length,
+    "4.1.3 the length alone does not complete an upload": length_alone_does_not_complete,
+    "4.1.4 413 tells the limits": too_large_tells_limits,
+    "4.3.2 a complete upload says so": complete_is_told,
+    "4.6 an offset that was told can be used": offset_can_be_used,
+    "7.1 the problem of another offset": another_offset_has_its_problem,
     "4.4.2 the offset never exceeds the length": beyond_the_length_it_ends,
     "4.5.2 a cancelled upload is gone": cancelled_is_gone,
     "6 the media type": other_media_types_are_refused,

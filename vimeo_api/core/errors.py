@@ -40,6 +40,14 @@ class NotFound(PipelineError):
     """There is no such file."""
 
 
+class BytesLost(NotFound):
+    """An upload has fewer bytes than its client was promised; it cannot go on."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("Bytes of this upload are lost; it has to begin anew.")
+
+
 class NotFoundYet(NotFound):
     """There is no such file now, but the same request may find one in a moment."""
 

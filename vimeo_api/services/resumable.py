@@ -5,15 +5,18 @@ A finished upload goes the way of any other: `core.files.storing` checks and pub
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import BoundedSemaphore
 
 from vimeo_api.core.access import api_tokens
+from vimeo_api.core.access.api_tokens import LEAST_CHARGE
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import (
+    BytesLost,
     DigestMismatch,
     Exists,
     Malformed,
@@ -56,7 +59,7 @@ def check_new(policy: Policy, new: NewUpload) -> None:
     if not new.is_partial:
         storing.check_name(policy, new.name)
     if new.token_id is not None:
-        api_tokens.check_quota(new.token_id, size + rows.bytes_of(new.token_id))
+        api_tokens.check_quota(new.token_id, max(size, LEAST_CHARGE) + rows.bytes_of(new.token_id))
     reservations.check_spool_space(size)
 
 
@@ -108,6 +111,19 @@ def settled(upload: Upload, seconds: float = SETTLE_SECONDS) -> Upload:
     return upload
 
 
+def checked(upload: Upload) -> Upload:
+    """Return an upload whose bytes are all there. Raises NotFound, and BytesLost for another one, which is ended."""
+    if not upload.is_finished:
+        try:
+            parts.check(upload.key, upload.offset)
+        except BytesLost:  # or another request has just made a file of them
+            with _locked(upload.key):
+                upload = rows.existing(upload.key)
+                if not upload.is_finished:
+                    parts.check(upload.key, upload.offset)
+    return upload
+
+
 def claim(policy: Policy, upload: Upload, offset: int, writer: str, content: Content) -> None:
     """Let a request append at the offset, and nobody who came before it.
 
@@ -120,8 +136,11 @@ def claim(policy: Policy, upload: Upload, offset: int, writer: str, content: Con
 
 
 def append_spooled(policy: Policy, upload: Upload, writer: str, body: Path | None, content: Content) -> Upload:
-    """Append a body that nginx has spooled. Raises WrongOffset, DigestMismatch, TooLarge and StorageFull."""
-    with parts.locked(upload.key):
+    """Append a body that nginx has spooled.
+
+    Raises WrongOffset, DigestMismatch, TooLarge, StorageFull and NotFound.
+    """
+    with _locked(upload.key):
         current = _claimed(upload, writer)
         size = body.stat().st_size if body else 0
         to = current.offset + size
@@ -145,7 +164,7 @@ def append_streamed(
 
     Raises Malformed for a body that breaks off, StorageFull, DigestMismatch, and what `claim` does.
     """
-    with parts.locked(upload.key):  # before the claim: a claim without the lock is one of a process that was killed
+    with _locked(upload.key):  # before the claim: a claim without the lock is one of a process that was killed
         claim(policy, rows.existing(upload.key), offset, writer, content)
         current = rows.existing(upload.key)
         with parts.opened(current.key, current.offset) as part:
@@ -207,7 +226,7 @@ def finish(policy: Policy, upload: Upload, word: Callable[[Uploaded], Answer]) -
 
     Raises what an upload to the surface does. Where trying again would not help, the upload is ended.
     """
-    with parts.locked(upload.key):
+    with _locked(upload.key):
         upload = rows.existing(upload.key)
         if upload.is_finished:
             return upload
@@ -259,6 +278,17 @@ def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
         downloads=upload.downloads,
         token_id=upload.token_id,
     )
+
+
+@contextmanager
+def _locked(key: str) -> Iterator[None]:
+    """Lock a part. If its upload has ended meanwhile, or has lost bytes, what is written of it goes, too."""
+    with parts.locked(key):
+        try:
+            yield
+        except NotFound:
+            expiry.remove(key)
+            raise
 
 
 def _claimed(upload: Upload, writer: str) -> Upload:

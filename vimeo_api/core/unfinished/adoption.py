@@ -14,7 +14,7 @@ from typing import Any
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.deliveries import journal
-from vimeo_api.core.errors import StorageFull, Unavailable
+from vimeo_api.core.errors import BytesLost, StorageFull, Unavailable
 from vimeo_api.core.unfinished import parts, rows
 from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.extensions import blobs, settings
@@ -37,7 +37,7 @@ def handle(lines: journal.Lines) -> None:
         body = _body(line)
         try:
             _end(line, body)
-        except (StorageFull, Unavailable, OSError) as error:
+        except (BytesLost, StorageFull, Unavailable, OSError) as error:
             _log.warning("uploads: the bytes of a request are lost; its client will send them again: %s", error)
         if body is not None:
             body.unlink(missing_ok=True)
@@ -82,8 +82,15 @@ def _append(upload: Upload, writer: str, body: Path) -> None:
         return
     try:
         parts.take(upload.key, upload.offset, body)
+    except BytesLost:
+        rows.remove(upload.key)
+        parts.remove(upload.key)
+        raise
     except (StorageFull, OSError):
         rows.give_up(upload.key, writer)
         raise
-    rows.settle(upload.key, writer, start=upload.offset, to=to, length=upload.length)
+    if not rows.settle(upload.key, writer, start=upload.offset, to=to, length=upload.length):
+        if rows.find(upload.key) is None:  # it was ended meanwhile
+            parts.remove(upload.key)
+        return
     counters.add({Counted.ADOPTED_BYTES: size, Counted.UPLOADS_INTERRUPTED: 1})

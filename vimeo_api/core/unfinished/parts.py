@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.errors import BytesLost, Unavailable
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.storage.folders import fsync_folder, make_folder, open_locked, raising_storage_full
 from vimeo_api.core.storage.writer import Writer
@@ -51,9 +51,23 @@ def is_locked(key: str) -> bool:
     return True
 
 
+def check(key: str, offset: int) -> None:
+    """Raise BytesLost if a part is shorter than what was promised, for example because its disk was replaced."""
+    try:
+        size = path(key).stat().st_size if offset else 0
+    except FileNotFoundError:
+        size = 0
+    if size < offset:
+        raise BytesLost
+
+
 @contextmanager
 def opened(key: str, offset: int) -> Iterator[Staging]:
-    """Open a part, under `locked`, to append at the offset; bytes beyond it are cut off. Raises StorageFull."""
+    """Open a part, under `locked`, to append at the offset; bytes beyond it are cut off.
+
+    Raises BytesLost and StorageFull.
+    """
+    check(key, offset)
     make_folder(folder())
     is_new = not path(key).exists()
     with raising_storage_full():
@@ -67,7 +81,7 @@ def opened(key: str, offset: int) -> Iterator[Staging]:
 
 
 def take(key: str, offset: int, body: Path) -> None:
-    """Make a body file the continuation of a part, durably and under `locked`. Raises StorageFull.
+    """Make a body file the continuation of a part, durably and under `locked`. Raises BytesLost and StorageFull.
 
     At the beginning the file itself becomes the part, later its bytes are copied.
     """

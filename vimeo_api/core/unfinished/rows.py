@@ -8,9 +8,10 @@ is the `writer` may advance it, so one that broke off long ago cannot append to 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, select, update
 
 from vimeo_api.core import hosts
+from vimeo_api.core.access.api_tokens import LEAST_CHARGE
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Upload as Row
@@ -109,10 +110,10 @@ def of_writer(writer: str) -> Upload | None:
 def claim(upload: Upload, writer: str, *, length: int | None, closed: bool) -> bool:
     """Let a request append at the offset that was read, and no other from now on; return whether it is still there.
 
-    `length` and `closed` are what is known from now on.
+    `length` and `closed` are what is known from now on. The request has the whole life of an upload for its body.
     """
     unchanged = and_(Row.key == upload.key, Row.offset == upload.offset, Row.answer_status.is_(None))
-    return _set(unchanged, writer=writer, length=length, closed=closed)
+    return _set(unchanged, writer=writer, length=length, closed=closed, expires_at=_expiry())
 
 
 def advance(key: str, writer: str, *, start: int, to: int) -> bool:
@@ -159,8 +160,10 @@ def listing() -> list[Upload]:
 
 
 def bytes_of(token_id: int) -> int:
-    """Return how many bytes the unfinished uploads of a token will have; they have no file yet that would count."""
-    sizes = select(func.coalesce(func.sum(func.coalesce(Row.length, Row.offset)), 0))
+    """Return what the unfinished uploads of a token will count; they have no file yet that would."""
+    size = func.coalesce(Row.length, Row.offset)
+    charge = case((size < LEAST_CHARGE, LEAST_CHARGE), else_=size)
+    sizes = select(func.coalesce(func.sum(charge), 0))
     row = statements.row(sizes.where(Row.token_id == token_id, Row.answer_status.is_(None)))
     return int(row[0]) if row else 0
 

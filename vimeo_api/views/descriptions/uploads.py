@@ -164,7 +164,13 @@ OVERRIDE = Operation(
     parameters=(
         _SURFACE,
         _KEY,
-        Parameter("X-HTTP-Method-Override", "The method.", "PATCH", {"enum": ["PATCH", "DELETE"]}, place="header"),
+        Parameter(
+            "X-HTTP-Method-Override",
+            "The method.",
+            "PATCH",
+            {"enum": ["PATCH", "HEAD", "GET", "DELETE"]},
+            place="header",
+        ),
     ),
     body=_BODY,
     body_required=False,

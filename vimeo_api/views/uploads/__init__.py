@@ -6,14 +6,15 @@
     PATCH              /uploads/<surface>/<key>    appends the body at `Upload-Offset`
     GET                /uploads/<surface>/<key>    the same; once the upload is finished, what the surface answered
     DELETE             /uploads/<surface>/<key>    ends the upload
-    POST               /uploads/<surface>/<key>    any of these, named in `X-HTTP-Method-Override`
+    POST               /uploads/<surface>/<key>    any of these but OPTIONS, named in `X-HTTP-Method-Override`
 
 Once the last byte is durable, the upload becomes a file of its surface, under the same rules as any other. What that
 surface answers to an upload is the body of GET, of the last PATCH in the draft, and `Upload-Result` (percent-encoded)
 in tus, whose responses have no body; its header `X-Manage-Url` comes with any of them. The name and the fields of the
 file come in `Upload-Metadata` (tus), or in `Content-Disposition` and the query (draft).
 
-Departures: `password` and `notify` in `Upload-Metadata` are not repeated by HEAD. Partial uploads are removed once they
+Departures: `X-HTTP-Method-Override` counts for POST alone, so that no link or form can do what only a script may.
+`password` and `notify` in `Upload-Metadata` are not repeated by HEAD. Partial uploads are removed once they
 are joined; a request that joins them again gets the upload that the first one made, whatever its metadata. There are no
 104 responses and no trailers. In production an upload that a client continues elsewhere does not end the connection
 that it left open; HEAD waits for it a while, and its bytes are dropped once a later request has its place.
@@ -43,13 +44,25 @@ blueprint = Blueprint("uploads", __name__)
 def render(problem: Problem) -> Response:
     """Word a problem as `{"error": …}`, or as the draft's problem type (RFC 9457)."""
     if kind := problem.details.get("type"):
-        response = jsonify(problem.details | {"type": f"{draft.PROBLEMS}{kind}", "title": problem.reason})
+        details = problem.details | {"type": f"{draft.PROBLEMS}{kind}", "title": problem.reason}
+        if "expected-offset" in details:
+            details["provided-offset"] = draft.number("Upload-Offset")
+        response = jsonify(details)
         response.mimetype = "application/problem+json"
-        return response
-    return jsonify(error=problem.reason or problem.phrase)
+    else:
+        response = jsonify(error=problem.reason or problem.phrase)
+    response.headers["Tus-Resumable"] = tus.VERSION  # here, too, for paths and methods that no view has
+    return response
 
 
 surface = Surface("uploads", frozenset({"uploads"}), blueprint, render, remembers=False)
+
+
+@blueprint.before_request
+def refuse_other_versions() -> None:
+    """Do nothing for a client that speaks another version of tus."""
+    if request.method != "OPTIONS" and "Tus-Resumable" in request.headers:
+        tus.check_version()
 
 
 @blueprint.after_request
@@ -64,6 +77,8 @@ def speak(response: Response) -> Response:
         response.headers["X-Refusal"] = " ".join(response.get_data(as_text=True).split())  # nginx sends it on
     if draft.is_meant():
         response.headers.setdefault("Upload-Complete", draft.boolean(g.get("processed", False)))
+        if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            response.headers["Upload-Limit"] = draft.limits(_max_size())
         if (version := request.headers.get(draft.VERSION_HEADER)) is not None:
             response.headers[draft.VERSION_HEADER] = version
     return response
@@ -74,6 +89,8 @@ def speak(response: Response) -> Response:
 @needs("write")
 def create(surface: str) -> Response:
     """Begin a resumable upload."""
+    if request.headers.get("X-HTTP-Method-Override", "POST").upper() != "POST":
+        raise MethodNotAllowed(["OPTIONS", "POST"])
     dialect = _dialect(surface)
     return by_draft.create(dialect) if draft.is_meant() else by_tus.create(dialect)
 
@@ -95,8 +112,8 @@ def state(surface: str, key: str) -> Response:
     """Say how far a resumable upload is."""
     dialect = _dialect(surface)
     running.end(key)
-    upload = steps.finished(dialect, resumable.settled(_find(dialect, key)))
-    answered = upload.is_finished and request.method == "GET"
+    upload = steps.finished(dialect, resumable.checked(resumable.settled(_find(dialect, key))))
+    answered = upload.is_finished and (request.method == "GET" or _overridden() == "GET")
     response = steps.answer(upload) if answered else Response(status=HTTPStatus.NO_CONTENT)
     response.headers.update(_state(dialect, upload))
     return response
@@ -117,12 +134,17 @@ def end(surface: str, key: str) -> Response:
 @described(described_as.OVERRIDE)
 @needs("write", again=True)
 def override(surface: str, key: str) -> Response:
-    """Append to a resumable upload, or end it, from where only POST can be sent."""
-    views = {"PATCH": append, "DELETE": end}
-    method = request.headers.get("X-HTTP-Method-Override", "").upper()
-    if method not in views:
+    """Append to a resumable upload, look at it or end it, from where only POST can be sent."""
+    views = {"DELETE": end, "GET": state, "HEAD": state, "PATCH": append}
+    if (view := views.get(_overridden())) is None:
         raise MethodNotAllowed(["DELETE", "GET", "PATCH"])
-    return views[method](surface, key)
+    if steps.is_admission() and view is not append:
+        return Response(status=HTTPStatus.NO_CONTENT)
+    return view(surface, key)
+
+
+def _overridden() -> str:
+    return request.headers.get("X-HTTP-Method-Override", "").upper()
 
 
 def _state(dialect: Resumable, upload: Upload) -> dict[str, str]:
@@ -142,8 +164,7 @@ def _state(dialect: Resumable, upload: Upload) -> dict[str, str]:
 
 def _offer() -> dict[str, str]:
     """Return what OPTIONS says: what we speak, and the limits of the surface."""
-    dialect = _dialects().get((request.view_args or {}).get("surface", ""))
-    most = dialect.policy.max_bytes if dialect else None
+    most = _max_size()
     return {
         "Tus-Version": tus.VERSION,
         "Tus-Extension": tus.EXTENSIONS,
@@ -151,6 +172,11 @@ def _offer() -> dict[str, str]:
         "Upload-Limit": draft.limits(most),
         **({} if most is None else {"Tus-Max-Size": str(most)}),
     }
+
+
+def _max_size() -> int | None:
+    dialect = _dialects().get((request.view_args or {}).get("surface", ""))
+    return dialect.policy.max_bytes if dialect else None
 
 
 def _find(dialect: Resumable, key: str) -> Upload:

@@ -8,6 +8,7 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.access import passwords
 from vimeo_api.core.clock import now
 from vimeo_api.core.errors import Malformed, PipelineError
+from vimeo_api.core.files import file_names
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.checks import Content
@@ -49,7 +50,7 @@ def new_upload(
         closed=closed,
         concat=concat,
         described=described,
-        name=name,
+        name=file_names.safe(name),
         password_hash=passwords.hashed(password) if password and not is_admission() else None,
         queue=dialect.queue(queue) if dialect.queue and queue is not None else None,
         expires_in=receive.expires_in(sent.get("expires_in")) if dialect.expires else None,
