@@ -18,6 +18,7 @@ task_routes = {
     "vimeo_api.tasks.delete": {"queue": "delete"},
     "vimeo_api.tasks.digest": {"queue": "maintenance"},
     "vimeo_api.tasks.fetch": {"queue": "fetch"},
+    "vimeo_api.tasks.join": {"queue": "place"},
     "vimeo_api.tasks.notify": {"queue": "notify"},
     "vimeo_api.tasks.place": {"queue": "place"},
     "vimeo_api.tasks.reconcile": {"queue": "maintenance"},

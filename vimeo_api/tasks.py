@@ -24,7 +24,7 @@ from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.receipts import job as receipts
 from vimeo_api.core.receipts import outbox
 from vimeo_api.core.storage.mount_check import NOT_MOUNTED
-from vimeo_api.core.unfinished import expiry
+from vimeo_api.core.unfinished import expiry, joining
 from vimeo_api.extensions import mount_check, queue_of_host, settings
 
 SWEEP_BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that
@@ -35,13 +35,13 @@ _log = logging.getLogger(__name__)
 _broker = Breaker(seconds=5)
 
 
-def enqueue(task: Task, *args: object) -> bool:
-    """Enqueue a task for any host if the broker takes it at once; return whether it did.
+def enqueue(task: Task, *args: object, host: str | None = None) -> bool:
+    """Enqueue a task, for any host or for this one, if the broker takes it at once; return whether it did.
 
     Never raises for a broker that is down and never waits long for a frozen one: the row already says what is due,
     and the sweep finds it.
     """
-    return room(task) > 0 and _published(task, *args)
+    return room(task, host) > 0 and _published(task, *args, host=host)
 
 
 def room(task: Task, host: str | None = None) -> int:
@@ -99,6 +99,12 @@ def place(file_id: int) -> None:
     placing.run(file_id)
 
 
+@shared_task(name="vimeo_api.tasks.join")  # type: ignore[untyped-decorator]
+def join(key: str) -> None:
+    """Join partial uploads into one file."""
+    joining.run(key)
+
+
 @shared_task(name="vimeo_api.tasks.digest")  # type: ignore[untyped-decorator]
 def digest() -> None:
     """Record missing digests, for DIGEST_SECONDS at most."""
@@ -142,10 +148,12 @@ def _sweep_host() -> Counter[Counted]:
     due = Counter({Counted.LAPSED: settle_leases()})
     due[Counted.UPLOADS_EXPIRED] = expiry.sweep()
     recovery.settle()
+    here = settings.host_name
+    for key in joining.due(min(SWEEP_BATCH, room(join, here))):
+        _published(join, key, host=here)
     if not mount_check.is_mounted():
         _log.warning("not placing, removing or digesting files: %s", NOT_MOUNTED)
         return due
-    here = settings.host_name
     due[Counted.PURGES] = _delete(due_here, here)
     for file_id in placing.due(min(SWEEP_BATCH, room(place, here))):
         _published(place, file_id, host=here)

@@ -22,7 +22,7 @@ from tests.inprocess import PROFILES, Clock, stored, sweep
 from tests.surfaces.tus import DATA, TUS, begin, described, left, offset_of, patch, row_of, served, stream_of
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.unfinished import adoption, expiry, parts, rows
+from vimeo_api.core.unfinished import adoption, expiry, joining, parts, rows
 from vimeo_api.service_commands.uploads import uploads as command
 from vimeo_api.services import resumable
 from vimeo_api.web.resumable import tus
@@ -182,11 +182,11 @@ def test_it_joins_parts_that_came_in_parallel(app: Flask, client: FlaskClient) -
     assert left(app) == set()
 
 
-def joinable(client: FlaskClient) -> tuple[list[str], dict[str, str]]:
+def joinable(client: FlaskClient, surface: str = "streams") -> tuple[list[str], dict[str, str]]:
     """Upload two parts; return their URLs and the headers that join them."""
     urls = []
     for piece in (DATA[:90_000], DATA[90_000:]):
-        urls.append(begin(client, length=len(piece), headers={"Upload-Concat": "partial"}))
+        urls.append(begin(client, surface, length=len(piece), headers={"Upload-Concat": "partial"}))
         assert patch(client, urls[-1], 0, piece).status_code == 204
     return urls, {**TUS, "Upload-Concat": f"final;{' '.join(urls)}"}
 
@@ -220,6 +220,99 @@ def test_a_join_that_was_killed_is_finished_by_the_next_request(
     final = client.post("/uploads/streams", headers=concat)
     assert (final.status_code, served(app, f"/v1/streams/{stream_of(final)}")) == (201, DATA)
     assert [client.head(url, headers=TUS).status_code for url in urls] == [404, 404]
+    assert left(app) == set()
+
+
+@pytest.mark.parametrize("step", ["join", "note_joined", "note_file", "remove"])
+def test_a_join_that_was_killed_is_finished_by_the_sweep(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    urls, concat = joinable(client)
+    module = {"join": parts, "remove": expiry}.get(step, rows)
+    real = getattr(module, step)
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            client.post("/uploads/streams", headers=concat)
+    before = stored(app)
+    sweep(app)
+    assert [client.head(url, headers=TUS).status_code for url in urls] == [404, 404]
+    assert left(app) == set()
+    assert len(stored(app) - before) == (step in {"join", "note_joined"})  # by the sweep, and once
+    final = client.post("/uploads/streams", headers=concat)
+    assert (final.status_code, served(app, f"/v1/streams/{stream_of(final)}")) == (201, DATA)
+
+
+@pytest.mark.parametrize("surface", ANSWERS)
+def test_workers_join_what_is_large_while_the_client_waits(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, surface: str
+) -> None:
+    monkeypatch.setattr(joining, "SMALL", 1000)
+    metadata, _, said = ANSWERS[surface]
+    if surface == "named":
+        metadata, said = {"filename": "joined.pdf"}, "joined.pdf uploaded"
+    _, concat = joinable(client, surface)
+    final = client.post(f"/uploads/{surface}", headers={**concat, **described(**metadata)})
+    assert (final.status_code, said in unquote(final.headers["Upload-Result"])) == (201, True)
+    assert final.headers["Upload-Offset"] == str(len(DATA))
+    assert ("X-Manage-Url" in final.headers) == (surface in {"named", "transfer"})
+    assert left(app) == set()
+
+
+def test_a_client_need_not_wait_until_its_upload_is_joined(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "SMALL", 1000)
+    monkeypatch.setattr(resumable, "JOIN_SECONDS", 0.1)
+    urls, concat = joinable(client)
+    with monkeypatch.context() as patched:
+        patched.setattr(joining, "run", lambda _key: None)  # the worker has not come to it yet
+        final = client.post("/uploads/streams", headers=concat)
+        assert (final.status_code, {"Upload-Offset", "Upload-Result"} & set(final.headers.keys())) == (201, set())
+        state = client.head(final.headers["Location"], headers=TUS)
+        assert (state.status_code, "Upload-Offset" in state.headers) == (204, False)
+        assert (state.headers["Upload-Length"], state.headers["Upload-Concat"]) == ("300000", concat["Upload-Concat"])
+        assert [offset_of(client, url) for url in urls] == [90_000, 210_000]
+        with app.app_context():
+            listed = CliRunner().invoke(command, ["list"], obj=None).output
+        assert [line for line in listed.splitlines() if line.endswith("\tjoining")]
+    sweep(app)
+    assert client.head(final.headers["Location"], headers=TUS).headers["Upload-Offset"] == "300000"
+    answer = client.get(final.headers["Location"], headers=TUS)
+    assert answer.status_code == 201
+    assert served(app, f"/v1/streams/{json.loads(answer.text)['id']}") == DATA
+
+
+def test_a_client_that_has_gone_learns_later_why_its_upload_was_not_joined(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "SMALL", 1000)
+    monkeypatch.setattr(resumable, "JOIN_SECONDS", 0.1)
+    _, concat = joinable(client, "named")
+    concat |= described(filename="gone.pdf")
+    with monkeypatch.context() as patched:
+        patched.setattr(joining, "run", lambda _key: None)
+        url = client.post("/uploads/named", headers=concat).headers["Location"]
+    assert client.post("/upload/gone.pdf", data=b"first").status_code == 201
+    sweep(app)
+    assert [client.open(url, method=method, headers=TUS).status_code for method in ("HEAD", "GET")] == [409, 409]
+    assert client.post("/uploads/named", headers=concat).status_code == 409
+    other = {**concat, **described(filename="free.pdf")}
+    assert client.post("/uploads/named", headers=other).status_code == 201  # the parts are still there
+    assert left(app) == set()
+
+
+def test_a_join_tells_of_a_part_that_is_gone(app: Flask, client: FlaskClient) -> None:
+    urls, concat = joinable(client)
+    with app.app_context():
+        parts.path(urls[0].rpartition("/")[2]).unlink()
+    final = client.post("/uploads/streams", headers=concat)
+    assert (final.status_code, final.json) == (404, {"error": joining.GONE})
     assert left(app) == set()
 
 

@@ -15,11 +15,15 @@ def uploads() -> None:
 @uploads.command("list")
 @with_appcontext
 def list_() -> None:
-    """List them, the oldest first: key, surface, bytes so far and in all, when they expire, name."""
+    """List them, the oldest first: key, surface, bytes so far and in all, when they expire, name.
+
+    Where partial uploads are to be joined, the last column says `joining`, or why that failed.
+    """
     for upload in rows.listing():
         length = "?" if upload.length is None else upload.length
         expiry_ = f"{upload.expires_at:%Y-%m-%d %H:%M}" if upload.expires_at else ""
-        click.echo(f"{upload.key}\t{upload.surface}\t{upload.offset} of {length} bytes\t{expiry_}\t{upload.name}")
+        line = f"{upload.key}\t{upload.surface}\t{upload.offset} of {length} bytes\t{expiry_}\t{upload.name}"
+        click.echo(line + ("\tjoining" if upload.is_joining else f"\t{upload.failure}" if upload.failure else ""))
 
 
 @uploads.command()

@@ -4,6 +4,7 @@ A finished upload goes the way of any other: `core.files.storing` checks and pub
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import BoundedSemaphore
 
+from vimeo_api import tasks
+from vimeo_api.core import hosts
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.access.api_tokens import LEAST_CHARGE
 from vimeo_api.core.database import counters
@@ -26,17 +29,17 @@ from vimeo_api.core.errors import (
     Writing,
     WrongOffset,
 )
-from vimeo_api.core.files import storing, types_by_content
+from vimeo_api.core.files import storing
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.core.unfinished import adoption, checks, expiry, parts, rows, streaming
+from vimeo_api.core.unfinished import adoption, checks, expiry, finishing, joining, parts, rows, streaming
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import blobs, reservations, settings
 
 READ_CHUNK = 64 * 1024  # bytes
 GLANCE_SECONDS = 1.0  # in which nginx sees that a connection was closed, and says what came
+JOIN_SECONDS = 15.0  # for which a client waits for the file; then it has to ask for it
 SETTLE_SECONDS = 15.0  # longer than nginx takes to see that a client is gone (`so_keepalive`)
 _POLL = 0.05  # seconds
 _waiters = BoundedSemaphore(4)  # of the threads of a process, so that waiting never holds them all
@@ -183,42 +186,64 @@ def append_streamed(
 
 
 def join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> Upload:
-    """Begin an upload that is whole at once: complete partial uploads, one after the other.
+    """Begin an upload that is made of complete partial uploads, one after the other, and wait a little until it is.
 
     Its key follows from theirs. So a client that lost the response and asks again gets the same upload, whatever was
-    killed meanwhile. Raises Malformed unless all of them are complete, and what `check_new` does.
+    killed meanwhile. Raises Malformed unless all of them are complete, what `check_new` does, and what joining and
+    storing do; then the same request may be tried again.
     """
     new = replace(new, key=_joined_key(keys))
-    with parts.locked(new.key):
-        if rows.find(new.key) is None:
-            try:
-                size = _join(policy, new, keys)
-            except BaseException:
-                parts.remove(new.key)
+    if rows.find(new.key) is None:
+        try:
+            _begin_join(policy, new, keys)
+        except NotFound:
+            if rows.find(new.key) is None:  # else another request has just joined and removed them
                 raise
-            # If this fails, the row may be there all the same. So the bytes stay; without a row, the reconciliation
-            # removes them.
-            rows.add(replace(new, length=size), offset=size)
-            counters.add({Counted.UPLOADS_STARTED: 1})
-    return find(policy, new.key, token_id=new.token_id)
+    upload = find(policy, new.key, token_id=new.token_id)
+    if upload.joined_keys is not None:
+        if (upload.length or 0) <= joining.SMALL and hosts.is_here(upload.host):
+            joining.run(upload.key)
+        else:
+            tasks.enqueue(tasks.join, upload.key, host=hosts.of(upload.host))
+        upload = _joined(upload)
+    if upload.failure is not None:
+        expiry.remove(upload.key)
+        joining.check(upload)
+    return upload
 
 
 def _joined_key(keys: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(keys).encode()).hexdigest()[:32]  # as hard to guess as the random keys
 
 
-def _join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> int:
-    """Write the part of a new upload from those of others, and return its size."""
-    rows.remove(new.key)  # of an earlier join that has expired
+def _begin_join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> None:
+    rows.remove_expired(new.key)
     sources = [find(policy, key, token_id=new.token_id) for key in keys]
     if not all(source.is_partial and source.is_whole for source in sources):
         raise Malformed("Only partial uploads that are complete can be joined.")
+    if len({hosts.of(source.host) for source in sources}) > 1:
+        raise Malformed("Partial uploads on different hosts cannot be joined.")
     size = sum(source.offset for source in sources)
     checks.check_size(policy, size)
     storing.check_name(policy, new.name)
-    with reservations.reserved(size):
-        parts.join(new.key, [(source.key, source.offset) for source in sources])
-    return size
+    reservations.check_spool_space(size)
+    rows.prolong(keys)
+    rows.add(replace(new, length=size, joined_keys=json.dumps(keys)), host=sources[0].host)
+    counters.add({Counted.UPLOADS_STARTED: 1})
+
+
+def _joined(upload: Upload) -> Upload:
+    """Return an upload once it is joined, or as it is after JOIN_SECONDS, or if too many requests wait already."""
+    upload = rows.existing(upload.key)
+    if upload.is_joining and _waiters.acquire(blocking=False):
+        try:
+            deadline = time.monotonic() + JOIN_SECONDS
+            while upload.is_joining and time.monotonic() < deadline:
+                time.sleep(_POLL)
+                upload = rows.existing(upload.key)
+        finally:
+            _waiters.release()
+    return upload
 
 
 def finish(policy: Policy, upload: Upload, word: Callable[[Uploaded], Answer]) -> Upload:
@@ -228,56 +253,19 @@ def finish(policy: Policy, upload: Upload, word: Callable[[Uploaded], Answer]) -
     """
     with _locked(upload.key):
         upload = rows.existing(upload.key)
-        if upload.is_finished:
+        if upload.is_answered:
             return upload
         try:
-            file = _stored(policy, upload)
+            file = finishing.stored(policy, upload)
         except (Malformed, TooLarge, Exists, DigestMismatch):
             expiry.remove(upload.key)
             raise
         answer = word(file)
         rows.finish(upload.key, answer.status, answer.media_type, answer.body, manage_url=answer.manage_url)
         parts.remove(upload.key)
-    counters.add({Counted.UPLOADS_FINISHED: 1})
+    if upload.file_key is None:  # a worker has counted it otherwise
+        counters.add({Counted.UPLOADS_FINISHED: 1})
     return rows.existing(upload.key)
-
-
-def _stored(policy: Policy, upload: Upload) -> Uploaded:
-    """Return the upload's file, which an attempt that was killed may have stored already."""
-    if not policy.by_content and (file := storing.uploaded_before(policy, upload.key)):
-        return file
-    with parts.opened(upload.key, upload.offset) as staging:
-        if upload.expected_digest:
-            algorithm, _, expected = upload.expected_digest.partition(":")
-            checks.check_digest(staging.digest(algorithm), bytes.fromhex(expected))
-        if policy.by_content:
-            if not staging.size:
-                raise Malformed("The body is empty.")
-            digest = storing.upload_content(policy, staging, token_id=upload.token_id)
-            return Uploaded(digest, "", staging.size, expires_at=None, downloads=1, manage_key=None)
-        try:
-            return _uploaded(policy, upload, staging)
-        except FileExistsError:  # that attempt was killed before it added the row
-            with blobs.locked(policy.surface, upload.key):
-                blobs.unpublish(policy.surface, upload.key)
-            return _uploaded(policy, upload, staging)
-
-
-def _uploaded(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
-    return storing.upload(
-        policy,
-        staging,
-        name=upload.name,
-        blob=upload.key,
-        password_hash=upload.password_hash,
-        content_type=types_by_content.detect(staging.head) if policy.sniffs else None,
-        queue=upload.queue,
-        digest=upload.expected_digest,
-        expires_in=upload.expires_in,
-        notify_url=upload.notify_url,
-        downloads=upload.downloads,
-        token_id=upload.token_id,
-    )
 
 
 @contextmanager

@@ -128,7 +128,9 @@ export class ResumableUpload {
       // The parts have expired. If only the answer to an earlier try was lost, we get it again.
       if (joined.status === 404) throw new Lost("The connection was lost while the file was being stored");
       if (joined.status !== 201) throw failure(joined);
-      return answerOf(joined);
+      if (joined.header("Upload-Result") !== null) return answerOf(joined);
+      await rest(1000, this.stopped.signal); // a worker is still at it: the same request waits for it again
+      return undefined;
     });
   }
 

@@ -296,7 +296,16 @@ class Upload(Base):
     """A resumable upload: unfinished, or finished and kept for a while so that its client can ask for the outcome."""
 
     __tablename__ = "uploads"
-    __table_args__ = (Index("ix_uploads_token", "token_id"), Index("ix_uploads_writer", "writer"))
+    __table_args__ = (
+        Index("ix_uploads_token", "token_id"),
+        Index("ix_uploads_writer", "writer"),
+        Index(
+            "ix_uploads_joined_keys",
+            "host",
+            postgresql_where=text("joined_keys IS NOT NULL"),
+            sqlite_where=text("joined_keys IS NOT NULL"),
+        ),
+    )
 
     key: Mapped[str] = mapped_column(String(32), primary_key=True)  # in its URL, and the name of its part
     surface: Mapped[str] = mapped_column(String(16))  # that the finished file will belong to
@@ -318,6 +327,9 @@ class Upload(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     host: Mapped[str | None] = mapped_column(String(64))  # that has its part
     writer: Mapped[str | None] = mapped_column(String(32))  # id of the request that may append; others lost their claim
+    joined_keys: Mapped[str | None] = mapped_column(Text)  # JSON: partial uploads to be joined; None once they are
+    failure: Mapped[str | None] = mapped_column(Text)  # why they could not be: the name of an error, and its sentence
+    file_key: Mapped[str | None] = mapped_column(String(255))  # of the file, if a worker has stored it
     # What the surface answered to the finished upload; None until then.
     answer_status: Mapped[int | None] = mapped_column(Integer)
     answer_type: Mapped[str | None] = mapped_column(String(127))

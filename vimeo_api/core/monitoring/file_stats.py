@@ -30,6 +30,7 @@ from vimeo_api.core.database.models import (
 )
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
+from vimeo_api.core.unfinished.rows import UNFINISHED
 
 PIECE = 20_000  # rows per statement, so that no statement takes long, however large the table
 _PAUSE_FACTOR = 20  # the next count is due after this many times the duration of the last one
@@ -151,7 +152,7 @@ def _leases() -> dict[str, int]:
 
 def _uploads() -> dict[str, tuple[int, int]]:
     unfinished = select(Upload.surface, func.count(), func.sum(Upload.offset).cast(BigInteger))
-    found = statements.rows(unfinished.where(Upload.answer_status.is_(None)).group_by(Upload.surface))
+    found = statements.rows(unfinished.where(UNFINISHED).group_by(Upload.surface))
     return {policy.surface: (0, 0) for policy in POLICIES} | {row[0]: (row[1], row[2]) for row in found}
 
 
@@ -173,6 +174,7 @@ def _waiting() -> dict[str, float]:
     return {
         "fetch": since(_oldest(File.created_at, File.status == Status.FETCHING, File.lease_token.is_(None), _DUE)),
         "place": since(_oldest(File.created_at, File.pending.is_(True), File.place_due_at.is_not(None))),
+        "join": since(_oldest(Upload.created_at, Upload.joined_keys.is_not(None), Upload.failure.is_(None))),
         "lease": since(_oldest(File.due_at, File.status == Status.LEASED, _DUE)),
         "purge": max((since(first, attempts) for attempts, first in due), default=0.0),
     }

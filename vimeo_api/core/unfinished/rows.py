@@ -2,13 +2,14 @@
 
 The offset never says more than is durable: bytes are synced first, then `advance` moves it. Only the request whose id
 is the `writer` may advance it, so one that broke off long ago cannot append to what a later one has written.
-`services.resumable` calls this, and `adoption`.
+`services.resumable` calls this, and `adoption` and `joining`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, select, update
 
 from vimeo_api.core import hosts
 from vimeo_api.core.access.api_tokens import LEAST_CHARGE
@@ -38,6 +39,7 @@ class NewUpload:
     expected_digest: str | None = None
     token_id: int | None = None
     downloads: int = 1
+    joined_keys: str | None = None
 
     @property
     def is_partial(self) -> bool:
@@ -54,6 +56,8 @@ class Upload(NewUpload):
     expires_at: datetime | None = None
     host: str | None = None
     writer: str | None = None
+    failure: str | None = None
+    file_key: str | None = None
     answer_status: int | None = None
     answer_type: str | None = None
     answer: str | None = None
@@ -65,6 +69,11 @@ class Upload(NewUpload):
         return self.concat.startswith("final")
 
     @property
+    def is_joining(self) -> bool:
+        """Whether it is still to become a file, or being made one, from others."""
+        return self.joined_keys is not None and not self.is_finished and self.failure is None
+
+    @property
     def is_whole(self) -> bool:
         """Whether all its bytes are here."""
         return self.closed and self.offset == self.length
@@ -72,20 +81,29 @@ class Upload(NewUpload):
     @property
     def is_finished(self) -> bool:
         """Whether it has become a file."""
+        return self.file_key is not None or self.is_answered
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it is known what the surface answers."""
         return self.answer_status is not None
 
 
 _COLUMNS = tuple(getattr(Row, name) for name in Upload.__dataclass_fields__)
+UNFINISHED = and_(Row.answer_status.is_(None), Row.file_key.is_(None))  # not a file yet
 _LIVE = select(*_COLUMNS).where(Row.expires_at > bindparam("moment"))
 _FIND = Prepared(_LIVE.where(Row.key == bindparam("wanted")))
 _OF_WRITER = Prepared(_LIVE.where(Row.writer == bindparam("request")))
 
 
-def add(new: NewUpload, *, offset: int = 0, writer: str | None = None) -> None:
-    """Add the row of an upload with so many durable bytes; `writer` is the request that may append more."""
+def add(new: NewUpload, *, writer: str | None = None, host: str | None = None) -> None:
+    """Add the row of an upload, unless there is one; `writer` is the request that may append bytes to it.
+
+    Its bytes lie on this host, if no other is named.
+    """
     values = {name: getattr(new, name) for name in NewUpload.__dataclass_fields__}
-    times = {"created_at": now(), "expires_at": _expiry()}
-    statements.execute(insert(Row).values(**values, **times, offset=offset, writer=writer, host=settings.host_name))
+    values |= {"created_at": now(), "expires_at": _expiry(), "host": host or settings.host_name}
+    statements.execute(statements.insert_new(Row).values(**values, offset=0, writer=writer))
 
 
 def find(key: str) -> Upload | None:
@@ -137,6 +155,43 @@ def finish(key: str, status: int, media_type: str, body: str, *, manage_url: str
     _set(and_(Row.key == key), **answered, notify_url=None, expires_at=_expiry())
 
 
+def prolong(keys: Sequence[str]) -> None:
+    """Let uploads live as long as one that begins now."""
+    _set(statements.among(Row.key, keys), expires_at=_expiry())
+
+
+def note_joined(key: str) -> None:
+    """Record that all bytes of an upload that is joined from others are durable."""
+    _set(and_(Row.key == key), offset=Row.length)
+
+
+def note_file(key: str, file_key: str) -> None:
+    """Record that the upload has become a file."""
+    _set(and_(Row.key == key), file_key=file_key, notify_url=None, expires_at=_expiry())
+
+
+def forget_joined(key: str) -> None:
+    """Record that the uploads are removed from which this one was joined."""
+    _set(and_(Row.key == key), joined_keys=None)
+
+
+def fail(key: str, failure: str) -> None:
+    """Record why an upload could not be joined; its bytes are removed."""
+    _set(and_(Row.key == key), failure=failure, offset=0)
+
+
+def to_join(limit: int) -> list[str]:
+    """Return the keys of this host's uploads that are to be joined, the oldest first."""
+    waiting = (Row.joined_keys.is_not(None), Row.failure.is_(None), Row.expires_at > now(), hosts.here(Row.host))
+    found = select(Row.key).where(*waiting).order_by(Row.created_at).limit(limit)
+    return [row.key for row in statements.rows(found)]
+
+
+def remove_expired(key: str) -> None:
+    """Remove the row of an upload that has expired, so that its key is free."""
+    statements.execute(delete(Row).where(Row.key == key, Row.expires_at <= now()))
+
+
 def remove(key: str) -> bool:
     """Remove the row; return whether there was one."""
     return statements.execute(delete(Row).where(Row.key == key)) > 0
@@ -155,16 +210,19 @@ def known(keys: set[str]) -> set[str]:
 
 def listing() -> list[Upload]:
     """Return the unfinished uploads, the oldest first."""
-    found = select(*_COLUMNS).where(Row.answer_status.is_(None)).order_by(Row.created_at)
+    found = select(*_COLUMNS).where(UNFINISHED).order_by(Row.created_at)
     return [Upload(*row) for row in statements.rows(found)]
 
 
 def bytes_of(token_id: int) -> int:
-    """Return what the unfinished uploads of a token will count; they have no file yet that would."""
+    """Return what the unfinished uploads of a token will count; they have no file yet that would.
+
+    What is joined counts as the uploads from which it is joined.
+    """
     size = func.coalesce(Row.length, Row.offset)
     charge = case((size < LEAST_CHARGE, LEAST_CHARGE), else_=size)
     sizes = select(func.coalesce(func.sum(charge), 0))
-    row = statements.row(sizes.where(Row.token_id == token_id, Row.answer_status.is_(None)))
+    row = statements.row(sizes.where(Row.token_id == token_id, UNFINISHED, Row.joined_keys.is_(None)))
     return int(row[0]) if row else 0
 
 

@@ -114,7 +114,8 @@ CREATE = Operation(
     SECTION,
     curl=f"curl -i -X POST {TUS} -H 'Upload-Length: 9' http://localhost:8080/uploads/{SURFACE}",
     description="With `Upload-Complete` it is the draft's creation: the body is the first bytes or all of them, the "
-    "name comes in `Content-Disposition`, and the fields in the query. Else it is that of tus.",
+    "name comes in `Content-Disposition`, and the fields in the query. Else it is that of tus. Where large partial "
+    "uploads are joined, the response may come before the file is stored: without `Upload-Offset`; HEAD tells when.",
     parameters=(_SURFACE, _VERSION, _LENGTH, _METADATA, _CONCAT, _CHECKSUM, _COMPLETE),
     body={tus.MEDIA_TYPE: Body(BINARY_STRING, "some data"), ANY: Body(BINARY_STRING, "some data")},
     body_required=False,
@@ -141,7 +142,8 @@ APPEND = Operation(
 STATE = Operation(
     SECTION,
     curl=f"curl -I {TUS} {URL}",
-    description="HEAD is the usual way to ask. GET tells, once the upload is finished, what its surface answered.",
+    description="HEAD is the usual way to ask. GET tells, once the upload is finished, what its surface answered. "
+    "While partial uploads are being joined there is no `Upload-Offset`; if they cannot be, the response says why.",
     parameters=(_SURFACE, _KEY),
     responses={
         200: Response("The file is stored; this is what its surface answered.", {ANY: _ANSWER}, _STATE),

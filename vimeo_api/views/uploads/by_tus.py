@@ -7,7 +7,6 @@ from flask import Response, jsonify, request
 from werkzeug.http import http_date
 
 from vimeo_api.core.errors import DigestMismatch, Malformed
-from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.services import resumable
@@ -71,8 +70,8 @@ def append(dialect: Resumable, upload: Upload) -> Response:
 
 def headers(upload: Upload, *, with_offset: bool = True) -> dict[str, str]:
     """Return what tus says of an upload in every response about it."""
-    headers = {"Upload-Offset": str(upload.offset)} if with_offset else {}
-    if upload.is_finished:
+    headers = {"Upload-Offset": str(upload.offset)} if with_offset and not upload.is_joining else {}
+    if upload.is_answered:
         headers["Upload-Result"] = quote((upload.answer or "").rstrip("\n"), safe=_RESULT_SAFE)
         headers |= steps.manage_url(upload)
     elif upload.expires_at is not None:
@@ -85,8 +84,6 @@ def _join(dialect: Resumable, new: NewUpload) -> Response:
     if steps.is_admission():
         return Response(status=HTTPStatus.NO_CONTENT)
     upload = steps.finished(dialect, resumable.join(dialect.policy, new, keys))
-    for key in keys:
-        expiry.remove(key)
     response = Response(status=HTTPStatus.CREATED)
     response.headers.update(headers(upload))
     response.headers["Location"] = steps.url(upload)

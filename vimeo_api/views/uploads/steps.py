@@ -10,7 +10,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.errors import Malformed, PipelineError
 from vimeo_api.core.files import file_names
 from vimeo_api.core.files.storing import Uploaded
-from vimeo_api.core.unfinished import expiry
+from vimeo_api.core.unfinished import expiry, joining
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import reservations, settings
@@ -103,8 +103,9 @@ def _received(dialect: Resumable, upload: Upload, offset: int, writer: str, cont
 
 
 def finished(dialect: Resumable, upload: Upload) -> Upload:
-    """Return an upload; if it is whole, it has become a file."""
-    if upload.is_finished or upload.is_partial or not upload.is_whole:
+    """Return an upload; if it is whole, it has become a file. Raises what kept it from being joined."""
+    joining.check(upload)
+    if upload.is_answered or upload.is_partial or upload.is_joining or not upload.is_whole:
         return upload
 
     def word(new: Uploaded) -> Answer:
