@@ -4,6 +4,9 @@ nginx → unix socket → uWSGI, PostgreSQL, two Redis, Celery workers and beat,
 uses. Only their paths are moved below DATA_DIR, and nginx listens on PORT. Any user can run it. As root it first
 becomes `www-data`, because PostgreSQL refuses root, and keeps the right to enter folders that only root may enter.
 
+With SERVICES_OF, the DATA_DIR of another stack, it is one more host of that one: it uses its PostgreSQL, its two Redis,
+its secrets and its store, and starts none of its own.
+
 `main` reads the environment, `run` starts the parts in order, supervisord keeps them running.
 """
 
@@ -32,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
 from vimeo_api.config import secret  # noqa: E402
-from vimeo_api.service_commands.nginx import body_limit  # noqa: E402
+from vimeo_api.service_commands.nginx import body_limit, peers_listen  # noqa: E402
 
 SERVICE_USER = "www-data"
 DATABASE_USER = "vimeo_api"
@@ -61,6 +64,14 @@ class StackError(Exception):
 
 
 @dataclass(frozen=True)
+class Services:
+    """Where PostgreSQL and the two Redis have their sockets, and whether we start them."""
+
+    run: Path
+    ours: bool
+
+
+@dataclass(frozen=True)
 class Layout:
     """Where this stack puts what a host has in /etc, /run and /var."""
 
@@ -69,6 +80,7 @@ class Layout:
     data: Path
     run: Path
     settings: config.Settings
+    services: "Services"
 
     @property
     def moved(self) -> dict[str, str]:
@@ -76,8 +88,8 @@ class Layout:
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
-            "/run/redis-broker": f"{self.run}/redis-broker",
-            "/run/redis-cache": f"{self.run}/redis-cache",
+            "/run/redis-broker": f"{self.services.run}/redis-broker",
+            "/run/redis-cache": f"{self.services.run}/redis-cache",
             "/run/vimeo_api-nginx": f"{self.run}/nginx",
             "/run/vimeo_api": str(self.run),
             "/var/log/vimeo_api": f"{self.data}/log",
@@ -103,7 +115,8 @@ class Layout:
             **{name: self.move(value.strip('"')) for name, value in example.items()},
             "SECRET_KEY": self.settings.secret_key or secret.secret_key(self.data),
             "SEALING_KEYS": self.settings.sealing_keys or secret.sealing_keys(self.data),
-            "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={self.run}&user={DATABASE_USER}",
+            "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={self.services.run}&user={DATABASE_USER}",
+            "OWN_SERVICES": str(self.services.ours).lower(),  # for supervisord
             "PATH": os.pathsep.join([os.environ["PATH"], *postgres, "/usr/sbin"]),
             "PYTHONUNBUFFERED": "1",
         }
@@ -122,11 +135,28 @@ def main() -> int:
     data.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         _become_service_user()
+    others = os.environ.get("SERVICES_OF")
+    kept = Path(others).absolute() if others else data
     try:
-        return run(Layout(bind, _free_port(bind), data, _run_folder(data), config.load()))
+        if others:
+            _share(kept)
+        services = Services(_run_folder(kept), ours=not others)
+        return run(Layout(bind, _free_port(bind), data, _run_folder(data), config.load(), services))
     except (config.ConfigError, StackError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
+
+
+def _share(kept: Path) -> None:
+    """Take the store and the secrets of another stack from its data folder, unless others are set."""
+    shared = {
+        "STORE_DIR": str(kept / "store"),
+        "SECRET_KEY": secret.secret_key(kept),
+        "SEALING_KEYS": secret.sealing_keys(kept),
+        "NOTIFY_SECRETS": secret.notify_secret(kept),
+    }
+    for name, value in shared.items():
+        os.environ.setdefault(name, value)
 
 
 def run(layout: Layout) -> int:
@@ -135,7 +165,8 @@ def run(layout: Layout) -> int:
     _check_programs(environ["PATH"])
     _make_folders(layout)
     _write_configs(layout)
-    _make_postgres(layout, environ)
+    if layout.services.ours:
+        _make_postgres(layout, environ)
     # From here on, a signal stops all parts, even in the middle of the start.
     for number in SIGNALS:
         signal.signal(number, _interrupt)
@@ -147,7 +178,8 @@ def run(layout: Layout) -> int:
         start_new_session=True,  # Ctrl-C goes only to us, and we stop the parts
     )
     try:
-        _await("PostgreSQL", lambda: _make_database(layout), supervisord)
+        if layout.services.ours:
+            _await("PostgreSQL", lambda: _make_database(layout), supervisord)
         _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade"], environ)
         _call([f"{sys.prefix}/bin/supervisorctl", "-c", _supervisor_config(layout), "start", *LATER], environ)
         _await("the service", lambda: _pings(layout), supervisord)
@@ -240,7 +272,11 @@ def _make_folders(layout: Layout) -> None:
 def _write_configs(layout: Layout) -> None:
     for source, place in CONFIGS.items():
         _write_moved(layout, ROOT / "deploy" / source, layout.etc(place))
-    (layout.etc(CONFIGS["nginx/vimeo_api"]) / "body_limit.conf").write_text(f"{body_limit(layout.settings)}\n")
+    snippets = layout.etc(CONFIGS["nginx/vimeo_api"])
+    (snippets / "body_limit.conf").write_text(f"{body_limit(layout.settings)}\n")
+    if layout.settings.peer_address:
+        (snippets / "peers_listen.conf").write_text(peers_listen(layout.settings))
+        _write_moved(layout, ROOT / "deploy/nginx/peers.conf", snippets / "peers/peers.conf")
 
 
 def _write_moved(layout: Layout, source: Path, target: Path) -> None:

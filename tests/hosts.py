@@ -15,13 +15,13 @@ from vimeo_api.core.deliveries.lines import Ticket
 
 
 @contextmanager
-def two_hosts(folder: Path, profile: str = "production") -> Iterator[tuple[Flask, Flask]]:
+def two_hosts(folder: Path, profile: str = "production", **settings: str) -> Iterator[tuple[Flask, Flask]]:
     """Make the hosts `a`, the first one, and `b`; their store is on another filesystem than their spools."""
     for name in "ab":  # they take the mark of the store that they share
         shutil.copytree(migrated(), folder / name, ignore=shutil.ignore_patterns("store.mark"))
     database = f"sqlite:///{folder / 'a' / 'vimeo_api.db'}"
     with other_filesystem() as apart:
-        shared = {"DATABASE_URL": database, "STORE_DIR": str(apart / "store"), "SECRET_KEY": "s" * 32}
+        shared = {"DATABASE_URL": database, "STORE_DIR": str(apart / "store"), "SECRET_KEY": "s" * 32, **settings}
         made_b = made(profile, folder / "b", **shared, **_own(folder, "b"))
         with made_b as b, made(profile, folder / "a", **shared, **_own(folder, "a")) as a:
             for app in (a, b):

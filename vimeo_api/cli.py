@@ -29,6 +29,10 @@ COMMANDS = {
         "service_commands.nginx:nginx_body_limit",
         "Print nginx's limit for uploads, made from VIMEO_MAX_BYTES.",
     ),
+    "nginx-peers": (
+        "service_commands.nginx:nginx_peers",
+        "Print where nginx gives this host's pending files to the other hosts, and the key that they need.",
+    ),
     "receipts": (
         "service_commands.receipts:receipts",
         "List the receipts of uploads, send them again, and show the secret that signs them.",

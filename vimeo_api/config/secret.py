@@ -6,6 +6,8 @@
 
 import base64
 import contextlib
+import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -29,6 +31,11 @@ def notify_secret(folder: Path) -> str:
     if path.exists():
         return path.read_text().strip()
     return write_once(path, f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}")
+
+
+def peer_key(secret_key: str) -> str:
+    """Return the key by which the hosts that share a `SECRET_KEY` know each other."""
+    return hmac.new(secret_key.encode(), b"peers", hashlib.sha256).hexdigest()
 
 
 def write_once(path: Path, fresh: str) -> str:

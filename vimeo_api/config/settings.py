@@ -23,6 +23,7 @@ from vimeo_api.config.values import (
     HostNames,
     Networks,
     Origins,
+    PeerAddress,
     Rates,
     ServiceUrl,
     WebhookSecrets,
@@ -65,6 +66,11 @@ class General(Section):
         "local",
         description="Name of this host among several that share a database. Production: the machine's name at the "
         "first start, kept in `DATA_DIR`. Embedded: `local`, for it is alone.",
+    )
+    peer_address: PeerAddress = Field(
+        "",
+        description="IP address and port, such as `10.0.0.1:8081`, on which this host's nginx gives its pending files "
+        "to the other hosts, over a private network. Default: none, for one host.",
     )
     site_name: str = Field("Files", min_length=1, max_length=60, description="Name of the site, as its pages show it.")
     bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")

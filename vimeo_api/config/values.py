@@ -57,6 +57,7 @@ def is_host_name(text: str) -> bool:
     return len(text) <= MAX_HOST_NAME and bool(_HOST_NAME.fullmatch(text))
 
 
+MAX_PORT = 65535
 MAX_OWN_NAME = 64  # characters, as Linux allows for the name of a machine
 _OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -65,6 +66,21 @@ def _own_name(name: str) -> str:
     if not _OWN_NAME.fullmatch(name) or len(name) > MAX_OWN_NAME:
         raise ValueError(f"the name of a host is 1 to {MAX_OWN_NAME} letters, digits, hyphens and dots")
     return name
+
+
+def _peer_address(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if address and not (_is_address(host.strip("[]")) and port.isdecimal() and 0 < int(port) <= MAX_PORT):
+        raise ValueError("it is not an IP address and a port, such as 10.0.0.1:8081")
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_names(text: str) -> str:
@@ -151,6 +167,7 @@ HostName = Annotated[str, AfterValidator(_own_name)]
 HostNames = Annotated[str, AfterValidator(_host_names)]
 Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]
+PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 Rates = Annotated[tuple[RateLimitItem, ...], PlainValidator(rates)]
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 WebhookSecrets = Annotated[str, AfterValidator(_webhook_secrets)]

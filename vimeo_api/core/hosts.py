@@ -14,13 +14,18 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import InstrumentedAttribute
 
+from vimeo_api.config.secret import peer_key
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Host
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.extensions import settings
 
 FIRST_SECONDS = 60  # for which a process remembers which host is the first one
 
+ADDRESS_SECONDS = 10  # for which a process remembers the address of a host
+
+_addresses: dict[tuple[str, str], tuple[str, float]] = {}  # by database and host: the address, and when it was read
 _first: dict[str, tuple[str, float]] = {}  # by database: the name, and when it was read
 
 
@@ -37,10 +42,16 @@ class Listed:
 
 def note(*, journal_read_at: datetime | None = None) -> None:
     """Record that this host is alive, and until when the lines of its journal are handled."""
-    values = {"name": settings.host_name, "seen_at": now(), "joined_at": now(), "journal_read_at": journal_read_at}
+    values = {
+        "name": settings.host_name,
+        "address": settings.peer_address or None,
+        "seen_at": now(),
+        "joined_at": now(),
+        "journal_read_at": journal_read_at,
+    }
     new = postgresql.insert(Host).values(values)
     read = func.coalesce(new.excluded.journal_read_at, Host.journal_read_at)
-    changed = {"seen_at": new.excluded.seen_at, "journal_read_at": read}
+    changed = {"address": new.excluded.address, "seen_at": new.excluded.seen_at, "journal_read_at": read}
     statements.execute(new.on_conflict_do_update(index_elements=[Host.name], set_=changed))
 
 
@@ -69,6 +80,23 @@ def here(column: InstrumentedAttribute[str | None]) -> ColumnElement[bool]:
     """Return the condition that a column means this host."""
     mine = column == settings.host_name
     return or_(mine, column.is_(None)) if is_here(None) else mine
+
+
+def address(name: str | None) -> str:
+    """Return where the nginx of a host gives its pending files to us. Raises Unavailable if that is not known."""
+    host = of(name)
+    known = _addresses.get((settings.database_url, host))
+    if known is None or time.monotonic() - known[1] > ADDRESS_SECONDS:
+        row = statements.row(select(Host.address).where(Host.name == host))
+        if row is None or row.address is None:
+            raise Unavailable(f"The host {host} cannot be asked for its files: it has no PEER_ADDRESS.")
+        known = _addresses[settings.database_url, host] = (row.address, time.monotonic())
+    return known[0]
+
+
+def key() -> str:
+    """Return the key by which the hosts know each other."""
+    return peer_key(settings.secret_key)
 
 
 def joined(names: str | None) -> str:

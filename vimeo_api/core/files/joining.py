@@ -6,6 +6,7 @@ What is written when a worker dies is not written again: streams never change, a
 import json
 from collections.abc import Callable, Iterator
 
+from vimeo_api.core import hosts
 from vimeo_api.core.errors import NotFound, Unavailable
 from vimeo_api.core.fetching.client import Cancelled, Fetched
 from vimeo_api.core.fetching.headers import Version
@@ -51,6 +52,8 @@ def _sources(entry: Entry) -> list[Entry]:
 
 def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
     """Yield the bytes of a stream from an offset on, in chunks. Raises NotFound and Unavailable."""
+    if source.pending and not hosts.is_here(source.host):
+        raise Unavailable(f"The bytes of file {source.id} are on another host until they are placed.")
     try:
         with blobs.opened(source) as file:
             file.seek(start)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from flask import Response, request
 
 from vimeo_api import logs
+from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.lines import Sent, Ticket
@@ -66,6 +67,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
         response = _refused_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
     else:
         with _reading(file, ticket):
+            _check_here(file)
             content = blobs.opened(file)
         response = by_python.send(content, _version(file, ticket), ticket)
     response.headers.update(_headers(file, ticket, attachment=attachment, one_time=one_time))
@@ -126,7 +128,14 @@ def _version(file: Entry, ticket: Ticket | None) -> Version:
     if file.modified is not None:
         return Version(file.modified, file.size)
     with _reading(file, ticket):  # a row of an older version
+        _check_here(file)
         return Version(blobs.modified(file.surface, file.blob, pending=file.pending), file.size)
+
+
+def _check_here(file: Entry) -> None:
+    """Raise Unavailable while the bytes are in the pending area of another host: we cannot read them."""
+    if file.pending and not hosts.is_here(file.host):
+        raise Unavailable(f"The bytes of file {file.id} are on another host until they are placed.")
 
 
 def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
@@ -147,17 +156,11 @@ def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
 
 def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[str, str]:
     """Return the headers that tell nginx which file to send."""
-    # nginx asks again if it finds no bytes, except for one-time files; so we check those ourselves.
-    if ticket or nginx_cache.is_fresh():
-        with _reading(file, ticket):
-            blobs.path(file.surface, file.blob, pending=file.pending).stat()
     # nginx logs `/_once/` in its journal, but not `/_any/`; it percent-decodes the path.
     times = "_once" if ticket else "_any"
-    place = PENDING if file.pending else "store"
-    if times == "_any" and place == "store" and file.size <= NGINX_BUFFER_BYTES:
-        place = "small"
-    path = quote(relative(file.surface, file.blob))
-    headers = {"X-Accel-Redirect": f"/{times}/{place}/{path}", "X-File": str(file.id)}  # the id is for the access log
+    place, headers = _place(file, ticket, times)
+    headers["X-Accel-Redirect"] = f"/{times}/{place}/{quote(relative(file.surface, file.blob))}"
+    headers["X-File"] = str(file.id)  # for the access log
     if ticket:
         headers["X-Ticket"] = str(ticket)
     if not one_time:
@@ -165,8 +168,31 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     return headers
 
 
+def _place(file: Entry, ticket: Ticket | None, times: str) -> tuple[str, dict[str, str]]:
+    """Return where nginx finds the bytes, and what else it has to know.
+
+    Raises NotFound, and Unavailable if another host has the bytes and cannot be asked.
+    """
+    if file.pending and not hosts.is_here(file.host):
+        with _reading(file, ticket):
+            return "elsewhere", {"X-Spool-Address": hosts.address(file.host), "X-Spool-Key": hosts.key()}
+    # nginx asks again if it finds no bytes, except for one-time files; so we check those ourselves.
+    if ticket or nginx_cache.is_fresh():
+        with _reading(file, ticket):
+            blobs.path(file.surface, file.blob, pending=file.pending).stat()
+    if file.pending:
+        return PENDING, {}
+    return ("small" if times == "_any" and file.size <= NGINX_BUFFER_BYTES else "store"), {}
+
+
 def _lifetime(file: Entry) -> int:
-    """Return for how many seconds nginx may cache the response."""
+    """Return for how many seconds nginx may cache the response.
+
+    After a deletion nginx finds no bytes and asks again. Other hosts cannot remove pending bytes at once, so responses
+    that lead there are not cached.
+    """
+    if file.pending:
+        return 0
     seconds = nginx_cache.RESPONSE_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
     if file.expires_at is not None:
         seconds = min(seconds, int((file.expires_at - now()).total_seconds()))
@@ -177,11 +203,11 @@ def _lifetime(file: Entry) -> int:
 def _reading(file: Entry, ticket: Ticket | None) -> Iterator[None]:
     """Give the lease back if the bytes cannot be read.
 
-    Raises NotFound if they are missing, Unavailable if the whole store is.
+    Raises NotFound if they are missing, Unavailable if the whole store is, or the host that has them.
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, Unavailable) as error:
         if ticket:
             confirmations.handle(Sent(ticket, None, complete=False))
         if not isinstance(error, FileNotFoundError):

@@ -1,0 +1,119 @@
+"""What a host answers about files that lie in the pending area of another one."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+from werkzeug.test import TestResponse
+
+from tests.hosts import two_hosts
+from vimeo_api.core import hosts
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import Host, Status
+from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.files import catalog, joining, placing
+
+ADDRESS = "127.0.0.1:9"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[tuple[Flask, Flask]]:
+    with two_hosts(tmp_path, PEER_ADDRESS=ADDRESS) as apps:
+        yield apps
+
+
+def said(answer: TestResponse) -> dict[str, Any]:
+    return answer.json or {}
+
+
+def stream(app: Flask) -> str:
+    """Return the path of a new stream."""
+    return f"/v1/streams/{said(app.test_client().post('/v1/streams', data=b'content'))['id']}"
+
+
+def link(app: Flask) -> str:
+    """Return the path of a new one-time file."""
+    answer = app.test_client().put("/vimeo/api/v1.0/file", data={"file": (io.BytesIO(b"content"), "a.txt")})
+    return re.sub("^https?://[^/]+", "", said(answer)["url"])
+
+
+def place(app: Flask, file_id: int) -> None:
+    with app.app_context():
+        placing.run(file_id)
+
+
+def forget_addresses(app: Flask) -> None:
+    with app.app_context():
+        statements.execute(update(Host).values(address=None))
+
+
+def test_nginx_is_sent_to_the_host_that_has_the_bytes(fleet: tuple[Flask, Flask]) -> None:
+    a, b = fleet
+    kept, once = stream(a), link(a)
+    answer = b.test_client().get(kept)
+    assert re.fullmatch("/_any/elsewhere/streams/[0-9a-f]{2}/[0-9a-f]{32}", answer.headers["X-Accel-Redirect"])
+    with b.app_context():
+        assert (answer.headers["X-Spool-Address"], answer.headers["X-Spool-Key"]) == (ADDRESS, hosts.key())
+    answer = b.test_client().get(once)
+    assert answer.headers["X-Accel-Redirect"].startswith("/_once/elsewhere/vimeo/")
+    assert answer.headers["X-Ticket"]
+    assert a.test_client().get(kept).headers["X-Accel-Redirect"].startswith("/_any/landing/")
+
+
+def test_responses_about_pending_files_are_not_cached(fleet: tuple[Flask, Flask]) -> None:
+    """A host cannot remove the bytes of another one at once, so nginx must ask each time."""
+    a, b = fleet
+    kept = stream(a)
+    assert {app.test_client().get(kept).headers["X-Accel-Expires"] for app in fleet} == {"0"}
+    place(a, 1)
+    assert {app.test_client().get(kept).headers["X-Accel-Expires"] for app in fleet} == {"600"}
+    assert b.test_client().get(kept).headers["X-Accel-Redirect"].startswith("/_any/small/")
+
+
+def test_what_another_host_deletes_is_not_found_at_once(fleet: tuple[Flask, Flask]) -> None:
+    """Also while a placed file still has a copy in the pending area of its host."""
+    a, b = fleet
+    pending, placed = stream(a), stream(a)
+    place(a, 2)
+    store = Path(a.config["SETTINGS"].store_dir)
+    for path in (pending, placed):
+        assert b.test_client().delete(path).status_code == 200
+        assert {app.test_client().get(path).status_code for app in fleet} == {404}
+    assert [file.parent.parent.name for file in store.glob("*/*/*")] == [], "cached responses would lead there"
+
+
+def test_a_host_that_cannot_be_asked_is_away_and_nothing_is_used_up(fleet: tuple[Flask, Flask]) -> None:
+    a, b = fleet
+    kept, once = stream(a), link(a)
+    forget_addresses(a)
+    for path in (kept, once):
+        answer = b.test_client().get(path)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        assert "X-Accel-Expires" not in answer.headers
+    with b.app_context():
+        assert [catalog.by_id(number).status for number in (1, 2)] == [Status.AVAILABLE, Status.AVAILABLE]  # type: ignore[union-attr]
+
+
+def test_a_join_waits_until_its_streams_are_placed(fleet: tuple[Flask, Flask]) -> None:
+    a, b = fleet
+    stream(a)
+    with b.app_context():
+        source = catalog.by_id(1)
+        assert source is not None
+        with pytest.raises(Unavailable):
+            list(joining._pieces(source, start=0))  # noqa: SLF001 -- a step of a whole job
+
+
+def test_conditions_and_ranges_are_judged_without_the_bytes(fleet: tuple[Flask, Flask]) -> None:
+    a, b = fleet
+    client, once = b.test_client(), link(a)
+    assert client.get(once, headers={"If-Match": '"other"'}).status_code == 412
+    answer = client.get(once, headers={"Range": "bytes=1-2"})
+    assert answer.headers["X-Accel-Redirect"].startswith("/_once/elsewhere/")
+    with b.app_context(), pytest.raises(Unavailable):
+        hosts.address("unknown")
