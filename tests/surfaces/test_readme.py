@@ -20,7 +20,7 @@ SAID = {
     "README.md#Store: files by the hash of their content": [f" {REPORT}"],
     "README.md#Named: files by name, with a page": [".xls uploaded", '"filename":', f"uploaded\n{REPORT}"],
     "README.md#Transfer: files by sealed ids, and uploads from URLs": [":gAAAA", REPORT],
-    "README.md#Uploads that go on where they broke off": ["Upload-Offset: 10", '"status":"created"', "/file/"],
+    "README.md#Resumable uploads": ["Upload-Offset: 10", '"status":"created"', "/file/"],
     "docs/dialects.md#The dialects in detail": [],
     "docs/dialects.md#Vimeo: one-time files": ["200"],
     "docs/dialects.md#Manage URLs: what became of an upload": ['"state":"waiting"', '"state":"removed"'],
