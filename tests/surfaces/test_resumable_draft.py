@@ -235,6 +235,41 @@ def everything_in_one_request(client: Client) -> bool:
     return (answer.status_code, answer.text, answer.headers["Upload-Complete"]) == (201, "ä.pdf uploaded", "?1")
 
 
+def other_versions_are_refused(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    answers = [client.begin(DATA, Upload_Draft_Interop_Version=version) for version in ("3", "4", "9")]
+    answers.append(client.append(url, 10, DATA[10:], done=True, Upload_Draft_Interop_Version="9"))
+    said = {(answer.status_code, answer.headers["Upload-Draft-Interop-Version"]) for answer in answers}
+    return (said, client.ask(url).headers["Upload-Offset"]) == ({(400, "8")}, "10")
+
+
+def older_versions_are_spoken(client: Client) -> bool:
+    """As tus-js-client speaks 5 and 6: it sends the name as in tus."""
+
+    def uploaded(version: str, kind: str, limit: str) -> bool:
+        name = base64.b64encode(f"{version}.pdf".encode()).decode()
+        begun = client.begin(surface="named", Upload_Metadata=f"filename {name}", Upload_Draft_Interop_Version=version)
+        url = begun.headers["Location"]
+
+        def appended(offset: int, body: bytes, *, done: bool) -> TestResponse:
+            said = {"Content_Type": kind, "Upload_Draft_Interop_Version": version}
+            return client.append(url, offset, body, done=done, cut=None, **said)
+
+        first, last = appended(0, DATA[:10], done=False), appended(10, DATA[10:], done=True)
+        return (
+            limit in begun.headers["Upload-Limit"]
+            and first.headers["Upload-Offset"] == "10"
+            and (last.status_code, last.text) == (201, f"{version}.pdf uploaded")
+            and last.headers["Upload-Draft-Interop-Version"] == version
+        )
+
+    return (
+        uploaded("5", "", "expires=")
+        and uploaded("6", draft.MEDIA_TYPE, "expires=")
+        and uploaded("7", draft.MEDIA_TYPE, "max-age=")
+    )
+
+
 MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.1.1 the offset does not decrease": offset_keeps_growing,
     "4.1 other values than the type of a field are ignored": odd_fields_are_ignored,
@@ -257,6 +292,8 @@ MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.4.2 the offset never exceeds the length": beyond_the_length_it_ends,
     "4.5.2 a cancelled upload is gone": cancelled_is_gone,
     "6 the media type": other_media_types_are_refused,
+    "draft versions: others are refused": other_versions_are_refused,
+    "draft versions: 5 to 7 are spoken": older_versions_are_spoken,
     "10.1 Repr-Digest": repr_digest_is_checked,
     "10.2 Content-Digest": content_digest_is_checked,
 }

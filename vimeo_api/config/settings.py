@@ -14,6 +14,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 from vimeo_api.config.values import (
     AbsolutePath,
+    DraftVersions,
     Duration,
     FernetKeys,
     Forwarded,
@@ -148,6 +149,16 @@ class Uploads(Section):
         ge=1,
         description="Seconds after its last byte until an interrupted upload is given up and its bytes are removed.",
     )
+    upload_draft_versions: DraftVersions = Field(
+        "5,6,7,8",
+        description="Interop versions of the IETF's Resumable Uploads for HTTP that are spoken, from 5 on, separated "
+        "by commas. A client that says another one in `Upload-Draft-Interop-Version` gets 400.",
+    )
+
+    @property
+    def draft_versions(self) -> frozenset[int]:
+        """The interop versions as numbers."""
+        return frozenset(int(version) for version in listed(self.upload_draft_versions))
 
 
 class Downloads(Section):

@@ -111,6 +111,18 @@ def rates(value: str | tuple[RateLimitItem, ...]) -> tuple[RateLimitItem, ...]:
     return value
 
 
+FIRST_DRAFT = 5  # the first interop version of resumable uploads that has the headers of the later ones
+
+
+def _draft_versions(text: str) -> str:
+    if not listed(text):
+        raise ValueError("it needs at least one version")
+    for version in listed(text):
+        if not re.fullmatch(r"[0-9]{1,4}", version) or int(version) < FIRST_DRAFT:
+            raise ValueError(f"{version} is not a version from {FIRST_DRAFT} on")
+    return text
+
+
 def _origins(text: str) -> str:
     for origin in filter(None, text.split(",")):
         scheme, found, host = origin.partition("://")
@@ -159,6 +171,7 @@ def _webhook_secrets(secrets: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 FernetKeys = Annotated[str, AfterValidator(_fernet_keys)]
+DraftVersions = Annotated[str, AfterValidator(_draft_versions)]
 Duration = Annotated[int, BeforeValidator(_seconds)]  # in seconds
 FractionalDuration = Annotated[float, BeforeValidator(_seconds)]
 Forwarded = Annotated[str, AfterValidator(_forwarded)]

@@ -35,8 +35,8 @@ SECTION = Section(
     "uploads",
     "Resumable uploads",
     "An upload that breaks off goes on where it was, by [tus 1.0.0](https://tus.io/protocols/resumable-upload) or by "
-    "the IETF's draft of Resumable Uploads for HTTP (interop version 8). Once its last byte is durable it becomes a "
-    "file of the surface in its path, under the rules of that surface; a token needs that surface's scope `write`.",
+    "the IETF's draft of Resumable Uploads for HTTP (interop versions 5 to 8). Once its last byte is durable it "
+    "becomes a file of the surface in its path, under its rules; a token needs the scope `write` of that surface.",
     errors={
         **errors.common(errors.in_json),
         400: _error_or_problem("A header cannot be understood; the sentence says which.", "Upload-Offset is missing."),

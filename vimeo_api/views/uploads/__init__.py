@@ -62,9 +62,11 @@ surface = Surface("uploads", frozenset({"uploads"}), blueprint, render, remember
 
 @blueprint.before_request
 def refuse_other_versions() -> None:
-    """Do nothing for a client that speaks another version of tus."""
+    """Do nothing for a client that speaks another version of tus or of the draft."""
     if request.method != "OPTIONS" and "Tus-Resumable" in request.headers:
         tus.check_version()
+    elif draft.is_meant():
+        draft.check_version()
 
 
 @blueprint.after_request
@@ -81,8 +83,8 @@ def speak(response: Response) -> Response:
         response.headers.setdefault("Upload-Complete", draft.boolean(g.get("processed", False)))
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             response.headers["Upload-Limit"] = draft.limits(_max_size())
-        if (version := request.headers.get(draft.VERSION_HEADER)) is not None:
-            response.headers[draft.VERSION_HEADER] = version
+        if draft.VERSION_HEADER in request.headers:
+            response.headers[draft.VERSION_HEADER] = draft.spoken()
     return response
 
 

@@ -9,7 +9,7 @@ from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.views.uploads import steps
-from vimeo_api.web.resumable import draft
+from vimeo_api.web.resumable import draft, tus
 from vimeo_api.web.surface import Resumable
 
 
@@ -19,7 +19,16 @@ def create(dialect: Resumable) -> Response:
     if completes is None:
         raise Malformed("Upload-Complete must be ?0 or ?1.")
     length = _length(0, completes=completes)
-    new = steps.new_upload(dialect, request.args, name=draft.file_name(), length=length, closed=completes)
+    described = tus.fields()  # tus-js-client sends it in the draft, too
+    new = steps.new_upload(
+        dialect,
+        {**described, **request.args},
+        name=draft.file_name() or tus.file_name(described),
+        length=length,
+        closed=completes,
+        described=tus.repeatable(),
+        ignored=tus.IGNORED,
+    )
     content = Content(size=steps.body_size(), closed=completes, ends=completes, digests=draft.digests("Content-Digest"))
     upload = steps.begin(dialect, new, content, with_upload=True)
     if upload is None:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from flask import Response, jsonify, request
 from werkzeug.http import http_date
 
-from vimeo_api.core.errors import DigestMismatch, Malformed
+from vimeo_api.core.errors import DigestMismatch
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.services import resumable
@@ -14,9 +14,6 @@ from vimeo_api.views.uploads import steps
 from vimeo_api.web.resumable import tus
 from vimeo_api.web.surface import Resumable
 
-# What clients send beside the name, and what nobody needs.
-NAMES = ("filename", "name")
-IGNORED = frozenset({"filetype", "type", "relativePath", "contentType"})
 _RESULT_SAFE = " !\"#$&'()*+,/:;<=>?@[]^`{|}~"  # printable ASCII but for the percent sign
 
 
@@ -24,18 +21,17 @@ def create(dialect: Resumable) -> Response:
     """Begin an upload, or join partial ones."""
     tus.check_version()
     concat = tus.concat()
-    sent = {name: _text(name, value) for name, value in tus.metadata().items()}
-    name = next((sent[one] for one in NAMES if sent.get(one)), "")
+    sent = tus.fields()
     is_final = concat.startswith("final")
     length = None if is_final else tus.new_length()
     new = steps.new_upload(
         dialect,
         sent,
-        name=name,
+        name=tus.file_name(sent),
         length=length,
         concat=concat,
         described=tus.repeatable(),
-        ignored=IGNORED | set(NAMES),
+        ignored=tus.IGNORED,
     )
     if is_final:
         return _join(dialect, new)
@@ -94,10 +90,3 @@ def _mismatch(error: DigestMismatch) -> Response:
     response = jsonify(error=str(error))
     response.status = f"{tus.CHECKSUM_MISMATCH} Checksum Mismatch"
     return response
-
-
-def _text(name: str, value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise Malformed(f"Upload-Metadata: {name[:50]!r} is not UTF-8.") from None

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from flask import request
@@ -15,6 +16,9 @@ EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,che
 MEDIA_TYPE = "application/offset+octet-stream"
 ALGORITHMS = ("sha1", "sha256", "md5")
 CHECKSUM_MISMATCH = 460  # the protocol's own status
+# What clients send beside our fields: the name, and what nobody needs.
+NAMES = ("filename", "name")
+IGNORED = frozenset({"filetype", "type", "relativePath", "contentType", *NAMES})
 MAX_SOURCES = 1000  # partial uploads in one file
 _SECRETS = frozenset({"password", "notify"})  # a URL may be a secret, too
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -87,6 +91,16 @@ def metadata() -> dict[str, bytes]:
     return pairs
 
 
+def fields() -> dict[str, str]:
+    """Return the pairs of `Upload-Metadata` as text. Raises Malformed."""
+    return {name: _text(name, value) for name, value in metadata().items()}
+
+
+def file_name(sent: Mapping[str, str]) -> str:
+    """Return the file name among the fields, "" without one."""
+    return next((sent[name] for name in NAMES if sent.get(name)), "")
+
+
 def repeatable() -> str:
     """Return `Upload-Metadata` as HEAD repeats it: as it was sent, without what may be a secret."""
     pairs = (pair.strip() for pair in _described().split(","))
@@ -123,6 +137,13 @@ def sources(concat: str, surface: str) -> list[str]:
     if not 0 < len(keys) == len(urls) <= MAX_SOURCES:
         raise Malformed(f"Upload-Concat names 1 to {MAX_SOURCES} uploads to the same surface.")
     return keys
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"Upload-Metadata: {name[:50]!r} is not UTF-8.") from None
 
 
 def _described() -> str:
