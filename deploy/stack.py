@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
 from vimeo_api.config import secret  # noqa: E402
-from vimeo_api.service_commands.nginx import body_limit, peers_listen  # noqa: E402
+from vimeo_api.service_commands.nginx import body_limit, peer_key  # noqa: E402
 
 SERVICE_USER = "www-data"
 DATABASE_USER = "vimeo_api"
@@ -275,8 +275,7 @@ def _write_configs(layout: Layout) -> None:
     snippets = layout.etc(CONFIGS["nginx/vimeo_api"])
     (snippets / "body_limit.conf").write_text(f"{body_limit(layout.settings)}\n")
     if layout.settings.peer_address:
-        (snippets / "peers_listen.conf").write_text(peers_listen(layout.settings))
-        _write_moved(layout, ROOT / "deploy/nginx/peers.conf", snippets / "peers/peers.conf")
+        (snippets / "peer_key.conf").write_text(f"{peer_key(layout.settings)}\n")
 
 
 def _write_moved(layout: Layout, source: Path, target: Path) -> None:

@@ -31,7 +31,7 @@ COMMANDS = {
     ),
     "nginx-peers": (
         "service_commands.nginx:nginx_peers",
-        "Print where nginx gives this host's pending files to the other hosts, and the key that they need.",
+        "Print the key by which nginx knows the other hosts, made from SECRET_KEY.",
     ),
     "receipts": (
         "service_commands.receipts:receipts",

@@ -19,6 +19,7 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, joining, placing
 
 ADDRESS = "127.0.0.1:9"
+TUS = {"Tus-Resumable": "1.0.0"}
 
 
 @pytest.fixture
@@ -40,6 +41,13 @@ def link(app: Flask) -> str:
     """Return the path of a new one-time file."""
     answer = app.test_client().put("/vimeo/api/v1.0/file", data={"file": (io.BytesIO(b"content"), "a.txt")})
     return re.sub("^https?://[^/]+", "", said(answer)["url"])
+
+
+def upload(app: Flask, content: bytes = b"") -> str:
+    """Begin a resumable upload with all of its bytes, or none of 100; return its path."""
+    headers = TUS | {"Upload-Length": str(len(content) or 100), "Content-Type": "application/offset+octet-stream"}
+    answer = app.test_client().post("/uploads/streams", headers=headers, data=content)
+    return re.sub("^https?://[^/]+", "", answer.headers["Location"])
 
 
 def place(app: Flask, file_id: int) -> None:
@@ -117,3 +125,31 @@ def test_conditions_and_ranges_are_judged_without_the_bytes(fleet: tuple[Flask, 
     assert answer.headers["X-Accel-Redirect"].startswith("/_once/elsewhere/")
     with b.app_context(), pytest.raises(Unavailable):
         hosts.address("unknown")
+
+
+def test_a_request_about_an_upload_is_passed_on_to_the_host_that_has_it(fleet: tuple[Flask, Flask]) -> None:
+    a, b = fleet
+    path = upload(a)
+    for method in ("HEAD", "GET", "DELETE"):
+        answer = b.test_client().open(path, method=method, headers=TUS)
+        assert answer.headers["X-Accel-Redirect"] == "@upload_elsewhere"
+        assert answer.headers["X-Spool-Address"] == ADDRESS
+    admission = {"X_ADMIT_UPLOAD": "1", "X_ANNOUNCED": "3"}
+    answer = b.test_client().patch(path, headers=TUS, environ_overrides=admission)
+    assert (answer.status_code, answer.headers["X-Spool-Address"]) == (421, ADDRESS)
+    assert a.test_client().head(path, headers=TUS).headers["Upload-Offset"] == "0"
+
+
+def test_an_upload_on_a_host_that_cannot_be_asked_is_away(fleet: tuple[Flask, Flask]) -> None:
+    a, b = fleet
+    path = upload(a)
+    forget_addresses(a)
+    assert b.test_client().head(path, headers=TUS).status_code == 503
+    assert a.test_client().head(path, headers=TUS).status_code == 204
+
+
+def test_any_host_repeats_the_answer_to_a_finished_upload(fleet: tuple[Flask, Flask]) -> None:
+    path = upload(fleet[0], b"content")
+    answers = {app.test_client().get(path, headers=TUS).text for app in fleet}
+    assert len(answers) == 1
+    assert '"created"' in answers.pop()

@@ -35,7 +35,7 @@ def notify_secret(folder: Path) -> str:
 
 def peer_key(secret_key: str) -> str:
     """Return the key by which the hosts that share a `SECRET_KEY` know each other."""
-    return hmac.new(secret_key.encode(), b"peers", hashlib.sha256).hexdigest()
+    return hmac.new(secret_key.encode(), b"peers", hashlib.sha256).hexdigest()[:32]
 
 
 def write_once(path: Path, fresh: str) -> str:

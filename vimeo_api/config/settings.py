@@ -70,8 +70,8 @@ class General(Section):
     )
     peer_address: PeerAddress = Field(
         "",
-        description="IP address and port, such as `10.0.0.1:8081`, on which this host's nginx gives its pending files "
-        "to the other hosts, over a private network. Default: none, for one host.",
+        description="IP address and port, such as `10.0.0.1:80`, on which this host's nginx listens for the other "
+        "hosts: they ask for its pending files, and pass on uploads that began there. Default: none, for one host.",
     )
     site_name: str = Field("Files", min_length=1, max_length=60, description="Name of the site, as its pages show it.")
     bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")

@@ -188,5 +188,14 @@ class Unavailable(PipelineError):
     lasting = False
 
 
+class Elsewhere(Unavailable):
+    """Only another host has what the request needs; nginx can ask it."""
+
+    def __init__(self, address: str) -> None:
+        """Keep where its nginx listens for us."""
+        super().__init__(f"Only the host at {address} has this.")
+        self.address = address
+
+
 class StorageFull(PipelineError):
     """The disk has no room for the bytes (ENOSPC, EDQUOT)."""

@@ -1,6 +1,6 @@
 """`manage.py nginx-body-limit` and `nginx-peers`: the lines of nginx's site that settings decide.
 
-`deploy/stack.py` calls `body_limit` and `peers_listen`.
+`deploy/stack.py` calls `body_limit` and `peer_key`.
 """
 
 import click
@@ -26,17 +26,13 @@ def body_limit(settings: Settings) -> str:
 
 @click.command("nginx-peers")
 def nginx_peers() -> None:
-    """Print where nginx gives this host's pending files to the other hosts, and the key that they need."""
+    """Print the key by which nginx knows the other hosts, made from SECRET_KEY."""
     try:
-        settings = config.load()
+        click.echo(peer_key(config.load()))
     except config.ConfigError as error:
         raise click.ClickException(str(error)) from None
-    if not settings.peer_address:
-        raise click.ClickException("PEER_ADDRESS is not set.")
-    click.echo(peers_listen(settings), nl=False)
 
 
-def peers_listen(settings: Settings) -> str:
-    """Return the directives by which nginx listens for the other hosts, and lets in those that know the key."""
-    key = secret.peer_key(settings.secret_key)
-    return f'listen {settings.peer_address};\nif ($http_x_spool_key != "{key}") {{\n    return 403;\n}}\n'
+def peer_key(settings: Settings) -> str:
+    """Return the line of a map that lets the other hosts in."""
+    return f'"{secret.peer_key(settings.secret_key)}" 1;'

@@ -27,7 +27,8 @@ from http import HTTPStatus
 from flask import Blueprint, Response, current_app, g, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from vimeo_api.core.errors import NotFound
+from vimeo_api.core import hosts
+from vimeo_api.core.errors import Elsewhere, NotFound
 from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.services import resumable
@@ -85,6 +86,16 @@ def speak(response: Response) -> Response:
             response.headers["Upload-Limit"] = draft.limits(_max_size())
         if draft.VERSION_HEADER in request.headers:
             response.headers[draft.VERSION_HEADER] = draft.spoken()
+    return response
+
+
+@blueprint.errorhandler(Elsewhere)
+def pass_on(error: Elsewhere) -> Response:
+    """Have nginx pass the request on to the host that has the upload."""
+    response = Response(status=HTTPStatus.MISDIRECTED_REQUEST if steps.is_admission() else HTTPStatus.NO_CONTENT)
+    response.headers.update({"X-Spool-Address": error.address, "X-Spool-Key": hosts.key()})
+    if not steps.is_admission():
+        response.headers["X-Accel-Redirect"] = "@upload_elsewhere"
     return response
 
 
@@ -184,7 +195,11 @@ def _max_size() -> int | None:
 
 
 def _find(dialect: Resumable, key: str) -> Upload:
-    return resumable.find(dialect.policy, key, token_id=auth.token_id())
+    """Return an upload. Raises NotFound; Elsewhere if another host has its bytes, Unavailable if that is not known."""
+    upload = resumable.find(dialect.policy, key, token_id=auth.token_id())
+    if not upload.is_answered and not hosts.is_here(upload.host):
+        raise Elsewhere(hosts.address(upload.host))
+    return upload
 
 
 def _dialects() -> dict[str, Resumable]:
