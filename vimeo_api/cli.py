@@ -25,6 +25,10 @@ COMMANDS = {
     ),
     "files": ("service_commands.files:files", "List, show, expire and delete stored files."),
     "get": ("commands.get:get", "Download a link to DST, or into the folder DST under the file's own name."),
+    "hosts": (
+        "service_commands.hosts:hosts",
+        "List the hosts of the service, or retire one.",
+    ),
     "nginx-body-limit": (
         "service_commands.nginx:nginx_body_limit",
         "Print nginx's limit for uploads, made from VIMEO_MAX_BYTES.",

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -66,6 +66,12 @@ def others() -> list[str]:
     return [host.name for host in listing() if host.name != settings.host_name]
 
 
+def forget(name: str) -> None:
+    """Remove a host from the table."""
+    statements.execute(delete(Host).where(Host.name == name))
+    _first.pop(settings.database_url, None)
+
+
 def of(name: str | None) -> str:
     """Return which host a row means."""
     return name or _first_name() or settings.host_name
@@ -78,8 +84,13 @@ def is_here(name: str | None) -> bool:
 
 def here(column: InstrumentedAttribute[str | None]) -> ColumnElement[bool]:
     """Return the condition that a column means this host."""
-    mine = column == settings.host_name
-    return or_(mine, column.is_(None)) if is_here(None) else mine
+    return means(column, settings.host_name)
+
+
+def means(column: InstrumentedAttribute[str | None], host: str) -> ColumnElement[bool]:
+    """Return the condition that a column means a host."""
+    theirs = column == host
+    return or_(theirs, column.is_(None)) if of(None) == host else theirs
 
 
 def address(name: str | None) -> str:

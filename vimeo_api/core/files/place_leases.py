@@ -8,6 +8,7 @@ The status of such a file: `leased` while anybody holds a place, `gone` once all
 even if only places in doubt are left.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -107,13 +108,25 @@ def end_lapsed(is_doubtful: Callable[[Place], bool | None]) -> tuple[int, int]:
 
     `is_doubtful` says whether the report of a lease may be lost; None where it may still come, or others decide.
     """
+    return _end(is_doubtful, now().timestamp(), File.due_at <= now())
+
+
+def doubt(reports: Callable[[Place], bool]) -> int:
+    """Put places in doubt that are held and whose report will not come; return how many."""
+    return _end(lambda place: True if reports(place) else None, math.inf)[0]
+
+
+def _end(
+    is_doubtful: Callable[[Place], bool | None], moment: float, *conditions: ColumnElement[bool]
+) -> tuple[int, int]:
+    """End the leases that are over at a moment, of the files that meet the conditions; return as `end_lapsed`."""
     doubted = given_back = 0
-    lapsed = (File.status == Status.LEASED, File.due_at <= now(), File.downloads > 1)
-    for file in catalog.entries(select(*COLUMNS).where(*lapsed)):
+    leased = (File.status == Status.LEASED, File.downloads > 1, *conditions)
+    for file in catalog.entries(select(*COLUMNS).where(*leased)):
         found: Entry | None = file
         while found is not None and found.status == Status.LEASED:
             before = of(found)
-            after = before.lapsed(moment=now().timestamp(), is_doubtful=is_doubtful)
+            after = before.lapsed(moment=moment, is_doubtful=is_doubtful)
             if after == before:
                 break
             if _write(found, after, None):

@@ -197,6 +197,11 @@ def remove(key: str) -> bool:
     return statements.execute(delete(Row).where(Row.key == key)) > 0
 
 
+def remove_of_host(host: str) -> int:
+    """Remove the unfinished uploads whose part is on a host; return how many."""
+    return statements.execute(delete(Row).where(Row.answer_status.is_(None), hosts.means(Row.host, host)))
+
+
 def expired() -> list[str]:
     """Return the keys of this host's uploads whose time is over."""
     over = (Row.expires_at <= now(), hosts.here(Row.host))
