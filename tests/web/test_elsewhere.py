@@ -17,6 +17,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Host, Status
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, joining, placing
+from vimeo_api.core.unfinished import rows
 
 ADDRESS = "127.0.0.1:9"
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -138,6 +139,23 @@ def test_a_request_about_an_upload_is_passed_on_to_the_host_that_has_it(fleet: t
     answer = b.test_client().patch(path, headers=TUS, environ_overrides=admission)
     assert (answer.status_code, answer.headers["X-Spool-Address"]) == (421, ADDRESS)
     assert a.test_client().head(path, headers=TUS).headers["Upload-Offset"] == "0"
+
+
+def test_all_parts_of_a_client_begin_on_one_host_which_joins_them(fleet: tuple[Flask, Flask]) -> None:
+    apps = dict(zip("ab", fleet, strict=True))
+    partial = TUS | {"Upload-Length": "0", "Upload-Concat": "partial"}
+    found = set()
+    for number in range(20):
+        sender = {"REMOTE_ADDR": f"192.0.2.{number}"}
+        begun = [app.test_client().post("/uploads/streams", headers=partial, environ_overrides=sender) for app in fleet]
+        urls = [answer.headers["Location"] for answer in begun]
+        with fleet[0].app_context():
+            (host,) = {str(rows.existing(url.rpartition("/")[2]).host) for url in urls}
+        found.add(host)
+        concat = TUS | {"Upload-Concat": f"final;{' '.join(urls)}"}
+        final = apps[host].test_client().post("/uploads/streams", headers=concat)
+        assert "created" in final.headers["Upload-Result"]
+    assert found == {"a", "b"}
 
 
 def test_an_upload_on_a_host_that_cannot_be_asked_is_away(fleet: tuple[Flask, Flask]) -> None:

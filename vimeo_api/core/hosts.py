@@ -8,7 +8,8 @@ and removes only what is its own. Rows without a name are older than this table;
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from hashlib import sha256
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.dialects import postgresql
@@ -23,6 +24,7 @@ from vimeo_api.extensions import settings
 
 FIRST_SECONDS = 60  # for which a process remembers which host is the first one
 
+WORKING_SECONDS = 30  # after its last sweep, for which a host gets new uploads from others
 ADDRESS_SECONDS = 10  # for which a process remembers the address of a host
 
 _addresses: dict[tuple[str, str], tuple[str, float]] = {}  # by database and host: the address, and when it was read
@@ -103,6 +105,19 @@ def address(name: str | None) -> str:
             raise Unavailable(f"The host {host} cannot be asked for its files: it has no PEER_ADDRESS.")
         known = _addresses[settings.database_url, host] = (row.address, time.monotonic())
     return known[0]
+
+
+def for_parts_of(client: str) -> str:
+    """Return the host for the parts of a client's uploads: all go to the same one, for only one host can join them.
+
+    It is one that works and can be asked by the others, chosen by rendezvous hashing: a host that comes or goes moves
+    no more clients than it must.
+    """
+    if not settings.peer_address:
+        return settings.host_name
+    since = now() - timedelta(seconds=WORKING_SECONDS)
+    working = [host.name for host in listing() if host.address and host.seen_at > since]
+    return max(working, key=lambda name: sha256(f"{name} {client}".encode()).digest(), default=settings.host_name)
 
 
 def key() -> str:

@@ -73,10 +73,13 @@ def check_size(policy: Policy, length: int | None, size: int | None) -> None:
     checks.check_size(policy, size or 0)
 
 
-def begin(policy: Policy, new: NewUpload, *, writer: str | None = None) -> Upload:
-    """Begin an upload, to which the request `writer` may append. Raises what `check_new` does."""
+def begin(policy: Policy, new: NewUpload, *, writer: str | None = None, host: str | None = None) -> Upload:
+    """Begin an upload, to which the request `writer` may append; another host may get its bytes.
+
+    Raises what `check_new` does.
+    """
     check_new(policy, new)
-    rows.add(new, writer=writer)
+    rows.add(new, writer=writer, host=host)
     counters.add({Counted.UPLOADS_STARTED: 1})
     return rows.existing(new.key)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flask import Response, request, url_for
 
-from vimeo_api.core import identifiers
+from vimeo_api.core import hosts, identifiers
 from vimeo_api.core.access import passwords
 from vimeo_api.core.clock import now
 from vimeo_api.core.errors import Malformed, PipelineError
@@ -69,9 +69,10 @@ def begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload: 
         _reserve()
         return None
     writer = request.environ["X_REQUEST_ID"]
-    upload = resumable.begin(dialect.policy, new, writer=writer if with_upload and settings.behind_nginx else None)
     if not with_upload:
-        return upload
+        host = hosts.for_parts_of(clients.client()) if new.is_partial else None
+        return resumable.begin(dialect.policy, new, host=host)
+    upload = resumable.begin(dialect.policy, new, writer=writer if settings.behind_nginx else None)
     try:
         return _received(dialect, upload, 0, writer, content)
     except PipelineError:
