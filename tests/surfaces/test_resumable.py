@@ -307,6 +307,19 @@ def test_a_client_that_has_gone_learns_later_why_its_upload_was_not_joined(
     assert left(app) == set()
 
 
+def test_a_part_may_be_joined_more_than_once_but_not_to_fill_the_disk(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first, second), _ = joinable(client)
+    concat = {**TUS, "Upload-Concat": f"final;{first} {second} {first} {first}"}
+    with monkeypatch.context() as patched:
+        patched.setattr(resumable, "MAX_REPEATED", 179_999)
+        assert client.post("/uploads/streams", headers=concat).status_code == 413
+    final = client.post("/uploads/streams", headers=concat)
+    assert served(app, f"/v1/streams/{stream_of(final)}") == DATA + 2 * DATA[:90_000]
+    assert left(app) == set()
+
+
 def test_a_join_tells_of_a_part_that_is_gone(app: Flask, client: FlaskClient) -> None:
     urls, concat = joinable(client)
     with app.app_context():

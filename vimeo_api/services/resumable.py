@@ -40,6 +40,7 @@ from vimeo_api.extensions import blobs, reservations, settings
 READ_CHUNK = 64 * 1024  # bytes
 GLANCE_SECONDS = 1.0  # in which nginx sees that a connection was closed, and says what came
 JOIN_SECONDS = 15.0  # for which a client waits for the file; then it has to ask for it
+MAX_REPEATED = 1024**3  # bytes that partial uploads add which are named again: a short request must not fill the disk
 SETTLE_SECONDS = 15.0  # longer than nginx takes to see that a client is gone (`so_keepalive`)
 _POLL = 0.05  # seconds
 _waiters = BoundedSemaphore(4)  # of the threads of a process, so that waiting never holds them all
@@ -192,8 +193,8 @@ def join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> Upload:
     """Begin an upload that is made of complete partial uploads, one after the other, and wait a little until it is.
 
     Its key follows from theirs. So a client that lost the response and asks again gets the same upload, whatever was
-    killed meanwhile. Raises Malformed unless all of them are complete, what `check_new` does, and what joining and
-    storing do; then the same request may be tried again.
+    killed meanwhile. A partial upload may be named more than once. Raises Malformed unless all of them are complete,
+    what `check_new` does, and what joining and storing do; then the same request may be tried again.
     """
     new = replace(new, key=_joined_key(keys))
     if rows.find(new.key) is None:
@@ -227,7 +228,10 @@ def _begin_join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> None:
     if len({hosts.of(source.host) for source in sources}) > 1:
         raise Malformed("Partial uploads on different hosts cannot be joined.")
     size = sum(source.offset for source in sources)
+    if size - sum({source.key: source.offset for source in sources}.values()) > MAX_REPEATED:
+        raise TooLarge("Partial uploads that are named more than once may add 1 GiB.")
     checks.check_size(policy, size)
+    api_tokens.check_quota(new.token_id, size)
     storing.check_name(policy, new.name)
     reservations.check_spool_space(size)
     rows.prolong(keys)
