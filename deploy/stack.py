@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
 from vimeo_api.config import secret  # noqa: E402
-from vimeo_api.service_commands.nginx import body_limit, peer_key  # noqa: E402
+from vimeo_api.service_commands.nginx import body_limit, objects_upstream, peer_key  # noqa: E402
 
 SERVICE_USER = "www-data"
 DATABASE_USER = "vimeo_api"
@@ -274,6 +274,11 @@ def _write_configs(layout: Layout) -> None:
         _write_moved(layout, ROOT / "deploy" / source, layout.etc(place))
     snippets = layout.etc(CONFIGS["nginx/vimeo_api"])
     (snippets / "body_limit.conf").write_text(f"{body_limit(layout.settings)}\n")
+    objects = snippets / "objects/upstream.conf"
+    objects.unlink(missing_ok=True)
+    if layout.settings.store_url:
+        objects.parent.mkdir(exist_ok=True)
+        objects.write_text(objects_upstream(layout.settings))
     if layout.settings.peer_address:
         (snippets / "peer_key.conf").write_text(f"{peer_key(layout.settings)}\n")
 

@@ -33,6 +33,10 @@ COMMANDS = {
         "service_commands.nginx:nginx_body_limit",
         "Print nginx's limit for uploads, made from VIMEO_MAX_BYTES.",
     ),
+    "nginx-objects": (
+        "service_commands.nginx:nginx_objects",
+        "Print how nginx reaches the object store, made from STORE_URL and STORE_ENDPOINT.",
+    ),
     "nginx-peers": (
         "service_commands.nginx:nginx_peers",
         "Print the key by which nginx knows the other hosts, made from SECRET_KEY.",

@@ -25,6 +25,7 @@ from vimeo_api.config import Settings, host_name
 from vimeo_api.config.secret import notify_secret, write_once
 from vimeo_api.core.storage.blobs import Blobs
 from vimeo_api.core.storage.mount_check import MountCheck
+from vimeo_api.core.storage.object_store import Bucket, ObjectStore
 from vimeo_api.core.storage.reservations import Reservations
 
 # A checkout has these beside the package, a wheel inside it (pyproject.toml).
@@ -172,13 +173,37 @@ def init_storage(app: Flask, values: Settings) -> None:
         write_once(mounted.expected, write_once(mounted.mark, secrets.token_hex(16)))
     app.extensions["mount_check"] = mounted
     app.extensions["blobs"] = Blobs(
-        spool=values.spool_dir, store=values.store_dir, locks=values.data_dir / "locks", mount_check=mounted
+        spool=values.spool_dir,
+        store=values.store_dir,
+        locks=values.data_dir / "locks",
+        mount_check=mounted,
+        remote=ObjectStore(bucket(values), values.data_dir / "locks" / "placing") if values.store_url else None,
     )
     app.extensions["reservations"] = Reservations(
         values.spool_dir,
         keep_free=values.keep_free,
         keep_files=values.keep_free_files,
         share=values.space_per_client / 100,
+    )
+
+
+def bucket(values: Settings) -> Bucket:
+    """Return the bucket that the settings name, and the rights to it."""
+    name, _, prefix = values.store_url.removeprefix("s3://").partition("/")
+    options = {
+        "access_key_id": values.aws_access_key_id,
+        "secret_access_key": values.aws_secret_access_key,
+        "session_token": values.aws_session_token,
+        "server_side_encryption": values.store_encryption,
+        "sse_kms_key_id": values.store_kms_key,
+    }
+    return Bucket(
+        name=name,
+        prefix=prefix.strip("/"),
+        endpoint=values.store_endpoint.rstrip("/"),
+        region=values.store_region,
+        path_style=values.store_path_style,
+        options=tuple((option, value) for option, value in options.items() if value),
     )
 
 

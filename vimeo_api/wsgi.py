@@ -6,6 +6,7 @@ from vimeo_api import logs
 from vimeo_api.app import create_app
 from vimeo_api.config import ConfigError, Settings
 from vimeo_api.core.deliveries import journal
+from vimeo_api.core.monitoring.readiness import check_object_store
 from vimeo_api.core.storage import spool_watch
 
 
@@ -25,6 +26,8 @@ application = create_app()
 settings = application.config["SETTINGS"]
 logs.configure(settings)
 check_journal(settings)
+with application.app_context():
+    check_object_store()
 spool_watch.start(application.extensions["reservations"], settings.data_dir / "locks" / "spool-watch")
 # What is loaded by now stays, so the garbage collector need not scan it again and again.
 gc.collect()

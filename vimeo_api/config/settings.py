@@ -16,6 +16,7 @@ from vimeo_api.config.values import (
     AbsolutePath,
     DraftVersions,
     Duration,
+    Endpoint,
     FernetKeys,
     Forwarded,
     FractionalDuration,
@@ -27,6 +28,7 @@ from vimeo_api.config.values import (
     PeerAddress,
     Rates,
     ServiceUrl,
+    StoreUrl,
     WebhookSecrets,
     listed,
     rates,
@@ -138,6 +140,46 @@ class General(Section):
     digests: bool = Field(
         default=True,
         description="Whether every file gets a SHA-256 for `Repr-Digest`, even if its upload needs none.",
+    )
+
+
+class ObjectStorage(Section):
+    """Object store."""
+
+    store_url: StoreUrl = Field(
+        "",
+        description="Bucket of an S3-compatible object store, as `s3://bucket/prefix`, where workers place files that "
+        "the spool has received. Default: files are stored in `STORE_DIR`.",
+    )
+    store_endpoint: Endpoint = Field(
+        "",
+        description="Its server, such as `https://objects.example.org:9000`. Default: AWS in `STORE_REGION`.",
+    )
+    store_region: str = Field(
+        "us-east-1", pattern=r"^[a-z0-9-]+$", description="Its region; many servers other than AWS accept any."
+    )
+    store_path_style: bool = Field(
+        default_factory=lambda data: bool(data["store_endpoint"]),
+        description="Whether the bucket is in the path of a request (`host/bucket/key`) and not in the host "
+        "(`bucket.host/key`). Default: yes with `STORE_ENDPOINT`.",
+    )
+    store_encryption: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = Field(
+        "",
+        description="How the object store is to encrypt objects: `AES256`, `aws:kms`, `aws:kms:dsse`.",
+    )
+    store_kms_key: str = Field("", description="Key for `aws:kms`. Default: that of the bucket.")
+    aws_access_key_id: str = Field(
+        "",
+        repr=False,
+        description="Access key of the object store. Default: a web identity or the role of the container or machine, "
+        "by the usual `AWS_…` variables.",
+    )
+    aws_secret_access_key: str = Field("", repr=False, description="Secret of the access key.")
+    aws_session_token: str = Field("", repr=False, description="Session token of temporary credentials.")
+    place: Literal["later", "through"] = Field(
+        "later",
+        description="When an upload is answered: `later` once it is durable on this host, before a worker places it; "
+        "`through` once it is in the object store.",
     )
 
 
@@ -363,7 +405,7 @@ class TransferSettings(SurfaceSettings):
     )
 
 
-class Settings(Monitoring, Access, Receipts, Fetching, Downloads, Uploads, General):
+class Settings(Monitoring, Access, Receipts, Fetching, Downloads, Uploads, ObjectStorage, General):
     """All settings of both profiles."""
 
     vimeo: VimeoSettings = VimeoSettings()
@@ -405,8 +447,19 @@ class Settings(Monitoring, Access, Receipts, Fetching, Downloads, Uploads, Gener
             yield "SECRET_KEY needs at least 32 characters; `openssl rand -hex 32` makes one."
         if not self.sealing_keys:
             yield "SEALING_KEYS needs a Fernet key; `openssl rand -base64 32 | tr +/ -_` makes one."
+        yield from self._store_faults()
         for folder in (self.data_dir, self.store_dir, self.spool_dir):
             yield from _folder_faults(folder)
+
+    def _store_faults(self) -> Iterator[str]:
+        if not self.store_url and self.store_endpoint:
+            yield "STORE_ENDPOINT has no effect without STORE_URL, such as s3://bucket."
+        if not self.store_url and self.place == "through":
+            yield "PLACE=through has no effect without STORE_URL, such as s3://bucket."
+        if self.store_url and bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
+            yield "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY need each other."
+        if self.store_kms_key and not self.store_encryption.startswith("aws:kms"):
+            yield "STORE_KMS_KEY has no effect without STORE_ENCRYPTION=aws:kms."
 
 
 SURFACE_SECTIONS: dict[str, type[SurfaceSettings]] = {
@@ -420,6 +473,7 @@ SURFACE_SECTIONS: dict[str, type[SurfaceSettings]] = {
 # In the order of docs/settings.md, each with the prefix of its settings' names.
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("", General),
+    ("", ObjectStorage),
     *((f"{name}_", section) for name, section in SURFACE_SECTIONS.items()),
     ("", Uploads),
     ("", Downloads),

@@ -131,6 +131,28 @@ def _origins(text: str) -> str:
     return text
 
 
+_STORE_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9_.-]+)*/?")
+
+
+def _store_url(url: str) -> str:
+    if url and (not _STORE_URL.fullmatch(url) or {".", ".."} & {*url.split("/")}):
+        raise ValueError("it is not s3://BUCKET or s3://BUCKET/PREFIX; a prefix has letters, digits and -_./ only")
+    return url
+
+
+def _endpoint(url: str) -> str:
+    """Raise ValueError unless a URL names only a server: the path is the bucket's."""
+    try:
+        parts = urlsplit(url)
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_right = False
+    named = port_is_right and parts.scheme in {"http", "https"} and is_host_name(parts.hostname or "")
+    if url and not (named and url.rstrip("/") == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc):
+        raise ValueError("it is not http:// or https:// with a host and perhaps a port")
+    return url.rstrip("/")
+
+
 def _service_url(url: str) -> str:
     """Raise ValueError for a URL that would be misread: errors would show part of its password as the host."""
     try:
@@ -172,6 +194,7 @@ def _webhook_secrets(secrets: str) -> str:
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 FernetKeys = Annotated[str, AfterValidator(_fernet_keys)]
 DraftVersions = Annotated[str, AfterValidator(_draft_versions)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Duration = Annotated[int, BeforeValidator(_seconds)]  # in seconds
 FractionalDuration = Annotated[float, BeforeValidator(_seconds)]
 Forwarded = Annotated[str, AfterValidator(_forwarded)]
@@ -182,5 +205,6 @@ Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 Rates = Annotated[tuple[RateLimitItem, ...], PlainValidator(rates)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 WebhookSecrets = Annotated[str, AfterValidator(_webhook_secrets)]

@@ -1,6 +1,6 @@
-"""`manage.py nginx-body-limit` and `nginx-peers`: the lines of nginx's site that settings decide.
+"""`manage.py nginx-body-limit`, `nginx-peers` and `nginx-objects`: the lines of nginx's site that settings decide.
 
-`deploy/stack.py` calls `body_limit` and `peer_key`.
+`deploy/stack.py` calls `body_limit`, `peer_key` and `objects_upstream`.
 """
 
 import click
@@ -8,6 +8,8 @@ import click
 from vimeo_api import config
 from vimeo_api.config import secret
 from vimeo_api.config.settings import MULTIPART_OVERHEAD, Settings
+from vimeo_api.extensions import bucket
+from vimeo_api.web.sending.delivery import OBJECTS
 
 
 @click.command("nginx-body-limit")
@@ -36,3 +38,37 @@ def nginx_peers() -> None:
 def peer_key(settings: Settings) -> str:
     """Return the line of a map that lets the other hosts in."""
     return f'"{secret.peer_key(settings.secret_key)}" 1;'
+
+
+@click.command("nginx-objects")
+def nginx_objects() -> None:
+    """Print how nginx reaches the object store, made from STORE_URL and STORE_ENDPOINT."""
+    try:
+        settings = config.load()
+    except config.ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    if not settings.store_url:
+        raise click.ClickException("STORE_URL is not set.")
+    click.echo(objects_upstream(settings), nl=False)
+
+
+def objects_upstream(settings: Settings) -> str:
+    """Return the directives by which nginx reaches the object store."""
+    scheme, _, host = bucket(settings).origin.partition("://")
+    name, _, port = host.partition(":")
+    server = f"{name}:{port or {'http': 80, 'https': 443}[scheme]}"
+    lines = [
+        f"upstream {OBJECTS} {{",
+        f"    server {server} max_fails=0;",
+        "    keepalive 64;",
+        "}",
+    ]
+    if scheme == "https":
+        lines += [
+            "proxy_ssl_server_name on;",
+            f"proxy_ssl_name {name};",
+            "proxy_ssl_verify on;",
+            "proxy_ssl_verify_depth 3;",
+            "proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;",
+        ]
+    return "\n".join(lines) + "\n"

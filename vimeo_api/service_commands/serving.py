@@ -2,6 +2,8 @@
 
 import click
 
+from vimeo_api.config import ConfigError
+from vimeo_api.core.monitoring.readiness import check_object_store
 from vimeo_api.embedded import server
 from vimeo_api.embedded.worker import run_worker
 from vimeo_api.service_commands.loading import load_app
@@ -24,6 +26,11 @@ def runserver(bind: str | None, port: int | None, addr: str | None, path: str | 
         raise click.ClickException(
             "runserver is the embedded profile; in production uWSGI serves behind nginx (deploy/README.md)."
         )
+    try:
+        with app.app_context():
+            check_object_store()
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
     server.serve(app)
 
 

@@ -19,6 +19,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import shared_locks, statements
 from vimeo_api.core.database.models import UNDIGESTED, File
 from vimeo_api.core.database.statements import AnyRow
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, settings
 
@@ -78,7 +79,7 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
         try:
             with blobs.opened(file) as content:
                 found[file.id] = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
-        except OSError as error:
+        except (OSError, Unavailable) as error:
             _put_off(file, error)
         if time.monotonic() >= deadline:
             break
@@ -88,8 +89,8 @@ def _record(files: Sequence[AnyRow], deadline: float) -> int:
     return statements.execute(known.values(digest=case(found, value=File.id)))
 
 
-def _put_off(file: AnyRow, error: OSError) -> None:
+def _put_off(file: AnyRow, error: OSError | Unavailable) -> None:
     """Put off a file that cannot be read; nothing to do if it cannot be read because it is gone."""
     later = update(File).where(File.id == file.id, text(UNDIGESTED)).values(due_at=now() + UNREADABLE_RETRY)
     if statements.execute(later):
-        _log.warning("no digest for file %d: %s", file.id, error.strerror)
+        _log.warning("no digest for file %d: %s", file.id, error)

@@ -63,6 +63,16 @@ def run(file_id: int) -> None:
         _put_off(file_id, RETRY_SECONDS)
 
 
+def placed_now(surface: str, key: str) -> bool:
+    """Place a file without waiting for a worker; return whether that worked."""
+    entry = catalog.find(surface, key)
+    if entry is None or not entry.pending:
+        return True
+    run(entry.id)
+    entry = catalog.by_id(entry.id)
+    return entry is None or not entry.pending
+
+
 def clear(surface: str, blob: str) -> None:
     """Remove a blob from the pending area, under `locked`, unless a file is still served from there."""
     if blobs.uses_pending() and not catalog.live_blobs(surface, [blob], File.pending.is_(True)):

@@ -12,7 +12,7 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, manage_keys, passwords
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
-from vimeo_api.core.errors import Exists, Malformed, QuotaExceeded, StorageFull, TooLarge
+from vimeo_api.core.errors import Exists, Malformed, QuotaExceeded, StorageFull, TooLarge, Unavailable
 from vimeo_api.core.files import (
     cache_generations,
     catalog,
@@ -121,7 +121,7 @@ def uploaded_before(policy: Policy, blob: str) -> Uploaded | None:
 
 
 def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = None) -> str:
-    """Publish staged bytes under their digest and return its hexadecimal digits; equal content is one file.
+    """Publish staged bytes and return the hexadecimal digits of their digest, their key; equal content is one file.
 
     It counts only against the quota of the token that stored it first. Raises TooLarge, QuotaExceeded and StorageFull.
     """
@@ -130,7 +130,16 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     algorithm = settings.store.algorithm
     key = staging.digest(algorithm)
     digest, expires_at = f"{algorithm}:{key}", policy.expiry(None)
-    file = NewFile(policy.surface, key, key, key, staging.size, digest=digest, expires_at=expires_at, token_id=token_id)
+    file = NewFile(
+        surface=policy.surface,
+        key=key,
+        blob=key if blobs.shared_by_digest else identifiers.random_hex(),
+        name=key,
+        size=staging.size,
+        digest=digest,
+        expires_at=expires_at,
+        token_id=token_id,
+    )
     staging.sync()
     statements.check_reachable()
     # The lock keeps others from removing the bytes between our finding them and adding our row.
@@ -144,11 +153,16 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
             return key
         try:
             modified = blobs.modified(file.surface, file.blob, pending=pending)
-            _add(policy, replace(file, pending=pending, modified=modified))
-        except QuotaExceeded:
+            added = replace(file, pending=pending, modified=modified)
+            _add(policy, added)
+        except (Exists, QuotaExceeded) as error:
             if not catalog.live_blobs(file.surface, [file.blob]):
                 blobs.unpublish(file.surface, file.blob)
+            if isinstance(error, Exists) and lifecycle.prolong(file.surface, file.key, expires_at):
+                return key  # another upload of this content, under another random blob, was faster
             raise
+    if settings.place == "through":
+        _place(policy, added)
     return key
 
 
@@ -200,6 +214,17 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
                 blobs.unpublish(file.surface, file.blob)
             raise
         # After any other error the rows may be there, so the bytes stay until reconciliation.
+    if settings.place == "through":
+        _place(policy, *published)
+
+
+def _place(policy: Policy, *added: NewFile) -> None:
+    """Place files now. Raises Unavailable if that fails, and removes them: their client may send them again."""
+    for file in added:
+        if not placing.placed_now(policy.surface, file.key):
+            for entry in catalog.find_all(policy.surface, [each.key for each in added]).values():
+                lifecycle.remove(entry)
+            raise Unavailable("the object store took no upload, and PLACE=through promises that it did")
 
 
 def _add(policy: Policy, *files: NewFile) -> None:

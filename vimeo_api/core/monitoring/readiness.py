@@ -6,12 +6,15 @@ Ready means: a new upload can be received, and an existing file can be sent. So
     journal    needed, where there is one: without it no download is confirmed, and files are served again
     spool      needed: uploads are received there
     store      needed for reading, and for writing unless new files go to the pending area first
+    objects    the object store, where there is one; not needed: uploads wait in the spool, and what has not been placed
+               yet can be read
     cache      not needed: refusals are computed again
     broker     not needed: the rows say what is due, and it is done once the broker is back
     workers    not needed: the same; that is, beat and a worker for each queue, by their heartbeats
     room       not needed: uploads get 507; downloads work, and so do deletions, which free space
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -21,13 +24,18 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from vimeo_api.config import ConfigError
 from vimeo_api.core import broker
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.deliveries import journal
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.monitoring import heartbeats, probes
 from vimeo_api.core.monitoring.probes import Finding, Probe
+from vimeo_api.core.storage.object_store import Refused
 from vimeo_api.extensions import blobs, cache, celery, mount_check, settings
+
+_log = logging.getLogger(__name__)
 
 MIN_FREE_BYTES = 64 * 1024**2  # below that, a journal or database on the same disk will soon be stuck too
 
@@ -75,6 +83,10 @@ def _store() -> None:
         _write_to(settings.store_dir)
 
 
+def _objects() -> None:
+    blobs.objects.answers()
+
+
 def _cache() -> None:
     cache.get("readiness")
 
@@ -98,6 +110,18 @@ def _write_to(folder: Path) -> None:
         pass
 
 
+def check_object_store() -> None:
+    """Raise ConfigError if there is an object store and it refuses us. One that is away is no reason not to start."""
+    if not settings.store_url:
+        return
+    try:
+        blobs.objects.check_access()
+    except Refused as error:
+        raise ConfigError(str(error)) from None
+    except Unavailable as error:
+        _log.warning("files stay in the spool: %s", error)
+
+
 def room(folder: Path) -> tuple[int, int]:
     """Return the free bytes, for us, and the total bytes of a folder's filesystem, statvfs(3)."""
     usage = shutil.disk_usage(folder)
@@ -114,6 +138,7 @@ DEPENDENCIES = (
     _dependency(_journal, needed=True, seconds=1),
     _dependency(_spool, needed=True, seconds=2),
     _dependency(_store, needed=True, seconds=2),
+    _dependency(_objects, needed=False, seconds=2),
     _dependency(_cache, needed=False, seconds=0.5),
     _dependency(_broker, needed=False, seconds=1),
     _dependency(_workers, needed=False, seconds=1),
@@ -123,7 +148,10 @@ DEPENDENCIES = (
 
 def checks() -> list[Check]:
     """Check all dependencies at once, each with its own timeout."""
-    listed = [one for one in DEPENDENCIES if one.name != "journal" or settings.journal is not None]
+    absent = {
+        name for name, is_there in (("journal", settings.journal), ("objects", settings.store_url)) if not is_there
+    }
+    listed = [one for one in DEPENDENCIES if one.name not in absent]
     findings = probes.ask({one.name: one.probe for one in listed})
     return [Check(one.name, one.needed, findings[one.name]) for one in listed]
 

@@ -28,10 +28,11 @@ from typing import Protocol, Self
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.errors import Malformed, StorageFull, Unavailable
-from vimeo_api.core.storage import folders, locks
+from vimeo_api.core.storage import folders, locks, object_store
 from vimeo_api.core.storage.filesystem import Filesystem
 from vimeo_api.core.storage.folders import fsync_folder, make_folder, raising_storage_full, relative, remove_from
 from vimeo_api.core.storage.mount_check import MountCheck
+from vimeo_api.core.storage.object_store import ObjectStore
 from vimeo_api.core.storage.stores import Store
 
 PENDING = "landing"  # the old name on disk and in nginx, so that running installations still find their files
@@ -142,13 +143,18 @@ class Located(Protocol):
 class Blobs:
     """The bytes of all files, in the spool and in the stores."""
 
-    def __init__(self, *, spool: Path, store: Path, locks: Path, mount_check: MountCheck) -> None:
-        """Keep bytes in these folders; `mount_check` tells whether the store is mounted."""
+    def __init__(
+        self, *, spool: Path, store: Path, locks: Path, mount_check: MountCheck, remote: ObjectStore | None = None
+    ) -> None:
+        """Keep bytes in these folders, or place them in a remote store, if there is one.
+
+        `mount_check` tells whether the folder `store` is mounted.
+        """
         self.spool = spool
         self.pending = spool / PENDING
         self.filesystem = Filesystem(store, mount_check)
-        self.target: Store = self.filesystem  # where files are placed
-        self.stores: dict[str, Store] = {self.filesystem.name: self.filesystem}
+        self.target: Store = remote or self.filesystem  # where files are placed
+        self.stores: dict[str, Store] = {store.name: store for store in (self.filesystem, self.target)}
         self._locks = locks
         self._mount_check = mount_check
 
@@ -203,11 +209,30 @@ class Blobs:
                 fsync_folder(target.parent)  # also if the name exists: the process that linked it may have been killed
         return pending
 
+    @property
+    def objects(self) -> ObjectStore:
+        """The object store. Raises Unavailable if it is not configured, though a row says that it has the bytes."""
+        store = self.stores.get(object_store.NAME)
+        if not isinstance(store, ObjectStore):
+            raise Unavailable("A file lies in an object store, but STORE_URL is not set.")
+        return store
+
+    def _of(self, file: Located) -> Store:
+        """Return the store that a row names."""
+        return self.filesystem if file.store == self.filesystem.name else self.objects
+
+    @property
+    def shared_by_digest(self) -> bool:
+        """Whether equal content is one blob, named by its digest. Elsewhere no name is used twice."""
+        return self.target is self.filesystem
+
     def uses_pending(self) -> bool:
         """Return whether new files go to the pending area, because the spool cannot be hard-linked into the store.
 
         They also go there while the store is not mounted.
         """
+        if self.target is not self.filesystem:
+            return True
         try:
             return self._store_is_apart
         except Unavailable:
@@ -227,13 +252,13 @@ class Blobs:
             with suppress(FileNotFoundError):  # placed since its row was read, so it is in the store
                 return folders.opened(self.path(file.surface, file.blob, pending=True))
             return self.target.open(file.surface, file.blob, file.size)
-        return self.stores[file.store].open(file.surface, file.blob, file.size)
+        return self._of(file).open(file.surface, file.blob, file.size)
 
     def size(self, file: Located) -> int:
         """Return how many bytes of a file there are. Raises FileNotFoundError and Unavailable."""
         if file.pending:
             return self.path(file.surface, file.blob, pending=True).stat().st_size
-        return self.stores[file.store].size(file.surface, file.blob)
+        return self._of(file).size(file.surface, file.blob)
 
     def unpublish(self, surface: str, blob: str) -> None:
         """Remove the bytes of a blob from the folders of this host, under `locked`. Missing bytes are no error."""
@@ -252,7 +277,7 @@ class Blobs:
 
     def check(self, file: Located) -> None:
         """Raise Unavailable if the bytes of a file are only missing because their store is."""
-        (self.target if file.pending else self.stores[file.store]).check()
+        (self.target if file.pending else self._of(file)).check()
 
     @cached_property
     def _store_is_apart(self) -> bool:

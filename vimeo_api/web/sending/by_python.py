@@ -44,6 +44,15 @@ def send(file: RawIOBase, version: Version, ticket: Ticket | None) -> Response:
     return response
 
 
+def head(version: Version) -> Response:
+    """Return the response to HEAD for a file that we do not open."""
+    response = Response()
+    _validate(response, version)
+    response.content_length = version.size
+    response.headers["Accept-Ranges"] = "bytes"
+    return response
+
+
 def without_bytes(status: HTTPStatus, version: Version) -> Response:
     """Return a 304. Raises PreconditionFailed for 412 and RequestedRangeNotSatisfiable for 416."""
     if status is HTTPStatus.PRECONDITION_FAILED:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from flask import Response, request
+from werkzeug.http import http_date
 
 from vimeo_api import logs
 from vimeo_api.core import hosts
@@ -24,11 +25,13 @@ from vimeo_api.core.files import types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
 from vimeo_api.core.storage.blobs import PENDING
+from vimeo_api.core.storage.filesystem import NAME as FILESYSTEM
 from vimeo_api.core.storage.folders import relative
 from vimeo_api.extensions import blobs, settings
 from vimeo_api.web.sending import by_python, conditions, nginx_cache
 from vimeo_api.web.sending.conditions import Version
 
+OBJECTS = "vimeo_api_objects"  # the `upstream` of the object store in nginx, by `manage.py nginx-objects`
 RESUME_HEADER = "X-Download-Grant"
 NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file is sent together with its headers in one write
 
@@ -64,7 +67,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     if one_time and ticket is None and request.method == "GET":
         response = _without_bytes(file)
     elif settings.behind_nginx:
-        response = _refused_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
+        response = _decided_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
     else:
         with _reading(file, ticket):
             _check_here(file)
@@ -106,7 +109,7 @@ def span_of() -> Callable[[Entry], Span | None] | None:
 
     The function returns None for a request that gets no bytes (304, 412, 416).
     """
-    return _asked_span if conditions.HEADERS & {*request.headers.keys()} else None
+    return _asked_span if _has_conditions() else None
 
 
 def _asked_span(file: Entry) -> Span | None:
@@ -138,20 +141,27 @@ def _check_here(file: Entry) -> None:
         raise Unavailable(f"The bytes of file {file.id} are on another host until they are placed.")
 
 
-def _refused_here(file: Entry, ticket: Ticket | None) -> Response | None:
+def _decided_here(file: Entry, ticket: Ticket | None) -> Response | None:
     """Return a 304 for conditions that nginx might decide otherwise, None if nginx is to send bytes.
 
-    Raises PreconditionFailed.
+    For a file in an object store we decide all conditions and ranges, and answer HEAD. Raises PreconditionFailed and
+    RequestedRangeNotSatisfiable.
     """
-    if not conditions.nginx_differs(request.headers):
+    is_object = _is_object(file)
+    if not (is_object or conditions.nginx_differs(request.headers)):
         return None
     version = _version(file, ticket)
-    status, _ = conditions.judge(request.headers, version, with_ranges=False)
-    if status is HTTPStatus.OK:
-        return None
+    with_ranges = is_object and request.method != "HEAD"
+    status, _ = conditions.judge(request.headers, version, with_ranges=with_ranges)
+    if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        return by_python.head(version) if is_object and request.method == "HEAD" else None
     if ticket:
         confirmations.handle(Sent(ticket, None, complete=False))
     return by_python.without_bytes(status, version)
+
+
+def _is_object(file: Entry) -> bool:
+    return not file.pending and file.store != FILESYSTEM
 
 
 def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[str, str]:
@@ -159,7 +169,7 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     # nginx logs `/_once/` in its journal, but not `/_any/`; it percent-decodes the path.
     times = "_once" if ticket else "_any"
     place, headers = _place(file, ticket, times)
-    headers["X-Accel-Redirect"] = f"/{times}/{place}/{quote(relative(file.surface, file.blob))}"
+    headers["X-Accel-Redirect"] = f"/{times}/{place}"
     headers["X-File"] = str(file.id)  # for the access log
     if ticket:
         headers["X-Ticket"] = str(ticket)
@@ -169,29 +179,58 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
 
 
 def _place(file: Entry, ticket: Ticket | None, times: str) -> tuple[str, dict[str, str]]:
-    """Return where nginx finds the bytes, and what else it has to know.
+    """Return where nginx finds the bytes, below its locations for files, and what else it has to know.
 
     Raises NotFound, and Unavailable if another host has the bytes and cannot be asked.
     """
+    path = quote(relative(file.surface, file.blob))
     if file.pending and not hosts.is_here(file.host):
         with _reading(file, ticket):
-            return "elsewhere", {"X-Spool-Address": hosts.address(file.host), "X-Spool-Key": hosts.key()}
+            return f"elsewhere/{path}", {"X-Spool-Address": hosts.address(file.host), "X-Spool-Key": hosts.key()}
+    if _is_object(file):
+        return _object(file, ticket)
     # nginx asks again if it finds no bytes, except for one-time files; so we check those ourselves.
     if ticket or nginx_cache.is_fresh():
         with _reading(file, ticket):
             blobs.path(file.surface, file.blob, pending=file.pending).stat()
     if file.pending:
-        return PENDING, {}
-    return ("small" if times == "_any" and file.size <= NGINX_BUFFER_BYTES else "store"), {}
+        return f"{PENDING}/{path}", {}
+    place = "small" if times == "_any" and file.size <= NGINX_BUFFER_BYTES else "store"
+    return f"{place}/{path}", {}
+
+
+def _object(file: Entry, ticket: Ticket | None) -> tuple[str, dict[str, str]]:
+    """Return what `_place` does for an object: its path and signature, and our answer to ranges and conditions.
+
+    Nobody looks whether the object exists: the object store says so to nginx.
+    """
+    with _reading(file, ticket):
+        store = blobs.objects
+        path = store.internal(file.surface, file.blob)
+    version = _version(file, ticket)
+    status, span = conditions.judge(request.headers, version, with_ranges=True)
+    headers = {
+        "X-Object-Origin": f"{store.scheme}://{OBJECTS}",
+        "X-Object-Host": store.host,
+        "X-Object-Etag": version.etag,
+        "X-Object-Modified": http_date(version.modified),
+    }
+    if span is not None and status is HTTPStatus.PARTIAL_CONTENT:
+        headers["X-Object-Range"] = f"bytes={span[0]}-{span[1] - 1}"
+    return path, headers
+
+
+def _has_conditions() -> bool:
+    return bool(conditions.HEADERS & {*request.headers.keys()})
 
 
 def _lifetime(file: Entry) -> int:
     """Return for how many seconds nginx may cache the response.
 
     After a deletion nginx finds no bytes and asks again. Other hosts cannot remove pending bytes at once, so responses
-    that lead there are not cached.
+    that lead there are not cached. Nor are those in which we have decided conditions.
     """
-    if file.pending:
+    if file.pending or (_is_object(file) and _has_conditions()):
         return 0
     seconds = nginx_cache.RESPONSE_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
     if file.expires_at is not None:

@@ -1,0 +1,274 @@
+"""Files in an object store, a real one: what workers place there, and what is read, removed and found again."""
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+import obstore
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from tests.inprocess import made, sweep
+from tests.object_stores import ObjectStore, serving_objects
+from tests.services import files_below
+from vimeo_api.config import ConfigError
+from vimeo_api.core.clock import now
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File
+from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.maintenance import reconciliation
+from vimeo_api.core.monitoring.readiness import check_object_store
+from vimeo_api.core.policy import STREAMS
+from vimeo_api.core.storage import object_store
+from vimeo_api.core.storage.object_store import ObjectDraft
+from vimeo_api.extensions import blobs
+from vimeo_api.services import files
+
+CONTENT = random.randbytes(100_000)
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with serving_objects(tmp_path_factory.mktemp("objects")) as store:
+        yield store
+
+
+@pytest.fixture
+def app(bucket: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+    with made("embedded", tmp_path / "data", **bucket.settings(tmp_path.name)) as app, app.app_context():
+        yield app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def posted(client: FlaskClient, content: bytes = CONTENT) -> Entry:
+    """Return a stream that is still to be placed."""
+    return entry("streams", client.post("/v1/streams", data=content).json["id"])  # type: ignore[index]
+
+
+def entry(surface: str, key: str) -> Entry:
+    found = catalog.find(surface, key)
+    assert found is not None
+    return found
+
+
+def again(old: Entry) -> Entry:
+    return entry(old.surface, old.key)
+
+
+def url(stream: Entry) -> str:
+    return f"/v1/streams/{stream.key}"
+
+
+def objects(bucket: ObjectStore, app: Flask) -> set[str]:
+    """Return the names of the objects of a test's app."""
+    prefix = app.config["SETTINGS"].store_url.rpartition("/")[2]
+    return {key.rpartition("/")[2] for key in bucket.keys(prefix)}
+
+
+def end_grace() -> None:
+    """Have the pending copies of placed files removed now."""
+    for row in statements.rows(select(File.id).where(File.place_due_at.is_not(None))):
+        past = update(File).where(File.id == row.id).values(place_due_at=now() - timedelta(seconds=1))
+        statements.execute(past)
+        placing.run(row.id)
+
+
+def test_a_file_moves_to_the_object_store_and_looks_the_same(
+    app: Flask, client: FlaskClient, bucket: ObjectStore
+) -> None:
+    stream = posted(client)
+    before = client.get(url(stream))
+    assert (stream.pending, objects(bucket, app)) == (True, set())
+    sweep(app)
+    end_grace()
+    placed = again(stream)
+    assert (placed.pending, placed.store, objects(bucket, app)) == (False, "s3", {stream.blob})
+    assert files_below(app.config["SETTINGS"].spool_dir) == []
+    after = client.get(url(stream))
+    assert after.data == before.data == CONTENT
+    same = ("ETag", "Last-Modified", "Content-Type", "Accept-Ranges", "Content-Length")
+    assert [after.headers[name] for name in same] == [before.headers[name] for name in same]
+    part = client.get(url(stream), headers={"Range": "bytes=99990-", "If-Range": after.headers["ETag"]})
+    assert (part.status_code, part.data) == (206, CONTENT[99990:])
+    assert client.get(url(stream), headers={"If-None-Match": after.headers["ETag"]}).status_code == 304
+
+
+def test_a_large_file_goes_in_parts(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "PART", 5 * 1024**2)  # the least that S3 takes
+    content = random.randbytes(12 * 1024**2)
+    stream = posted(client, content)
+    sweep(app)
+    assert not again(stream).pending
+    assert client.get(url(stream)).data == content
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "after"])
+def test_a_deleted_file_leaves_no_object(
+    app: Flask, client: FlaskClient, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    stream, copy = posted(client), ObjectDraft.copy
+
+    def copy_and_lose(*words: object) -> str:
+        digest = copy(*words)  # type: ignore[arg-type]
+        files.remove(STREAMS, stream.key)
+        return digest
+
+    if when == "before":
+        assert client.delete(url(stream)).status_code == 200
+    if when == "meanwhile":
+        monkeypatch.setattr(ObjectDraft, "copy", copy_and_lose)
+    placing.run(stream.id)
+    if when == "after":
+        assert objects(bucket, app) == {stream.blob}
+        assert client.delete(url(stream)).status_code == 200
+    sweep(app)
+    assert objects(bucket, app) == set()
+    assert client.get(url(stream)).status_code == 404
+
+
+def test_a_damaged_copy_is_not_served(
+    app: Flask, client: FlaskClient, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = posted(client)
+    monkeypatch.setattr(ObjectDraft, "copy", lambda *_: "00")
+    placing.run(stream.id)
+    assert again(stream).pending
+    assert client.get(url(stream)).data == CONTENT
+
+
+def test_equal_content_is_one_file_and_no_object_name_is_used_twice(
+    app: Flask, client: FlaskClient, bucket: ObjectStore
+) -> None:
+    digest = client.post("/", data=CONTENT).text
+    sweep(app)
+    end_grace()
+    first = objects(bucket, app)
+    assert client.post("/", data=CONTENT).text == digest
+    sweep(app)
+    assert (objects(bucket, app), len(first)) == (first, 1)
+    assert files_below(app.config["SETTINGS"].spool_dir) == []
+    assert client.delete(f"/?file_hash={digest}").status_code == 200
+    assert client.post("/", data=CONTENT).text == digest
+    sweep(app)
+    second = objects(bucket, app)
+    assert (len(second), first & second) == (1, set())
+    assert client.get(f"/?file_hash={digest}").data == CONTENT
+
+
+def test_streams_in_the_object_store_are_joined(app: Flask, client: FlaskClient) -> None:
+    streams = [posted(client, content) for content in (b"one", b"two")]
+    sweep(app)
+    asked = {"streams": [stream.key for stream in streams]}
+    joined = entry("streams", client.post("/v1/streams:join", json=asked).json["id"])  # type: ignore[index]
+    sweep(app)
+    assert client.get(url(joined)).data == b"onetwo"
+
+
+def test_a_one_time_file_is_used_up_and_its_object_removed(
+    app: Flask, client: FlaskClient, bucket: ObjectStore
+) -> None:
+    link = client.put("/vimeo/api/v1.0/file", data={"file": (BytesIO(CONTENT), "a.bin")}).json["url"]  # type: ignore[index]
+    sweep(app)
+    assert len(objects(bucket, app)) == 1
+    path = "/vimeo" + link.partition("/vimeo")[2]
+    with client.get(path) as answer:
+        assert answer.data == CONTENT
+    assert client.get(path).status_code == 410
+
+
+def test_an_object_store_that_is_away_loses_nothing(bucket: ObjectStore, tmp_path: Path) -> None:
+    data, settings = tmp_path / "data", bucket.settings(tmp_path.name)
+    with made("embedded", data, **settings) as app, app.app_context():
+        placed = posted(app.test_client())
+        placing.run(placed.id)
+        end_grace()
+    with made("embedded", data, **settings | {"STORE_ENDPOINT": NOWHERE}) as app, app.app_context():
+        client = app.test_client()
+        stream = posted(client, b"small")
+        placing.run(stream.id)
+        assert (again(stream).pending, client.get(url(stream)).data) == (True, b"small")
+        assert client.get(url(placed)).status_code == 503
+        client.delete(url(placed))
+        sweep(app)
+    with made("embedded", data, **settings) as app, app.app_context():
+        statements.execute(update(File).values(due_at=now(), place_due_at=now()))
+        sweep(app)
+        assert objects(bucket, app) == {stream.blob}
+        assert app.test_client().get(url(stream)).data == b"small"
+
+
+def test_what_crashes_left_is_found(app: Flask, client: FlaskClient, bucket: ObjectStore) -> None:
+    kept, lost = posted(client), posted(client)
+    sweep(app)
+    obstore.delete(app.extensions["blobs"].objects._client, f"streams/{lost.blob[:2]}/{lost.blob}")  # noqa: SLF001
+    prefix = app.config["SETTINGS"].store_url.rpartition("/")[2]
+    obstore.put(bucket.client(), f"{prefix}/streams/ab/ab1", b"nobody's")
+    obstore.put(bucket.client(), f"{prefix}/notes.txt", b"somebody's")
+    statements.execute(update(File).values(created_at=now() - timedelta(days=2)))
+    found = [(finding.kind, finding.repair is not None) for finding in reconciliation.findings(age=0)]
+    assert sorted(set(found)) == [("missing", False), ("orphan", True)]
+    reconciliation.repair(reconciliation.findings(age=0))
+    assert objects(bucket, app) == {kept.blob, "notes.txt"}
+
+
+def test_through_answers_once_the_file_is_in_the_object_store(bucket: ObjectStore, tmp_path: Path) -> None:
+    settings = bucket.settings(tmp_path.name) | {"PLACE": "through"}
+    with made("embedded", tmp_path / "data", **settings) as app, app.app_context():
+        stream = posted(app.test_client())
+        assert (stream.pending, objects(bucket, app)) == (False, {stream.blob})
+    with made("embedded", tmp_path / "data", **settings | {"STORE_ENDPOINT": NOWHERE}) as app, app.app_context():
+        assert app.test_client().post("/v1/streams", data=CONTENT).status_code == 503
+        assert catalog.count("streams") == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "another"}, "AWS_ACCESS_KEY_ID is not known at"),
+        ({"AWS_SECRET_ACCESS_KEY": "another"}, "AWS_SECRET_ACCESS_KEY does not fit AWS_ACCESS_KEY_ID at"),
+        ({"STORE_URL": "s3://another"}, "The credentials may not write to the bucket another at"),
+    ],
+)
+def test_a_refusal_stops_the_start_with_a_sentence(
+    bucket: ObjectStore, tmp_path: Path, changed: dict[str, str], sentence: str
+) -> None:
+    settings = bucket.settings() | changed
+    with (
+        made("embedded", tmp_path / "data", **settings) as app,
+        app.app_context(),
+        pytest.raises(ConfigError, match=sentence),
+    ):
+        check_object_store()
+
+
+def test_the_start_does_not_wait_for_an_object_store_that_is_away(
+    bucket: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = bucket.settings() | {"STORE_ENDPOINT": NOWHERE}
+    with (
+        made("embedded", tmp_path / "data", **away) as app,
+        app.app_context(),
+    ):
+        check_object_store()
+        assert f"nothing answers at {NOWHERE}" in caplog.text
+    with made("embedded", tmp_path / "data", **bucket.settings()) as app, app.app_context():
+        check_object_store()
+
+
+def test_rows_of_an_object_store_that_is_no_longer_set_get_503(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
+    stream = posted(client)
+    sweep(app)
+    end_grace()
+    with made("embedded", tmp_path / "data") as without, without.app_context():
+        assert without.test_client().get(url(stream)).status_code == 503
+        assert blobs.target.name == "filesystem"

@@ -1,0 +1,322 @@
+"""A bucket of an S3-compatible object store as a place for bytes.
+
+    STORE_URL/<surface>/<ab>/<blob>   complete; the name is random and never used again for other bytes
+
+So no lock among hosts is needed, and a response that names deleted bytes leads to a 404, never to another file's bytes.
+obstore signs, retries and uploads the parts; a signature covers the SHA-256 of what it sends, so damage on the way is
+refused. Its runtime does not survive a fork: only processes that never fork afterwards may call this module, which are
+web processes and the children of workers. Sources: the S3 API reference, https://developmentseed.org/obstore/.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from io import SEEK_CUR, SEEK_END, RawIOBase
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from vimeo_api.core import identifiers
+from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.storage import folders
+from vimeo_api.core.storage.folders import make_folder, raising_storage_full, relative
+from vimeo_api.core.storage.stores import Progress
+
+NAME = "s3"
+PART = 8 * 1024**2  # bytes; files up to this size are sent in one request
+MOST_PARTS = 9000  # S3 allows 10,000
+AT_ONCE = 4  # parts of one file that are sent at the same time
+SIGNED_SECONDS = 3600  # longer than nginx keeps a response
+_PIECE = 1024**2  # bytes
+_READ = 256 * 1024  # bytes
+_CONNECT_SECONDS, _READ_SECONDS, _REQUEST_SECONDS = 5, 30, 24 * 3600
+_RETRIES, _RETRY_SECONDS = 3, 60
+_LISTED = 500  # names in one group
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where the objects are, and with what rights we ask for them."""
+
+    name: str
+    prefix: str  # of all keys, without slashes at its ends
+    endpoint: str  # "" is AWS
+    region: str
+    path_style: bool  # the bucket is in the path, not in the host
+    options: tuple[tuple[str, Any], ...] = ()  # credentials and encryption, as obstore calls them
+
+    @property
+    def origin(self) -> str:
+        """The scheme, host and port of all requests."""
+        scheme, _, host = (self.endpoint or f"https://s3.{self.region}.amazonaws.com").partition("://")
+        return f"{scheme}://{host}" if self.path_style else f"{scheme}://{self.name}.{host}"
+
+
+class ObjectStore:
+    """The objects of a bucket below a prefix."""
+
+    name = NAME
+
+    def __init__(self, bucket: Bucket, drafts: Path) -> None:
+        """Keep objects in a bucket; the files in `drafts` lock those that are being made."""
+        self._bucket = bucket
+        self._drafts = drafts
+
+    @cached_property
+    def _client(self) -> S3Store:
+        return S3Store(
+            self._bucket.name,
+            prefix=self._bucket.prefix or None,
+            endpoint=self._bucket.origin,
+            region=self._bucket.region,
+            virtual_hosted_style_request=not self._bucket.path_style,
+            client_options={
+                "allow_http": self._bucket.origin.startswith("http://"),
+                "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+                "read_timeout": timedelta(seconds=_READ_SECONDS),
+                "timeout": timedelta(seconds=_REQUEST_SECONDS),  # of a whole download
+            },
+            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
+            **dict(self._bucket.options),
+        )
+
+    def check(self) -> None:
+        """Do nothing: the object store itself says that a bucket is missing."""
+
+    def check_access(self) -> None:
+        """Write, read, list and remove an object. Raises Unavailable with a sentence that says what is wrong."""
+        key = f"probe-{identifiers.random_hex()}"
+        with _asking("write to", self._bucket):
+            obstore.put(self._client, key, b"probe")
+        try:
+            with _asking("read from", self._bucket):
+                obstore.head(self._client, key)
+            with _asking("list", self._bucket):
+                next(iter(obstore.list(self._client, "probe")), None)
+        finally:
+            with _asking("delete from", self._bucket):
+                obstore.delete(self._client, key)
+
+    def answers(self) -> None:
+        """Ask for an object that does not exist. Raises Unavailable unless the object store answers."""
+        with suppress(FileNotFoundError), _asking("read from", self._bucket):
+            obstore.head(self._client, "probe")
+
+    def open(self, surface: str, blob: str, size: int | None = None) -> RawIOBase:
+        """Open an object for reading. Raises FileNotFoundError and Unavailable."""
+        there = self.size(surface, blob)
+        if size not in {None, there}:
+            raise Unavailable(f"the object {relative(surface, blob)} has {there} bytes instead of {size}")
+        return _Object(self._client, self._bucket, relative(surface, blob), there)
+
+    def size(self, surface: str, blob: str) -> int:
+        """Return how many bytes an object has. Raises FileNotFoundError and Unavailable."""
+        with _asking("read from", self._bucket):
+            return obstore.head(self._client, relative(surface, blob))["size"]
+
+    def remove(self, surface: str, blob: str) -> None:
+        """Remove an object for good. A missing one is no error. Raises Unavailable."""
+        with suppress(FileNotFoundError), _asking("delete from", self._bucket):
+            obstore.delete(self._client, relative(surface, blob))
+
+    @contextmanager
+    def receiving(self, surface: str, blob: str) -> Iterator["ObjectDraft | None"]:
+        """Begin an object; yield None if another worker of this host makes it. Unless it is kept, it is removed."""
+        path = self._drafts / f"{surface}-{blob}"
+        with raising_storage_full():
+            make_folder(path.parent)
+        descriptor = folders.open_locked(path)
+        if descriptor is None:
+            yield None
+            return
+        draft = ObjectDraft(self._client, self._bucket, relative(surface, blob))
+        try:
+            yield draft
+            if draft.made and not draft.kept:
+                self.remove(surface, blob)  # after an error, the next try replaces it
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def old_blobs(self, age: float) -> Iterator[tuple[str, list[str]]]:
+        """Yield the objects of at least that age in seconds. Those whose keys are not ours are left alone."""
+        group: tuple[str, list[str]] = ("", [])
+        with _asking("list", self._bucket):
+            for page in obstore.list(self._client, chunk_size=1000):
+                for found in page:
+                    surface, _, rest = found["path"].partition("/")
+                    folder, _, blob = rest.partition("/")
+                    if not blob or folder != blob[:2] or time.time() - found["last_modified"].timestamp() < age:
+                        continue
+                    if surface != group[0] or len(group[1]) == _LISTED:
+                        if group[1]:
+                            yield group
+                        group = (surface, [])
+                    group[1].append(blob)
+        if group[1]:
+            yield group
+
+    @property
+    def scheme(self) -> str:
+        """How nginx talks to the object store."""
+        return self._bucket.origin.partition("://")[0]
+
+    @property
+    def host(self) -> str:
+        """The Host of its requests, which the signature covers."""
+        return self._bucket.origin.partition("://")[2]
+
+    def internal(self, surface: str, blob: str) -> str:
+        """Return nginx's location of an object: `objects` and its path there, with a signature for SIGNED_SECONDS.
+
+        Raises Unavailable.
+        """
+        with _asking("sign for", self._bucket):
+            url = obstore.sign(self._client, "GET", relative(surface, blob), timedelta(seconds=SIGNED_SECONDS))
+        parts = urlsplit(url)
+        return f"objects{parts.path}?{parts.query}"
+
+
+class ObjectDraft:
+    """An object that appears once all of its parts are there."""
+
+    def __init__(self, client: S3Store, bucket: Bucket, key: str) -> None:
+        """Make the object under its own key, because keys are never used again."""
+        self._client = client
+        self._bucket = bucket
+        self._key = key
+        self.made = self.kept = False
+
+    def copy(self, source: int, algorithm: str, progress: Progress) -> str:
+        """Send an open file, several parts at the same time; return its digest. Raises Unavailable."""
+        size, digest = os.fstat(source).st_size, hashlib.new(algorithm)
+        self.made = True
+        with _asking("write to", self._bucket):
+            if size <= PART:
+                content = os.pread(source, size, 0)
+                digest.update(content)
+                obstore.put(self._client, self._key, content, use_multipart=False)
+            else:
+                part = max(PART, -(-size // MOST_PARTS))
+                pieces = _pieces(source, digest, progress)
+                obstore.put(self._client, self._key, pieces, chunk_size=part, max_concurrency=AT_ONCE)
+            stored = obstore.head(self._client, self._key)["size"]
+        if stored != size:
+            raise Unavailable(f"the object store has {stored} of {size} bytes of {self._key}")
+        return digest.hexdigest()
+
+    def keep(self) -> None:
+        """Leave the object where it is."""
+        self.kept = True
+
+    def withdraw(self) -> None:
+        """Remove the object at the end of the block, when no lock is held."""
+        self.kept = False
+
+
+class _Object(RawIOBase):
+    """An object as a file: one request per position, which goes on to its end even if the object is deleted."""
+
+    def __init__(self, client: S3Store, bucket: Bucket, key: str, size: int) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._key = key
+        self._size = size
+        self._position = 0
+        self._stream: Iterator[Any] | None = None
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        base = {SEEK_CUR: self._position, SEEK_END: self._size}.get(whence, 0)
+        if base + offset != self._position:
+            self._position, self._stream, self._rest = base + offset, None, memoryview(b"")
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position >= self._size:
+            return 0
+        with _asking("read from", self._bucket):
+            if self._stream is None:
+                beginning: Any = {"range": {"offset": self._position}}
+                result = obstore.get(self._client, self._key, options=beginning)
+                self._stream = iter(result.stream(min_chunk_size=_READ))
+            if not self._rest:
+                self._rest = memoryview(next(self._stream, b""))
+        if not self._rest:
+            raise Unavailable(f"the object store broke off {self._key}")
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        self._position += count
+        return count
+
+
+def _pieces(source: int, digest: Any, progress: Progress) -> Iterator[bytes]:
+    position = 0
+    while piece := os.pread(source, _PIECE, position):
+        digest.update(piece)
+        position += len(piece)
+        progress(position)
+        yield piece
+
+
+class Refused(Unavailable):
+    """The object store answers and will not let us work there, until somebody changes a setting."""
+
+
+@contextmanager
+def _asking(what: str, bucket: Bucket) -> Iterator[None]:
+    """Raise Unavailable, with a sentence for an operator, if the object store refuses or does not answer.
+
+    A missing object stays FileNotFoundError.
+    """
+    try:
+        yield
+    except BaseError as error:
+        raise _error(what, bucket, str(error)) from error
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise _error(what, bucket, str(error)) from error
+        raise
+
+
+def _error(what: str, bucket: Bucket, said: str) -> Unavailable:
+    """Return the error for what the object store said. It is not quoted, because it may contain secrets."""
+    where = f"the bucket {bucket.name} at {bucket.origin}"
+    no_credentials = f"There are no credentials for {where}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    for words, sentence in (
+        ("NoSuchBucket", f"STORE_URL: there is no bucket {bucket.name} at {bucket.origin}."),
+        ("InvalidAccessKeyId", f"AWS_ACCESS_KEY_ID is not known at {bucket.origin}."),
+        ("SignatureDoesNotMatch", f"AWS_SECRET_ACCESS_KEY does not fit AWS_ACCESS_KEY_ID at {bucket.origin}."),
+        ("AuthorizationHeaderMalformed", f"STORE_REGION is not the region of {where}."),
+        ("PermanentRedirect", f"STORE_REGION is not the region of {where}."),
+        ("301 Moved", f"STORE_REGION is not the region of {where}."),
+        ("RequestTimeTooSkewed", f"The clock of this host differs from that of {bucket.origin}."),
+        ("ExpiredToken", f"The credentials for {where} have expired."),
+        ("403 Forbidden", f"The credentials may not {what} {where}."),
+        ("169.254.169.254", no_credentials),
+    ):
+        if words in said:
+            return Refused(sentence)
+    if "error sending request" in said:
+        return Unavailable(f"STORE_ENDPOINT: nothing answers at {bucket.origin}.")
+    return Unavailable(f"{bucket.origin} failed to {what} the bucket {bucket.name}.")
