@@ -54,6 +54,8 @@ def test_correct_production_settings_are_accepted(data: Path) -> None:
         ({"STORE_ALGORITHM": "rot13"}, "STORE_ALGORITHM: "),
         ({"STORE_ALGORITHM": "shake_128"}, "STORE_ALGORITHM: "),
         ({"PORT": "many"}, "PORT: "),
+        ({"UPLOAD_DRAFT_VERSIONS": "3,8"}, "UPLOAD_DRAFT_VERSIONS: 3 is not a version from 5 on"),
+        ({"UPLOAD_DRAFT_VERSIONS": ","}, "UPLOAD_DRAFT_VERSIONS: it needs at least one version"),
         ({"PORT": "70000"}, "PORT: "),
         ({"PROFILE": "staging"}, "PROFILE: "),
         ({"LEASE_SECONDS": "-5"}, "LEASE_SECONDS: it is not a duration such as 90, 90s, 30m, 12h or 7d."),

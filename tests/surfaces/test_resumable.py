@@ -21,7 +21,7 @@ from tests.front import fronted
 from tests.inprocess import PROFILES, Clock, stored, sweep
 from tests.surfaces.tus import DATA, TUS, begin, described, left, offset_of, patch, row_of, served, stream_of
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.errors import StorageFull, Unavailable
 from vimeo_api.core.unfinished import adoption, expiry, joining, parts, rows
 from vimeo_api.service_commands.uploads import uploads as command
 from vimeo_api.services import resumable
@@ -317,6 +317,22 @@ def test_a_part_may_be_joined_more_than_once_but_not_to_fill_the_disk(
         assert client.post("/uploads/streams", headers=concat).status_code == 413
     final = client.post("/uploads/streams", headers=concat)
     assert served(app, f"/v1/streams/{stream_of(final)}") == DATA + 2 * DATA[:90_000]
+    assert left(app) == set()
+
+
+def test_a_join_tells_of_a_full_disk_and_can_be_tried_again(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, concat = joinable(client)
+
+    def full(*_: object) -> None:
+        raise StorageFull("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts, "join", full)
+        assert client.post("/uploads/streams", headers=concat).status_code == 507
+    final = client.post("/uploads/streams", headers=concat)
+    assert served(app, f"/v1/streams/{stream_of(final)}") == DATA
     assert left(app) == set()
 
 

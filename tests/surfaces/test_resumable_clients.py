@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.services import Service, await_
-from vimeo_api.web.resumable import tus
+from vimeo_api.web.resumable import draft, tus
 
 DATA = random.Random(15).randbytes(3 * 1024**2)
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -122,3 +122,30 @@ def test_tuspy_uploads(service: Service, *, checksum: bool) -> None:
     assert again.offset == 1_000_000
     again.upload()
     assert requests.get(f"{service.url}/download/{name}", timeout=60).content == DATA
+
+
+def test_workers_join_large_parts(service: Service) -> None:
+    part = DATA * 6  # two of them are more than a request joins by itself
+    urls = []
+    for _ in range(2):
+        headers = {**TUS, "Upload-Length": str(len(part)), "Upload-Concat": "partial"}
+        urls.append(requests.post(f"{service.url}/uploads/streams", headers=headers, timeout=60).headers["Location"])
+        headers = {**TUS, "Upload-Offset": "0", "Content-Type": tus.MEDIA_TYPE}
+        assert requests.patch(urls[-1], data=part, headers=headers, timeout=60).status_code == 204
+    concat = {**TUS, "Upload-Concat": f"final;{' '.join(urls)}"}
+    url = requests.post(f"{service.url}/uploads/streams", headers=concat, timeout=60).headers["Location"]
+    await_(lambda: "Upload-Offset" in requests.head(url, headers=TUS, timeout=60).headers)
+    key = requests.get(url, timeout=60).json()["id"]
+    assert requests.get(f"{service.url}/v1/streams/{key}", timeout=60).content == part * 2
+    assert [requests.head(one, headers=TUS, timeout=60).status_code for one in urls] == [404, 404]
+    requests.delete(f"{service.url}/v1/streams/{key}", timeout=60)
+
+
+def test_an_ordinary_request_begins_an_upload_in_parts(service: Service) -> None:
+    first = {"Upload-Complete": "?0", "Upload-Length": str(len(DATA))}
+    begun = requests.post(f"{service.url}/v1/streams", data=DATA[:1000], headers=first, timeout=60)
+    assert (begun.status_code, begun.headers["Upload-Offset"]) == (201, "1000")
+    rest = {"Upload-Complete": "?1", "Upload-Offset": "1000", "Content-Type": draft.MEDIA_TYPE}
+    last = requests.patch(begun.headers["Location"], data=DATA[1000:], headers=rest, timeout=60)
+    assert last.json()["status"] == "created"
+    assert requests.get(f"{service.url}/v1/streams/{last.json()['id']}", timeout=60).content == DATA

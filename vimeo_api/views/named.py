@@ -40,7 +40,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Resumable, Surface
+from vimeo_api.web.surface import RAW, Resumable, Surface
 
 POLICY = policy.NAMED
 PAGE_SIZE = 50  # files
@@ -94,7 +94,7 @@ surface = Surface(
     frozenset({"upload", "download"}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, _stored),
+    resumable=Resumable(POLICY, _stored, {"named.upload_raw": RAW}),
     key_of=asked_name,
 )
 

@@ -22,7 +22,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Resumable, Surface
+from vimeo_api.web.surface import FORM, Resumable, Surface
 
 POLICY = policy.STORE
 
@@ -49,7 +49,7 @@ surface = Surface(
     frozenset({""}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, lambda new: _stored(new.key), expires=False),
+    resumable=Resumable(POLICY, lambda new: _stored(new.key), {"store.upload": FORM}, expires=False),
     key_of=lambda req: asked_hash(req) or "",
 )
 

@@ -39,7 +39,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Resumable, Surface
+from vimeo_api.web.surface import RAW, Resumable, Surface
 
 POLICY = policy.STREAMS
 
@@ -81,7 +81,12 @@ surface = Surface(
     frozenset({"v1", "ping"}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, lambda new: _created(new.key), queue=_checked),
+    resumable=Resumable(
+        POLICY,
+        lambda new: _created(new.key),
+        {"streams.create": RAW, "streams.enqueue": RAW},
+        queue=_checked,
+    ),
     makes_keys=POLICY.makes_keys,
 )
 

@@ -35,7 +35,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Resumable, Surface
+from vimeo_api.web.surface import FORM, Resumable, Surface
 
 POLICY = policy.TRANSFER
 MAX_QUESTION_BYTES = 64 * 1024  # of a JSON body or an urlencoded form
@@ -57,7 +57,7 @@ surface = Surface(
     frozenset({"uploadFile", "downloadFile"}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, _stored),
+    resumable=Resumable(POLICY, _stored, {"transfer.upload": FORM | {"application/json"}}),
     makes_keys=POLICY.makes_keys,
 )
 

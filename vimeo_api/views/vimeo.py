@@ -47,7 +47,7 @@ from vimeo_api.web.openapi import described
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.receiving import receive
 from vimeo_api.web.sending import delivery
-from vimeo_api.web.surface import Resumable, Surface
+from vimeo_api.web.surface import FORM, Resumable, Surface
 
 POLICY = policy.VIMEO
 FIELDS = frozenset({"password", "expires_in", "downloads", "notify"})  # of the form
@@ -200,7 +200,7 @@ surface = Surface(
     frozenset({"vimeo"}),
     blueprint,
     render,
-    resumable=Resumable(POLICY, _stored, password=_new_password, notifies=True),
+    resumable=Resumable(POLICY, _stored, {"vimeo.upload": FORM}, password=_new_password, notifies=True),
     makes_keys=POLICY.makes_keys,
     sends_password=lambda request: _password(request) is not None or request.endpoint == "vimeo.begin",
 )

@@ -1,6 +1,6 @@
 """What a dialect is to the rest: a name, the paths it owns, its routes, and how it words a problem. Views make them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, Request, Response
@@ -9,6 +9,8 @@ from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.policy import Policy
 from vimeo_api.web.problems import Problem
 
+RAW = frozenset[str]()  # nothing is parsed
+FORM = frozenset({"multipart/form-data"})
 SurfaceOf = Callable[[str], "Surface | None"]  # names the surface that owns a path
 
 
@@ -22,6 +24,8 @@ class Resumable:
 
     policy: Policy
     answer: Callable[[Uploaded], Response]  # what an upload answers, given the new file
+    # The endpoints of its own whose body may be sent in parts, and the media types of what they parse, which may not.
+    targets: Mapping[str, frozenset[str]]
     expires: bool = True  # whether a client may set `expires_in`
     queue: Callable[[str], str] | None = None  # checks the name of a queue, where files can be in one
     notifies: bool = False  # whether a client may set `notify`

@@ -36,7 +36,8 @@ SECTION = Section(
     "Resumable uploads",
     "An upload that breaks off goes on where it was, by [tus 1.0.0](https://tus.io/protocols/resumable-upload) or by "
     "the IETF's draft of Resumable Uploads for HTTP (interop versions 5 to 8). Once its last byte is durable it "
-    "becomes a file of the surface in its path, under its rules; a token needs the scope `write` of that surface.",
+    "becomes a file of the surface in its path, under its rules; a token needs that surface's scope `write`. By the "
+    "draft, a request to a surface's own path begins one, too: `Upload-Complete: ?0` with the file as the body.",
     errors={
         **errors.common(errors.in_json),
         400: _error_or_problem("A header cannot be understood; the sentence says which.", "Upload-Offset is missing."),

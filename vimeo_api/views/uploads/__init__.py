@@ -6,6 +6,7 @@
     PATCH              /uploads/<surface>/<key>    appends the body at `Upload-Offset`
     GET                /uploads/<surface>/<key>    the same; once the upload is finished, what the surface answered
     DELETE             /uploads/<surface>/<key>    ends the upload
+    POST, PUT          a surface's own path        with `Upload-Complete: ?0`, begins an upload, too (at_surfaces)
     POST               /uploads/<surface>/<key>    any of these but OPTIONS, named in `X-HTTP-Method-Override`
 
 Once the last byte is durable, the upload becomes a file of its surface, under the same rules as any other. What that
@@ -33,7 +34,7 @@ from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.services import resumable
 from vimeo_api.views.descriptions import uploads as described_as
-from vimeo_api.views.uploads import by_draft, by_tus, steps
+from vimeo_api.views.uploads import at_surfaces, by_draft, by_tus, steps
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -59,6 +60,9 @@ def render(problem: Problem) -> Response:
 
 
 surface = Surface("uploads", frozenset({"uploads"}), blueprint, render, remembers=False)
+
+blueprint.before_app_request(at_surfaces.begin)  # after all hooks: the views are registered last
+blueprint.after_app_request(at_surfaces.tell)
 
 
 @blueprint.before_request

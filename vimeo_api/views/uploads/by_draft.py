@@ -13,8 +13,8 @@ from vimeo_api.web.resumable import draft, tus
 from vimeo_api.web.surface import Resumable
 
 
-def create(dialect: Resumable) -> Response:
-    """Begin an upload with the body, which may be all of it."""
+def create(dialect: Resumable, *, name: str = "", queue: str | None = None) -> Response:
+    """Begin an upload with the body, which may be all of it; name and queue may come in the path of a surface."""
     completes = draft.completes()
     if completes is None:
         raise Malformed("Upload-Complete must be ?0 or ?1.")
@@ -22,8 +22,8 @@ def create(dialect: Resumable) -> Response:
     described = tus.fields()  # tus-js-client sends it in the draft, too
     new = steps.new_upload(
         dialect,
-        {**described, **request.args},
-        name=draft.file_name() or tus.file_name(described),
+        {**described, **request.args, **({} if queue is None else {"queue": queue})},
+        name=name or draft.file_name() or tus.file_name(described),
         length=length,
         closed=completes,
         described=tus.repeatable(),

@@ -39,17 +39,21 @@ def version() -> int:
     return max(settings.draft_versions) if said is None else said
 
 
+def is_spoken() -> bool:
+    """Return whether the version of the current request is spoken."""
+    return version() in settings.draft_versions
+
+
 def check_version() -> None:
     """Raise Malformed for a version that is not spoken: a client of another one could take a part for the whole."""
-    if version() not in settings.draft_versions:
+    if not is_spoken():
         spoken = ", ".join(str(one) for one in sorted(settings.draft_versions))
         raise Malformed(f"{VERSION_HEADER}: this service speaks {spoken}.")
 
 
 def spoken() -> str:
     """Return the interop version of a response: that of the request, or the newest if that is not spoken."""
-    said = version()
-    return str(said if said in settings.draft_versions else max(settings.draft_versions))
+    return str(version() if is_spoken() else max(settings.draft_versions))
 
 
 def check_media_type() -> None:
