@@ -101,6 +101,12 @@ class Layout:
             "/srv/vimeo_api": str(ROOT),
         }
 
+    @property
+    def address(self) -> str:
+        """Where our nginx listens, for the other hosts of this machine."""
+        bind = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.bind, self.bind)
+        return f"{bind}:{self.port}"
+
     def etc(self, place: str) -> Path:
         """Return our path for a file or folder of a host."""
         return self.data / place.lstrip("/")
@@ -116,6 +122,7 @@ class Layout:
             "SECRET_KEY": self.settings.secret_key or secret.secret_key(self.data),
             "SEALING_KEYS": self.settings.sealing_keys or secret.sealing_keys(self.data),
             "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={self.services.run}&user={DATABASE_USER}",
+            "PEER_ADDRESS": self.settings.peer_address or self.address,
             "OWN_SERVICES": str(self.services.ours).lower(),  # for supervisord
             "PATH": os.pathsep.join([os.environ["PATH"], *postgres, "/usr/sbin"]),
             "PYTHONUNBUFFERED": "1",
@@ -279,8 +286,7 @@ def _write_configs(layout: Layout) -> None:
     if layout.settings.store_url:
         objects.parent.mkdir(exist_ok=True)
         objects.write_text(objects_upstream(layout.settings))
-    if layout.settings.peer_address:
-        (snippets / "peer_key.conf").write_text(f"{peer_key(layout.settings)}\n")
+    (snippets / "peer_key.conf").write_text(f"{peer_key(layout.settings)}\n")
 
 
 def _write_moved(layout: Layout, source: Path, target: Path) -> None:
