@@ -29,6 +29,10 @@ COMMANDS = {
         "service_commands.hosts:hosts",
         "List the hosts of the service, or retire one.",
     ),
+    "move": (
+        "service_commands.move:move",
+        "Move stored files to STORE_DIR or to the object store; safe while the service runs.",
+    ),
     "nginx-body-limit": (
         "service_commands.nginx:nginx_body_limit",
         "Print nginx's limit for uploads, made from VIMEO_MAX_BYTES.",

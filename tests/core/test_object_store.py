@@ -19,7 +19,8 @@ from vimeo_api.config import ConfigError
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
-from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.errors import DigestMismatch, NotFound
+from vimeo_api.core.files import catalog, moving, placing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.monitoring.readiness import check_object_store
@@ -272,3 +273,45 @@ def test_rows_of_an_object_store_that_is_no_longer_set_get_503(app: Flask, clien
     with made("embedded", tmp_path / "data") as without, without.app_context():
         assert without.test_client().get(url(stream)).status_code == 503
         assert blobs.target.name == "filesystem"
+
+
+def test_files_move_to_the_object_store_and_back(bucket: ObjectStore, tmp_path: Path) -> None:
+    data, settings = tmp_path / "data", bucket.settings(tmp_path.name)
+    with made("embedded", data) as app, app.app_context():
+        client = app.test_client()
+        streams = [posted(client, content) for content in (b"one", b"two")]
+        statements.execute(update(File).where(File.id == streams[0].id).values(modified=None))  # of an older version
+        before = [client.get(url(stream)).headers["ETag"] for stream in streams]
+        client.delete(url(streams.pop()))
+        store = app.config["SETTINGS"].store_dir
+    with made("embedded", data, **settings) as app, app.app_context():
+        client = app.test_client()
+        for target in (blobs.objects, blobs.filesystem):
+            (entry,) = moving.left(target, after=0, limit=10)
+            assert moving.move(entry, target)
+            moving.remove_old([entry])
+            assert (again(entry).store, moving.left(target, after=0, limit=10)) == (target.name, [])
+            answer = client.get(url(entry))
+            assert (answer.data, answer.headers["ETag"]) == (b"one", before[0])
+            in_bucket = {entry.blob} if target is blobs.target else set()
+            in_folder = [] if in_bucket else [entry.blob]
+            assert (objects(bucket, app), [path.name for path in files_below(store)]) == (in_bucket, in_folder)
+
+
+def test_a_damaged_or_deleted_file_is_not_moved(
+    app: Flask, client: FlaskClient, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = posted(client)
+    sweep(app)
+    end_grace()
+    statements.execute(update(File).values(digest="sha256:00"))
+    with pytest.raises(DigestMismatch):
+        moving.move(again(stream), blobs.filesystem)
+    assert client.get(url(stream)).data == CONTENT
+    statements.execute(update(File).values(digest=None))
+    old = again(stream)
+    client.delete(url(stream))
+    sweep(app)
+    with pytest.raises(NotFound):
+        moving.move(old, blobs.filesystem)
+    assert files_below(app.config["SETTINGS"].store_dir) == []

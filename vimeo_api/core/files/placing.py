@@ -80,12 +80,13 @@ def clear(surface: str, blob: str) -> None:
 
 
 def _place(entry: Entry, draft: Draft) -> None:
+    modified = blobs.modified(entry.surface, entry.blob, pending=True)
     digest = _copied(entry, draft)
     with blobs.locked(entry.surface, entry.blob):
         if not catalog.live_blobs(entry.surface, [entry.blob]):
             return  # deleted, perhaps purged: if we were killed after `keep`, nobody would remove the copy
         draft.keep()
-        if not _switch(entry.id, digest) and not catalog.live_blobs(entry.surface, [entry.blob]):
+        if not _switch(entry.id, digest, modified) and not catalog.live_blobs(entry.surface, [entry.blob]):
             draft.withdraw()  # deleted meanwhile; its purge waits for our lock
 
 
@@ -119,12 +120,13 @@ class _Renewal:
             self._put_off(self._file_id, CALL_SECONDS)
 
 
-def _switch(file_id: int, digest: str) -> bool:
+def _switch(file_id: int, digest: str, modified: int) -> bool:
     """Serve the file from the store from now on; return False if it is gone."""
     values = {
         "pending": False,
         "place_due_at": _after(max(settings.grace_seconds, MIN_GRACE_SECONDS)),
         "digest": func.coalesce(File.digest, digest),
+        "modified": func.coalesce(File.modified, modified),
         "store": blobs.target.name,
     }
     switched = update(File).where(File.id == file_id, File.pending, File.status != Status.GONE).values(values)

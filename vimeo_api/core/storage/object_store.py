@@ -26,6 +26,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from vimeo_api.core import identifiers
+from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.storage import folders
 from vimeo_api.core.storage.folders import make_folder, raising_storage_full, relative
@@ -40,6 +41,7 @@ _PIECE = 1024**2  # bytes
 _READ = 256 * 1024  # bytes
 _CONNECT_SECONDS, _READ_SECONDS, _REQUEST_SECONDS = 5, 30, 24 * 3600
 _RETRIES, _RETRY_SECONDS = 3, 60
+_AWAY_SECONDS = 5
 _LISTED = 500  # names in one group
 
 
@@ -70,6 +72,7 @@ class ObjectStore:
         """Keep objects in a bucket; the files in `drafts` lock those that are being made."""
         self._bucket = bucket
         self._drafts = drafts
+        self._away = Breaker(_AWAY_SECONDS)  # so that workers do not wait for it with every file
 
     @cached_property
     def _client(self) -> S3Store:
@@ -131,6 +134,8 @@ class ObjectStore:
     @contextmanager
     def receiving(self, surface: str, blob: str) -> Iterator["ObjectDraft | None"]:
         """Begin an object; yield None if another worker of this host makes it. Unless it is kept, it is removed."""
+        if self._away.open:
+            raise Unavailable(f"{self._bucket.origin} did not answer a moment ago.")
         path = self._drafts / f"{surface}-{blob}"
         with raising_storage_full():
             make_folder(path.parent)
@@ -143,6 +148,9 @@ class ObjectStore:
             yield draft
             if draft.made and not draft.kept:
                 self.remove(surface, blob)  # after an error, the next try replaces it
+        except Unavailable:
+            self._away.trip()
+            raise
         finally:
             path.unlink(missing_ok=True)
             os.close(descriptor)
