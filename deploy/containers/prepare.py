@@ -1,6 +1,6 @@
 """Prepare the volumes before any other container starts; `migrate` in docker-compose.yml runs it at each start.
 
-It makes the secrets that nobody has set, writes nginx's limit for uploads, and brings the tables up to date.
+It makes the secrets that nobody has set, writes what the settings decide about nginx, and brings the tables up to date.
 """
 
 import os
@@ -13,16 +13,19 @@ from cryptography.fernet import Fernet
 
 from vimeo_api import config
 from vimeo_api.config.secret import write_once
-from vimeo_api.service_commands.nginx import body_limit
+from vimeo_api.service_commands.nginx import body_limit, objects_upstream
 
 BODY_LIMIT = Path("/var/lib/vimeo_api/body_limit.conf")
+OBJECTS = Path("/var/lib/vimeo_api/objects.conf")
 
 
 def main() -> int:
     """Prepare everything; return the exit status of the migration."""
     try:
         _make_secrets(Path(os.environ["SECRETS_DIR"]))
-        BODY_LIMIT.write_text(f"{body_limit(config.load())}\n")
+        settings = config.load()
+        BODY_LIMIT.write_text(f"{body_limit(settings)}\n")
+        OBJECTS.write_text(objects_upstream(settings) if settings.store_url else "")
     except (config.ConfigError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 1

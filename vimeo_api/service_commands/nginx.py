@@ -62,6 +62,9 @@ def objects_upstream(settings: Settings) -> str:
         f"    server {server} max_fails=0;",
         "    keepalive 64;",
         "}",
+        'map "" $vimeo_api_apart {',
+        "    default $vimeo_api_conditional;",
+        "}",
     ]
     if scheme == "https":
         lines += [
