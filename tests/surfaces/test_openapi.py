@@ -35,11 +35,12 @@ PASSWORDS = ("password", "X-File-Password")
 
 # Well-formed requests that a valid answer refuses all the same: the file is used up, taken, or shorter than the range.
 REFUSED = ["404", "409", "410", "412", "416", "423"]
-SCHEMA = schemathesis.openapi.from_dict(
-    DOCUMENT,
-    config=schemathesis.Config.from_dict(
-        {"checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", *REFUSED]}}}
-    ),
+CHECKS = {"checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", *REFUSED]}}}
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=schemathesis.Config.from_dict(CHECKS))
+# Without the requests that cover each keyword of a schema: the embedded service has the same views, and needs no more
+# than random requests to show how it frames their responses.
+RANDOM = schemathesis.openapi.from_dict(
+    DOCUMENT, config=schemathesis.Config.from_dict({**CHECKS, "phases": {"coverage": {"enabled": False}}})
 )
 
 
@@ -119,16 +120,32 @@ def test_it_is_served_for_programs_and_for_people(service: Service) -> None:
     assert style.headers["Content-Type"].startswith("text/css")
 
 
+def examples(number: int) -> settings:
+    """Return the settings of a test of generated requests, the same ones in each run."""
+    unharmed = [HealthCheck.function_scoped_fixture]  # the service, which is meant to outlive an example
+    return settings(max_examples=number, deadline=None, derandomize=True, suppress_health_check=unharmed)
+
+
+@pytest.mark.parametrize("service", ["production"], indirect=True)
 @SCHEMA.parametrize()
-@settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the service, which is meant to outlive an example
-)
+@examples(20)
 def test_it_tells_the_truth(case: schemathesis.Case[Any], service: Service) -> None:
-    # All that schemathesis checks: no 5XX; status, type, schema and headers as described; invalid requests refused and
-    # valid ones accepted; 405 with Allow for other methods.
+    check(case, service)
+
+
+@pytest.mark.parametrize("service", ["embedded"], indirect=True)
+@RANDOM.parametrize()
+@examples(10)
+def test_the_embedded_service_tells_the_truth(case: schemathesis.Case[Any], service: Service) -> None:
+    check(case, service)
+
+
+def check(case: schemathesis.Case[Any], service: Service) -> None:
+    """Send a request and check all that schemathesis checks.
+
+    No 5XX; status, type, schema and headers as described; invalid requests refused and valid ones accepted; 405 with
+    Allow for other methods.
+    """
     case.call_and_validate(base_url=service.url, timeout=60, excluded_checks=list(_inapplicable(case)))
 
 
