@@ -172,6 +172,27 @@ def pids_of(service: Service, words: str) -> list[int]:
     return found
 
 
+def processes_of(data: Path) -> list[str]:
+    """Return the command lines of all processes that have to do with a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            environ = (entry / "environ").read_bytes().decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if entry.name != str(os.getpid()) and (str(data) in line or f"DATA_DIR={data}" in environ):
+            found.append(line)
+    return found
+
+
+def killed(service: Service) -> None:
+    """Kill the head of a service, and await the end of its parts."""
+    service.process.kill()
+    service.process.wait(60)
+    await_(lambda: not processes_of(service.data))
+
+
 def files_below(folder: Path) -> list[Path]:
     """Return the files in all folders below one, but for those whose names begin with a dot."""
     return [Path(at) / name for at, _, names in os.walk(folder) for name in names if not name.startswith(".")]

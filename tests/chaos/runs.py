@@ -26,7 +26,7 @@ from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import Consumer, Producer
 from tests.chaos.wire import Fate
 from tests.origin import Origin, serving
-from tests.services import Service, await_, other_filesystem, running
+from tests.services import Service, await_, killed, other_filesystem, running
 from vimeo_api.core.deliveries.losses import BOOT_ID
 
 STOP_SECONDS = 300
@@ -92,9 +92,10 @@ def silent(_words: str) -> None:
 
 
 def kill(seed: str, kills: int, *, apart: bool, say: Callable[[str], object] = silent) -> Outcome:
-    """Kill parts of a stack under load, restart it, and audit; with spool and store on different filesystems or one.
+    """Kill parts of a stack under load, restart it, audit, and kill its head, with which all of it ends.
 
-    Where this process has mounts of its own, disks fill up and free up again, too.
+    Spool and store are on different filesystems or on one. Where this process has mounts of its own, disks fill up and
+    free up again, too.
     """
     outcome = Outcome("store on another filesystem" if apart else "one filesystem", Ledger(seed))
     begun = time.monotonic()
@@ -107,7 +108,7 @@ def kill(seed: str, kills: int, *, apart: bool, say: Callable[[str], object] = s
             stop(service)
         with running("production", data, **settings) as service:
             audit(service, outcome)
-            stop(service)
+            killed(service)
     outcome.seconds = time.monotonic() - begun
     return outcome
 

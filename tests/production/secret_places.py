@@ -33,6 +33,7 @@ PATHS = (
     "/static/none",
     "/_inner",
 )
+KEPT = requests.Session()  # hundreds of requests over few connections
 
 
 class Marks:
@@ -70,7 +71,7 @@ def tell_everything(service: Service, marks: Marks, origin: Origin) -> None:
 def tell(method: str, url: str, **parts: object) -> requests.Response | None:
     """Ask; the service may close the connection."""
     with contextlib.suppress(requests.RequestException):
-        return requests.request(method, url, timeout=60, allow_redirects=False, **parts)  # type: ignore[arg-type]
+        return KEPT.request(method, url, timeout=60, allow_redirects=False, **parts)  # type: ignore[arg-type]
     return None
 
 
