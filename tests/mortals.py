@@ -48,7 +48,7 @@ MOMENTS: list[tuple[Any, str]] = [
     (Staging, "digest"),
     (Staging, "sync"),
     (Blobs, "publish"),
-    (Blobs, "remove"),
+    (Blobs, "unpublish"),
     (os, "ftruncate"),
     (os, "fdatasync"),
     (os, "replace"),
@@ -59,6 +59,8 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 def main(seed: str, deaths: int, command: list[str]) -> None:
     """Let `deaths` workers die, one after the other."""
+    for owner, name in MOMENTS:
+        getattr(owner, name)  # fail at once where it has another name now, not when the seed chooses it
     for number in range(deaths):
         pid = os.fork()
         if pid == 0:

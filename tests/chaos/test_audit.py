@@ -117,13 +117,19 @@ def test_it_finds_missing_bytes(service: Service, ledger: Ledger) -> None:
     assert "its row has no bytes" in found
 
 
-@pytest.mark.parametrize("content", [b"contenT", b"con"])
-def test_it_finds_wrong_bytes(service: Service, ledger: Ledger, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        (b"contenT", " at the end: other bytes than were sent"),
+        (b"con", ": answered 200 at the end, it is there"),  # the length is of the row, so the response breaks off
+    ],
+)
+def test_it_finds_wrong_bytes(service: Service, ledger: Ledger, content: bytes, read: str) -> None:
     item = streamed(service, ledger)
     with inside.inside(service):
         bytes_of(item).write_bytes(content)
     found = broken(service, ledger)
-    assert f"lost: streams {item.path} at the end: other bytes than were sent" in found
+    assert f"lost: streams {item.path}{read}" in found
     assert ("bytes that nobody has sent" if len(content) == 7 else "3 bytes of 7") in found
 
 
@@ -191,7 +197,7 @@ def test_it_finds_what_reconciliation_missed(service: Service, ledger: Ledger, m
     item = streamed(service, ledger)
     with inside.inside(service):
         (settings.spool_dir / "left").write_bytes(b"x")
-        orphan = bytes_of(item).with_name("orphan")
+        orphan = bytes_of(item).with_name(f"{bytes_of(item).name[:2]}orphan")
         orphan.write_bytes(b"x")
         draft = settings.store_dir / DRAFTS / "streams-draft"
         draft.parent.mkdir(exist_ok=True)
