@@ -139,3 +139,15 @@ def test_a_fetch_that_announces_nothing_stops_where_space_must_stay_free(disk: D
 def test_one_origin_reserves_no_more_than_its_share(disk: Disk) -> None:
     with PartialFile(disk, "transfer", "ab1") as partial, pytest.raises(StorageFull):
         partial.begin(Fetched("http://h/a", "a", Version(90 * MIB, '"one"')), resumed=False)
+
+
+def test_it_looks_at_no_body_while_all_that_is_announced_fits(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    bodies = disk.bodies
+    monkeypatch.setattr(disk, "bodies", lambda: looks.append(1) or bodies())
+    for _ in range(4):
+        reserve(disk, 20 * MIB, client="one")
+    assert looks == []
+    with pytest.raises(StorageFull):
+        reserve(disk, 10 * MIB, client="one")  # beyond its share
+    assert looks == [1]
