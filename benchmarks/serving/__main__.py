@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import command, machine
 from benchmarks.command import RESULTS
-from benchmarks.serving import bulk, growing, lasting, reading, report, results, uploading
+from benchmarks.serving import bulk, growing, lasting, reading, report, results, resuming, uploading
 from benchmarks.serving.benchmark import Benchmark, Course, hold
 from benchmarks.serving.place import Place
 from benchmarks.serving.plan import FULL, GIB, QUICK, Plan
@@ -19,6 +19,7 @@ ALL: tuple[Benchmark, ...] = (
     *reading.BENCHMARKS,
     *bulk.BENCHMARKS,
     *uploading.BENCHMARKS,
+    *resuming.BENCHMARKS,
     *growing.BENCHMARKS,
     *lasting.BENCHMARKS,
 )

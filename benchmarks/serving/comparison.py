@@ -17,6 +17,7 @@ WORDS = {
     "cpu": "server CPU per GiB",
     "grown": "memory grows, MiB",
     "failed": "failed transactions",
+    "resent": "KiB to be sent again",
 }
 
 

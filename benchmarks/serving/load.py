@@ -37,6 +37,11 @@ def get(url: str, *, seconds: int, connections: int) -> Sample:
     return _granted(_get(url, seconds, connections, {}))
 
 
+def head(origin: str, path: str, *, seconds: int, connections: int) -> Sample:
+    """Ask for the headers of one path over and over. Raises LoadError when most answers are refusals."""
+    return _granted(_wrk(origin, seconds, connections, {}, "varied.lua", "HEAD", path, "0", _seed()))
+
+
 def get_refused(url: str, *, seconds: int, connections: int, headers: Mapping[str, str]) -> Sample:
     """Ask for a URL that is not there, over and over. Raises LoadError when not all answers say so."""
     found = _get(url, seconds, connections, headers)

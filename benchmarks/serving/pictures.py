@@ -20,7 +20,11 @@ BLUE, LIGHT_BLUE, AMBER = "#2166ac", "#67a9cf", "#b7791f"
 LINES = ("#757575", "#b7791f", "#7b3294", "#1b7837", "#c51b7d")
 COLUMNS = 3
 REACH = 10.0  # bars of goals end here
-UNITS = {"rate": "a second, longer is quicker", "cpu": "server CPU, s/GiB, shorter is better"}
+UNITS = {
+    "rate": "a second, longer is quicker",
+    "cpu": "server CPU, s/GiB, shorter is better",
+    "resent": "KiB to be sent again",
+}
 
 Found = Sequence[tuple[Benchmark, Result]]
 

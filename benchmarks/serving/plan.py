@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MIB, GIB = 1024**2, 1024**3
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
 SMALL = 4096  # bytes of the small file, everywhere
 
 

@@ -43,6 +43,11 @@ LARGE = (
     Column("cpu", "server CPU, s/GiB", 2, against="ours is"),
     Column("grown", "memory grows, MiB", 1),
 )
+CUT = (
+    Column("resent", "KiB again, median", 0),
+    Column("resent_most", "KiB again, at most", 0),
+    Column("cpu_ms", "server CPU, ms each", 0),
+)
 SIEGE = (
     Column("requests", "transactions", 0),
     Column("failed", "failed", 0),
@@ -88,7 +93,7 @@ def _goal(one: Benchmark, verdict: Verdict) -> str:
 def _table(_: Benchmark, result: Result) -> list[str]:
     records = result.records
     columns = next(
-        columns for columns in (LARGE, SIEGE, SMALL) if all(_numbers(records, column) for column in columns[:2])
+        columns for columns in (LARGE, CUT, SIEGE, SMALL) if all(_numbers(records, column) for column in columns[:2])
     )
     headings = [heading for column in columns for heading in (column.heading, column.against) if heading]
     lines = ["| | " + " | ".join(headings) + " | what it includes |", "|---" * (len(headings) + 2) + "|"]
