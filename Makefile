@@ -19,7 +19,7 @@ run: .venv/run ## serve on PORT (8080) with no other service; files in DATA_DIR 
 stack: .venv/dev .venv/packages-stack ## serve on PORT with nginx, uWSGI, PostgreSQL, Redis and Celery, all in DATA_DIR
 	@$(BIN)/python deploy/stack.py
 
-test: lint .venv/packages-test ## lint, type-check and test everything
+test: lint .venv/packages-test .venv/node ## lint, type-check and test everything
 	$(BIN)/pytest -n 4 --durations=30
 
 test-fast: .venv/dev ## ruff, mypy and the tests that start nothing: under a minute
@@ -76,6 +76,13 @@ clean: ## remove what was installed here; files and database in DATA_DIR stay
 .venv/dev: .venv/base requirements-dev.txt
 	$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
 	@touch $@ .venv/run
+
+# A client of another make, for tests of resumable uploads; they are skipped where there is no npm.
+.venv/node: .venv/base tests/surfaces/node/package-lock.json
+	@mkdir -p $@
+	cp tests/surfaces/node/package.json tests/surfaces/node/package-lock.json $@
+	if command -v npm >/dev/null; then cd $@ && npm ci --ignore-scripts --no-audit --no-fund --silent; fi
+	@touch $@
 
 .venv/packages-%: .venv/base deploy/packages
 	deploy/packages $*

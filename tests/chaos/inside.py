@@ -19,7 +19,7 @@ from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import Attempt, File, Status
+from vimeo_api.core.database.models import Attempt, File, Status, Upload
 from vimeo_api.core.deliveries.lines import Sent
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
@@ -52,6 +52,7 @@ def let_time_pass() -> None:
     idle = or_(File.status != Status.FETCHING, File.lease_token.is_(None))
     statements.execute(update(File).where(File.due_at > now(), idle).values(due_at=now()))
     statements.execute(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
+    statements.execute(update(Upload).where(Upload.expires_at > now()).values(expires_at=now()))
 
 
 def unsettled() -> dict[str, int]:
@@ -63,6 +64,7 @@ def unsettled() -> dict[str, int]:
         "to be placed": File.place_due_at.is_not(None) | (File.pending & (File.status != Status.GONE)),
     }
     counts = {what: _count(select(func.count()).select_from(File).where(which)) for what, which in conditions.items()}
+    counts["unfinished"] = _count(select(func.count()).select_from(Upload).where(Upload.answer_status.is_(None)))
     return {what: number for what, number in counts.items() if number}
 
 

@@ -110,6 +110,16 @@ class Queued:
     takes: list[tuple[Reply, float]] = field(default_factory=list)  # the answer, and for how many seconds
 
 
+@dataclass
+class Unfinished:
+    """A resumable upload as far as its client was told."""
+
+    path: str
+    content: Content
+    told: int = 0  # the largest offset that it was told
+    item: Item | None = None  # the file that it has become
+
+
 class Ledger:
     """All promises of a run; any thread may write."""
 
@@ -119,6 +129,7 @@ class Ledger:
         self.items: list[Item] = []
         self.once: list[OneTime] = []
         self.queued: dict[str, Queued] = {}
+        self.unfinished: list[Unfinished] = []
         self.digests: set[str] = set()  # of all that was ever sent
         self.answered: set[str] = set()  # of those, what was sent but once, and stored as the client was told
         self.lost: list[str] = []

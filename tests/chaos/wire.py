@@ -3,7 +3,7 @@
 import http.client
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote
@@ -60,7 +60,7 @@ def ask(
     port: int,
     method: str,
     path: str,
-    body: bytes | None = None,
+    body: bytes | Iterable[bytes] | None = None,
     headers: Mapping[str, str] | None = None,
     *,
     stop_after: int | None = None,

@@ -3,18 +3,21 @@
 import io
 import random
 import socket
-import struct
+import subprocess
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.services import Service, await_
+from tests.services import ROOT, Service, await_
+from tests.surfaces.cutting import RESET, cutting
 from vimeo_api.web.resumable import draft, tus
 
 DATA = random.Random(15).randbytes(3 * 1024**2)
 TUS = {"Tus-Resumable": "1.0.0"}
-RESET = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: close with RST
+NODE = ROOT / ".venv/node"  # `make test` installs tus-js-client there, where npm is
+BY_NODE = pytest.mark.skipif(not (NODE / "node_modules").exists(), reason="npm was not there when `make test` began")
 
 
 def begin(service: Service) -> str:
@@ -26,14 +29,15 @@ def begin(service: Service) -> str:
     return response.headers["Location"]
 
 
-def connected(service: Service, url: str, offset: int) -> socket.socket:
-    """Begin a PATCH with the rest of the upload, and return its connection."""
+def connected(service: Service, url: str, offset: int, *more: str) -> socket.socket:
+    """Begin a PATCH with the rest of the upload and perhaps more headers, and return its connection."""
+    size = [] if "Transfer-Encoding: chunked" in more else [f"Content-Length: {len(DATA) - offset}"]
     connection = socket.create_connection(("127.0.0.1", service.port), timeout=60)
     head = (
         f"PATCH {url.removeprefix(service.url)} HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nTus-Resumable: 1.0.0\r\n"
-        f"Upload-Offset: {offset}\r\nContent-Type: {tus.MEDIA_TYPE}\r\nContent-Length: {len(DATA) - offset}\r\n\r\n"
+        f"Upload-Offset: {offset}\r\nContent-Type: {tus.MEDIA_TYPE}"
     )
-    connection.sendall(head.encode())
+    connection.sendall("\r\n".join([head, *size, *more, "", ""]).encode())
     return connection
 
 
@@ -54,6 +58,11 @@ def finished(service: Service, url: str) -> bytes:
         return status == 204
 
     await_(rest)
+    return stored(service, url)
+
+
+def stored(service: Service, url: str) -> bytes:
+    """Return what the service has of a finished upload."""
     key = requests.get(url, timeout=60).json()["id"]
     return requests.get(f"{service.url}/v1/streams/{key}", timeout=60).content
 
@@ -149,3 +158,56 @@ def test_an_ordinary_request_begins_an_upload_in_parts(service: Service) -> None
     last = requests.patch(begun.headers["Location"], data=DATA[1000:], headers=rest, timeout=60)
     assert last.json()["status"] == "created"
     assert requests.get(f"{service.url}/v1/streams/{last.json()['id']}", timeout=60).content == DATA
+
+
+def test_a_chunked_body_goes_on_where_it_broke_off(service: Service) -> None:
+    url, piece = begin(service), DATA[: 1024**2]
+    with connected(service, url, 0, "Transfer-Encoding: chunked") as connection:
+        connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+    offset = await_(lambda: offset_of(url))
+    assert 0 < offset <= len(piece)
+    headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": tus.MEDIA_TYPE}
+    beyond = requests.patch(url, data=iter([DATA[offset:], b"x"]), headers=headers, timeout=60)
+    assert (beyond.status_code, offset_of(url)) == (413, offset)
+    whole = requests.patch(url, data=iter([DATA[offset : offset + 9], DATA[offset + 9 :]]), headers=headers, timeout=60)
+    assert (whole.status_code, stored(service, url)) == (204, DATA)
+
+
+def test_a_client_may_wait_until_its_body_is_wanted(service: Service) -> None:
+    url = begin(service)
+    with connected(service, url, 0, "Expect: 100-continue") as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(DATA)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 204 ")
+    assert stored(service, url) == DATA
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file.bin"
+    path.write_bytes(DATA)
+    return path
+
+
+def by_node(url: str, file: Path, way: str) -> str:
+    """Upload a file by tus-js-client and return the upload's path."""
+    command = ["node", str(ROOT / "tests/surfaces/node/upload.mjs"), f"{url}/uploads/streams", str(file), way]
+    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return "/uploads/" + done.stdout.strip().partition("/uploads/")[2]
+
+
+@BY_NODE
+@pytest.mark.parametrize("way", ["plain", "parallel and chunked", "deferred", "data during creation"])
+def test_tus_js_client_uploads(service: Service, file: Path, way: str) -> None:
+    assert stored(service, service.url + by_node(service.url, file, way)) == DATA
+
+
+@BY_NODE
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+def test_tus_js_client_goes_on_after_cuts(service: Service, file: Path, *, reset: bool) -> None:
+    dice = random.Random(reset)
+    with cutting(service.port, [dice.randint(50_000, len(DATA) // 6) for _ in range(5)], reset=reset) as proxy:
+        path = by_node(f"http://127.0.0.1:{proxy.port}", file, "plain")
+        assert proxy.left == []
+    assert stored(service, service.url + path) == DATA

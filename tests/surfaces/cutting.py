@@ -1,0 +1,77 @@
+"""A proxy that cuts connections after so many bytes, for clients that have to resume."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+RESET = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: close with RST
+_PIECE = 64 * 1024
+
+
+class Cutter:
+    """Forwards connections to a port, and cuts each that sends more than the next limit."""
+
+    def __init__(self, port: int, limits: Sequence[int], *, reset: bool) -> None:
+        self._port = port
+        self.left = list(limits)  # bytes
+        self._reset = reset
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+
+    def serve(self) -> None:
+        """Forward until `close`."""
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._forward, args=[client], daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _forward(self, client: socket.socket) -> None:
+        server = socket.create_connection(("127.0.0.1", self._port))
+        threading.Thread(target=self._back, args=[server, client], daemon=True).start()
+        sent = 0
+        with suppress(OSError):
+            while data := client.recv(_PIECE):
+                sent += len(data)
+                if self._cuts(sent):
+                    server.sendall(data[: len(data) // 2])
+                    break
+                server.sendall(data)
+        for end in (server, client):
+            if self._reset and sent:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR) if not self._reset else None
+            end.close()
+
+    def _cuts(self, sent: int) -> bool:
+        with self._lock:
+            if not self.left or sent < self.left[-1]:
+                return False
+            self.left.pop()
+            return True
+
+    def _back(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(_PIECE):
+                client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def cutting(port: int, limits: Sequence[int], *, reset: bool = False) -> Iterator[Cutter]:
+    """Run a proxy in front of a port of this host until the block ends."""
+    cutter = Cutter(port, limits, reset=reset)
+    thread = threading.Thread(target=cutter.serve, daemon=True)
+    thread.start()
+    try:
+        yield cutter
+    finally:
+        cutter.close()
+        thread.join()
