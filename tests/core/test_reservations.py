@@ -142,12 +142,16 @@ def test_one_origin_reserves_no_more_than_its_share(disk: Disk) -> None:
 
 
 def test_it_looks_at_no_body_while_all_that_is_announced_fits(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[int] = []
-    bodies = disk.bodies
-    monkeypatch.setattr(disk, "bodies", lambda: looks.append(1) or bodies())
+    looks, bodies = [], disk.bodies
+
+    def noted() -> list[reservations.Body]:
+        looks.append(disk.spool)
+        return bodies()
+
+    monkeypatch.setattr(disk, "bodies", noted)
     for _ in range(4):
         reserve(disk, 20 * MIB, client="one")
     assert looks == []
     with pytest.raises(StorageFull):
         reserve(disk, 10 * MIB, client="one")  # beyond its share
-    assert looks == [1]
+    assert looks == [disk.spool]
