@@ -1,5 +1,6 @@
 """HTTPS with the files of deploy/nginx/https: the site with a certificate, and the redirect from HTTP."""
 
+import random
 import re
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ import requests
 from tests.production.parts import environ_of, pid_of
 from tests.production.test_sharing import as_user_of, listens
 from tests.services import ROOT, Service, await_, free_port
+
+OPERATION_TIMEDOUT = 28  # curl(1)
 
 
 class Front(NamedTuple):
@@ -82,6 +85,29 @@ def test_browsers_are_offered_http_2(front: Front) -> None:
     ]
     done = subprocess.run([*command, f"{front.https}/ping"], capture_output=True, text=True, check=True)
     assert done.stdout == "2 200"
+
+
+def test_an_upload_by_http_2_goes_on_where_it_was_reset(front: Front, tmp_path: Path) -> None:
+    data = random.Random(2).randbytes(4 * 1024**2)
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(data))}
+    begun = requests.post(f"{front.https}/uploads/streams", headers=tus, verify=str(front.certificate), timeout=60)
+    url, rest = begun.headers["Location"], tmp_path / "rest"
+
+    def send(offset: int, *words: str) -> "subprocess.CompletedProcess[str]":
+        rest.write_bytes(data[offset:])
+        headers = {**tus, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+        command = ["curl", "-sS", "--http2", "--cacert", str(front.certificate), "-X", "PATCH", "-T", str(rest)]
+        command += [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+        return subprocess.run([*command, *words, url], capture_output=True, text=True, check=False)
+
+    assert send(0, "--limit-rate", "2M", "--max-time", "0.7").returncode == OPERATION_TIMEDOUT
+    state = requests.head(url, headers=tus, verify=str(front.certificate), timeout=60)
+    offset = int(state.headers["Upload-Offset"])
+    assert 0 < offset < len(data)
+    assert send(offset, "-o", "/dev/null", "-w", "%{http_version} %{http_code}").stdout == "2 204"
+    key = requests.get(url, verify=str(front.certificate), timeout=60).json()["id"]
+    stream = requests.get(f"{front.https}/v1/streams/{key}", verify=str(front.certificate), timeout=60)
+    assert stream.content == data
 
 
 def test_http_leads_to_https_with_the_same_method(front: Front) -> None:
