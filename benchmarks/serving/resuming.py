@@ -137,12 +137,15 @@ def _begun(server: Server) -> str:
 
 
 def _sending(server: Server, path: str, offset: int) -> socket.socket:
-    """Send the head of a request with the rest of an upload, and return its connection."""
+    """Send the head of a request with the rest of an upload, and return its connection once it is let in."""
     host, port = server.origin.removeprefix("http://").split(":")
     client = socket.create_connection((host, int(port)))
     head = {**TUS, "Content-Type": MEDIA_TYPE, "Upload-Offset": str(offset), "Content-Length": str(UPLOAD - offset)}
     lines = [f"PATCH {path} HTTP/1.1", f"Host: {host}:{port}", *(f"{name}: {value}" for name, value in head.items())]
-    client.sendall("\r\n".join([*lines, "", ""]).encode())
+    client.sendall("\r\n".join([*lines, "Expect: 100-continue", "", ""]).encode())
+    client.settimeout(load.TIMEOUT)
+    if not (answer := client.recv(PIECE)).startswith(b"HTTP/1.1 100 "):
+        raise LoadError(f"PATCH {path}: {answer[:30]!r}")
     return client
 
 

@@ -1,5 +1,6 @@
 """A proxy that cuts connections after so many bytes, for clients that have to resume."""
 
+import select
 import socket
 import struct
 import threading
@@ -33,22 +34,21 @@ class Cutter:
         self._listener.close()
 
     def _forward(self, client: socket.socket) -> None:
-        server = socket.create_connection(("127.0.0.1", self._port))
-        threading.Thread(target=self._back, args=[server, client], daemon=True).start()
+        """Forward both ways; in one thread, because a close while another reads would close nothing."""
         sent = 0
-        with suppress(OSError):
-            while data := client.recv(_PIECE):
-                sent += len(data)
-                if self._cuts(sent):
-                    server.sendall(data[: len(data) // 2])
-                    break
-                server.sendall(data)
-        for end in (server, client):
-            if self._reset and sent:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR) if not self._reset else None
-            end.close()
+        with client, socket.create_connection(("127.0.0.1", self._port)) as server, suppress(OSError):
+            others = {client: server, server: client}
+            while True:
+                for end in select.select(others, [], [])[0]:
+                    if not (data := end.recv(_PIECE)):
+                        return
+                    sent += len(data) if end is client else 0
+                    if end is client and self._cuts(sent):
+                        server.sendall(data[: len(data) // 2])
+                        for cut in others if self._reset else ():
+                            cut.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                        return
+                    others[end].sendall(data)
 
     def _cuts(self, sent: int) -> bool:
         with self._lock:
@@ -56,12 +56,6 @@ class Cutter:
                 return False
             self.left.pop()
             return True
-
-    def _back(self, server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError):
-            while data := server.recv(_PIECE):
-                client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
