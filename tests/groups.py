@@ -28,7 +28,14 @@ PRODUCTION = {"stack", "shaky"}  # the fixtures that have no other profile
 # Slow folders, which start first, after the shared services.
 LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tests/attacks")
 # Tests that start programs, a browser or a service; `make test-fast` skips them and all that is marked `slow`.
-SLOW = ("tests/chaos/test_audit", "tests/chaos/test_chaos", "tests/commands", "tests/pages", "tests/production")
+SLOW = (
+    "tests/chaos/test_audit",
+    "tests/chaos/test_chaos",
+    "tests/commands",
+    "tests/core/test_object_store",
+    "tests/pages",
+    "tests/production",
+)
 STARTED = {*SHARED, "stack", "browser"}  # the fixtures that start something
 NOTED = pytest.StashKey[Path]()
 _at_end: list[Callable[[], None]] = []  # what to stop after the last test of a group
