@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 
-.PHONY: help run stack test test-fast containers host lint chaos bench lock clean
+.PHONY: help run stack fleet test test-fast test-fleet containers host lint chaos bench lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,9 @@ run: .venv/run ## serve on PORT (8080) with no other service; files in DATA_DIR 
 
 stack: .venv/dev .venv/packages-stack ## serve on PORT with nginx, uWSGI, PostgreSQL, Redis and Celery, all in DATA_DIR
 	@$(BIN)/python deploy/stack.py
+
+fleet: .venv/dev .venv/packages-fleet ## serve on PORT with two web hosts, a worker host and an object store, as root, all in DATA_DIR
+	@$(BIN)/python deploy/fleet.py
 
 test: lint .venv/packages-test .venv/node ## lint, type-check and test everything
 	$(BIN)/pytest -n 4 --durations=30
@@ -33,6 +36,9 @@ containers: .venv/dev .venv/packages-containers ## build the images of docker-co
 
 host: .venv/dev .venv/packages-host ## follow deploy/README.md on a fresh Debian in systemd-nspawn, and test it
 	$(BIN)/python -m tests.deployments.isolation $(BIN)/pytest --durations=10 tests/deployments/host.py
+
+test-fleet: .venv/dev .venv/packages-fleet ## test what `make fleet` serves, as root
+	$(BIN)/pytest --durations=10 tests/deployments/fleet.py
 
 # In a mount namespace of its own where it may have one, so that no disk is left behind however it ends.
 chaos: .venv/dev .venv/packages-stack ## kill parts, fill disks and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED=

@@ -5,11 +5,14 @@ uses. Only their paths are moved below DATA_DIR, and nginx listens on PORT. Any 
 becomes `www-data`, because PostgreSQL refuses root, and keeps the right to enter folders that only root may enter.
 
 With SERVICES_OF, the DATA_DIR of another stack, it is one more host of that one: it uses its PostgreSQL, its two Redis,
-its secrets and its store, and starts none of its own.
+its secrets and its store, and starts none of its own. A host of a fleet (deploy/fleet.py) runs the parts that
+STACK_PARTS lists, as supervisor/stack.conf calls them; PostgreSQL and the two Redis listen on STACK_ADDRESS for other
+hosts; with BALANCED=1 a load balancer is in front; the settings say where the other parts are.
 
 `main` reads the environment, `run` starts the parts in order, supervisord keeps them running.
 """
 
+import configparser
 import ctypes
 import hashlib
 import http.client
@@ -43,8 +46,15 @@ START_SECONDS = 60
 POLL_SECONDS = 0.02
 ORPHAN_SECONDS = 0.5  # between two checks for processes whose parent has died
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# The parts that start once the tables exist. uWSGI loads the app meanwhile; no request can reach it yet.
-LATER = [f"stack:{part}" for part in ("worker", "fetcher", "placer", "beat", "nginx")]
+# The settings that lead to a service, the part that it is, and the port on which other hosts reach it.
+SERVICES = {
+    "DATABASE_URL": ("postgres", 5432),
+    "BROKER_URL": ("redis-broker", 6379),
+    "CACHE_URL": ("redis-cache", 6380),
+}
+# They start once the tables exist. uWSGI loads the app meanwhile; no request can reach it yet.
+LATER = ("worker", "fetcher", "placer", "beat", "nginx")
+PARTS = (*(part for part, _ in SERVICES.values()), "web", *LATER)
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 MAX_SOCKET_FOLDER = 80  # characters; unix(7) gives a socket's path 108 bytes, file name included
 CONFIGS = {
@@ -64,14 +74,6 @@ class StackError(Exception):
 
 
 @dataclass(frozen=True)
-class Services:
-    """Where PostgreSQL and the two Redis have their sockets, and whether we start them."""
-
-    run: Path
-    ours: bool
-
-
-@dataclass(frozen=True)
 class Layout:
     """Where this stack puts what a host has in /etc, /run and /var."""
 
@@ -80,16 +82,20 @@ class Layout:
     data: Path
     run: Path
     settings: config.Settings
-    services: "Services"
+    parts: tuple[str, ...] = PARTS
+    shared_at: str = ""  # where other hosts reach our services, "" if none does
+    balanced: bool = False  # a load balancer is in front, which speaks the PROXY protocol
 
     @property
     def moved(self) -> dict[str, str]:
         """The paths and words in a host's configuration, and their replacements here."""
         return {
             "listen 80 ": f"listen {self.bind}:{self.port} ",
+            "listen 8081 ": f"listen {self.settings.peer_address} ",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
-            "/run/redis-broker": f"{self.services.run}/redis-broker",
-            "/run/redis-cache": f"{self.services.run}/redis-cache",
+            "listen_addresses=": f"listen_addresses={self.shared_at}",
+            "/run/redis-broker": f"{self.run}/redis-broker",
+            "/run/redis-cache": f"{self.run}/redis-cache",
             "/run/vimeo_api-nginx": f"{self.run}/nginx",
             "/run/vimeo_api": str(self.run),
             "/var/log/vimeo_api": f"{self.data}/log",
@@ -119,11 +125,11 @@ class Layout:
         return {
             **os.environ,
             **{name: self.move(value.strip('"')) for name, value in example.items()},
+            "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={self.run}&user={DATABASE_USER}",
+            **{name: os.environ.get(name, "") for name, (part, _) in SERVICES.items() if part not in self.parts},
             "SECRET_KEY": self.settings.secret_key or secret.secret_key(self.data),
             "SEALING_KEYS": self.settings.sealing_keys or secret.sealing_keys(self.data),
-            "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={self.services.run}&user={DATABASE_USER}",
             "PEER_ADDRESS": self.settings.peer_address or self.address,
-            "OWN_SERVICES": str(self.services.ours).lower(),  # for supervisord
             "PATH": os.pathsep.join([os.environ["PATH"], *postgres, "/usr/sbin"]),
             "PYTHONUNBUFFERED": "1",
         }
@@ -142,21 +148,37 @@ def main() -> int:
     data.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         _become_service_user()
-    others = os.environ.get("SERVICES_OF")
-    kept = Path(others).absolute() if others else data
     try:
-        if others:
-            _share(kept)
-        services = Services(_run_folder(kept), ours=not others)
-        return run(Layout(bind, _free_port(bind), data, _run_folder(data), config.load(), services))
+        if kept := os.environ.get("SERVICES_OF"):
+            _share(Path(kept).absolute())
+        return run(_layout(bind, data))
     except (config.ConfigError, StackError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
 
 
+def _layout(bind: str, data: Path) -> Layout:
+    named = os.environ.get("STACK_PARTS", " ".join(PARTS)).split()
+    return Layout(
+        bind,
+        _free_port(bind),
+        data,
+        _run_folder(data),
+        config.load(),
+        tuple(part for part in PARTS if part in named),
+        shared_at=os.environ.get("STACK_ADDRESS", ""),
+        balanced=os.environ.get("BALANCED") == "1",
+    )
+
+
 def _share(kept: Path) -> None:
-    """Take the store and the secrets of another stack from its data folder, unless others are set."""
+    """Take the services, the store and the secrets of another stack, unless others are set."""
+    sockets = _run_folder(kept)
     shared = {
+        "STACK_PARTS": " ".join(("web", *LATER)),
+        "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={sockets}&user={DATABASE_USER}",
+        "BROKER_URL": f"redis+socket://{sockets}/redis-broker/redis.sock",
+        "CACHE_URL": f"unix://{sockets}/redis-cache/redis.sock",
         "STORE_DIR": str(kept / "store"),
         "SECRET_KEY": secret.secret_key(kept),
         "SEALING_KEYS": secret.sealing_keys(kept),
@@ -172,7 +194,7 @@ def run(layout: Layout) -> int:
     _check_programs(environ["PATH"])
     _make_folders(layout)
     _write_configs(layout)
-    if layout.services.ours:
+    if "postgres" in layout.parts:
         _make_postgres(layout, environ)
     # From here on, a signal stops all parts, even in the middle of the start.
     for number in SIGNALS:
@@ -185,11 +207,14 @@ def run(layout: Layout) -> int:
         start_new_session=True,  # Ctrl-C goes only to us, and we stop the parts
     )
     try:
-        if layout.services.ours:
+        if "postgres" in layout.parts:
             _await("PostgreSQL", lambda: _make_database(layout), supervisord)
-        _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade"], environ)
-        _call([f"{sys.prefix}/bin/supervisorctl", "-c", _supervisor_config(layout), "start", *LATER], environ)
-        _await("the service", lambda: _pings(layout), supervisord)
+            _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade"], environ)
+        if later := [f"stack:{part}" for part in LATER if part in layout.parts]:
+            _await("supervisord", (layout.run / "supervisor.sock").exists, supervisord)
+            _call([f"{sys.prefix}/bin/supervisorctl", "-c", _supervisor_config(layout), "start", *later], environ)
+        if "nginx" in layout.parts:
+            _await("the service", lambda: _pings(layout), supervisord)
         print(f"vimeo_api stack is ready on http://{layout.bind}:{layout.port} (all in {layout.data})", flush=True)
         _end_orphans_until_the_end(supervisord)
         raise StackError(f"supervisord ended by itself; see {layout.data}/log")
@@ -287,6 +312,27 @@ def _write_configs(layout: Layout) -> None:
         objects.parent.mkdir(exist_ok=True)
         objects.write_text(objects_upstream(layout.settings))
     (snippets / "peer_key.conf").write_text(f"{peer_key(layout.settings)}\n")
+    if layout.balanced:
+        _write_moved(layout, ROOT / "deploy/nginx/balanced/listen.conf", snippets / "listen.conf")
+    if layout.shared_at:
+        for part, port in SERVICES.values():
+            if part != "postgres":
+                with layout.etc(f"/etc/redis/{part}.conf").open("a") as file:
+                    file.write(f"bind {layout.shared_at}\nport {port}\nprotected-mode no\n")
+    _select_parts(layout)
+
+
+def _select_parts(layout: Layout) -> None:
+    """Leave only our parts in supervisord's configuration."""
+    parser = configparser.RawConfigParser()
+    path = layout.etc(CONFIGS["supervisor/stack.conf"])
+    parser.read(path)
+    for part in PARTS:
+        if part not in layout.parts:
+            parser.remove_section(f"program:{part}")
+    parser.set("group:stack", "programs", ", ".join(layout.parts))
+    with path.open("w") as file:
+        parser.write(file)
 
 
 def _write_moved(layout: Layout, source: Path, target: Path) -> None:
@@ -303,6 +349,9 @@ def _make_postgres(layout: Layout, environ: Mapping[str, str]) -> None:
     if not (layout.data / "postgres/PG_VERSION").exists():
         options = [f"--username={DATABASE_USER}", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
         _call(["initdb", "-D", str(layout.data / "postgres"), *options], environ)
+        if layout.shared_at:
+            with (layout.data / "postgres/pg_hba.conf").open("a") as file:
+                file.write("host all all samenet trust\n")  # the network of the hosts, where nobody else is
 
 
 def _make_database(layout: Layout) -> bool:
@@ -325,6 +374,9 @@ def _supervisor_config(layout: Layout) -> str:
 def _pings(layout: Layout) -> bool:
     connection = http.client.HTTPConnection(layout.bind, layout.port, timeout=START_SECONDS)
     try:
+        connection.connect()
+        if layout.balanced:
+            connection.sock.sendall(b"PROXY UNKNOWN\r\n")
         connection.request("GET", "/ping")
         return connection.getresponse().status == http.client.OK
     except OSError:

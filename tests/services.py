@@ -35,7 +35,7 @@ SETTINGS = {
     "HOSTS": "*",  # tests that write their own requests name any host; test_host_names has the default
 }
 may_start = True  # whether `running` may be called now
-COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack.py"]}
+COMMANDS = {"embedded": ["manage.py", "runserver"], "production": ["deploy/stack.py"], "fleet": ["deploy/fleet.py"]}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,317 @@
+"""A service of several hosts, each in a network namespace of its own: `make test-fleet` runs this, as root.
+
+The tests run in this order and share the fleet.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import obstore
+import pytest
+import requests
+from obstore.store import S3Store
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+
+from tests.deployments.checks import (
+    test_a_one_time_file_is_handed_out_once_and_its_bytes_go,
+    test_a_url_is_fetched,
+    test_every_dialect_takes_a_file_and_hands_it_out,
+    test_it_takes_a_large_stream_and_hands_it_out,
+)
+from tests.deployments.site import PATIENCE, Site
+from tests.services import SETTINGS, Service, await_, running
+from vimeo_api.config import secret
+
+__all__ = [
+    "test_a_one_time_file_is_handed_out_once_and_its_bytes_go",
+    "test_a_url_is_fetched",
+    "test_every_dialect_takes_a_file_and_hands_it_out",
+    "test_it_takes_a_large_stream_and_hands_it_out",
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # seconds
+CLIENTS = 20
+ROUNDS = 100
+GRACE_SECONDS = 2  # after which a placed file leaves the pending area
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock.sendall(b"PROXY UNKNOWN\r\n")
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _Balancer(HTTPAdapter):
+    """Reaches a host as the balancer does."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the fleet, reached without the balancer."""
+
+    name: str
+    url: str
+    data: Path
+
+    @property
+    def vimeo(self) -> str:
+        return f"{self.url}/vimeo/api/v1.0/file"
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send a request with a path, or with a link that any host has made."""
+        path = path if path.startswith("/") else "/" + path.split("/", 3)[3]
+        with requests.Session() as session:
+            session.mount("http://", _Balancer(pool_maxsize=1))
+            return session.request(method, self.url + path, timeout=PATIENCE, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.request("GET", path, **options)
+
+    def processes(self) -> list[int]:
+        """Return everything that runs on this host, but for the process that keeps its network."""
+        name = f"DATA_DIR={self.data}\0".encode()
+        mine = next(_space(entry) for entry in _entries() if name in _read(entry / "environ"))
+        there = (entry for entry in _entries() if _space(entry) == mine)
+        return [int(entry.name) for entry in there if b"infinity" not in _read(entry / "cmdline")]
+
+    def kill(self) -> None:
+        """Kill everything at once, as a power cut does, as far as processes go."""
+        for pid in self.processes():
+            with_signal(pid, signal.SIGKILL)
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Cut this host off from the network."""
+        enter = ["nsenter", "-t", str(self.processes()[0]), "-n", "ip", "link", "set", "eth0"]
+        subprocess.run([*enter, "down"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*enter, "up"], check=True)
+
+    def is_ready(self) -> bool:
+        try:
+            return self.get("/readyz").ok
+        except requests.RequestException:
+            return False
+
+
+def _entries() -> Iterator[Path]:
+    return Path("/proc").glob("[0-9]*")
+
+
+def _space(entry: Path) -> Path | None:
+    """Return the network namespace of a process."""
+    try:
+        return (entry / "ns/net").readlink()
+    except OSError:
+        return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def with_signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Service]:
+    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+        Path(folder).chmod(0o755)
+        settings = {
+            "FETCH_URLS": "1",
+            "FETCH_ALLOW_PRIVATE": "1",
+            "GRACE_SECONDS": str(GRACE_SECONDS),
+            "NAMED_OPEN_DELETE": "1",
+        }
+        with running("fleet", Path(folder) / "data", **SETTINGS | settings) as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+def site(fleet: Service) -> Site:
+    return Site(fleet.url, fleet.data, f"10.77.{fleet.port % 256}.1")
+
+
+@pytest.fixture(scope="module")
+def hosts(fleet: Service) -> dict[str, Host]:
+    numbers = {"a": 11, "b": 12, "worker": 13}
+    network = f"10.77.{fleet.port % 256}"
+    return {
+        name: Host(name, f"http://{network}.{number}:8000", fleet.data / "fleet" / name)
+        for name, number in numbers.items()
+    }
+
+
+@pytest.fixture(params=["pending", "placed"])
+def settled(request: pytest.FixtureRequest, fleet: Service) -> Callable[[], None]:
+    """Wait until every file is in the object store, or not at all."""
+
+    def wait() -> None:
+        if request.param == "placed":
+            await_(lambda: not pending(fleet))
+
+    return wait
+
+
+def pending(fleet: Service) -> list[Path]:
+    """Return the files that wait in the pending area of any host."""
+    return [path for path in fleet.data.glob("fleet/*/incoming/landing/*/*/*") if path.is_file()]
+
+
+def objects(fleet: Service) -> set[str]:
+    client = S3Store(
+        "files",
+        endpoint=f"http://10.77.{fleet.port % 256}.2:8333",
+        region="us-east-1",
+        access_key_id="fleet",
+        secret_access_key=secret.secret_key(fleet.data / "fleet"),
+        client_options={"allow_http": True},
+    )
+    return {entry["path"] for page in obstore.list(client) for entry in page}
+
+
+def put(host: Host, content: bytes, **form: str) -> str:
+    """Upload a one-time file; return its link."""
+    response = host.request("PUT", "/vimeo/api/v1.0/file", data=form, files={"file": ("report.xls", content)})
+    assert response.status_code == 201, response.text
+    return str(response.json()["url"])
+
+
+def test_what_one_host_takes_another_gives_and_forgets(hosts: dict[str, Host], settled: Callable[[], None]) -> None:
+    content, name = secrets.token_bytes(5000), f"{secrets.token_hex(8)}.xls"
+    a, b = hosts["a"], hosts["b"]
+    assert b.get(f"/download/{name}").status_code == 404  # which must not be remembered
+    assert a.request("POST", f"/upload/{name}", data=content).status_code == 201
+    assert b.get(f"/download/{name}").content == content
+    settled()
+    for _ in range(3):  # so that nginx's cache may have it
+        assert b.get(f"/download/{name}").content == content
+    assert b.get(f"/download/{name}", headers={"Range": "bytes=10-19"}).content == content[10:20]
+    etags = {host.get(f"/download/{name}").headers["ETag"] for host in (a, b)}
+    assert len(etags) == 1
+    assert b.get(f"/download/{name}", headers={"If-None-Match": etags.pop()}).status_code == 304
+    head = b.request("HEAD", f"/download/{name}")
+    assert (head.status_code, head.headers["Content-Length"]) == (200, "5000")
+    assert a.request("DELETE", f"/download/{name}").status_code == 200
+    assert b.get(f"/download/{name}").status_code == 404
+    again = secrets.token_bytes(5000)
+    assert b.request("POST", f"/upload/{name}", data=again).status_code == 201
+    for host in (a, b, a, b):
+        assert host.get(f"/download/{name}").content == again
+
+
+def test_one_of_many_clients_of_both_hosts_gets_a_one_time_file(
+    hosts: dict[str, Host], settled: Callable[[], None]
+) -> None:
+    a, b = hosts["a"], hosts["b"]
+    contents = [secrets.token_bytes(20_000) for _ in range(ROUNDS // 2)]
+    links = [put((a, b)[at % 2], content) for at, content in enumerate(contents)]
+    settled()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for link, content in zip(links, contents, strict=True):
+            barrier = threading.Barrier(CLIENTS)
+
+            def race(host: Host, link: str = link, barrier: threading.Barrier = barrier) -> requests.Response:
+                barrier.wait()
+                return host.get(link)
+
+            answers = list(pool.map(race, [a, b] * (CLIENTS // 2)))
+            statuses = Counter(answer.status_code for answer in answers)
+            assert statuses[200] == 1, statuses
+            assert set(statuses) <= {200, 410, 423}, statuses
+            assert next(answer for answer in answers if answer.status_code == 200).content == content
+    await_(lambda: all(a.get(link).status_code == 410 for link in links))
+
+
+def test_objects_of_used_up_files_are_removed(fleet: Service, hosts: dict[str, Host]) -> None:
+    before = objects(fleet)
+    link = put(hosts["a"], secrets.token_bytes(20_000))
+    await_(lambda: objects(fleet) - before)
+    assert hosts["b"].get(link).status_code == 200
+    await_(lambda: not objects(fleet) - before)
+
+
+def test_a_host_that_is_cut_off_costs_only_what_it_alone_has(fleet: Service, hosts: dict[str, Host]) -> None:
+    a, b = hosts["a"], hosts["b"]
+    placed = secrets.token_bytes(5000)
+    path = f"/v1/streams/{b.request('POST', '/v1/streams', data=placed).json()['id']}"
+    await_(lambda: not pending(fleet))
+    with b.cut_off():
+        await_(lambda: a.get(path).content == placed)
+        assert requests.post(f"{fleet.url}/v1/streams", data=b"x", timeout=PATIENCE).status_code == 201
+    await_(b.is_ready)
+    assert b.get(path).content == placed
+
+
+def test_a_host_that_dies_has_its_files_when_it_is_back(fleet: Service, hosts: dict[str, Host]) -> None:
+    a, b = hosts["a"], hosts["b"]
+    with frozen_objects(fleet):  # so that the file stays pending
+        content = secrets.token_bytes(5000)
+        path = f"/v1/streams/{b.request('POST', '/v1/streams', data=content).json()['id']}"
+        assert a.get(path).content == content
+        b.kill()
+        answer = a.get(path)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    await_(b.is_ready, 120)
+    await_(lambda: a.get(path).content == content)
+
+
+def test_an_object_store_that_is_frozen_costs_only_what_it_has(fleet: Service, hosts: dict[str, Host]) -> None:
+    a = hosts["a"]
+    content = secrets.token_bytes(5000)
+    path = f"/v1/streams/{a.request('POST', '/v1/streams', data=content).json()['id']}"
+    await_(lambda: not pending(fleet))
+    with frozen_objects(fleet):
+        answer = a.get(path)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        new = a.request("POST", "/v1/streams", data=content)
+        assert new.status_code == 201
+        assert hosts["b"].get(f"/v1/streams/{new.json()['id']}").content == content
+    await_(lambda: a.get(path).content == content)
+
+
+@contextmanager
+def frozen_objects(fleet: Service) -> Iterator[None]:
+    """Freeze the object store."""
+    folder = f"-dir={fleet.data / 'fleet/objects'}\0".encode()
+    found = [entry for entry in _entries() if folder in _read(entry / "cmdline")]
+    assert found
+    for entry in found:
+        with_signal(int(entry.name), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for entry in found:
+            with_signal(int(entry.name), signal.SIGCONT)
