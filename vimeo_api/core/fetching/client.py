@@ -2,28 +2,28 @@
 
 The first GET asks for `bytes=0-`, so its response is both the probe and the first span. If the origin gives ranges, a
 size and a strong validator, several connections fetch (`connections`). Any other origin sends one stream, which starts
-again when it breaks. `fetch` watches the clock in the caller's thread and runs all callbacks there except `write_at`.
-No thread and no connection outlives it. `job` and `manage.py fetch` call it.
+again when it breaks. All callbacks except `write_at` run in the caller's thread (`watch`). No thread and no connection
+outlives `fetch`. `job` and `manage.py fetch` call it.
 Sources: RFC 9110, 14 (ranges); RFC 9112, 6.3 (length).
 """
 
 import socket
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
-from vimeo_api.core.errors import PipelineError, TooLarge
+from vimeo_api.core.errors import TooLarge
 from vimeo_api.core.fetching import headers
 from vimeo_api.core.fetching.connections import RECEIVE_CHUNK, REFUSES_RANGES, Parallel, Tries, Unranged
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.plan import Plan
 from vimeo_api.core.fetching.session import Limits, OriginResponse, Session
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginFailed, OriginTooSlow, Resolver, UrlRefused
+from vimeo_api.core.fetching.watch import Cancelled, Progress, Threads, Watch
 
 __all__ = [
     "AddressRefused",
@@ -40,19 +40,6 @@ __all__ = [
 ]
 
 CONNECTIONS = 8
-_TICK = 0.1  # seconds between two checks of the clock and of `cancelled`
-
-Progress = Callable[[int, int | None], None]
-
-
-class Cancelled(PipelineError):
-    """The fetch was cancelled."""
-
-    lasting = False
-
-    def __init__(self) -> None:
-        """Set the message."""
-        super().__init__("The fetch was cancelled.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +95,7 @@ def fetch(
     Raises UrlRefused, AddressRefused, OriginFailed, OriginTooSlow, TooLarge, Cancelled, and what the sink raises.
     """
     never: Callable[[], bool] = lambda: False  # noqa: E731 -- a default, not a function of ours
-    watch = _Watch(limits or Limits(), progress or (lambda _received, _total: None), cancelled or never)
+    watch = Watch(limits or Limits(), progress or (lambda _received, _total: None), cancelled or never)
     new_session = partial(
         Session,
         watch.limits,
@@ -120,91 +107,12 @@ def fetch(
     return _Fetch(sink, watch, new_session, connections, chunk, stored=resume, checked=checked).run(url)
 
 
-class _Watch:
-    """What the caller's thread does while others work: watch the clock and run the callbacks."""
-
-    def __init__(self, limits: Limits, progress: Progress, cancelled: Callable[[], bool]) -> None:
-        self.limits = limits
-        self.deadline = time.monotonic() + limits.total
-        self.received: Callable[[], int] = lambda: 0
-        self.total: int | None = None
-        self._progress = progress
-        self._cancelled = cancelled
-        self._heard = time.monotonic()
-        self._measured: tuple[float, int] | None = None  # when the rate was last measured, and the bytes by then
-
-    def heard(self) -> None:
-        """Note that the origin has sent something; any thread may call this."""
-        self._heard = time.monotonic()
-
-    def waited(self) -> None:
-        """Note that we wait for our own limits, not for the origin."""
-        self.heard()
-        if self._measured:
-            self.measure()
-
-    def measure(self) -> None:
-        """Measure the rate from now on; it is not measured while we wait for the first byte, which `idle` limits."""
-        self._measured = (time.monotonic(), self.received())
-
-    def probing(self) -> None:
-        """Measure no rate until the next `measure`."""
-        self._measured = None
-
-    def tick(self) -> None:
-        """Report progress. Raises Cancelled and OriginTooSlow."""
-        self._progress(self.received(), self.total)
-        if self._cancelled():
-            raise Cancelled
-        now = time.monotonic()
-        if now > self.deadline:
-            raise OriginTooSlow(f"The fetch takes longer than {self.limits.total:g} seconds.")
-        if now - self._heard > self.limits.idle:
-            raise OriginTooSlow(f"The origin has sent nothing for {self.limits.idle:g} seconds.")
-        if self._measured and now - self._measured[0] >= self.limits.rate_seconds:
-            if self.received() - self._measured[1] < self.limits.min_rate * self.limits.rate_seconds:
-                raise OriginTooSlow(
-                    f"The origin has sent fewer than {self.limits.min_rate} bytes per second for "
-                    f"{self.limits.rate_seconds:g} seconds."
-                )
-            self.measure()
-
-    def pause(self, seconds: float) -> None:
-        """Wait, and keep watching."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self.tick()
-            time.sleep(min(_TICK, left))
-
-
-class _Threads:
-    """The session and the threads of one attempt."""
-
-    def __init__(self, session: Session, threads: ThreadPoolExecutor, watch: _Watch) -> None:
-        self.session = session
-        self._threads = threads
-        self._watch = watch
-
-    def run(self, *jobs: Callable[[], Any], until: Callable[[], bool] = lambda: False) -> list[Future[Any]]:
-        """Watch until all jobs are done or `until` is true. Raises the first error of any job."""
-        futures = [self._threads.submit(job) for job in jobs]
-        pending = set(futures)
-        while pending and not until():
-            done, pending = wait(pending, _TICK, FIRST_COMPLETED)
-            for future in done:
-                future.result()
-            if self.session.queued:
-                self._watch.waited()
-            self._watch.tick()
-        return futures
-
-
 @dataclass(slots=True)
 class _Fetch:
     """One call of `fetch`."""
 
     sink: Sink
-    watch: _Watch
+    watch: Watch
     new_session: Callable[[], Session]
     connections: int
     chunk: int
@@ -225,17 +133,17 @@ class _Fetch:
                 self.watch.pause(tries.pause(error))
 
     @contextmanager
-    def _crew(self) -> Iterator[_Threads]:
+    def _crew(self) -> Iterator[Threads]:
         session = self.new_session()
         with ThreadPoolExecutor(self.connections, thread_name_prefix="fetch") as threads:
             try:
-                yield _Threads(session, threads, self.watch)
+                yield Threads(session, threads, self.watch)
             finally:
                 session.stop()
                 threads.shutdown()
                 session.close()
 
-    def _attempt(self, crew: _Threads, url: str, *, ranged: bool) -> Fetched:
+    def _attempt(self, crew: Threads, url: str, *, ranged: bool) -> Fetched:
         self.watch.probing()
         response: OriginResponse = crew.run(partial(self._probe, crew.session, url, ranged=ranged))[0].result()
         size = _size(response)
@@ -277,7 +185,7 @@ class _Fetch:
         self.sink.begin(offer, resumed=resumed)
         self.watch.measure()
 
-    def _in_ranges(self, crew: _Threads, response: OriginResponse, offer: Fetched) -> Fetched:
+    def _in_ranges(self, crew: Threads, response: OriginResponse, offer: Fetched) -> Fetched:
         version = offer.version
         kept = self.sink.spans() if self.stored is not None and version.continues(self.stored) else []
         plan = Plan(version.size or 0, kept, parts=self.connections)
@@ -296,7 +204,7 @@ class _Fetch:
         self.watch.tick()
         return offer
 
-    def _in_one_stream(self, crew: _Threads, response: OriginResponse, offer: Fetched) -> Fetched:
+    def _in_one_stream(self, crew: Threads, response: OriginResponse, offer: Fetched) -> Fetched:
         if not response.delimited and not self.checked:
             raise OriginFailed(
                 "The origin does not say how long the file is, so a part could pass for the whole. Ask for it with its "
