@@ -1,13 +1,13 @@
-"""The use case of downloading: whether a file may be sent now, and to whom a one-time file is leased."""
+"""The use case of downloading: whether a file may be sent now, and to whom a one-time file is leased.
+
+Views call `open_download`; `granted_downloads` has what only a browser needs.
+"""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 
 from vimeo_api.core import identifiers
-from vimeo_api.core.access import grants, passwords
+from vimeo_api.core.access import passwords
 from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations, endings
@@ -58,41 +58,10 @@ def open_download(
     plain = password is None and resume_token is None and span_of is None
     if taking and plain and (first := _lease_first(policy, key)):
         return first
-    entry = _find(policy, key, resume_token)
+    entry = find(policy, key, resume_token)
     if not passwords.matches(entry.password_hash, password):
         raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
-    return _lease_or_resume(policy, entry, resume_token, span_of or _whole) if taking else (entry, None)
-
-
-class Progress(StrEnum):
-    """How far the download under a grant is."""
-
-    READY = "ready"
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A one-time file as the holder of a grant sees it."""
-
-    entry: Entry
-    progress: Progress
-    done_at: datetime | None = None  # when this download was complete
-
-
-def look(policy: Policy, key: str, *, password: str | None) -> tuple[Entry, bool]:
-    """Return a one-time file that could be downloaded now, and whether the password it needs, if any, was given.
-
-    It leases nothing. Raises NotFound and Gone; WrongPassword if one was given; then Locked, InDoubt and BudgetSpent,
-    but not to who has not given the password.
-    """
-    entry = _find(policy, key, None)
-    if entry.password_hash is not None and password is None:
-        return entry, False
-    _check_free(entry, password)
-    return entry, True
+    return lease_or_resume(policy, entry, resume_token, span_of or whole) if taking else (entry, None)
 
 
 def left(entry: Entry) -> int:
@@ -100,67 +69,6 @@ def left(entry: Entry) -> int:
     if entry.status == Status.GONE or entry.expired:
         return 0
     return place_leases.of(entry).left
-
-
-def grant(policy: Policy, key: str, *, password: str | None) -> str:
-    """Return a grant, under which one browser can download a one-time file; nothing is leased yet. Raises as `look`."""
-    entry = _find(policy, key, None)
-    _check_free(entry, password)
-    return grants.new(entry.id)
-
-
-def look_granted(policy: Policy, key: str, granted: str) -> Granted:
-    """Return how far the download under a grant is. Raises NotFound, Gone, Locked and InDoubt."""
-    entry = catalog.find(policy.surface, key)
-    if entry is not None and may_have_moved(policy, entry):
-        entry = catalog.find(policy.surface, key)
-    if entry is None or not grants.is_genuine(entry.id, granted):
-        raise NotFound
-    if entry.downloads > 1:
-        return _look_at_place(entry, grants.token(granted))
-    ours = entry.lease_token == grants.token(granted)
-    if entry.status == Status.GONE and ours and entry.delivered_at is not None:
-        return Granted(entry, Progress.DONE, entry.delivered_at)
-    if entry.status == Status.GONE or entry.expired:
-        raise Gone
-    if not ours:
-        _token(entry, None, "", math.inf)
-        return Granted(entry, Progress.READY)
-    if entry.status == Status.IN_DOUBT:
-        raise InDoubt
-    return Granted(entry, Progress.RUNNING if entry.status == Status.LEASED else Progress.INTERRUPTED)
-
-
-def _look_at_place(entry: Entry, token: str) -> Granted:
-    place = place_leases.of(entry).taken.get(token)
-    if place and place.hold is Hold.DONE:
-        return Granted(entry, Progress.DONE, datetime.fromtimestamp(place.since, UTC))
-    if entry.status == Status.GONE or entry.expired:
-        raise Gone
-    if place and place.hold is Hold.HELD:
-        return Granted(entry, Progress.RUNNING)
-    _place_token(entry, None, token, math.inf)
-    return Granted(entry, Progress.READY)
-
-
-def open_granted(
-    policy: Policy, key: str, granted: str, *, with_body: bool = True, span_of: SpanOf | None = None
-) -> tuple[Entry, Ticket | None]:
-    """Return a one-time file for the holder of a grant, as `open_download` does."""
-    if with_body:
-        confirmations.check_journal()
-    token = grants.token(granted)
-    entry = _find(policy, key, token)
-    if not grants.is_genuine(entry.id, granted):
-        raise NotFound
-    return _lease_or_resume(policy, entry, token, span_of or _whole, own=token) if with_body else (entry, None)
-
-
-def _check_free(entry: Entry, password: str | None) -> None:
-    if not passwords.matches(entry.password_hash, password):
-        raise WrongPassword(lasting=entry.status == Status.AVAILABLE)
-    _token(entry, None, "", math.inf)
-    _check_budget(entry, (0, entry.size))
 
 
 def _lease_first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
@@ -182,7 +90,8 @@ def may_have_moved(policy: Policy, entry: Entry) -> bool:
     return True
 
 
-def _find(policy: Policy, key: str, resume_token: str | None) -> Entry:
+def find(policy: Policy, key: str, resume_token: str | None) -> Entry:
+    """Return a file that is there for the holder of a token. Raises as `open_download`, locks and passwords apart."""
     entry = catalog.find(policy.surface, key)
     if entry is not None and not _has_places(entry, resume_token) and may_have_moved(policy, entry):
         entry = catalog.find(policy.surface, key)
@@ -219,7 +128,7 @@ def _in_grace(entry: Entry, resume_token: str | None) -> bool:
     return (now() - entry.delivered_at).total_seconds() < settings.grace_seconds
 
 
-def _lease_or_resume(
+def lease_or_resume(
     policy: Policy, entry: Entry, resume_token: str | None, span_of: SpanOf, *, own: str | None = None
 ) -> tuple[Entry, Ticket | None]:
     """Charge what the response may send and take the lease, a new one under `own`.
@@ -232,13 +141,13 @@ def _lease_or_resume(
         ticket = _resume(entry, span, resume_token) if resumes else _lease(entry, span, resume_token, own)
         if ticket is not None:
             return entry, ticket
-        entry = _find(policy, entry.key, resume_token)
+        entry = find(policy, entry.key, resume_token)
     return entry, None
 
 
 def _resume(entry: Entry, span: Span, resume_token: str | None) -> Ticket | None:
     """Return a ticket for who has used up a file or place, in the grace period; None if its row has changed."""
-    _check_budget(entry, span)
+    check_budget(entry, span)
     response = leases.resume(entry, span)
     return None if response is None else Ticket(entry.id, resume_token or "", response)
 
@@ -247,19 +156,19 @@ def _lease(entry: Entry, span: Span, resume_token: str | None, own: str) -> Tick
     """Take or renew the lease; return a ticket, or None if the row has changed since it was read."""
     seconds = settings.lease_seconds + entry.size / settings.lease_min_rate
     longest = settings.vimeo.budget * seconds
-    token = _token(entry, resume_token, own, longest)
-    _check_budget(entry, span)
+    token = choose_token(entry, resume_token, own, longest)
+    check_budget(entry, span)
     response = leases.lease(entry, token, span, seconds=seconds, longest=longest)
     return None if response is None else Ticket(entry.id, token, response)
 
 
-def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
+def choose_token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
     """Return the token for the lease. Raises Locked, InDoubt and, for a grant whose time is over, BudgetSpent.
 
     A holder whose time is up gets a new token. If the row has `own`, our UPDATE succeeded but its result was lost.
     """
     if entry.downloads > 1:
-        return _place_token(entry, resume_token, own, longest)
+        return choose_place_token(entry, resume_token, own, longest)
     if entry.status == Status.IN_DOUBT:
         raise InDoubt
     moment = now()
@@ -274,8 +183,8 @@ def _token(entry: Entry, resume_token: str | None, own: str, longest: float) -> 
     return own
 
 
-def _place_token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
-    """Return the token for a place, as `_token` does."""
+def choose_place_token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
+    """Return the token for a place, as `choose_token` does."""
     places = place_leases.of(entry)
     moment = now().timestamp()
     for token in filter(None, (own, resume_token)):
@@ -292,13 +201,14 @@ def _place_token(entry: Entry, resume_token: str | None, own: str, longest: floa
     raise Locked(_seconds_until(places.due))
 
 
-def _check_budget(entry: Entry, span: Span) -> None:
+def check_budget(entry: Entry, span: Span) -> None:
     """Raise BudgetSpent if a byte would leave more often than the budget times the file's downloads."""
     if leases.spans_of(entry).most(span) >= settings.vimeo.budget * entry.downloads:
         raise BudgetSpent
 
 
-def _whole(entry: Entry) -> Span:
+def whole(entry: Entry) -> Span:
+    """Return the span of all bytes, which a request without a range asks for."""
     return 0, entry.size
 
 

@@ -37,8 +37,8 @@ from vimeo_api.core.files import archives, storing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
 from vimeo_api.core.files.storing import Uploaded
-from vimeo_api.services import downloads, receipts
-from vimeo_api.services.downloads import Progress
+from vimeo_api.services import downloads, granted_downloads, receipts
+from vimeo_api.services.granted_downloads import Progress
 from vimeo_api.views.descriptions import vimeo as described_as
 from vimeo_api.web import manage_links, pages, previews
 from vimeo_api.web.hooks import auth
@@ -230,7 +230,7 @@ def upload() -> Response:
 def download(key: str) -> Response:
     """Send a file; its last complete download uses it up. A browser's navigation gets a page instead."""
     if request.method == "GET" and (pages.names_html() or previews.is_agent(request)):
-        entry, opened = downloads.look(POLICY, key, password=_password(request))
+        entry, opened = granted_downloads.look(POLICY, key, password=_password(request))
         shown = entry if opened else None
         return _link_page(key, shown, left=downloads.left(entry), expires_at=entry.expires_at)
     if request.method == "GET":
@@ -253,7 +253,7 @@ def download(key: str) -> Response:
 def begin(key: str) -> AnyResponse:
     """Lead a browser to its own address of the download."""
     password = receive.urlencoded(MAX_PASSWORD_FORM).get("password") or _password(request)
-    grant = downloads.grant(POLICY, key, password=password)
+    grant = granted_downloads.grant(POLICY, key, password=password)
     response = redirect(url_for("vimeo.granted", key=key, grant=grant), HTTPStatus.SEE_OTHER)
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -263,7 +263,7 @@ def begin(key: str) -> AnyResponse:
 @described(described_as.GRANTED)
 def granted(key: str, grant: str) -> Response:
     """Show how far a browser's download is, and start it."""
-    file = downloads.look_granted(POLICY, key, grant)
+    file = granted_downloads.look_granted(POLICY, key, grant)
     state = {"progress": file.progress, "done_at": file.done_at}
     response = _page("granted.html", file=file.entry, key=key, grant=grant, **state)
     if file.progress in {Progress.READY, Progress.RUNNING}:
@@ -277,7 +277,9 @@ def granted_file(key: str, grant: str) -> Response:
     """Send a file to the browser that holds the grant, from where it asks for it."""
     if request.method == "GET":
         previews.check(request)
-    opened = downloads.open_granted(POLICY, key, grant, with_body=request.method == "GET", span_of=delivery.span_of())
+    opened = granted_downloads.open_granted(
+        POLICY, key, grant, with_body=request.method == "GET", span_of=delivery.span_of()
+    )
     return delivery.send(*opened, one_time=True)
 
 

@@ -1,7 +1,7 @@
 """Grants: what the address of a download in a browser holds, so that the browser can resume it without a password.
 
 A grant is the token for the lease, which the download will take, and our signature of it for one file. It is made once
-the password was right, and nothing is stored. `services.downloads` makes and checks them.
+the password was right, and nothing is stored. `services.granted_downloads` makes and checks them.
 """
 
 import hashlib
