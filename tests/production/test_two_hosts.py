@@ -133,6 +133,15 @@ def offset_beyond(service: Service, path: str, start: int) -> int:
     return offset if offset > start else 0
 
 
+def test_only_hosts_with_the_key_get_pending_files(stack: Service, unplaced: Service) -> None:
+    stream(unplaced)
+    blob = query(stack, "SELECT blob FROM files WHERE pending AND status <> 'gone'")[-1]
+    path = f"/_peer/landing/streams/{blob[:2]}/{blob}"
+    key = (unplaced.data / "etc/nginx/vimeo_api/peer_key.conf").read_text().split('"')[1]
+    assert get(unplaced, path, **{"X-Spool-Key": key}).content == b"content"
+    assert {get(unplaced, path, **headers).status_code for headers in ({}, {"X-Spool-Key": key[::-1]})} == {404}
+
+
 @contextmanager
 def without_nginx(service: Service) -> Iterator[None]:
     """Stop the nginx of a host for the length of the block."""

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
+from vimeo_api.core import hosts
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -81,6 +82,7 @@ class FileStats:
     leases: dict[str, int]  # by surface, now
     uploads: dict[str, tuple[int, int]]  # by surface: unfinished resumable uploads and their bytes so far, now
     receipts: int  # waiting for their next try, now
+    hosts: dict[str, float]  # by name: seconds since its last sweep
     waiting: dict[str, float]  # by kind of work: seconds that the oldest row has waited, 0 if no row waits
 
 
@@ -88,7 +90,7 @@ def read() -> FileStats:
     """Return the last count, and the leases and waiting work of this moment."""
     last = statements.row(select(LastFileStats.groups).where(LastFileStats.id == _ID))
     groups = [Group(*group) for group in last.groups] if last else []
-    return FileStats(groups, _tokens(groups), _leases(), _uploads(), _receipts(), _waiting())
+    return FileStats(groups, _tokens(groups), _leases(), _uploads(), _receipts(), _hosts(), _waiting())
 
 
 def count() -> bool:
@@ -160,6 +162,11 @@ def _receipts() -> int:
     waiting = select(func.count()).where(Receipt.due_at.is_not(None), Receipt.state == ReceiptState.WAITING)
     row = statements.row(waiting)
     return row[0] if row else 0
+
+
+def _hosts() -> dict[str, float]:
+    moment = now()
+    return {host.name: max(0.0, (moment - host.seen_at).total_seconds()) for host in hosts.listing()}
 
 
 def _waiting() -> dict[str, float]:

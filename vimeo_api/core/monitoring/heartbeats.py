@@ -63,6 +63,11 @@ def check(folder: Path, parts: Iterable[str]) -> None:
         raise Unavailable("; ".join(troubles))
 
 
+def was_seen(folder: Path, part: str) -> bool:
+    """Return whether a part was started here in the last day."""
+    return any(folder.glob(f"{part}@*"))
+
+
 def check_host(folder: Path) -> None:
     """Raise Unavailable unless all parts on this host work, and there is one."""
     found = sorted(folder.glob(f"*@{socket.gethostname()}"))

@@ -96,7 +96,10 @@ def _broker() -> None:
 
 
 def _workers() -> None:
-    heartbeats.check(celery.conf.heartbeats_dir, ["beat", *broker.names()])
+    folder, parts = celery.conf.heartbeats_dir, ["beat", *broker.names()]
+    if settings.peer_address:  # one of several hosts: only what each host must have, and what this one had before
+        parts = [part for part in parts if part in celery.conf.host_queues or heartbeats.was_seen(folder, part)]
+    heartbeats.check(folder, parts)
 
 
 def _room() -> None:

@@ -111,6 +111,8 @@ def _files(stats: FileStats) -> Iterator[Metric]:
     yield _gauge("resumable_uploads_open", "Unfinished resumable uploads.", ["surface"], opened.items())
     yield _gauge("resumable_open_bytes", "Bytes of unfinished resumable uploads so far.", ["surface"], arrived.items())
     yield _gauge("receipts_waiting", "Receipts that wait for their next try.", [], [((), stats.receipts)])
+    seen = {(name,): seconds for name, seconds in stats.hosts.items()}
+    yield _gauge("host_silent_seconds", "Seconds since the last sweep of a host.", ["host"], seen.items())
     yield _gauge("fetches", "URL uploads by state, when last counted.", ["state", "failure"], fetches.items())
     yield _gauge(
         "oldest_waiting_seconds", "Seconds that the oldest row has waited, by kind of work.", ["work"], waiting.items()
