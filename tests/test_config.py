@@ -1,5 +1,6 @@
 """Settings: every mistake stops the start with a clear message."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from tests.services import ROOT
 from vimeo_api import config
 from vimeo_api.cli import cli
+from vimeo_api.config import host_name
 
 PRODUCTION = {
     "PROFILE": "production",
@@ -151,6 +153,15 @@ def test_a_surface_has_its_settings_in_one_object(data: Path, monkeypatch: pytes
     assert settings.store_dir == data / "store"
     assert settings.named.allowed_extensions == {"a", "b"}
     assert settings.surfaces["named"] is settings.named
+
+
+def test_a_host_keeps_its_name(data: Path) -> None:
+    assert config.load({**PRODUCTION, "DATA_DIR": str(data)}).host_name == socket.gethostname()
+    host_name.keep(data, "web1")
+    host_name.keep(data, "web2")  # only the first one counts
+    assert config.check(config.load({**PRODUCTION, "DATA_DIR": str(data)})).host_name == "web1"
+    assert "belongs to the host web1" in fault(data, HOST_NAME="web2")
+    assert "HOST_NAME: the name of a host is" in fault(data, HOST_NAME="web/2")
 
 
 def test_the_documentation_lists_every_setting() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from vimeo_api.config.secret import write_once
 
+FILE = "host.name"  # in DATA_DIR
+
 
 def read(folder: Path) -> str:
     """Return the name kept in a data folder, else that of the machine."""
@@ -18,11 +20,16 @@ def read(folder: Path) -> str:
         return socket.gethostname()
 
 
+def is_kept(folder: Path) -> bool:
+    """Return whether a data folder has a name."""
+    return _path(folder).exists()
+
+
 def keep(folder: Path, name: str) -> None:
     """Keep a name in a data folder that has none."""
-    if not _path(folder).exists():
+    if not is_kept(folder):
         write_once(_path(folder), name)
 
 
 def _path(folder: Path) -> Path:
-    return folder / "host.name"
+    return folder / FILE

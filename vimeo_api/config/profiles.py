@@ -36,6 +36,11 @@ class Production(Settings):
     def faults(self) -> Iterator[str]:
         """Yield a sentence for each setting that production cannot start with."""
         yield from super().faults()
+        if (kept := host_name.read(self.data_dir)) != self.host_name and host_name.is_kept(self.data_dir):
+            yield (
+                f"HOST_NAME is {self.host_name}, but what lies in DATA_DIR belongs to the host {kept}. Unset it; "
+                f"or, once `manage.py hosts` shows nothing pending there, remove {self.data_dir / host_name.FILE}."
+            )
         if importlib.util.find_spec("psycopg") is None:
             yield "Production needs the packages of the extra `production`: pip install 'vimeo_api[production]'."
         if not self.database_url.startswith("postgresql+psycopg://"):
