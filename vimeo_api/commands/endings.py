@@ -1,4 +1,4 @@
-"""How `copy` and `fetch` end: done, or with nothing left behind, and with an exit code for each case.
+"""How `copy`, `fetch` and `get` end: done, or with nothing left behind, and with an exit code for each case.
 
 Sources: signal(7); the shells' 128 + the number of the signal.
 """
@@ -6,6 +6,7 @@ Sources: signal(7); the shells' 128 + the number of the signal.
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -53,3 +54,8 @@ def finish_undisturbed() -> None:
     """Ignore the signals until the block of `ending_cleanly` ends, so that the rest is not interrupted."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def cannot_write(place: Path, error: OSError) -> click.ClickException:
+    """Return the error that says why nothing can be written to a place."""
+    return click.ClickException(f"Cannot write to {place}: {error.strerror or error}.")

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from vimeo_api.commands import targets
-from vimeo_api.commands.endings import CODES, ending_cleanly
+from vimeo_api.commands.endings import CODES, cannot_write, ending_cleanly
 from vimeo_api.commands.progress import Bar, bar
 from vimeo_api.commands.sizes import Size
 from vimeo_api.core.errors import DigestMismatch, PipelineError, StorageFull
@@ -112,7 +112,7 @@ def fetch(
     except PipelineError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"Cannot write to {folder}: {error.strerror or error}.") from None
+        raise cannot_write(folder, error) from None
 
 
 def _check_usage(target: Path) -> None:

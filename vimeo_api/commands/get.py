@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from vimeo_api.client import Client, ClientError, Exists, PasswordRefused
-from vimeo_api.commands.endings import CODES, ending_cleanly
+from vimeo_api.commands.endings import CODES, cannot_write, ending_cleanly
 from vimeo_api.commands.progress import bar_from_first_byte
 
 _TRIES = 3  # for the password
@@ -46,5 +46,5 @@ def _got(url: str, target: Path, password: str | None, *, force: bool, may_ask: 
     except ClientError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"Cannot write to {target}: {error.strerror or error}.") from None
+        raise cannot_write(target, error) from None
     return True
