@@ -1,6 +1,8 @@
 """The production stack with its files in a real object store: what nginx sends from there, and what it never shows."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +12,9 @@ import pytest
 import requests
 
 from tests.object_stores import ObjectStore, serving_objects
-from tests.services import Service, await_, files_below, running, unlocked, used_up
+from tests.production.parts import environ_of, pid_of
+from tests.production.test_sharing import as_user_of
+from tests.services import ROOT, Service, await_, files_below, running, unlocked, used_up
 
 CONTENT = random.randbytes(300_000)
 # What a response of the object store has, and ours must not have.
@@ -111,6 +115,24 @@ def test_a_missing_object_is_404_and_not_what_the_object_store_says(far: Far) ->
     obstore.delete(far.bucket.client(), key)
     answer = GET.get(url, timeout=60)
     assert (answer.status_code, answer.text) == (404, "404 page not found\n")
+
+
+def test_cached_responses_find_a_file_that_was_moved(far: Far) -> None:
+    url = _stream(far.service)
+    await_(far.settled)
+    manage = [*as_user_of(pid_of(far.service, "web")), sys.executable, str(ROOT / "manage.py")]
+    for place in ("filesystem", "s3"):
+        for _ in range(3):
+            assert GET.get(url, timeout=60).content == CONTENT
+        moved = subprocess.run(
+            [*manage, "move", "--to", place],
+            env=environ_of(far.service, "web"),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "0 failed" in moved.stdout
+        assert GET.get(url, timeout=60).content == CONTENT
 
 
 def test_a_one_time_file_is_confirmed_by_its_bytes(far: Far) -> None:
