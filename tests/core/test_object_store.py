@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -296,6 +298,26 @@ def test_files_move_to_the_object_store_and_back(bucket: ObjectStore, tmp_path: 
             in_bucket = {entry.blob} if target is blobs.target else set()
             in_folder = [] if in_bucket else [entry.blob]
             assert (objects(bucket, app), [path.name for path in files_below(store)]) == (in_bucket, in_folder)
+
+
+def test_two_moves_of_a_file_at_once_lose_nothing(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, source = posted(client), moving._source  # noqa: SLF001 -- between the copy and the switch
+    sweep(app)
+    end_grace()
+    assert moving.move(again(stream), blobs.filesystem)
+
+    @contextmanager
+    def overtaken(entry: Entry) -> Iterator[tuple[int, int]]:
+        with source(entry) as opened:
+            yield opened
+        statements.execute(update(File).values(store="s3"))
+
+    monkeypatch.setattr(moving, "_source", overtaken)
+    assert not moving.move(again(stream), blobs.objects)
+    moving.remove_old([replace(again(stream), store="filesystem")])
+    assert client.get(url(stream)).data == CONTENT
 
 
 def test_a_damaged_or_deleted_file_is_not_moved(

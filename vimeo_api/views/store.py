@@ -6,6 +6,7 @@
 
 Departures from its document: SHA-256 instead of MD5, which collides; `STORE_ALGORITHM=md5` restores its ids. Without a
 hash, GET redirects to the page of the surface `named`. Equal content is one file, so one DELETE removes it for all.
+In an object store, the name of the bytes is random (docs/decisions/0022).
 """
 
 from flask import Blueprint, Request, Response, redirect, request, url_for

@@ -53,7 +53,9 @@ def move(entry: Entry, target: Store) -> bool:
             there = (File.surface == entry.surface, File.blob == entry.blob, File.store == entry.store)
             switched = update(File).where(*there, File.pending.is_(False), File.status != Status.GONE)
             if statements.execute(switched.values(values)) == 0:
-                draft.withdraw()
+                # It is gone, or somebody on another host has just moved it, whose copy this is, too.
+                if not catalog.live_blobs(entry.surface, [entry.blob], File.store == target.name):
+                    draft.withdraw()
                 return False
     return True
 
