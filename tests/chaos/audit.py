@@ -12,7 +12,7 @@ from tests.chaos.killer import RECOVERY_SECONDS
 from tests.chaos.ledger import Item, Ledger, OneTime, State, Unfinished, attempt
 from tests.chaos.onetime import password_header
 from tests.chaos.queueing import QUEUE
-from tests.chaos.wire import Fate, ask
+from tests.chaos.wire import ask
 from tests.services import Service, await_
 
 READERS = 4
@@ -36,8 +36,8 @@ class Audit:
         """Wait until the service has done what is due, then look at everything."""
         await_(self._answers, RECOVERY_SECONDS)
         with inside.inside(self._service):
-            for upload in self._ledger.unfinished:
-                self._finish(upload)
+            with ThreadPoolExecutor(READERS) as pool:
+                list(pool.map(self._finish, self._ledger.unfinished))
             self._settle()
             deliveries = defaultdict(list)
             for delivery in inside.journal():
@@ -72,12 +72,11 @@ class Audit:
     def _finish(self, upload: Unfinished) -> None:
         """Send the rest of a resumable upload: what its client was told must be there."""
         deadline = time.monotonic() + RECOVERY_SECONDS
-        while upload.item is None and time.monotonic() < deadline:
-            if resuming.look(self._service.port, self._ledger, upload) is Fate.DONE and upload.item is None:
-                rest = upload.content.size - upload.told
-                resuming.told(self._ledger, upload, resuming.append(self._service.port, upload, rest))
-            if self._ledger.lost:
-                break
+        while upload.item is None and time.monotonic() < deadline and not self._ledger.lost:
+            rest = upload.content.size - upload.told
+            resuming.told(self._ledger, upload, resuming.append(self._service.port, upload, rest))
+            if upload.item is None:
+                resuming.look(self._service.port, self._ledger, upload)
         if upload.item is None:
             self._ledger.lose(f"resumable {upload.path}: cannot be finished after {upload.told} bytes")
 
