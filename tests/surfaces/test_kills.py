@@ -111,6 +111,8 @@ def mortals(service: Service, seed: str, deaths: Path) -> Iterator[Callable[[], 
 @contextmanager
 def frozen_worker(service: Service) -> Iterator[None]:
     """Keep the embedded service from fetching: kill its worker, and freeze the next one while it is being imported."""
+    # The first worker makes the queues in the file of the broker; two new ones at once would both try to.
+    await_(lambda: [*(service.data / "heartbeats").glob("delete@*")])
     (old,) = pids_of(service, FETCHER[service.profile])
     os.kill(old, signal.SIGKILL)
     frozen = await_(lambda: [pid for pid in pids_of(service, FETCHER[service.profile]) if pid != old])[0]
