@@ -17,7 +17,7 @@ from vimeo_api.web.resumable import draft, tus
 DATA = random.Random(15).randbytes(3 * 1024**2)
 TUS = {"Tus-Resumable": "1.0.0"}
 NODE = ROOT / ".venv/node"  # `make test` installs tus-js-client there, where npm is
-BY_NODE = pytest.mark.skipif(not (NODE / "node_modules").exists(), reason="npm was not there when `make test` began")
+BY_NODE = pytest.mark.skipif(not (NODE / "node_modules").exists(), reason="npm is missing or has failed")
 
 
 def begin(service: Service) -> str:
