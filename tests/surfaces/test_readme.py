@@ -45,7 +45,6 @@ ELSEWHERE = {
     "docs/containers.md#Production",
     "README.md#API tokens",  # tests/access/test_token_command.py
     "docs/tokens.md#API tokens",  # the same
-    "docs/operations.md#An object store",  # tests/production/test_objects.py
     "docs/dialects.md#Transfer: uploads from URLs",  # of the internet; tests/surfaces/test_fetches.py
 }
 
