@@ -115,6 +115,7 @@ def test_a_missing_object_is_404_and_not_what_the_object_store_says(far: Far) ->
     obstore.delete(far.bucket.client(), key)
     answer = GET.get(url, timeout=60)
     assert (answer.status_code, answer.text) == (404, "404 page not found\n")
+    assert requests.delete(url, timeout=60).status_code == 200
 
 
 def test_cached_responses_find_a_file_that_was_moved(far: Far) -> None:
@@ -129,9 +130,9 @@ def test_cached_responses_find_a_file_that_was_moved(far: Far) -> None:
             env=environ_of(far.service, "web"),
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
-        assert "0 failed" in moved.stdout
+        assert "0 failed" in moved.stdout, moved.stderr
         assert GET.get(url, timeout=60).content == CONTENT
 
 
