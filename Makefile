@@ -59,6 +59,7 @@ bench: .venv/dev .venv/packages-bench ## measure against others, into benchmarks
 	$(BIN)/python -m benchmarks.multipart $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.distance $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.fleet $(if $(QUICK),--quick)
 
 lock: .venv/base ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/pip install -q uv

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from benchmarks.fleet import work
 from benchmarks.serving import classic, packages, report, results
 from benchmarks.serving.benchmark import Benchmark, Contestant, Course, Goal, hold
 from benchmarks.serving.comparison import judge, ratio, value
 from benchmarks.serving.load import LoadError, Sample
+from benchmarks.serving.parts import parts_of
 from benchmarks.serving.place import Place
 from benchmarks.serving.plan import QUICK, SMALL
 from benchmarks.serving.results import Record, Result
@@ -120,6 +122,17 @@ def test_the_classic_app_sends_a_file_once(tmp_path: Path, monkeypatch: pytest.M
         assert [answer.status_code for answer in answers] == statuses
         assert answers[0].headers["X-Accel-Redirect"] == f"/_classic/uploads/{key}"
     assert client.get("/classic/file/unknown").status_code == 404
+
+
+def test_the_costs_of_several_rounds_are_medians_of_each_part() -> None:
+    rounds = [{"PUT": {"nginx": nginx, "app": 1.0}} for nginx in (3.0, 1.0, 9.0)]
+    assert work.medians(rounds) == {"PUT": {"nginx": 3.0, "app": 1.0}}
+
+
+def test_supervisord_says_which_process_is_which_part(stack: Service) -> None:
+    cpu = parts_of([stack.data]).cpu()
+    assert set(cpu) == {"nginx", "app", "workers", "PostgreSQL", "broker", "cache"}
+    assert cpu["app"] > 0
 
 
 def test_inserted_rows_are_served_and_used_up(stack: Service, place: Place) -> None:

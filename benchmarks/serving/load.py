@@ -57,7 +57,7 @@ def _get(url: str, seconds: int, connections: int, headers: Mapping[str, str]) -
     return _wrk(url, seconds, connections, headers, "report.lua")
 
 
-def get_each(origin: str, paths: Sequence[str], *, seconds: int, connections: int) -> Sample:
+def get_each(origin: str, paths: Sequence[str], *, seconds: int, connections: int, method: str = "GET") -> Sample:
     """Ask for each of the paths but the first once, in their order; that one wrk uses up to look at the requests.
 
     Where they are over before the time is, there is no rate.
@@ -65,7 +65,7 @@ def get_each(origin: str, paths: Sequence[str], *, seconds: int, connections: in
     with tempfile.NamedTemporaryFile("w", suffix=".paths") as file:
         file.writelines(f"{path}\n" for path in paths)
         file.flush()
-        return _granted(_wrk(origin, seconds, connections, {}, "listed.lua", file.name))
+        return _granted(_wrk(origin, seconds, connections, {}, "listed.lua", file.name, method))
 
 
 def put(origin: str, upload: Upload, size: int, *, seconds: int, connections: int) -> Sample:

@@ -29,6 +29,7 @@ def running(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stop: signal.Signals = signal.SIGTERM,
+    start_seconds: float = START_SECONDS,
 ) -> Iterator[int]:
     """Run a server for the length of the block and give its process id, once it is ready. Raises ServerError."""
     with log.open("w") as output:
@@ -42,14 +43,14 @@ def running(
             start_new_session=True,
         )
     try:
-        _await_start(process, ready, log)
+        _await_start(process, ready, log, start_seconds)
         yield process.pid
     finally:
         _end(process, stop)
 
 
-def _await_start(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def _await_start(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             said = log.read_text(errors="replace").strip().splitlines()
