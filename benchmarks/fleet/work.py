@@ -84,8 +84,9 @@ def costs(site: Site, place: Place, amount: Amount, idle: Mapping[str, float]) -
     small("GET, one-time", partial(get_each, links))
     with _serving(site.us) as url:
         found["upload by URL"] = site.cost(lambda: _fetch(origin, url), idle)
+    begun = site.last()
     found[UP] = site.cost(lambda: _upload(origin, place, amount.up), idle)
-    path = STREAMS + "/" + site.keys("streams", 0)[-1]
+    path = STREAMS + "/" + site.keys("streams", begun)[0]
     found[DOWN] = site.cost(lambda: download(origin + path, LARGE, amount.down), idle)
     return found
 
