@@ -41,9 +41,9 @@ test-fleet: .venv/dev .venv/packages-fleet ## test what `make fleet` serves, as 
 	$(BIN)/pytest --durations=10 tests/deployments/fleet.py
 
 # In a mount namespace of its own where it may have one, so that no disk is left behind however it ends.
-chaos: .venv/dev .venv/packages-stack ## kill parts, fill disks and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED=
+chaos: .venv/dev .venv/packages-$(if $(FLEET),fleet,stack) ## kill parts, fill disks and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED= FLEET=
 	$$(unshare --mount true 2>/dev/null && echo unshare --mount) $(BIN)/python -m tests.chaos \
-		--kills $(or $(KILLS),200) --cuts $(or $(CUTS),4) $(if $(SEED),--seed $(SEED))
+		--kills $(or $(KILLS),200) --cuts $(or $(CUTS),4) $(if $(FLEET),--fleet) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev ## ruff, mypy --strict, import directions, licences and known vulnerabilities of what we depend on
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=4, help="of the power, shared among the profiles; needs root")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="decides what is done, though not when it hits")
     parser.add_argument("--filesystems", choices=LAYOUTS, default="both", help="of spool and store, under kills")
+    parser.add_argument("--fleet", action="store_true", help="of several hosts, instead of one; needs root")
     parser.add_argument("--profile", choices=PROFILES, default="both", help="whose power is cut")
     broken = False
     for outcome in _outcomes(parser.parse_args()):
@@ -30,6 +31,9 @@ def main() -> int:
 
 
 def _outcomes(words: argparse.Namespace) -> Iterator[Outcome]:
+    if words.fleet:
+        yield runs.kill_fleet(words.seed, words.kills, say=_say)
+        return
     layouts, profiles = LAYOUTS[words.filesystems], PROFILES[words.profile]
     for apart in layouts if words.kills else []:
         yield runs.kill(f"{words.seed}-{int(apart)}", math.ceil(words.kills / len(layouts)), apart=apart, say=_say)

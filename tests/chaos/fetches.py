@@ -14,15 +14,16 @@ class Fetches(Role):
 
     name = "fetches"
 
-    def __init__(self, port: int, ledger: Ledger, origin: Origin, number: int = 0) -> None:
-        """Serve a few pages to be fetched, some of them slowly."""
+    def __init__(self, port: int, ledger: Ledger, origin: Origin, number: int = 0, address: str = "127.0.0.1") -> None:
+        """Serve a few pages to be fetched, some of them slowly, from an address that fetchers reach."""
         super().__init__(port, ledger, number)
         self._origin = origin
         self._pages: list[tuple[str, str]] = []
         for page, throttle in enumerate((None, None, MIB, 512 * KIB, 256 * KIB)):
             data = random.Random(f"{ledger.seed}/page/{number}/{page}").randbytes((page + 1) * 400 * KIB)
-            url = origin.serve(f"/{number}/{page}", Page(content=data, throttle=throttle))
-            self._pages.append((url, ledger.know(data)))
+            path = f"/{number}/{page}"
+            origin.serve(path, Page(content=data, throttle=throttle))
+            self._pages.append((origin.url(path, host=address), ledger.know(data)))
 
     def step(self) -> Fate:
         """Begin a fetch, or look after one."""

@@ -1,4 +1,7 @@
-"""What only the service can see: its rows, folders and journal; and moving its time forward."""
+"""What only the service can see: its rows, folders and journals; and moving its time forward.
+
+A service of several hosts is seen from each of them: rows and store from the first, spool and journal from every one.
+"""
 
 import hashlib
 import json
@@ -8,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from sqlalchemy import func, or_, select, text, update
 
-from tests.chaos.killer import parts
+from tests.chaos.killer import hosts, parts
 from tests.services import Service
 from vimeo_api import config
 from vimeo_api.app import create_app
@@ -29,22 +34,38 @@ from vimeo_api.extensions import blobs, db, settings
 PIECE = 1024**2
 KEPT = (Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT)
 LINE_START = '{"ticket":'
+_apps: list[Flask] = []  # of each host, while `inside`
 
 
 @contextmanager
 def inside(service: Service) -> Iterator[None]:
     """Be an app of the running service, with its settings, for the length of the block."""
-    if service.profile == "production":
-        head = parts(service)["beat"][0].pid
-        entries = Path(f"/proc/{head}/environ").read_text().split("\0")
-        environ = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    if service.profile == "embedded":
+        environs = [{"DATA_DIR": str(service.data), "PROFILE": "embedded"}]
+    elif service.profile == "production":
+        environs = [_environ(parts(service)["beat"][0].pid)]
     else:
-        environ = {"DATA_DIR": str(service.data), "PROFILE": "embedded"}
-    with create_app(config.load(environ)).app_context():
-        try:
+        environs = [_environ(found["placer"][0].pid) for found in hosts(service).values() if "placer" in found]
+    _apps[:] = [create_app(config.load(environ)) for environ in environs]
+    try:
+        with _apps[0].app_context():
             yield
-        finally:
+    finally:
+        for _ in _everywhere():
             db.engine.dispose()
+        _apps.clear()
+
+
+def _environ(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def _everywhere() -> Iterator[Flask]:
+    """Be each host in turn."""
+    for app in _apps:
+        with app.app_context():
+            yield app
 
 
 def let_time_pass() -> None:
@@ -76,21 +97,25 @@ def _count(statement: statements.Query) -> int:
 def orphans() -> Iterator[tuple[str, str]]:
     """Yield digest and path of bytes in store and pending area for which there is no row."""
     known = {(row.surface, row.blob) for row in statements.rows(select(File.surface, File.blob))}
-    for path in (*_files(settings.store_dir), *_files(blobs.pending)):
+    for surface, blob in _objects() - known:
+        yield _digest(blobs.objects.open(surface, blob)), f"object {surface} {blob}"
+    pending = [path for _ in _everywhere() for path in _files(blobs.pending)]
+    for path in (*_files(settings.store_dir), *pending):
         if path not in blobs.filesystem.drafts() and (path.parents[1].name, path.name) not in known:
-            yield _digest(path), str(path)
+            yield _digest(path.open("rb", buffering=0)), str(path)
 
 
 def reconcile() -> tuple[Counter[str], list[Finding]]:
     """Reconcile as if a day had passed since the last write; return what was mended, by kind, and what cannot be."""
     mended: Counter[str] = Counter()
     remaining = []
-    for finding in reconciliation.findings(age=-1, sample=sys.maxsize):
-        if finding.repair is None:
-            remaining.append(finding)
-        else:
-            finding.repair()
-            mended[finding.kind] += 1
+    for _ in _everywhere():
+        for finding in reconciliation.findings(age=-1, sample=sys.maxsize):
+            if finding.repair is None:
+                remaining.append(finding)
+            else:
+                finding.repair()
+                mended[finding.kind] += 1
     return mended, remaining
 
 
@@ -102,37 +127,47 @@ def damage() -> Iterator[str]:
 
 def rows_without_bytes(digests: set[str]) -> Iterator[str]:
     """Yield a sentence for each file whose bytes are missing, cut short, or none that anybody has sent."""
-    columns = (File.surface, File.key, File.blob, File.size, File.pending)
+    columns = (File.surface, File.key, File.blob, File.size, File.pending, File.store)
     for row in statements.rows(select(*columns).where(File.status.in_(KEPT))):
-        path = blobs.path(row.surface, row.blob, pending=row.pending)
-        if not path.exists():
+        try:
+            size, digest = blobs.size(row), _digest(blobs.opened(row))
+        except FileNotFoundError:
             yield f"{row.surface} {row.key}: its row has no bytes"
-        elif path.stat().st_size != row.size:
-            yield f"{row.surface} {row.key}: {path.stat().st_size} bytes of {row.size}"
-        elif _digest(path) not in digests:
+            continue
+        if size != row.size:
+            yield f"{row.surface} {row.key}: {size} bytes of {row.size}"
+        elif digest not in digests:
             yield f"{row.surface} {row.key}: bytes that nobody has sent"
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(content: RawIOBase) -> str:
+    with content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _objects() -> set[tuple[str, str]]:
+    """Return the objects in the object store, if there is one."""
+    if not settings.store_url:
+        return set()
+    return {(surface, blob) for surface, blobs_ in blobs.objects.old_blobs(-1e9) for blob in blobs_}
 
 
 def leftovers() -> Iterator[str]:
     """Yield a sentence for each file on disk that no row needs, and each row that should not be there any more."""
-    pending = blobs.pending
-    promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
-    for path in _files(settings.spool_dir):
-        if not {pending, promises} & {*path.parents}:
-            yield f"in the spool: {path.name}"
-    needed = {
-        blobs.path(row.surface, row.blob, pending=row.pending)
-        for row in statements.rows(select(File.surface, File.blob, File.pending).where(File.status.in_(KEPT)))
-    }
+    columns = (File.surface, File.blob, File.pending)
+    kept = statements.rows(select(*columns).where(File.status.in_(KEPT)))
+    for _ in _everywhere():
+        promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
+        for path in _files(settings.spool_dir):
+            if not {blobs.pending, promises} & {*path.parents}:
+                yield f"in the spool: {path}"
+        needed = {blobs.path(row.surface, row.blob, pending=row.pending) for row in kept}
+        known = {*needed, *blobs.filesystem.drafts(), settings.store_dir / NAME}
+        for path in {*_files(settings.store_dir), *_files(blobs.pending)} - known:
+            yield f"bytes without a row: {path}"
+    for surface, blob in _objects() - {(row.surface, row.blob) for row in kept}:
+        yield f"an object without a row: {surface} {blob}"
     drafts = blobs.filesystem.drafts()
-    known = {*needed, *drafts, settings.store_dir / NAME}
-    for path in {*_files(settings.store_dir), *_files(pending)} - known:
-        yield f"bytes without a row: {path}"
     for draft in drafts:
         yield f"a draft: {draft}"
     without = select(Attempt.file_id).where(Attempt.file_id.not_in(select(File.id))).distinct()
@@ -174,7 +209,9 @@ def journal() -> list[Delivery]:
     if settings.journal is None:
         return []
     keys = {row.id: row.key for row in statements.rows(select(File.id, File.key).where(File.surface == "vimeo"))}
-    lines = [line for path in sorted(settings.journal.parent.iterdir()) for line in path.read_text().splitlines()]
+    folders = [settings.journal.parent for _ in _everywhere() if settings.journal]
+    paths = [path for folder in folders for path in sorted(folder.iterdir())]
+    lines = [line for path in paths for line in path.read_text().splitlines()]
     sent = [found for line in lines if (value := _parsed(line)) and (found := Sent.from_journal(value))]
     return [
         Delivery(keys[entry.ticket.file_id], entry.ticket.lease_token, entry.span, entry.complete)

@@ -18,15 +18,15 @@ FULL_SECONDS, FULL_OPERATIONS = 6, 100  # whichever is over first
 PIECE = bytes(64 * 1024)
 RECOVERY_SECONDS = 240  # far more than any part takes to come back, even on a busy machine
 MARKS = {  # what stands in the command line of each part's first process
-    "redis-broker": "redis-broker",
-    "redis-cache": "redis-cache",
-    "postgres": "postgres -D",
-    "web": "uwsgi --ini",
-    "worker": "-Q delete,maintenance",
-    "fetcher": "-Q fetch,notify",
-    "placer": "-Q place",
-    "beat": "vimeo_api.worker beat",
-    "nginx": "nginx",
+    "redis-broker": ("redis-broker", ":6379"),
+    "redis-cache": ("redis-cache", ":6380"),
+    "postgres": ("postgres -D",),
+    "web": ("uwsgi --ini",),
+    "worker": ("-Q delete,maintenance",),
+    "fetcher": ("-Q fetch,notify",),
+    "placer": ("-Q place",),
+    "beat": ("vimeo_api.worker beat",),
+    "nginx": ("nginx",),
 }
 
 
@@ -55,15 +55,39 @@ def processes() -> list[Process]:
 
 def parts(service: Service) -> dict[str, list[Process]]:
     """Return the processes of each part of a stack, the one that started the others first."""
+    return _parts(service.process.pid, _children())
+
+
+def hosts(service: Service) -> dict[str, dict[str, list[Process]]]:
+    """Return the parts of each host of a fleet, by name."""
+    children = _children()
+    stacks = [child for child in children.get(service.process.pid, []) if "deploy/stack.py" in child.line]
+    return {_name_of(stack): _parts(stack.pid, children) for stack in stacks}
+
+
+def _children() -> dict[int, list[Process]]:
     children: dict[int, list[Process]] = {}
     for process in processes():
         children.setdefault(process.parent, []).append(process)
-    heads = [head for launched in children.get(service.process.pid, []) for head in children.get(launched.pid, [])]
+    return children
+
+
+def _parts(stack: int, children: dict[int, list[Process]]) -> dict[str, list[Process]]:
+    heads = [head for launched in children.get(stack, []) for head in children.get(launched.pid, [])]
     return {_part_of(head): [head, *_below(head, children)] for head in heads}
 
 
+def _name_of(stack: Process) -> str:
+    """Return the name of the host that a stack is, "" if it has ended meanwhile."""
+    with suppress(OSError):
+        for entry in Path(f"/proc/{stack.pid}/environ").read_text().split("\0"):
+            if entry.startswith("HOST_NAME="):
+                return entry.partition("=")[2]
+    return ""
+
+
 def _part_of(head: Process) -> str:
-    return next((part for part, mark in MARKS.items() if mark in head.line), head.line)
+    return next((part for part, marks in MARKS.items() if any(mark in head.line for mark in marks)), head.line)
 
 
 def _below(head: Process, children: dict[int, list[Process]]) -> Iterator[Process]:
@@ -141,16 +165,25 @@ class Killer:
         before = self._ledger.done
         deadline = time.monotonic() + RECOVERY_SECONDS
         try:
-            await_(lambda: parts(self._service).keys() >= MARKS.keys(), RECOVERY_SECONDS)
+            await_(self._is_complete, RECOVERY_SECONDS)
             await_(lambda: self._ledger.done >= before + operations, max(1, deadline - time.monotonic()))
         except AssertionError:
-            there = {part: len(found) for part, found in parts(self._service).items()}
+            there = {part: len(found) for part, found in self._parts().items()}
             done = self._ledger.done - before
             raise AssertionError(f"no recovery from {what}: {done} of {operations} operations, {there}") from None
 
+    def _parts(self) -> dict[str, list[Process]]:
+        return parts(self._service)
+
+    def _is_complete(self) -> bool:
+        return self._parts().keys() >= MARKS.keys()
+
+    def _kinds(self) -> list[str]:
+        return [*KINDS, *(f"{FULL} {folder.name}" for folder in self._disks)]
+
     def _next(self) -> str:
         if not self._deck:
-            self._deck = [*KINDS, *(f"{FULL} {folder.name}" for folder in self._disks)]
+            self._deck = self._kinds()
             self._rng.shuffle(self._deck)
         return self._deck.pop()
 
@@ -173,10 +206,13 @@ class Killer:
             self._fill(next(folder for folder in self._disks if folder.name == kind.removeprefix(f"{FULL} ")))
             return True
         killed = False
-        for process in KINDS[kind](parts(self._service), self._rng):
+        for process in self._choose(kind):
             try:
                 os.kill(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
             killed = True
         return killed
+
+    def _choose(self, kind: str) -> list[Process]:
+        return KINDS[kind](self._parts(), self._rng)

@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.chaos.audit import Audit
 from tests.chaos.disk import disk
 from tests.chaos.fetches import Fetches
+from tests.chaos.fleet import FleetKiller
 from tests.chaos.killer import Killer
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Named, Role, Store, Streams, Transfer, working
@@ -85,7 +86,8 @@ def roles(service: Service, ledger: Ledger, origin: Origin, turn: int = 0) -> li
     twice = (Streams, OneTimes, Consumer)
     made: list[Role] = [kind(port, ledger, first) for kind in kinds]
     made += [kind(port, ledger, second) for kind in twice]
-    return [*made, Fetches(port, ledger, origin, first)]
+    address = f"10.77.{port % 256}.1" if service.profile == "fleet" else "127.0.0.1"
+    return [*made, Fetches(port, ledger, origin, first, address)]
 
 
 def silent(_words: str) -> None:
@@ -110,6 +112,22 @@ def kill(seed: str, kills: int, *, apart: bool, say: Callable[[str], object] = s
         with running("production", data, **settings) as service:
             audit(service, outcome)
             killed(service)
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def kill_fleet(seed: str, kills: int, *, say: Callable[[str], object] = silent) -> Outcome:
+    """Kill parts and whole hosts of a fleet under load, cut hosts off, freeze the object store; then audit."""
+    outcome = Outcome("several hosts", Ledger(seed))
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, serving(address="0.0.0.0") as origin:
+        Path(folder).chmod(0o755)
+        with running("fleet", Path(folder) / "data", **SETTINGS) as service:
+            killer = FleetKiller(service, outcome.ledger, say)
+            with working(roles(service, outcome.ledger, origin)):
+                killer.run(kills)
+            outcome.killed = dict(killer.killed)
+            audit(service, outcome)
     outcome.seconds = time.monotonic() - begun
     return outcome
 

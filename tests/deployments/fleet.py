@@ -3,16 +3,12 @@
 The tests run in this order and share the fleet.
 """
 
-import os
 import secrets
-import signal
-import subprocess
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +28,7 @@ from tests.deployments.checks import (
     test_it_takes_a_large_stream_and_hands_it_out,
 )
 from tests.deployments.site import PATIENCE, Site
+from tests.fleets import cut_off, frozen_objects, kill
 from tests.services import SETTINGS, Service, await_, running
 from vimeo_api.config import secret
 
@@ -88,59 +85,11 @@ class Host:
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.request("GET", path, **options)
 
-    def processes(self) -> list[int]:
-        """Return everything that runs on this host, but for the process that keeps its network."""
-        name = f"DATA_DIR={self.data}\0".encode()
-        mine = next(_space(entry) for entry in _entries() if name in _read(entry / "environ"))
-        there = (entry for entry in _entries() if _space(entry) == mine)
-        return [int(entry.name) for entry in there if b"infinity" not in _read(entry / "cmdline")]
-
-    def kill(self) -> None:
-        """Kill everything at once, as a power cut does, as far as processes go."""
-        for pid in self.processes():
-            with_signal(pid, signal.SIGKILL)
-
-    @contextmanager
-    def cut_off(self) -> Iterator[None]:
-        """Cut this host off from the network."""
-        enter = ["nsenter", "-t", str(self.processes()[0]), "-n", "ip", "link", "set", "eth0"]
-        subprocess.run([*enter, "down"], check=True)
-        try:
-            yield
-        finally:
-            subprocess.run([*enter, "up"], check=True)
-
     def is_ready(self) -> bool:
         try:
             return self.get("/readyz").ok
         except requests.RequestException:
             return False
-
-
-def _entries() -> Iterator[Path]:
-    return Path("/proc").glob("[0-9]*")
-
-
-def _space(entry: Path) -> Path | None:
-    """Return the network namespace of a process."""
-    try:
-        return (entry / "ns/net").readlink()
-    except OSError:
-        return None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def with_signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +215,7 @@ def test_a_host_that_is_cut_off_costs_only_what_it_alone_has(fleet: Service, hos
     placed = secrets.token_bytes(5000)
     path = f"/v1/streams/{b.request('POST', '/v1/streams', data=placed).json()['id']}"
     await_(lambda: not pending(fleet))
-    with b.cut_off():
+    with cut_off(b.data):
         await_(lambda: a.get(path).content == placed)
         assert requests.post(f"{fleet.url}/v1/streams", data=b"x", timeout=PATIENCE).status_code == 201
     await_(b.is_ready)
@@ -275,11 +224,11 @@ def test_a_host_that_is_cut_off_costs_only_what_it_alone_has(fleet: Service, hos
 
 def test_a_host_that_dies_has_its_files_when_it_is_back(fleet: Service, hosts: dict[str, Host]) -> None:
     a, b = hosts["a"], hosts["b"]
-    with frozen_objects(fleet):  # so that the file stays pending
+    with frozen_objects(fleet.data):  # so that the file stays pending
         content = secrets.token_bytes(5000)
         path = f"/v1/streams/{b.request('POST', '/v1/streams', data=content).json()['id']}"
         assert a.get(path).content == content
-        b.kill()
+        assert kill(b.data)
         answer = a.get(path)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
@@ -292,7 +241,7 @@ def test_an_object_store_that_is_frozen_costs_only_what_it_has(fleet: Service, h
     content = secrets.token_bytes(5000)
     path = f"/v1/streams/{a.request('POST', '/v1/streams', data=content).json()['id']}"
     await_(lambda: not pending(fleet))
-    with frozen_objects(fleet):
+    with frozen_objects(fleet.data):
         answer = a.get(path)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
@@ -300,18 +249,3 @@ def test_an_object_store_that_is_frozen_costs_only_what_it_has(fleet: Service, h
         assert new.status_code == 201
         assert hosts["b"].get(f"/v1/streams/{new.json()['id']}").content == content
     await_(lambda: a.get(path).content == content)
-
-
-@contextmanager
-def frozen_objects(fleet: Service) -> Iterator[None]:
-    """Freeze the object store."""
-    folder = f"-dir={fleet.data / 'fleet/objects'}\0".encode()
-    found = [entry for entry in _entries() if folder in _read(entry / "cmdline")]
-    assert found
-    for entry in found:
-        with_signal(int(entry.name), signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for entry in found:
-            with_signal(int(entry.name), signal.SIGCONT)
