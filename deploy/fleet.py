@@ -191,8 +191,10 @@ def _object_store(fleet: Fleet, secret_key: str) -> Iterator["subprocess.Popen[s
     shutil.chown(folder, "www-data")
     shutil.chown(rights, "www-data")
     address = fleet.address("services")
+    # It ends at times if it starts on a busy machine, or is killed, and then starts again.
     command = fleet.within(
         "services",
+        *(*TIED, "sh", "-c", 'while :; do "$@"; sleep 1; done', "-"),
         *(*USER, f"{sys.prefix}/bin/weed", "server", f"-ip={address}", "-ip.bind=0.0.0.0", f"-dir={folder}"),
         *("-volume.max=0", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false"),
         *("-filer", "-s3", f"-s3.config={rights}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
