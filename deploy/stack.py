@@ -270,8 +270,9 @@ def _become_service_user() -> None:
     user = pwd.getpwnam(SERVICE_USER)
     os.environ.update(HOME="/", USER=SERVICE_USER, LOGNAME=SERVICE_USER)
     rights = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
+    tie = ["--pdeathsig", "TERM"] if "STACK_PARTS" in os.environ else []  # a host of a fleet ends with it
     ids = ["--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups"]
-    os.execvp("setpriv", ["setpriv", *ids, *rights, "--", sys.executable, *sys.argv])
+    os.execvp("setpriv", ["setpriv", *ids, *rights, *tie, "--", sys.executable, *sys.argv])
 
 
 def _run_folder(data: Path) -> Path:
