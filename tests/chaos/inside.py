@@ -160,7 +160,7 @@ def leftovers() -> Iterator[str]:
         promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
         for path in _files(settings.spool_dir):
             if not {blobs.pending, promises} & {*path.parents}:
-                yield f"in the spool: {path}"
+                yield f"in the spool: {path.name}"
         needed = {blobs.path(row.surface, row.blob, pending=row.pending) for row in kept}
         known = {*needed, *blobs.filesystem.drafts(), settings.store_dir / NAME}
         for path in {*_files(settings.store_dir), *_files(blobs.pending)} - known:

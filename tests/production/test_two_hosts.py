@@ -134,8 +134,8 @@ def offset_beyond(service: Service, path: str, start: int) -> int:
 
 
 def test_only_hosts_with_the_key_get_pending_files(stack: Service, unplaced: Service) -> None:
-    stream(unplaced)
-    blob = query(stack, "SELECT blob FROM files WHERE pending AND status <> 'gone'")[-1]
+    stream_id = stream(unplaced).rpartition("/")[2]
+    blob = query(stack, f"SELECT blob FROM files WHERE key = '{stream_id}'")[0]
     path = f"/_peer/landing/streams/{blob[:2]}/{blob}"
     key = (unplaced.data / "etc/nginx/vimeo_api/peer_key.conf").read_text().split('"')[1]
     assert get(unplaced, path, **{"X-Spool-Key": key}).content == b"content"

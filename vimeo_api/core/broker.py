@@ -19,6 +19,11 @@ def names() -> list[str]:
     return sorted({queue.name.partition(".")[0] for queue in celery.conf.task_queues})
 
 
+def create() -> None:
+    """Create all queues: where the broker is a file of SQLite, two processes that first use one at once would fail."""
+    depths()
+
+
 def depths() -> dict[str, int]:
     """Return how many messages wait for each purpose, here or anywhere, without those that a worker has received.
 

@@ -13,6 +13,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from vimeo_api import logs
 from vimeo_api.config import Settings
+from vimeo_api.core import broker
 from vimeo_api.core.database.migrations import migrate
 from vimeo_api.embedded import framing
 from vimeo_api.embedded.worker import worker_child
@@ -30,6 +31,8 @@ def serve(app: Flask) -> None:
     """Bring the database up to date, serve until SIGINT or SIGTERM, and leave no process behind."""
     settings: Settings = app.config["SETTINGS"]
     upgrade_database(app)
+    with app.app_context():
+        broker.create()
     server = make_server(settings.bind, settings.port, app, threaded=True, request_handler=Handler)
     # SIGINT too: a process that a shell script starts in the background inherits it ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
