@@ -115,19 +115,7 @@ def _run(fleet: Fleet, stack: ExitStack) -> None:
     services = fleet.address("services")
     secret_key = secret.secret_key(fleet.data)
     objects = Host("objects", stack.enter_context(_object_store(fleet, secret_key)))
-    settings = {
-        "DATABASE_URL": f"postgresql+psycopg://vimeo_api@{services}/vimeo_api",
-        "BROKER_URL": f"redis://{services}:6379/0",
-        "CACHE_URL": f"redis://{services}:6380/0",
-        "STORE_URL": f"s3://{BUCKET}",
-        "STORE_ENDPOINT": f"http://{services}:8333",
-        "STORE_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": secret_key,
-        "SECRET_KEY": secret_key,
-        "SEALING_KEYS": secret.sealing_keys(fleet.data),
-        "NOTIFY_SECRETS": secret.notify_secret(fleet.data),
-    }
+    settings = shared_settings(services, fleet.data)
     hosts = [_start(fleet, stack, "services", settings)]
     _await("services", hosts[0].ready.is_set, [*hosts, objects])
     stack.callback(lambda: _stop(hosts[1:]))  # all at once, before the services that they need
@@ -145,6 +133,24 @@ def _run(fleet: Fleet, stack: ExitStack) -> None:
                 time.sleep(RESTART_SECONDS)
                 hosts[at] = _start(fleet, stack, host.name, settings)
     raise FleetError("the object store or the balancer ended.")
+
+
+def shared_settings(services: str, data: Path) -> dict[str, str]:
+    """Return the settings that all hosts share: where the services are, and the secrets kept in the data folder."""
+    secret_key = secret.secret_key(data)
+    return {
+        "DATABASE_URL": f"postgresql+psycopg://vimeo_api@{services}/vimeo_api",
+        "BROKER_URL": f"redis://{services}:6379/0",
+        "CACHE_URL": f"redis://{services}:6380/0",
+        "STORE_URL": f"s3://{BUCKET}",
+        "STORE_ENDPOINT": f"http://{services}:8333",
+        "STORE_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "SECRET_KEY": secret_key,
+        "SEALING_KEYS": secret.sealing_keys(data),
+        "NOTIFY_SECRETS": secret.notify_secret(data),
+    }
 
 
 def _make_network(fleet: Fleet, stack: ExitStack) -> None:

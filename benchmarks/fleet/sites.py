@@ -18,6 +18,7 @@ from benchmarks.serving.parts import Parts, parts_of
 from benchmarks.serving.place import Place
 from benchmarks.serving.processes import free_port, running
 from benchmarks.serving.service import REPOSITORY, Service
+from deploy.fleet import ACCESS_KEY, BUCKET, REGION, shared_settings
 from vimeo_api.config import secret
 from vimeo_api.core.storage.folders import relative
 
@@ -37,7 +38,6 @@ UNSETTLED = (
     "OR (due_at IS NOT NULL AND status IN ('leased', 'gone')) OR (digest IS NULL AND status = 'available')"
 )
 HOSTS = ("services", "a", "b", "worker")  # of deploy/fleet.py
-ACCESS_KEY, BUCKET, REGION = "fleet", "files", "us-east-1"
 # Nothing but the same bytes: from a file, and from the object store.
 NGINX = """
 daemon off;
@@ -144,17 +144,7 @@ def placing_through(where: Place, fleet: Site) -> Iterator[str]:
     """Run one more host of the fleet, on which PLACE=through; yield where it serves."""
     services, kept = f"{network(fleet.service)}.2", fleet.service.data.parent
     environ = {
-        "DATABASE_URL": f"postgresql+psycopg://vimeo_api@{services}/vimeo_api",
-        "BROKER_URL": f"redis://{services}:6379/0",
-        "CACHE_URL": f"redis://{services}:6380/0",
-        "STORE_URL": f"s3://{BUCKET}",
-        "STORE_ENDPOINT": f"http://{services}:8333",
-        "STORE_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": secret.secret_key(kept),
-        "SECRET_KEY": secret.secret_key(kept),
-        "SEALING_KEYS": secret.sealing_keys(kept),
-        "NOTIFY_SECRETS": secret.notify_secret(kept),
+        **shared_settings(services, kept),
         "HOST_NAME": "through",
         "STACK_PARTS": "web nginx worker placer",
         "PLACE": "through",
