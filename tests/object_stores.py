@@ -68,7 +68,8 @@ def serving_objects(folder: Path) -> Iterator[ObjectStore]:
         _identity("service", ACCESS_KEY, SECRET_KEY, *(f"{right}:{BUCKET}" for right in ("Read", "Write", "List"))),
     ]
     rights.write_text(json.dumps({"identities": identities}))
-    port = free_port()
+    parts = ("master", "volume", "filer", "s3")
+    port, *ports = [free_port() for _ in range(2 * len(parts))]
     command = [
         *("setpriv", "--pdeathsig", "KILL", "--"),  # so that it ends with this process, however that ends
         str(Path(sys.prefix) / "bin/weed"),
@@ -76,19 +77,22 @@ def serving_objects(folder: Path) -> Iterator[ObjectStore]:
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-volume.max=0", "-master.volumeSizeLimitMB=1024"),
         *("-filer", "-s3", f"-s3.config={rights}", f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         "-master.telemetry=false",
-        *(f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")),
-        *(f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")),
+        *(f"-{part}.port={own}" for part, own in zip(parts, ports[:3], strict=False)),
+        *(f"-{part}.port.grpc={own}" for part, own in zip(parts, ports[3:], strict=True)),
     ]
     log = folder / "weed.log"
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
     store = ObjectStore(f"http://127.0.0.1:{port}", process)
     try:
-        await_(lambda: _makes_bucket(store))
+        await_(lambda: _makes_bucket(store, log))
         yield store
     finally:
         process.kill()
         process.wait()
+        for used in (port, *ports):  # SeaweedFS listens on these too, and leaves them
+            for left in Path("/tmp").glob(f"seaweedfs-*-{used}.sock"):
+                left.unlink()
 
 
 def _identity(name: str, access_key: str, secret_key: str, *actions: str) -> dict[str, Any]:
@@ -96,9 +100,9 @@ def _identity(name: str, access_key: str, secret_key: str, *actions: str) -> dic
     return {"name": name, "credentials": [credentials], "actions": list(actions)}
 
 
-def _makes_bucket(store: ObjectStore) -> bool:
+def _makes_bucket(store: ObjectStore, log: Path) -> bool:
     """Return whether the bucket exists; SeaweedFS makes it for the first object that root puts there."""
-    assert store.process.poll() is None, "the object store ended at its start"
+    assert store.process.poll() is None, f"The object store ended at its start:\n{log.read_text()}"
     with suppress(BaseError):
         obstore.put(store.client(), "first", b"")
         obstore.delete(store.client(), "first")

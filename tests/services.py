@@ -23,6 +23,7 @@ START_SECONDS = 120
 STOP_SECONDS = 120
 PORTS = range(11_000, 32_000)  # below the ephemeral ports, ip(7)
 PORT_WORKERS = 8
+_given_ports: set[int] = set()  # by this process
 GRACE_SECONDS = 15  # of the services that most tests share: long enough to resume a download
 LARGE = 128 * 1024**2  # bytes; the upload limit where the parts of a stack are tested
 FETCH_WAITERS = 2  # requests per process that may wait for a fetch, where URLs are fetched
@@ -209,13 +210,17 @@ def other_filesystem() -> Iterator[Path]:
 def free_port() -> int:
     """Return a free port that stays free until a service listens on it.
 
-    It is not one that the kernel assigns (ip_local_port_range), and each worker of xdist has its own ports.
+    It is not one that the kernel assigns (ip_local_port_range), each worker of xdist has its own ports, and none
+    comes twice.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_WORKERS
     while True:
         port = random.randrange(PORTS.start + worker, PORTS.stop, PORT_WORKERS)
+        if port in _given_ports:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, despite lingering connections
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
+                _given_ports.add(port)
                 return port
