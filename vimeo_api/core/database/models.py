@@ -123,6 +123,11 @@ OWES_RECEIPTS = "notify_url IS NOT NULL AND (status = 'gone' OR places_used > pl
 Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Return an index of the rows that meet a condition, which costs the others nothing."""
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+
+
 class File(Base):
     """One uploaded file."""
 
@@ -130,35 +135,14 @@ class File(Base):
     __table_args__ = (
         UniqueConstraint("surface", "key"),
         Index("ix_files_surface_blob", "surface", "blob"),
-        Index("ix_files_queue", "queue", "id"),
-        Index(
-            "ix_files_place_due_at",
-            "place_due_at",
-            postgresql_where=text("place_due_at IS NOT NULL"),
-            sqlite_where=text("place_due_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_files_expires_at",
-            "expires_at",
-            postgresql_where=text("expires_at IS NOT NULL"),
-            sqlite_where=text("expires_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_files_token",
-            "token_id",
-            "size",
-            postgresql_where=text("token_id IS NOT NULL"),
-            sqlite_where=text("token_id IS NOT NULL"),
-        ),
-        Index(
-            "ix_files_manage_digest",
-            "manage_digest",
-            unique=True,
-            postgresql_where=text("manage_digest IS NOT NULL"),
-            sqlite_where=text("manage_digest IS NOT NULL"),
-        ),
-        Index("ix_files_undigested", "id", postgresql_where=text(UNDIGESTED), sqlite_where=text(UNDIGESTED)),
-        Index("ix_files_owes", "id", postgresql_where=text(OWES_RECEIPTS), sqlite_where=text(OWES_RECEIPTS)),
+        _partial("ix_files_queue", "queue", "id", where="queue IS NOT NULL"),
+        _partial("ix_files_due_at", "due_at", where="due_at IS NOT NULL"),
+        _partial("ix_files_place_due_at", "place_due_at", where="place_due_at IS NOT NULL"),
+        _partial("ix_files_expires_at", "expires_at", where="expires_at IS NOT NULL"),
+        _partial("ix_files_token", "token_id", "size", where="token_id IS NOT NULL"),
+        _partial("ix_files_manage_digest", "manage_digest", where="manage_digest IS NOT NULL", unique=True),
+        _partial("ix_files_undigested", "id", where=UNDIGESTED),
+        _partial("ix_files_owes", "id", where=OWES_RECEIPTS),
         {"sqlite_autoincrement": True},
     )
 
@@ -182,7 +166,7 @@ class File(Base):
     status: Mapped[str] = mapped_column(String(16))
     # When something is due; `status` says what. available: another try at a digest that failed. leased: the lease
     # lapses. fetching: the claim lapses, or a fetch that waits may be tried. gone: the bytes are removed.
-    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # tries at a purge or a fetch, not `Attempt`s
     lease_token: Mapped[str | None] = mapped_column(String(32))
     responses: Mapped[int] = mapped_column(Integer, default=0)
@@ -259,12 +243,7 @@ class Receipt(Base):
     __tablename__ = "receipts"
     __table_args__ = (
         UniqueConstraint("file_id", "event", "number"),
-        Index(
-            "ix_receipts_due_at",
-            "due_at",
-            postgresql_where=text("due_at IS NOT NULL"),
-            sqlite_where=text("due_at IS NOT NULL"),
-        ),
+        _partial("ix_receipts_due_at", "due_at", where="due_at IS NOT NULL"),
     )
 
     message_id: Mapped[str] = mapped_column(String(64), primary_key=True)  # `webhook-id`, the same in every try
@@ -299,12 +278,7 @@ class Upload(Base):
     __table_args__ = (
         Index("ix_uploads_token", "token_id"),
         Index("ix_uploads_writer", "writer"),
-        Index(
-            "ix_uploads_joined_keys",
-            "host",
-            postgresql_where=text("joined_keys IS NOT NULL"),
-            sqlite_where=text("joined_keys IS NOT NULL"),
-        ),
+        _partial("ix_uploads_joined_keys", "host", where="joined_keys IS NOT NULL"),
     )
 
     key: Mapped[str] = mapped_column(String(32), primary_key=True)  # in its URL, and the name of its part
