@@ -11,6 +11,8 @@ from tests.core.leasing import lease
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.deliveries import confirmations
+from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.files import catalog, leases, lifecycle
 from vimeo_api.core.files.catalog import Entry, NewFile
 
@@ -73,9 +75,20 @@ def test_lease_first_finds_and_leases_a_file_in_one_statement(file: int) -> None
     assert (leased.id, leased.blob, leased.size, leased.responses) == (file, "b", 10, 1)
     assert (entry().status, entry().lease_token) == (Status.LEASED, A)
     assert leases.lease_first("vimeo", "k", B, seconds=60) is None
-    again = leases.lease_first("vimeo", "k", A, seconds=60)  # whose first answer was lost
+
+
+def test_a_repeated_lease_first_is_about_the_same_response(file: int) -> None:
+    leases.lease_first("vimeo", "k", A, seconds=60)
+    again = leases.lease_first("vimeo", "k", A, seconds=60)  # the result of the first one was lost
     assert again is not None
-    assert again.responses == 2
+    confirmations.handle(Sent(Ticket(file, A, again.responses), (0, 4), complete=False))
+    assert entry().status == Status.AVAILABLE
+
+
+def test_a_repeated_lease_first_does_not_renew_a_lease_with_other_responses(file: int) -> None:
+    leases.lease_first("vimeo", "k", A, seconds=60)
+    assert lease(file, A) == 2
+    assert leases.lease_first("vimeo", "k", A, seconds=60) is None
 
 
 @pytest.mark.parametrize(

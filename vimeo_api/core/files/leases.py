@@ -56,14 +56,19 @@ _LEASE_FIRST = Prepared(
         or_(File.expires_at.is_(None), File.expires_at > bindparam("moment")),
         or_(
             and_(File.status == Status.AVAILABLE, File.responses == 0),
-            # The statement was repeated because its result was lost.
-            and_(File.status == Status.LEASED, File.lease_token == bindparam("taker")),
+            # The statement was repeated because its result was lost: it is still about the first response.
+            and_(
+                File.status == Status.LEASED,
+                File.lease_token == bindparam("taker"),
+                File.responses == 1,
+                File.spans == "",
+            ),
         ),
         lease_token=bindparam("taker"),
         lease_host=bindparam("by_host"),
         due_at=bindparam("until"),
         leased_at=bindparam("moment"),
-        responses=File.responses + 1,
+        responses=1,
     ).returning(*COLUMNS)
 )
 
