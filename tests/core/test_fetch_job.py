@@ -11,7 +11,7 @@ from tests.origin import Origin, Page
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
 from vimeo_api.core.errors import StorageFull
-from vimeo_api.core.fetching import claims, client, job
+from vimeo_api.core.fetching import claims, client, job, turns
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import NewFile
 
@@ -27,6 +27,7 @@ def asked(app: Flask, origin: Origin) -> int:
     catalog.add(NewFile("transfer", "1", blob="b1", name="n", size=0, source_url=url))
     found = catalog.find("transfer", "1")
     assert found
+    turns.add(found.id, client="me", origin="127.0.0.1")
     return found.id
 
 
@@ -39,7 +40,7 @@ def row(file_id: int) -> statements.AnyRow:
 def test_it_waits_for_space_and_goes_on(asked: int, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     with monkeypatch.context() as full:
         full.setattr(client, "fetch", no_space)
-        assert job.run(asked) == []
+        assert job.run(asked) == [], "it is called again at once"
     assert tuple(row(asked)) == (Status.FETCHING, None, 0)
     assert claims.revive(1) == []
     clock.forward(claims.SPACE_PAUSE_SECONDS)

@@ -1,16 +1,20 @@
 """Joins: what is checked before a byte is written, and how a worker's job goes on and ends."""
 
 import hashlib
+import os
 import random
 import shutil
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from vimeo_api import tasks
 from vimeo_api.core import policy
 from vimeo_api.core.access import api_tokens
+from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Malformed, NotFound, QuotaExceeded, StorageFull, TooLarge
 from vimeo_api.core.fetching import job
 from vimeo_api.core.fetching.partial_file import PartialFile
@@ -129,6 +133,27 @@ def test_the_join_of_a_killed_worker_resumes(app: Flask, monkeypatch: pytest.Mon
     assert blobs.path("streams", entry.blob).read_bytes() == whole
     assert (entry.size, entry.digest) == (len(whole), f"sha256:{hashlib.sha256(whole).hexdigest()}")
     assert not list(blobs.spool.glob("fetch-*"))
+
+
+def test_a_join_waits_for_a_source_on_a_host_that_is_away(app: Flask) -> None:
+    key = stored(b"x")
+    joined = begin([key])
+    away = update(File).where(File.key == key)
+    statements.execute(away.values(pending=True, host="away"))
+    for _ in range(job.MAX_ATTEMPTS + 1):
+        assert job.run(found(joined).id) == [], "it is called again at once"
+    assert state(joined) == ("fetching", None)
+    statements.execute(away.values(pending=False, host=None))  # it was placed
+    work(joined)
+    assert state(joined) == ("available", None)
+
+
+def test_a_join_whose_source_is_damaged_fails(app: Flask) -> None:
+    key = stored(b"whole")
+    joined = begin([key])
+    os.truncate(blobs.path("streams", found(key).blob), 3)
+    work(joined)
+    assert state(joined) == ("failed", "mismatch")
 
 
 def test_a_join_whose_source_is_deleted_fails(app: Flask) -> None:

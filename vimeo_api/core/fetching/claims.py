@@ -59,10 +59,14 @@ def wait_for_space(entry: Entry, token: str) -> bool:
     """Give up the claim until the disk may have space again; return False if the fetch has waited long enough."""
     if now() - entry.created_at >= timedelta(seconds=settings.fetch_space_seconds):
         return False
-    held, later = File.lease_token == token, now() + timedelta(seconds=SPACE_PAUSE_SECONDS)
-    # Waiting is no attempt, of which there are few.
-    lifecycle.advance(entry.id, Move.WORK, held, lease_token=None, due_at=later, attempts=File.attempts - 1)
+    wait(entry, token, seconds=SPACE_PAUSE_SECONDS)
     return True
+
+
+def wait(entry: Entry, token: str, *, seconds: float) -> None:
+    """Give up the claim for a while. Waiting is no attempt, of which there are few."""
+    held, later = File.lease_token == token, now() + timedelta(seconds=seconds)
+    lifecycle.advance(entry.id, Move.WORK, held, lease_token=None, due_at=later, attempts=File.attempts - 1)
 
 
 def reschedule(file_id: int) -> int | None:

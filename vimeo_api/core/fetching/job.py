@@ -37,6 +37,7 @@ from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, reservations, settings
 
 CLAIM_RENEW_SECONDS = 1
+PAUSE_SECONDS = 2  # before the next look at what is away: the store, or the host of a stream that is to be joined
 SLOWEST_DISK = 4 * 1024**2  # bytes per second, for the digest and the fsync at the end
 MAX_ATTEMPTS = 20  # claims in a row without progress; a fetch that kills its worker every time must end
 
@@ -61,6 +62,7 @@ def run(file_id: int) -> list[int]:
 
     Returns the ids of fetches whose turn has come by that. If it is not the turn of this one, puts it off.
     """
+    is_over = False
     row = statements.row(select(File.surface, File.blob).where(File.id == file_id, File.status == Status.FETCHING))
     if row is None or turns.wait(file_id):
         return []
@@ -74,7 +76,7 @@ def run(file_id: int) -> list[int]:
             if entry is None:
                 turns.wait(file_id)  # others have begun since we looked; so the next one that ends finds it
             else:
-                _work(entry, token, partial)
+                is_over = _work(entry, token, partial)
             recovery.clear(partial)
     except Busy:
         _log.info("fetch of file %d: still being written by another worker", file_id)
@@ -84,26 +86,34 @@ def run(file_id: int) -> list[int]:
     except StorageFull as error:  # no space for the partial file's name
         entry = claims.claim(file_id, token)
         if entry is not None:
-            _wait_for_space(entry, token, error)
-    return turns.following(file_id) if entry is not None else []
+            is_over = _out_of_space(entry, token, error)
+    # One that waits is in the line itself, and would be called again at once.
+    return turns.following(file_id) if is_over else []
 
 
-def _work(entry: Entry, token: str, partial: PartialFile) -> None:
+def _work(entry: Entry, token: str, partial: PartialFile) -> bool:
+    """Work on a fetch; return False if it waits for something."""
     try:
         if entry.attempts > MAX_ATTEMPTS:
             raise OriginError(f"Given up after {MAX_ATTEMPTS} attempts.")
         _fetch(entry, token, partial)
     except Unavailable as error:
         _log.warning("fetch of file %d is interrupted and will resume: %s", entry.id, error)
+        claims.wait(entry, token, seconds=PAUSE_SECONDS)
+        return False
     except StorageFull as error:
-        _wait_for_space(entry, token, error)
+        return _out_of_space(entry, token, error)
     except PipelineError as error:
         claims.fail(entry.id, token, _kind(error), str(error))
+    return True
 
 
-def _wait_for_space(entry: Entry, token: str, error: StorageFull) -> None:
-    if not claims.wait_for_space(entry, token):
-        claims.fail(entry.id, token, Failure.FULL, str(error))
+def _out_of_space(entry: Entry, token: str, error: StorageFull) -> bool:
+    """Wait for space, or fail if that has taken too long; return whether the fetch has failed."""
+    if claims.wait_for_space(entry, token):
+        return False
+    claims.fail(entry.id, token, Failure.FULL, str(error))
+    return True
 
 
 def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from vimeo_api.core import hosts
-from vimeo_api.core.errors import NotFound, Unavailable
+from vimeo_api.core.errors import DigestMismatch, NotFound, Unavailable
 from vimeo_api.core.fetching.client import Cancelled, Fetched
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.partial_file import PartialFile
@@ -17,6 +17,7 @@ from vimeo_api.core.storage.writer import CHUNK
 from vimeo_api.extensions import blobs
 
 GONE = "A stream that was to be joined is gone."
+DAMAGED = "A stream that was to be joined is damaged."
 
 
 def join(
@@ -24,7 +25,8 @@ def join(
 ) -> None:
     """Write the streams that a row lists into its partial file, as `client.fetch` writes a URL's.
 
-    Raises NotFound for a missing stream, StorageFull, Cancelled, and Unavailable while the store is away.
+    Raises NotFound for a missing stream, DigestMismatch for a damaged one, StorageFull, Cancelled, and Unavailable
+    while the store is away, or the host that alone has the bytes.
     """
     sources = _sources(entry)
     version = Version(sum(source.size for source in sources), f'"{entry.blob}"')
@@ -51,7 +53,7 @@ def _sources(entry: Entry) -> list[Entry]:
 
 
 def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
-    """Yield the bytes of a stream from an offset on, in chunks. Raises NotFound and Unavailable."""
+    """Yield the bytes of a stream from an offset on, in chunks. Raises NotFound, DigestMismatch and Unavailable."""
     if source.pending and not hosts.is_here(source.host):
         raise Unavailable(f"The bytes of file {source.id} are on another host until they are placed.")
     try:
@@ -60,7 +62,7 @@ def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
             while start < source.size:
                 piece = file.read(min(CHUNK, source.size - start))
                 if not piece:
-                    raise Unavailable(f"The bytes of file {source.id} end early.")
+                    raise DigestMismatch(DAMAGED)
                 yield piece
                 start += len(piece)
     except FileNotFoundError:
