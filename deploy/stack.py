@@ -201,6 +201,7 @@ def run(layout: Layout) -> int:
         signal.signal(number, _interrupt)
     # The orphans of a killed part become our children; on a host they stay in the cgroup of its unit.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _socket(layout).unlink(missing_ok=True)  # that of a stack that was killed
     supervisord = subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "--", f"{sys.prefix}/bin/supervisord", "-c", _supervisor_config(layout)],
         env=environ,
@@ -211,7 +212,7 @@ def run(layout: Layout) -> int:
             _await("PostgreSQL", lambda: _make_database(layout), supervisord)
             _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade"], environ)
         if later := [f"stack:{part}" for part in LATER if part in layout.parts]:
-            _await("supervisord", (layout.run / "supervisor.sock").exists, supervisord)
+            _await("supervisord", _socket(layout).exists, supervisord)
             _call([f"{sys.prefix}/bin/supervisorctl", "-c", _supervisor_config(layout), "start", *later], environ)
         if "nginx" in layout.parts:
             _await("the service", lambda: _pings(layout), supervisord)
@@ -370,6 +371,11 @@ def _make_database(layout: Layout) -> bool:
 
 def _supervisor_config(layout: Layout) -> str:
     return str(layout.etc(CONFIGS["supervisor/stack.conf"]))
+
+
+def _socket(layout: Layout) -> Path:
+    """Return where supervisord listens, as supervisor/stack.conf says."""
+    return layout.run / "supervisor.sock"
 
 
 def _pings(layout: Layout) -> bool:
