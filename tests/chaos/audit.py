@@ -71,14 +71,18 @@ class Audit:
 
     def _finish(self, upload: Unfinished) -> None:
         """Send the rest of a resumable upload: what its client was told must be there."""
-        deadline = time.monotonic() + RECOVERY_SECONDS
-        while upload.item is None and time.monotonic() < deadline and not self._ledger.lost:
+        try:
+            await_(lambda: self._is_over(upload), RECOVERY_SECONDS)
+        except AssertionError:
+            self._ledger.lose(f"resumable {upload.path}: cannot be finished after {upload.told} bytes")
+
+    def _is_over(self, upload: Unfinished) -> bool:
+        if upload.item is None:
             rest = upload.content.size - upload.told
             resuming.told(self._ledger, upload, resuming.append(self._service.port, upload, rest))
-            if upload.item is None:
-                resuming.look(self._service.port, self._ledger, upload)
         if upload.item is None:
-            self._ledger.lose(f"resumable {upload.path}: cannot be finished after {upload.told} bytes")
+            resuming.look(self._service.port, self._ledger, upload)
+        return upload.item is not None or upload.lost
 
     def _settle(self) -> None:
         """Let time pass until nothing is due any more; what was taken is free again by that."""

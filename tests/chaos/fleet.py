@@ -21,6 +21,9 @@ class FleetKiller(Killer):
         super().__init__(service, ledger, say)
         self._host = ""  # on which the next kill is
 
+    def _place(self) -> str:
+        return f" ({self._host})"
+
     def _parts(self) -> dict[str, list[Process]]:
         found = hosts(self._service)
         return {f"{host} {part}": those for host, parts in found.items() for part, those in parts.items()}

@@ -156,7 +156,7 @@ class Killer:
             if not self._kill(kind):
                 continue  # nothing of that kind runs just now
             self.killed[kind] += 1
-            self._say(f"kill {self.killed.total()}: {kind}, after {self._ledger.done} operations")
+            self._say(f"kill {self.killed.total()}: {kind}{self._place()}, after {self._ledger.done} operations")
             if self._rng.random() < 0.8:
                 self.recovered(kind, self._rng.randrange(60))
 
@@ -171,6 +171,9 @@ class Killer:
             there = {part: len(found) for part, found in self._parts().items()}
             done = self._ledger.done - before
             raise AssertionError(f"no recovery from {what}: {done} of {operations} operations, {there}") from None
+
+    def _place(self) -> str:
+        return ""
 
     def _parts(self) -> dict[str, list[Process]]:
         return parts(self._service)

@@ -118,6 +118,7 @@ class Unfinished:
     content: Content
     told: int = 0  # the largest offset that it was told
     item: Item | None = None  # the file that it has become
+    lost: bool = False  # the service knows it no more
 
 
 class Ledger:

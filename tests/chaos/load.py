@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
@@ -21,6 +22,8 @@ SIZES = (200, 4 * KIB, 64 * KIB, 64 * KIB, 300 * KIB, 3 * MIB)  # in memory or o
 SMALL = (200, 4 * KIB, 40 * KIB)  # where nothing can be deleted
 LIVE = 24  # items of a role that it lets live at a time
 KEPT = 8  # every so many-th stays until the end
+# A host may have to start again, for it alone has the bytes; then a lost message is sent again after a minute.
+JOIN_SECONDS = 240
 PAUSE = 0.05  # seconds, while nobody is there to ask
 
 
@@ -156,14 +159,15 @@ class Streams(Files):
     def _is_joined(self, path: str) -> bool:
         """Wait for the workers, unless the power is cut for good; return whether they have made the stream."""
         status = path.replace("/streams/", "/joins/")
-        for _ in range(600):
+        deadline = time.monotonic() + JOIN_SECONDS
+        while time.monotonic() < deadline:
             reply = ask(self.port, "GET", status)
             state = json.loads(reply.body)["state"] if reply.status == requests.codes.ok else "fetching"
             if state != "fetching":
                 return bool(state == "available")
             if self.stopped.wait(0.1):
                 return False
-        self.ledger.lose("join: still not done after a minute")
+        self.ledger.lose(f"join {path}: still not done after {JOIN_SECONDS} s")
         return False
 
 

@@ -81,7 +81,8 @@ def told(ledger: Ledger, upload: Unfinished, reply: Reply) -> None:
         if not upload.told <= int(offset) <= upload.content.size:
             ledger.lose(f"resumable {upload.path}: goes on at {offset} of {upload.content.size}, was at {upload.told}")
         upload.told = max(upload.told, int(offset))
-    elif reply.status in (404, 410):
+    elif reply.status in (404, 410) and not upload.lost:
+        upload.lost = True
         ledger.lose(f"resumable {upload.path}: answered {reply.status} after {upload.told} bytes")
     result = reply.headers.get("upload-result")
     if result is not None and upload.item is None:
