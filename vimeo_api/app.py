@@ -1,4 +1,4 @@
-"""The factory: settings → extensions → hooks around every request → surfaces. `wsgi`, `worker` and `cli` call it."""
+"""The factory: settings → extensions → hooks around every request → surfaces. `wsgi` and `cli` call it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,17 +47,12 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Raises config.ConfigError, with one sentence per mistake.
     """
-    values = config.check(settings or config.load())
+    values = settings or config.load()
     app = Pipeline("vimeo_api")
-    app.config["SETTINGS"] = values
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # `//` is a different path, which is not found
 
-    extensions.init_storage(app, values)
-    extensions.init_receipts(app, values)
-    extensions.init_database(app, values)
-    extensions.init_cache(app, values)
-    extensions.init_celery(app, values)
+    extensions.init_app(app, values)
     if values.trusted_proxies or values.behind_nginx:
         trusted = listed(values.trusted_headers)
         app.wsgi_app = Forwarded(app.wsgi_app, values.trusted_proxies, trusted)  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """The objects that live as long as the process: settings, database, cache, folders for bytes, Celery.
 
-`app.create_app` binds them to an app; the layers above import them from here.
+`app.create_app` binds them to the app that serves, `worker` to the app of the tasks; the layers above import them from
+here.
 """
 
 import secrets
@@ -21,6 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase
 from werkzeug.local import LocalProxy
 
+from vimeo_api import config
 from vimeo_api.config import Settings, host_name
 from vimeo_api.config.secret import notify_secret, write_once
 from vimeo_api.core.storage.blobs import Blobs
@@ -51,6 +53,16 @@ mount_check = cast("MountCheck", LocalProxy(lambda: current_app.extensions["moun
 reservations = cast("Reservations", LocalProxy(lambda: current_app.extensions["reservations"]))
 notify_secrets = cast("Sequence[str]", LocalProxy(lambda: current_app.extensions["notify_secrets"]))
 celery = cast("Celery", LocalProxy(lambda: current_app.extensions["celery"]))
+
+
+def init_app(app: Flask, values: Settings) -> None:
+    """Bind all of them to an app. Raises config.ConfigError for settings that the service cannot start with."""
+    app.config["SETTINGS"] = config.check(values)
+    init_storage(app, values)
+    init_receipts(app, values)
+    init_database(app, values)
+    init_cache(app, values)
+    init_celery(app, values)
 
 
 def in_app(call: Callable[P, T]) -> Callable[P, T]:

@@ -1,15 +1,17 @@
-"""What Celery runs: `celery -A vimeo_api.worker worker`, and `beat`."""
+"""What Celery runs: `celery -A vimeo_api.worker worker`, and `beat`. Tasks need no views, so none are imported."""
 
 from typing import Any
 
 from celery import signals
+from flask import Flask
 
-from vimeo_api import logs
-from vimeo_api.app import create_app
+from vimeo_api import config, extensions, logs
 from vimeo_api.core.monitoring.heartbeat_step import add_heartbeats
 
-_app = create_app()
-logs.configure(_app.config["SETTINGS"])
+_settings = config.load()
+_app = Flask("vimeo_api")
+extensions.init_app(_app, _settings)
+logs.configure(_settings)
 celery = _app.extensions["celery"]
 add_heartbeats(celery)
 if celery.conf.broker_transport_options:
@@ -25,4 +27,4 @@ def _serve_own_host(instance: Any, **_: object) -> None:
     """
     queues = instance.app.amqp.queues
     for name in set(queues.consume_from) & set(celery.conf.host_queues):
-        queues.select_add(queues[f"{name}.{_app.config['SETTINGS'].host_name}"])
+        queues.select_add(queues[f"{name}.{_settings.host_name}"])
