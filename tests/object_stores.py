@@ -1,13 +1,17 @@
 """A real S3-compatible object store for tests: SeaweedFS, started on free ports in a temporary folder."""
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import obstore
@@ -93,6 +97,58 @@ def serving_objects(folder: Path) -> Iterator[ObjectStore]:
         for used in (port, *ports):  # SeaweedFS listens on these too, and leaves them
             for left in Path("/tmp").glob(f"seaweedfs-*-{used}.sock"):
                 left.unlink()
+
+
+@contextmanager
+def refusing(*, status: int, code: str, message: str = "No.") -> Iterator[str]:
+    """Yield the address of an object store that answers everything with an error."""
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+
+    class Refusal(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_PUT = do_GET = do_HEAD = do_DELETE = do_POST = answer  # noqa: N815 -- http.server's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@contextmanager
+def damaging(endpoint: str, old: bytes, new: bytes) -> Iterator[str]:
+    """Yield the address of a network that passes on to an object store, and changes some bytes."""
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+
+    class Network(StreamRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((host, int(port))) as upstream:
+                threading.Thread(target=_pass_on, args=(upstream, self.request), daemon=True).start()
+                _pass_on(self.request, upstream, old, new)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Network) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+def _pass_on(source: socket.socket, target: socket.socket, old: bytes = b"", new: bytes = b"") -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data.replace(old, new) if old else data)
 
 
 def _identity(name: str, access_key: str, secret_key: str, *actions: str) -> dict[str, Any]:

@@ -208,6 +208,8 @@ def bucket(values: Settings) -> Bucket:
         "session_token": values.aws_session_token,
         "server_side_encryption": values.store_encryption,
         "sse_kms_key_id": values.store_kms_key,
+        "checksum_algorithm": values.store_checksum,
+        "unsigned_payload": values.store_checksum != "sha256",  # else the signature costs a SHA-256 of each body
     }
     return Bucket(
         name=name,

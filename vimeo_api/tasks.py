@@ -94,9 +94,9 @@ def fetch(file_id: int) -> None:
 
 
 @shared_task(name="vimeo_api.tasks.place")  # type: ignore[untyped-decorator]
-def place(file_id: int) -> None:
-    """Copy a pending file into the store."""
-    placing.run(file_id)
+def place(*_: int) -> None:  # messages of older versions name a file
+    """Copy a batch of pending files into the store."""
+    placing.run_due()
 
 
 @shared_task(name="vimeo_api.tasks.join")  # type: ignore[untyped-decorator]
@@ -155,10 +155,19 @@ def _sweep_host() -> Counter[Counted]:
         _log.warning("not placing, removing or digesting files: %s", NOT_MOUNTED)
         return due
     due[Counted.PURGES] = _delete(due_here, here)
-    for file_id in placing.due(min(SWEEP_BATCH, room(place, here))):
-        _published(place, file_id, host=here)
-        due[Counted.PLACEMENTS] += 1
+    _place(here)
     return due
+
+
+def _place(host: str) -> None:
+    """Enqueue a task for each batch of files to be placed, unless enough of them wait already."""
+    if not (free := room(place, host)):
+        return
+    batches = -(-placing.waiting(free * placing.BATCH) // placing.BATCH)
+    if batches > 1 and placing.failing():
+        batches = 1  # to see whether the store works again
+    for _ in range(batches - (broker.MAX_QUEUED - free)):
+        _published(place, host=host)
 
 
 def _delete(find: Callable[[int], Sequence[int]], host: str | None = None) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import obstore
 import pytest
@@ -14,8 +15,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from tests.core.test_round_trips import counted
 from tests.inprocess import made, sweep
-from tests.object_stores import ObjectStore, serving_objects
+from tests.object_stores import ObjectStore, damaging, refusing, serving_objects
 from tests.services import files_below
 from vimeo_api.config import ConfigError
 from vimeo_api.core.clock import now
@@ -25,6 +27,8 @@ from vimeo_api.core.errors import DigestMismatch, NotFound
 from vimeo_api.core.files import catalog, moving, placing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance import reconciliation
+from vimeo_api.core.monitoring import readiness
+from vimeo_api.core.monitoring.probes import Finding
 from vimeo_api.core.monitoring.readiness import check_object_store
 from vimeo_api.core.policy import STREAMS
 from vimeo_api.core.storage import object_store
@@ -78,6 +82,10 @@ def objects(bucket: ObjectStore, app: Flask) -> set[str]:
     return {key.rpartition("/")[2] for key in bucket.keys(prefix)}
 
 
+def readiness_of(dependency: str) -> Finding[None]:
+    return next(check.finding for check in readiness.checks() if check.name == dependency)
+
+
 def end_grace() -> None:
     """Have the pending copies of placed files removed now."""
     for row in statements.rows(select(File.id).where(File.place_due_at.is_not(None))):
@@ -113,6 +121,77 @@ def test_a_large_file_goes_in_parts(app: Flask, client: FlaskClient, monkeypatch
     sweep(app)
     assert not again(stream).pending
     assert client.get(url(stream)).data == content
+
+
+def test_a_batch_of_files_takes_no_more_statements_than_one(
+    app: Flask, client: FlaskClient, bucket: ObjectStore
+) -> None:
+    streams = [posted(client, bytes([number])) for number in range(20)]
+    with counted() as statements:
+        placing.run_due()
+    assert len(statements) <= 10
+    assert not any(again(stream).pending for stream in streams)
+    assert objects(bucket, app) == {stream.blob for stream in streams}
+    assert [client.get(url(stream)).data for stream in streams] == [bytes([number]) for number in range(20)]
+
+
+def test_a_task_takes_no_more_bytes_than_it_places_in_time(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = [posted(client, bytes(100)) for _ in range(3)]
+    monkeypatch.setattr(placing, "BATCH_BYTES", 200)
+    assert [placing.due(10) for _ in range(3)] == [[streams[0].id, streams[1].id], [streams[2].id], []]
+    monkeypatch.setattr(placing, "BATCH_BYTES", 10)
+    statements.execute(update(File).values(place_due_at=now()))
+    assert len(placing.due(10)) == 1
+
+
+def test_a_file_that_cannot_be_read_does_not_keep_others_from_their_place(app: Flask, client: FlaskClient) -> None:
+    lost, found = posted(client), posted(client)
+    blobs.path("streams", lost.blob, pending=True).unlink()
+    placing.run_due()
+    assert (again(lost).pending, again(found).pending) == (True, False)
+
+
+@pytest.mark.parametrize("checksum", ["crc64nvme", "sha256"])
+def test_bytes_that_are_damaged_on_the_way_are_refused(
+    bucket: ObjectStore, tmp_path: Path, checksum: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = bucket.settings(tmp_path.name) | {"STORE_CHECKSUM": checksum}
+    with (
+        damaging(bucket.endpoint, b"precious", b"previous") as endpoint,
+        made("embedded", tmp_path / "data", **settings | {"STORE_ENDPOINT": endpoint}) as app,
+        app.app_context(),
+    ):
+        stream = posted(app.test_client(), b"precious")
+        placing.run_due()
+        assert (again(stream).pending, objects(bucket, app)) == (True, set())
+        assert "received damaged bytes" in caplog.text
+
+
+def test_a_full_object_store_is_logged_once_and_shown(
+    bucket: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "_RETRIES", 0)
+    settings = bucket.settings(tmp_path.name)
+    with (
+        refusing(status=503, code="SlowDown") as endpoint,
+        made("embedded", tmp_path / "data", **settings | {"STORE_ENDPOINT": endpoint}) as app,
+        app.app_context(),
+    ):
+        streams = [posted(app.test_client()) for _ in range(10)]
+        for _ in range(2):
+            statements.execute(update(File).values(place_due_at=now()))
+            placing.run(*[stream.id for stream in streams])
+        assert caplog.text.count("takes no files: ") == caplog.text.count(f"{endpoint} is full or overloaded") == 1
+        placing.run_due()  # leaves it alone
+        assert placing.waiting(100) == 10
+        assert placing.failing()
+    with made("embedded", tmp_path / "data", **settings) as app, app.app_context():
+        assert not readiness_of("objects").ok
+        sweep(app)
+        assert not any(again(stream).pending for stream in streams)
+        assert readiness_of("objects").ok
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile", "after"])
@@ -234,6 +313,20 @@ def test_through_answers_once_the_file_is_in_the_object_store(bucket: ObjectStor
         assert catalog.count("streams") == 1
 
 
+def test_through_leaves_no_object_of_an_upload_that_is_refused(bucket: ObjectStore, tmp_path: Path) -> None:
+    settings = bucket.settings(tmp_path.name) | {"PLACE": "through"}
+    with made("embedded", tmp_path / "data", **settings) as app, app.app_context():
+        client = app.test_client()
+        assert [client.post("/upload/a.txt", data=CONTENT).status_code for _ in range(2)] == [201, 409]
+        digests = {client.post("/", data=CONTENT).text for _ in range(2)}
+        assert len(digests) == 1
+        kept = {entry("named", "a.txt").blob, entry("store", digests.pop()).blob}
+        assert objects(bucket, app) == kept
+        assert placing.waiting(10) == 0
+        assert files_below(app.config["SETTINGS"].spool_dir) == []
+        assert client.get("/download/a.txt").data == CONTENT
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -248,6 +341,35 @@ def test_a_refusal_stops_the_start_with_a_sentence(
     settings = bucket.settings() | changed
     with (
         made("embedded", tmp_path / "data", **settings) as app,
+        app.app_context(),
+        pytest.raises(ConfigError, match=sentence),
+    ):
+        check_object_store()
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ({"status": 404, "code": "NoSuchBucket"}, "STORE_URL: there is no bucket files at"),
+        (
+            {"status": 400, "code": "AuthorizationHeaderMalformed"},
+            "STORE_REGION is not the region of the bucket files at",
+        ),
+        ({"status": 400, "code": "ExpiredToken"}, "The credentials for the bucket files at .* have expired"),
+        ({"status": 403, "code": "RequestTimeTooSkewed"}, "The clock of this host differs from that of"),
+        ({"status": 403, "code": "AccessDenied"}, "The credentials may not write to the bucket files at"),
+        (
+            {"status": 400, "code": "InvalidArgument", "message": "x-amz-checksum-crc64nvme is not supported"},
+            "set STORE_CHECKSUM=sha256",
+        ),
+    ],
+)
+def test_the_start_says_which_setting_is_wrong(
+    bucket: ObjectStore, tmp_path: Path, answer: dict[str, Any], sentence: str
+) -> None:
+    with (
+        refusing(**answer) as endpoint,
+        made("embedded", tmp_path / "data", **bucket.settings() | {"STORE_ENDPOINT": endpoint}) as app,
         app.app_context(),
         pytest.raises(ConfigError, match=sentence),
     ):

@@ -29,7 +29,10 @@ class Counted(StrEnum):
     DOUBTED = "doubted"  # leases whose report may be lost
     PURGES = "purges"  # files whose bytes a sweep found due for removal
     FETCHES = "fetches"  # that a sweep found without a worker
-    PLACEMENTS = "placements"  # that a sweep found due
+    PLACEMENTS = "placements"  # steps of files that were due
+    PLACED = "placed"  # files that were copied into the store
+    PLACED_BYTES = "placed_bytes"
+    PLACE_FAILURES = "place_failures"  # copies that the store did not take
     RECONCILED = "reconciled"  # files on disk that belonged to no row
     UPLOADS_STARTED = "uploads_started"
     UPLOADS_FINISHED = "uploads_finished"

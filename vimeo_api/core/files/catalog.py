@@ -40,6 +40,7 @@ class NewFile:
     manage_digest: str | None = None  # of the key in its manage URL
     notify_url: str | None = None  # gets the receipts
     pending: bool = False  # its bytes are in the pending area and are still to be placed
+    store: str = "filesystem"  # where its bytes are once they are not pending
     downloads: int = 1  # how often it can be downloaded, if it is a one-time file
     modified: int | None = None  # when its bytes were written, in seconds since 1970
 

@@ -5,72 +5,117 @@
 Until its row is switched, a file is served from the pending area. The pending copy stays GRACE_SECONDS longer, for
 readers that were sent there. The copy keeps its modification time, so no ETag changes. Each step can be repeated: a
 killed worker leaves a draft that the next attempt starts again, or a pending copy that is still due. Uploads mark the
-row as due, the sweep enqueues it, `tasks.place` does it.
+row as due, the sweep enqueues as many tasks as that needs, and each takes a batch of what is due (`run_due`).
 """
 
 import logging
 import os
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import case, func, select, update
 
 from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
-from vimeo_api.core.database import statements
+from vimeo_api.core.database import counters, statements
+from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.files import catalog
-from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.storage.folders import remove_from
 from vimeo_api.core.storage.stores import Draft
 from vimeo_api.extensions import blobs, in_app, settings
 
 MIN_GRACE_SECONDS = 2  # longer than nginx takes to open a file that it was sent to
-CALL_SECONDS = 30  # before a file is enqueued again; the worker that has it puts this off
+BATCH = 32  # files that a task takes, and
+BATCH_BYTES = 64 * 1024**2  # their bytes, unless the first one alone has more
+CALL_SECONDS = 30  # before a file is due again; the worker that has it puts this off
 PUT_OFF_SECONDS = 5  # between two such delays
+FAILING_SECONDS = 120  # after a failure, in which the next attempt is made
 RETRY_SECONDS = 300  # after an error that will last a while
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A file whose bytes are in the store; its row does not say so yet."""
+
+    entry: Entry
+    draft: Draft
+    digest: str
+    modified: int
+
+
+def waiting(limit: int) -> int:
+    """Return how many of this host's files are due, counting no more than `limit`."""
+    due = select(File.id).where(File.place_due_at <= now(), hosts.here(File.host)).limit(limit).subquery()
+    row = statements.row(select(func.count()).select_from(due))
+    return int(row[0]) if row else 0
+
+
+def failing() -> bool:
+    """Return whether the store has taken no file since it last refused one, a moment ago."""
+    known = counters.read()
+    _, failed_at = known.get(Counted.PLACE_FAILURES, (0, None))
+    _, placed_at = known.get(Counted.PLACED, (0, None))
+    if failed_at is None or failed_at < now() - timedelta(seconds=FAILING_SECONDS):
+        return False
+    return placed_at is None or placed_at < failed_at
+
+
+def run_due() -> None:
+    """Take a batch of this host's files that are due, and do the next step for each."""
+    if not blobs.target.away:
+        taken = due(BATCH)
+        run(*taken)
+        counters.add({Counted.PLACEMENTS: len(taken)})
+
+
 def due(limit: int) -> list[int]:
-    """Return the ids of this host's files that are due, and put them off by CALL_SECONDS."""
-    values = {"place_due_at": _after(CALL_SECONDS)}
-    ours = (File.place_due_at <= now(), hosts.here(File.host))
-    return catalog.put_off(*ours, order=File.place_due_at, limit=limit, values=values)
+    """Return the ids of this host's files that are due, BATCH_BYTES at most, and put them off by CALL_SECONDS.
+
+    If several callers do this at once, each file goes to one of them.
+    """
+    conditions = (File.place_due_at <= now(), hosts.here(File.host))
+    first = select(File.id, File.size, File.pending).where(*conditions).order_by(File.place_due_at).limit(limit)
+    while found := statements.rows(first):
+        count, size = 0, 0
+        for row in found:
+            size += row.size if row.pending else 0
+            if count and size > BATCH_BYTES:
+                break
+            count += 1
+        these = statements.among(File.id, [row.id for row in found[:count]])
+        taken = update(File).where(these, *conditions).values(place_due_at=_after(CALL_SECONDS)).returning(File.id)
+        if ids := [row.id for row in statements.rows(taken)]:
+            return ids
+    return []
 
 
-def run(file_id: int) -> None:
-    """Do the next step for a file: copy it into the store or remove its pending copy. Safe to run twice, or at once."""
-    entry = catalog.by_id(file_id)
-    if entry is None or entry.place_due_at is None or entry.status == Status.GONE or not hosts.is_here(entry.host):
+def run(*file_ids: int) -> None:
+    """Do the next step for files: copy them into the store or remove their pending copies.
+
+    Safe to run twice, or at once.
+    """
+    if not file_ids:
         return
-    if not entry.pending:
-        with blobs.locked(entry.surface, entry.blob):
-            clear(entry.surface, entry.blob)
-        cleared = update(File).where(File.id == file_id, File.pending.is_(False))
-        statements.execute(cleared.values(place_due_at=None, host=None))
-        return
-    try:
-        with blobs.target.receiving(entry.surface, entry.blob) as draft:
-            if draft is not None:
-                _place(entry, draft)
-    except Unavailable as error:
-        _log.warning("file %d stays pending: %s", file_id, error)  # still due, so it is tried again soon
-    except (StorageFull, DigestMismatch, OSError) as error:
-        _log.error("file %d was not placed and stays pending: %s", file_id, error)
-        _put_off(file_id, RETRY_SECONDS)
-
-
-def placed_now(surface: str, key: str) -> bool:
-    """Place a file without waiting for a worker; return whether that worked."""
-    entry = catalog.find(surface, key)
-    if entry is None or not entry.pending:
-        return True
-    run(entry.id)
-    entry = catalog.by_id(entry.id)
-    return entry is None or not entry.pending
+    known = catalog.entries(select(*COLUMNS).where(statements.among(File.id, file_ids)))
+    ours = [
+        entry
+        for entry in known
+        if entry.place_due_at is not None and entry.status != Status.GONE and hosts.is_here(entry.host)
+    ]
+    _clear_all([entry for entry in ours if not entry.pending])
+    pending = [entry for entry in ours if entry.pending]
+    for start in range(0, len(pending), blobs.target.batch):
+        _place(pending[start : start + blobs.target.batch])
 
 
 def clear(surface: str, blob: str) -> None:
@@ -79,15 +124,66 @@ def clear(surface: str, blob: str) -> None:
         remove_from(blobs.path(surface, blob, pending=True))
 
 
-def _place(entry: Entry, draft: Draft) -> None:
-    modified = blobs.modified(entry.surface, entry.blob, pending=True)
-    digest = _copied(entry, draft)
-    with blobs.locked(entry.surface, entry.blob):
-        if not catalog.live_blobs(entry.surface, [entry.blob]):
-            return  # deleted, perhaps purged: if we were killed after `keep`, nobody would remove the copy
-        draft.keep()
-        if not _switch(entry.id, digest, modified) and not catalog.live_blobs(entry.surface, [entry.blob]):
-            draft.withdraw()  # deleted meanwhile; its purge waits for our lock
+def _clear_all(placed: Sequence[Entry]) -> None:
+    if not placed:
+        return
+    for entry in placed:
+        with blobs.locked(entry.surface, entry.blob):
+            if blobs.shared_by_digest:  # the same content may have been uploaded again
+                clear(entry.surface, entry.blob)
+            else:
+                remove_from(blobs.path(entry.surface, entry.blob, pending=True))
+    cleared = update(File).where(statements.among(File.id, [entry.id for entry in placed]), File.pending.is_(False))
+    statements.execute(cleared.values(place_due_at=None, host=None))
+
+
+def _place(entries: Sequence[Entry]) -> None:
+    """Copy files into the store, at the same time, and switch their rows together."""
+    try:
+        with ExitStack() as stack:
+            drafts = [stack.enter_context(blobs.target.receiving(entry.surface, entry.blob)) for entry in entries]
+            begun = [(entry, draft) for entry, draft in zip(entries, drafts, strict=True) if draft is not None]
+            copies = _copies(begun)
+            _keep(copies)
+    except (StorageFull, OSError) as error:
+        for entry in entries:
+            _retry_later(entry, error)
+    except Unavailable as error:
+        if not blobs.target.away:  # else it has said so in the log, once for all files
+            _log.warning("%d files stay pending: %s", len(entries), error)
+        counters.add({Counted.PLACE_FAILURES: len(entries)})  # they are due again soon
+    else:
+        counters.add({Counted.PLACED: len(copies), Counted.PLACED_BYTES: sum(copy.entry.size for copy in copies)})
+
+
+def _copies(begun: Sequence[tuple[Entry, Draft]]) -> list[_Copy]:
+    """Copy files, several at a time where the store gains by that; return those that were copied.
+
+    Raises Unavailable if the store took none.
+    """
+    if blobs.target.threads == 1 or len(begun) == 1:
+        copied = [_copy(each) for each in begun]
+    else:
+        with ThreadPoolExecutor(blobs.target.threads) as pool:
+            copied = list(pool.map(in_app(_copy), begun))
+    copies = [copy for copy in copied if isinstance(copy, _Copy)]
+    refused = [error for error in copied if isinstance(error, Unavailable)]
+    if refused and not copies:
+        raise refused[0]
+    return copies
+
+
+def _copy(begun: tuple[Entry, Draft]) -> _Copy | Unavailable | None:
+    """Copy a file; return why the store did not take it, or None after another error."""
+    entry, draft = begun
+    try:
+        modified = blobs.modified(entry.surface, entry.blob, pending=True)
+        return _Copy(entry, draft, _copied(entry, draft), modified)
+    except Unavailable as error:
+        return error
+    except (StorageFull, DigestMismatch, OSError) as error:
+        _retry_later(entry, error)
+        return None
 
 
 def _copied(entry: Entry, draft: Draft) -> str:
@@ -106,6 +202,11 @@ def _copied(entry: Entry, draft: Draft) -> str:
     return digest
 
 
+def _retry_later(entry: Entry, error: Exception) -> None:
+    _log.error("file %d was not placed and stays pending: %s", entry.id, error)
+    _put_off(entry.id, RETRY_SECONDS)
+
+
 class _Renewal:
     """Puts off a file's next call while a worker copies it."""
 
@@ -120,17 +221,50 @@ class _Renewal:
             self._put_off(self._file_id, CALL_SECONDS)
 
 
-def _switch(file_id: int, digest: str, modified: int) -> bool:
-    """Serve the file from the store from now on; return False if it is gone."""
-    values = {
+def _keep(copies: Sequence[_Copy]) -> None:
+    """Serve copied files from the store, unless they were deleted meanwhile."""
+    with ExitStack() as stack:
+        for surface, folder in sorted({(copy.entry.surface, copy.entry.blob[:2]) for copy in copies}):
+            stack.enter_context(blobs.locked(surface, folder))  # sorted, so that no two of us deadlock
+        # If we were killed after `keep`, nobody would remove the copy of a file that is purged.
+        kept = _needed(copies)
+        for copy in kept:
+            copy.draft.keep()
+        switched = _switch(kept)
+        left = [copy for copy in kept if copy.entry.id not in switched]
+        needed = _needed(left)
+        for copy in left:
+            if copy not in needed:
+                copy.draft.withdraw()  # deleted meanwhile; its purge waits for our lock
+
+
+def _needed(copies: Sequence[_Copy]) -> list[_Copy]:
+    """Return the copies of files that are not gone."""
+    live = {
+        surface: catalog.live_blobs(surface, [copy.entry.blob for copy in copies if copy.entry.surface == surface])
+        for surface in {copy.entry.surface for copy in copies}
+    }
+    return [copy for copy in copies if copy.entry.blob in live[copy.entry.surface]]
+
+
+def _switch(copies: Sequence[_Copy]) -> set[int]:
+    """Serve files from the store from now on; return the ids of those that are still pending."""
+    if not copies:
+        return set()
+    values: dict[str, Any] = {
         "pending": False,
         "place_due_at": _after(max(settings.grace_seconds, MIN_GRACE_SECONDS)),
-        "digest": func.coalesce(File.digest, digest),
-        "modified": func.coalesce(File.modified, modified),
         "store": blobs.target.name,
     }
-    switched = update(File).where(File.id == file_id, File.pending, File.status != Status.GONE).values(values)
-    return statements.execute(switched) == 1
+    if any(copy.entry.digest is None for copy in copies):
+        digests = {copy.entry.id: copy.digest for copy in copies}
+        values["digest"] = func.coalesce(File.digest, case(digests, value=File.id))
+    if any(copy.entry.modified is None for copy in copies):
+        moments = {copy.entry.id: copy.modified for copy in copies}
+        values["modified"] = func.coalesce(File.modified, case(moments, value=File.id))
+    these = statements.among(File.id, [copy.entry.id for copy in copies])
+    switched = update(File).where(these, File.pending, File.status != Status.GONE).values(values)
+    return {row.id for row in statements.rows(switched.returning(File.id))}
 
 
 def _put_off(file_id: int, seconds: float) -> None:

@@ -3,8 +3,8 @@
 Views call it. It is in the core because workers store files, too: resumable uploads that they have joined.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -140,6 +140,8 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
         expires_at=expires_at,
         token_id=token_id,
     )
+    if settings.place == "through":
+        return _send_content(policy, file, staging)
     staging.sync()
     statements.check_reachable()
     # The lock keeps others from removing the bytes between our finding them and adding our row.
@@ -161,9 +163,19 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
             if isinstance(error, Exists) and lifecycle.prolong(file.surface, file.key, expires_at):
                 return key  # another upload of this content, under another random blob, was faster
             raise
-    if settings.place == "through":
-        _place(policy, added)
     return key
+
+
+def _send_content(policy: Policy, file: NewFile, staging: Staging) -> str:
+    """Do the same with PLACE=through."""
+    if not lifecycle.prolong(file.surface, file.key, file.expires_at):
+        try:
+            with _sent((file, staging)) as sent:
+                _add(policy, *sent)
+        except Exists:  # another upload of this content was faster
+            if not lifecycle.prolong(file.surface, file.key, file.expires_at):
+                raise
+    return file.key
 
 
 def _uploaded(file: NewFile, manage_key: str | None) -> Uploaded:
@@ -197,6 +209,10 @@ def _new(
 
 def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
     """Make files durable and add their rows, all or none. Raises Exists, QuotaExceeded and StorageFull."""
+    if settings.place == "through":
+        with _sent(*new) as sent:
+            _add(policy, *sent)
+        return
     for _, staging in new:
         staging.sync()
     statements.check_reachable()
@@ -214,17 +230,39 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
                 blobs.unpublish(file.surface, file.blob)
             raise
         # After any other error the rows may be there, so the bytes stay until reconciliation.
-    if settings.place == "through":
-        _place(policy, *published)
 
 
-def _place(policy: Policy, *added: NewFile) -> None:
-    """Place files now. Raises Unavailable if that fails, and removes them: their client may send them again."""
-    for file in added:
-        if not placing.placed_now(policy.surface, file.key):
-            for entry in catalog.find_all(policy.surface, [each.key for each in added]).values():
-                lifecycle.remove(entry)
-            raise Unavailable("the object store took no upload, and PLACE=through promises that it did")
+@contextmanager
+def _sent(*new: tuple[NewFile, Staging]) -> Iterator[list[NewFile]]:
+    """Put files into the object store, and yield what their rows say; if those cannot be added, remove the objects.
+
+    After a crash before the rows, reconciliation removes them. Raises Unavailable if the object store takes no file.
+    """
+    statements.check_reachable()
+    sent: list[NewFile] = []
+    try:
+        for file, staging in new:
+            sent.append(_send(file, staging))
+        yield sent
+    except (Exists, QuotaExceeded, Unavailable):
+        for file in sent:
+            with suppress(Unavailable):  # then reconciliation removes it
+                blobs.remove_remote(file.surface, file.blob)
+        raise
+    # After any other error the rows may be there.
+
+
+def _send(file: NewFile, staging: Staging) -> NewFile:
+    """Put a file into the object store; return what its row says. Raises Unavailable."""
+    algorithm, _, expected = (file.digest or "sha256:").partition(":")
+    with blobs.target.receiving(file.surface, file.blob) as draft:
+        if draft is None:
+            raise Unavailable("Another request stores this upload.")
+        digest = draft.copy(staging.descriptor, algorithm, lambda _: None)
+        draft.keep()
+    if expected not in {"", digest}:
+        raise Unavailable("The bytes in the spool have changed since their digest was computed.")
+    return replace(file, digest=f"{algorithm}:{digest}", modified=staging.modified, store=blobs.target.name)
 
 
 def _add(policy: Policy, *files: NewFile) -> None:

@@ -38,6 +38,7 @@ _PAUSE_FACTOR = 20  # the next count is due after this many times the duration o
 _MIN_PAUSE = timedelta(seconds=5)
 _COUNT_TIMEOUT = timedelta(minutes=10)  # then another worker may start a count; both results are right
 _MAX_LEASES = 100_000  # counted by surface
+_MAX_UNPLACED = 100_000
 _ID = 1
 # If several workers find the count due, only one changes the row.
 _CLAIM = text(
@@ -81,6 +82,7 @@ class FileStats:
     tokens: Sequence[TokenUse]  # every token that is valid or has files, as of the last count
     leases: dict[str, int]  # by surface, now
     uploads: dict[str, tuple[int, int]]  # by surface: unfinished resumable uploads and their bytes so far, now
+    unplaced: tuple[int, int]  # files in the pending areas of all hosts and their bytes, now
     receipts: int  # waiting for their next try, now
     hosts: dict[str, float]  # by name: seconds since its last sweep
     waiting: dict[str, float]  # by kind of work: seconds that the oldest row has waited, 0 if no row waits
@@ -90,7 +92,7 @@ def read() -> FileStats:
     """Return the last count, and the leases and waiting work of this moment."""
     last = statements.row(select(LastFileStats.groups).where(LastFileStats.id == _ID))
     groups = [Group(*group) for group in last.groups] if last else []
-    return FileStats(groups, _tokens(groups), _leases(), _uploads(), _receipts(), _hosts(), _waiting())
+    return FileStats(groups, _tokens(groups), _leases(), _uploads(), _unplaced(), _receipts(), _hosts(), _waiting())
 
 
 def count() -> bool:
@@ -156,6 +158,15 @@ def _uploads() -> dict[str, tuple[int, int]]:
     unfinished = select(Upload.surface, func.count(), func.sum(Upload.offset).cast(BigInteger))
     found = statements.rows(unfinished.where(UNFINISHED).group_by(Upload.surface))
     return {policy.surface: (0, 0) for policy in POLICIES} | {row[0]: (row[1], row[2]) for row in found}
+
+
+def _unplaced() -> tuple[int, int]:
+    due = File.place_due_at > datetime(1970, 1, 1, tzinfo=UTC)
+    pending = select(File.size).where(File.pending, due).limit(_MAX_UNPLACED).subquery()
+    row = statements.row(
+        select(func.count(pending.c.size), func.coalesce(func.sum(pending.c.size), 0).cast(BigInteger))
+    )
+    return (row[0], row[1]) if row else (0, 0)
 
 
 def _receipts() -> int:

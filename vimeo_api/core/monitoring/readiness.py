@@ -6,8 +6,8 @@ Ready means: a new upload can be received, and an existing file can be sent. So
     journal    needed, where there is one: without it no download is confirmed, and files are served again
     spool      needed: uploads are received there
     store      needed for reading, and for writing unless new files go to the pending area first
-    objects    the object store, where there is one; not needed: uploads wait in the spool, and what has not been placed
-               yet can be read
+    objects    the object store, where there is one, and whether it takes files; not needed: uploads wait in the spool,
+               and what has not been placed yet can be read
     cache      not needed: refusals are computed again
     broker     not needed: the rows say what is due, and it is done once the broker is back
     workers    not needed: the same; that is, beat and a worker for each queue, by their heartbeats
@@ -30,6 +30,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.deliveries import journal
 from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.files import placing
 from vimeo_api.core.monitoring import heartbeats, probes
 from vimeo_api.core.monitoring.probes import Finding, Probe
 from vimeo_api.core.storage.object_store import Refused
@@ -85,6 +86,10 @@ def _store() -> None:
 
 def _objects() -> None:
     blobs.objects.answers()
+    if placing.failing():
+        raise Unavailable(
+            "It answers, but takes no files: it is full, or refuses them. The log of the placer says why."
+        )
 
 
 def _cache() -> None:

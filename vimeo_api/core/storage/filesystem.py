@@ -29,6 +29,8 @@ class Filesystem:
     """The folder of stored files."""
 
     name = NAME
+    batch = threads = 1  # one copy has threads of its own
+    away = False
 
     def __init__(self, root: Path, mount_check: MountCheck) -> None:
         """Keep files in a folder; `mount_check` tells whether it is mounted."""

@@ -3,12 +3,13 @@
     STORE_URL/<surface>/<ab>/<blob>   complete; the name is random and never used again for other bytes
 
 So no lock among hosts is needed, and a response that names deleted bytes leads to a 404, never to another file's bytes.
-obstore signs, retries and uploads the parts; a signature covers the SHA-256 of what it sends, so damage on the way is
-refused. Its runtime does not survive a fork: only processes that never fork afterwards may call this module, which are
-web processes and the children of workers. Sources: the S3 API reference, https://developmentseed.org/obstore/.
+obstore signs, retries and uploads the parts, each with a checksum, so damage on the way is refused. Its runtime does
+not survive a fork: only processes that never fork afterwards may call this module, which are web processes and the
+children of workers. Sources: the S3 API reference, https://developmentseed.org/obstore/.
 """
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ from vimeo_api.core.storage import folders
 from vimeo_api.core.storage.folders import make_folder, raising_storage_full, relative
 from vimeo_api.core.storage.stores import Progress
 
+_log = logging.getLogger(__name__)
+
 NAME = "s3"
 PART = 8 * 1024**2  # bytes; files up to this size are sent in one request
 MOST_PARTS = 9000  # S3 allows 10,000
@@ -54,7 +57,7 @@ class Bucket:
     endpoint: str  # "" is AWS
     region: str
     path_style: bool  # the bucket is in the path, not in the host
-    options: tuple[tuple[str, Any], ...] = ()  # credentials and encryption, as obstore calls them
+    options: tuple[tuple[str, Any], ...] = ()  # credentials, checksum and encryption, as obstore calls them
 
     @property
     def origin(self) -> str:
@@ -67,12 +70,15 @@ class ObjectStore:
     """The objects of a bucket below a prefix."""
 
     name = NAME
+    batch = 32
+    threads = 8
 
     def __init__(self, bucket: Bucket, drafts: Path) -> None:
         """Keep objects in a bucket; the files in `drafts` lock those that are being made."""
         self._bucket = bucket
         self._drafts = drafts
-        self._away = Breaker(_AWAY_SECONDS)  # so that workers do not wait for it with every file
+        self._breaker = Breaker(_AWAY_SECONDS)  # so that workers do not wait for it with every file
+        self._takes_files = True  # as far as this process knows
 
     @cached_property
     def _client(self) -> S3Store:
@@ -91,6 +97,24 @@ class ObjectStore:
             retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
             **dict(self._bucket.options),
         )
+
+    @property
+    def away(self) -> bool:
+        """Whether it took no file a moment ago."""
+        return self._breaker.open
+
+    def note_failure(self, error: Unavailable) -> None:
+        """Leave the object store alone for a while; log only the first of several failures."""
+        self._breaker.trip()
+        if self._takes_files:
+            self._takes_files = False
+            _log.error("the object store takes no files: %s", error)
+
+    def note_success(self) -> None:
+        """Log that the object store works again, if it did not."""
+        if not self._takes_files:
+            self._takes_files = True
+            _log.warning("the object store takes files again")
 
     def check(self) -> None:
         """Do nothing: the object store itself says that a bucket is missing."""
@@ -134,8 +158,6 @@ class ObjectStore:
     @contextmanager
     def receiving(self, surface: str, blob: str) -> Iterator["ObjectDraft | None"]:
         """Begin an object; yield None if another worker of this host makes it. Unless it is kept, it is removed."""
-        if self._away.open:
-            raise Unavailable(f"{self._bucket.origin} did not answer a moment ago.")
         path = self._drafts / f"{surface}-{blob}"
         with raising_storage_full():
             make_folder(path.parent)
@@ -143,14 +165,11 @@ class ObjectStore:
         if descriptor is None:
             yield None
             return
-        draft = ObjectDraft(self._client, self._bucket, relative(surface, blob))
+        draft = ObjectDraft(self, self._client, self._bucket, relative(surface, blob))
         try:
             yield draft
             if draft.made and not draft.kept:
                 self.remove(surface, blob)  # after an error, the next try replaces it
-        except Unavailable:
-            self._away.trip()
-            raise
         finally:
             path.unlink(missing_ok=True)
             os.close(descriptor)
@@ -197,8 +216,9 @@ class ObjectStore:
 class ObjectDraft:
     """An object that appears once all of its parts are there."""
 
-    def __init__(self, client: S3Store, bucket: Bucket, key: str) -> None:
+    def __init__(self, store: ObjectStore, client: S3Store, bucket: Bucket, key: str) -> None:
         """Make the object under its own key, because keys are never used again."""
+        self._store = store
         self._client = client
         self._bucket = bucket
         self._key = key
@@ -206,21 +226,32 @@ class ObjectDraft:
 
     def copy(self, source: int, algorithm: str, progress: Progress) -> str:
         """Send an open file, several parts at the same time; return its digest. Raises Unavailable."""
+        if self._store.away:
+            raise Unavailable(f"{self._bucket.origin} took no file a moment ago.")
         size, digest = os.fstat(source).st_size, hashlib.new(algorithm)
+        try:
+            with _asking("write to", self._bucket):
+                if size <= PART:
+                    content = os.pread(source, size, 0)
+                    digest.update(content)
+                    obstore.put(self._client, self._key, content, use_multipart=False)
+                else:
+                    self._put_parts(source, size, digest, progress)
+        except Unavailable as error:
+            self._store.note_failure(error)
+            raise
+        self._store.note_success()
         self.made = True
-        with _asking("write to", self._bucket):
-            if size <= PART:
-                content = os.pread(source, size, 0)
-                digest.update(content)
-                obstore.put(self._client, self._key, content, use_multipart=False)
-            else:
-                part = max(PART, -(-size // MOST_PARTS))
-                pieces = _pieces(source, digest, progress)
-                obstore.put(self._client, self._key, pieces, chunk_size=part, max_concurrency=AT_ONCE)
-            stored = obstore.head(self._client, self._key)["size"]
+        return digest.hexdigest()
+
+    def _put_parts(self, source: int, size: int, digest: Any, progress: Progress) -> None:
+        part = max(PART, -(-size // MOST_PARTS))
+        obstore.put(
+            self._client, self._key, _pieces(source, digest, progress), chunk_size=part, max_concurrency=AT_ONCE
+        )
+        stored = obstore.head(self._client, self._key)["size"]
         if stored != size:
             raise Unavailable(f"the object store has {stored} of {size} bytes of {self._key}")
-        return digest.hexdigest()
 
     def keep(self) -> None:
         """Leave the object where it is."""
@@ -320,11 +351,16 @@ def _error(what: str, bucket: Bucket, said: str) -> Unavailable:
         ("301 Moved", f"STORE_REGION is not the region of {where}."),
         ("RequestTimeTooSkewed", f"The clock of this host differs from that of {bucket.origin}."),
         ("ExpiredToken", f"The credentials for {where} have expired."),
+        ("x-amz-checksum", f"{bucket.origin} does not know this checksum: set STORE_CHECKSUM=sha256."),
         ("403 Forbidden", f"The credentials may not {what} {where}."),
         ("169.254.169.254", no_credentials),
     ):
         if words in said:
             return Refused(sentence)
+    if "BadDigest" in said:
+        return Unavailable(f"{bucket.origin} received damaged bytes.")
+    if any(f"status code: {status}" in said for status in (429, 500, 503, 507)):
+        return Unavailable(f"{bucket.origin} is full or overloaded.")
     if "error sending request" in said:
         return Unavailable(f"STORE_ENDPOINT: nothing answers at {bucket.origin}.")
     return Unavailable(f"{bucket.origin} failed to {what} the bucket {bucket.name}.")

@@ -31,6 +31,12 @@ class Store(Protocol):
     """A place for placed bytes. Keys are a surface and a blob."""
 
     name: str  # in the rows
+    batch: int  # files that are placed together, and
+    threads: int  # how many of them are copied at a time
+
+    @property
+    def away(self) -> bool:
+        """Whether it failed a moment ago, so that nobody should copy anything now."""
 
     def check(self) -> None:
         """Raise Unavailable if missing bytes would say nothing, because the store itself is missing."""

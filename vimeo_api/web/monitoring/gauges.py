@@ -21,7 +21,7 @@ from vimeo_api.core.monitoring import file_stats, probes, readiness
 from vimeo_api.core.monitoring.file_stats import FileStats, Group
 from vimeo_api.core.monitoring.probes import Probe
 from vimeo_api.core.monitoring.readiness import Check
-from vimeo_api.extensions import settings
+from vimeo_api.extensions import blobs, settings
 from vimeo_api.version import VERSION
 from vimeo_api.web.monitoring import nginx_status
 from vimeo_api.web.monitoring.nginx_status import NginxStatus
@@ -110,6 +110,9 @@ def _files(stats: FileStats) -> Iterator[Metric]:
     arrived = {(surface,): size for surface, (_, size) in stats.uploads.items()}
     yield _gauge("resumable_uploads_open", "Unfinished resumable uploads.", ["surface"], opened.items())
     yield _gauge("resumable_open_bytes", "Bytes of unfinished resumable uploads so far.", ["surface"], arrived.items())
+    unplaced, size = stats.unplaced
+    yield _gauge("unplaced_files", "Files that wait in the spool to be placed in the store.", [], [((), unplaced)])
+    yield _gauge("unplaced_bytes", "Bytes of files that wait in the spool to be placed.", [], [((), size)])
     yield _gauge("receipts_waiting", "Receipts that wait for their next try.", [], [((), stats.receipts)])
     seen = {(name,): seconds for name, seconds in stats.hosts.items()}
     yield _gauge("host_silent_seconds", "Seconds since the last sweep of a host.", ["host"], seen.items())
@@ -142,6 +145,9 @@ def _counters(counted: Counters) -> Iterator[Metric]:
     yield _counter("receipts", "Receipts, by how they ended.", ["outcome"], counts(_RECEIPTS))
     failed = counted[Counted.RECEIPT_TRIES_FAILED][0] if Counted.RECEIPT_TRIES_FAILED in counted else 0
     yield _counter("receipt_tries_failed", "Tries to send a receipt that failed.", [], [((), failed)])
+    for name, (metric, text) in _PLACED.items():
+        placed = counted[name][0] if name in counted else 0
+        yield _counter(metric, text, ["store"], [((blobs.target.name,), placed)])
     yield _counter("sweep_found", "Rows that sweeps found due, by kind of work.", ["work"], counts(_WORKS))
     yield _counter("reconciled_files", "Orphaned files that reconciliation removed.", [], [((), removed)])
     yield _gauge("last_run_timestamp_seconds", "When a periodic task last ran.", ["task"], runs.items())
@@ -163,6 +169,11 @@ _RECEIPTS = {
     Counted.RECEIPTS_DELIVERED: "delivered",
     Counted.RECEIPTS_UNWANTED: "unwanted",
     Counted.RECEIPTS_FAILED: "failed",
+}
+_PLACED = {
+    Counted.PLACED: ("placed_files", "Files that were copied from the spool into the store."),
+    Counted.PLACED_BYTES: ("placed_bytes", "Bytes of these files."),
+    Counted.PLACE_FAILURES: ("place_failures", "Copies that the store did not take; they are made again."),
 }
 _WORKS = {Counted.PURGES: "purge", Counted.FETCHES: "fetch", Counted.PLACEMENTS: "place"}
 
