@@ -9,7 +9,8 @@ its secrets and its store, and starts none of its own. A host of a fleet (deploy
 STACK_PARTS lists, as supervisor/stack.conf calls them; PostgreSQL and the two Redis listen on STACK_ADDRESS for other
 hosts; with BALANCED=1 a load balancer is in front; the settings say where the other parts are.
 
-`main` reads the environment, `run` starts the parts in order, supervisord keeps them running.
+`service_user` changes the user, `main` reads the environment, `run` starts the parts in order, and supervisord keeps
+them running.
 """
 
 import configparser
@@ -17,7 +18,6 @@ import ctypes
 import hashlib
 import http.client
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -31,16 +31,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from vimeo_api import config  # noqa: E402 -- a script: the checkout is not installed
+from deploy.service_user import become_service_user, data_dir  # noqa: E402 -- a script: the checkout is not installed
+
+if __name__ == "__main__":
+    become_service_user()  # runs this program again: before the imports that take a second
+
+import psycopg  # noqa: E402
+
+from vimeo_api import config  # noqa: E402
 from vimeo_api.config import secret  # noqa: E402
 from vimeo_api.service_commands.nginx import body_limit, objects_upstream, peer_key  # noqa: E402
 
-SERVICE_USER = "www-data"
 DATABASE_USER = "vimeo_api"
 START_SECONDS = 60
 POLL_SECONDS = 0.02
@@ -143,11 +147,9 @@ class Layout:
 
 def main() -> int:
     """Run the stack until SIGINT or SIGTERM; return the exit status."""
-    data = Path(os.environ.get("DATA_DIR") or "data").absolute()
+    data = data_dir()
     bind = os.environ.get("BIND") or "127.0.0.1"
     data.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        _become_service_user()
     try:
         if kept := os.environ.get("SERVICES_OF"):
             _share(Path(kept).absolute())
@@ -264,16 +266,6 @@ def _free_port(bind: str) -> int:
             f"{bind}:{words} cannot be listened on: {error.strerror or error}. PORT chooses another."
         ) from error
     return port
-
-
-def _become_service_user() -> None:
-    """Run this program again as an ordinary user that may enter every folder, capabilities(7)."""
-    user = pwd.getpwnam(SERVICE_USER)
-    os.environ.update(HOME="/", USER=SERVICE_USER, LOGNAME=SERVICE_USER)
-    rights = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
-    tie = ["--pdeathsig", "TERM"] if "STACK_PARTS" in os.environ else []  # a host of a fleet ends with it
-    ids = ["--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups"]
-    os.execvp("setpriv", ["setpriv", *ids, *rights, *tie, "--", sys.executable, *sys.argv])
 
 
 def _run_folder(data: Path) -> Path:
