@@ -82,6 +82,7 @@ UPLOAD = Operation(
         downloads={
             "type": "string",
             "pattern": "^0*([1-9][0-9]{0,3}|10000)$",
+            "maxLength": 9,
             "description": f"How often the file can be downloaded, 1 to {MOST}; by default once.",
         },
         notify={
