@@ -1,5 +1,6 @@
 """`benchmarks.serving`: what it measures and how it reports; `make bench` does the measuring."""
 
+import importlib
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ import pytest
 import requests
 
 from benchmarks.fleet import work
-from benchmarks.serving import classic, packages, report, results
+from benchmarks.serving import classic, packages, results
 from benchmarks.serving.benchmark import Benchmark, Contestant, Course, Goal, hold
 from benchmarks.serving.comparison import judge, ratio, value
 from benchmarks.serving.load import LoadError, Sample
@@ -80,6 +81,7 @@ def test_a_contestant_that_fails_is_out_and_named_and_one_that_loses_stays(place
     assert result.absent == {"gone": "failed: it hangs up"}
     assert [record.who for record in result.records].count(OURS) == 3
     results.write(place.folder / "run", "race", result)
+    report = importlib.import_module("benchmarks.serving.report")  # draws by matplotlib, a second to import
     text = report.write(place.folder, "run", [race])
     assert "| A race | throughput, against quick | ≥ 0.5 × | **0.10: missed** |" in text
     assert "| A race | throughput, against gone | ≥ 0.5 × | not measured |" in text
