@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.routing import Rule
 
 from vimeo_api import config, tasks
 from vimeo_api.app import create_app
@@ -24,6 +25,20 @@ from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import db
 
 PROFILES = ["embedded", "production"]
+
+_compile = vars(Rule)["_compile_builder"]
+_compiled: dict[Any, Any] = {}  # by rule
+
+
+def _compile_once(rule: Rule, unknown: Any) -> Any:
+    """Return what builds the URLs of a rule; to compile them all for each app is most of what an app costs."""
+    key = rule.rule, rule.host, rule.subdomain, str(rule.defaults), unknown
+    if key not in _compiled:
+        _compiled[key] = _compile(rule, unknown)
+    return _compiled[key]
+
+
+setattr(Rule, "_compile_builder", _compile_once)  # noqa: B010 -- werkzeug has no public name for it
 
 
 class Nginx:

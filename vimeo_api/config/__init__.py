@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,13 +110,22 @@ def _upper(values: Mapping[str, str]) -> dict[str, str]:
 
 def _misspelt(values: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each name that looks like a setting but is none; it would silently have no effect."""
-    known = {row.name for _, rows in table() for row in rows}
+    for name in sorted(values.keys() - _names()):
+        if not _FOREIGN.fullmatch(name) and (nearest := _nearest(name)):
+            yield f"{name} is not a setting; did you mean {nearest}?"
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(row.name for _, rows in table() for row in rows)
+
+
+@cache
+def _nearest(name: str) -> str | None:
+    """Return the setting that is probably meant by a name, None if none is."""
     prefixes = tuple(f"{name.upper()}_" for name in SURFACE_SECTIONS)
-    for name in sorted(values.keys() - known):
-        if not _FOREIGN.fullmatch(name):
-            likeness = 0.0 if name.startswith(prefixes) else _LIKENESS
-            for nearest in difflib.get_close_matches(name, known, n=1, cutoff=likeness):
-                yield f"{name} is not a setting; did you mean {nearest}?"
+    likeness = 0.0 if name.startswith(prefixes) else _LIKENESS
+    return next(iter(difflib.get_close_matches(name, _names(), n=1, cutoff=likeness)), None)
 
 
 def _check_existing(settings: Settings) -> None:
@@ -132,9 +142,8 @@ def _said(message: str) -> str:
 
 
 def _read_files(folder: Path) -> dict[str, str]:
-    known = {row.name for _, rows in table() for row in rows}
     files = {path.name.upper(): path for path in folder.iterdir() if path.is_file()}
-    return _upper({name: files[name].read_text().strip() for name in known & files.keys()})
+    return _upper({name: files[name].read_text().strip() for name in _names() & files.keys()})
 
 
 def _nest(values: Mapping[str, str]) -> dict[str, Any]:
