@@ -38,6 +38,7 @@ host: .venv/dev .venv/packages-host ## follow deploy/README.md on a fresh Debian
 	$(BIN)/python -m tests.deployments.isolation $(BIN)/pytest --durations=10 tests/deployments/host.py
 
 test-fleet: .venv/dev .venv/packages-fleet ## test what `make fleet` serves, as root
+	TEST_PROFILES=fleet $(BIN)/pytest --durations=10 -m dialects tests/surfaces
 	$(BIN)/pytest --durations=10 tests/deployments/fleet.py
 
 # In a mount namespace of its own where it may have one, so that no disk is left behind however it ends.

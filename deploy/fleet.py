@@ -30,6 +30,8 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+import psycopg
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -86,7 +88,8 @@ class Fleet:
 
 def main() -> int:
     """Run the fleet until SIGINT or SIGTERM; return the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
     data = Path(os.environ.get("DATA_DIR") or "data").absolute() / "fleet"
     fleet = Fleet(os.environ.get("BIND") or "127.0.0.1", int(os.environ.get("PORT") or 8080), data)
     try:
@@ -122,6 +125,7 @@ def _run(fleet: Fleet, stack: ExitStack) -> None:
         hosts += [_start(fleet, stack, name, settings) for name in HOSTS if name != "services"]
         for host in hosts:
             _await(host.name, host.ready.is_set, [*hosts, objects])
+        _await("the list of hosts", lambda: _are_listed(services), [*hosts, objects])
         balancer = Host("balancer", stack.enter_context(_balancer(fleet)))
         _await("the balancer", lambda: _pings(fleet), [*hosts, balancer])
         print(f"vimeo_api fleet is ready on http://{fleet.bind}:{fleet.port} (all in {fleet.data})", flush=True)
@@ -287,6 +291,13 @@ def _running(
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def _are_listed(services: str) -> bool:
+    """Return whether the hosts know where to reach each other: each is listed after its first sweep."""
+    with psycopg.connect(host=services, user="vimeo_api", dbname="vimeo_api") as connection:
+        listed = {name for (name,) in connection.execute("SELECT name FROM hosts WHERE address IS NOT NULL")}
+    return listed >= HOSTS.keys() - {"services"}
 
 
 def _pings(fleet: Fleet) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from tests import fleets
 from tests.access.guarded import all_guarded
 from tests.fetches import OPEN
 from tests.groups import (
@@ -62,9 +63,11 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     """The real service in a profile, started at its first use."""
 
     def start(profile: str) -> AbstractContextManager[Service]:
-        data = tmp_path_factory.mktemp(f"service-{profile}") / "data"
         # On a busy machine a join may take longer than usual.
-        return running(profile, data, GRACE_SECONDS=str(GRACE_SECONDS), FETCH_WAIT_SECONDS="30")
+        settings = {"GRACE_SECONDS": str(GRACE_SECONDS), "FETCH_WAIT_SECONDS": "30"}
+        if profile == "fleet":
+            return fleets.running(**settings)
+        return running(profile, tmp_path_factory.mktemp(f"service-{profile}") / "data", **settings)
 
     with shared(start) as started:
         yield started

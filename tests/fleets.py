@@ -1,17 +1,80 @@
-"""What befalls the hosts of a fleet: they die, lose their network, or their object store freezes."""
+"""A fleet under test, and what befalls its hosts: they die, or lose their network."""
 
-import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
+
+import obstore
+from obstore.store import S3Store
+
+from deploy.fleet import ACCESS_KEY, BUCKET, HOSTS, REGION
+from tests import services
+from tests.object_stores import signal_all
+from tests.services import Service
+from vimeo_api.config import secret
+
+
+class Fleet(Service):
+    """A running service of several hosts, behind its balancer."""
+
+    @property
+    def network(self) -> str:
+        """The first three numbers of all addresses."""
+        return f"10.77.{self.port % 256}"
+
+    def address(self, host: str) -> str:
+        """Return the address of a host."""
+        return f"{self.network}.{HOSTS[host][0]}"
+
+    def folder(self, host: str) -> Path:
+        """Return the data folder of a host."""
+        return self.data / "fleet" / host
+
+    def stored(self) -> set[Path]:
+        """Return the blobs that are placed, or wait in the pending area of any host."""
+        pending = {Path(*path.parts[-3:]) for path in self.pending()}
+        return pending | {Path(key) for key in self.objects()}
+
+    def pending(self) -> list[Path]:
+        """Return the files in the pending area of any host; placed ones stay for a while."""
+        found = (path for host in HOSTS for path in self.folder(host).glob("incoming/landing/*/*/*"))
+        return [path for path in found if path.is_file()]
+
+    def spooled(self) -> set[Path]:
+        areas = [self.folder(host) / "incoming" for host in HOSTS]
+        kept = {".reserved", "unfinished", "landing"}
+        return {path for area in areas if area.exists() for path in area.iterdir() if path.name not in kept}
+
+    def objects(self) -> set[str]:
+        """Return the keys of all objects in the object store."""
+        client = S3Store(
+            BUCKET,
+            endpoint=f"http://{self.address('services')}:8333",
+            region=REGION,
+            access_key_id=ACCESS_KEY,
+            secret_access_key=secret.secret_key(self.data / "fleet"),
+            client_options={"allow_http": True},
+        )
+        return {entry["path"] for page in obstore.list(client) for entry in page}
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[Fleet]:
+    """Run a fleet until the block ends; the folders of pytest are closed to its services."""
+    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+        Path(folder).chmod(0o755)
+        with services.running("fleet", Path(folder) / "data", **settings) as service:
+            yield Fleet(**{field.name: getattr(service, field.name) for field in fields(Service)})
 
 
 def kill(data: Path) -> bool:
     """Kill everything on the host with this data folder at once; return whether anything ran there."""
     found = _processes(data)
-    _signal(found, signal.SIGKILL)
+    signal_all(found, signal.SIGKILL)
     return bool(found)
 
 
@@ -22,26 +85,33 @@ def cut_off(data: Path) -> Iterator[bool]:
     if not found:
         yield False
         return
-    # By a process that outlives the host.
-    enter = ["nsenter", f"--net=/proc/{_keeper(found[0])}/ns/net", "ip", "link", "set", "eth0"]
-    subprocess.run([*enter, "down"], check=True)
+    enter = _entering(found[0])
+    subprocess.run([*enter, "ip", "link", "set", "eth0", "down"], check=True)
     try:
         yield True
     finally:
-        subprocess.run([*enter, "up"], check=True)
+        subprocess.run([*enter, "ip", "link", "set", "eth0", "up"], check=True)
 
 
 @contextmanager
-def frozen_objects(data: Path) -> Iterator[None]:
-    """Freeze the object store whose files are below this data folder."""
-    folder = f"-dir={data / 'fleet/objects'}\0".encode()
-    found = [int(entry.name) for entry in _entries() if folder in _read(entry / "cmdline")]
-    assert found
-    _signal(found, signal.SIGSTOP)
+def parted(data: Path, address: str) -> Iterator[None]:
+    """Keep the host with this data folder from reaching another host, which reaches all others but this one."""
+    route = ["ip", "route", "{}", "blackhole", f"{address}/32"]
+    enter = _entering(_processes(data)[0])
+    subprocess.run([*enter, *(word.format("add") for word in route)], check=True)
     try:
         yield
     finally:
-        _signal(found, signal.SIGCONT)
+        subprocess.run([*enter, *(word.format("del") for word in route)], check=True)
+
+
+def object_store(data: Path) -> list[int]:
+    """Return the processes of the object store whose files are below this data folder."""
+    folder = f"-dir={data / 'fleet/objects'}\0".encode()
+    weeds = (entry for entry in _entries() if _read(entry / "comm") == b"weed\n")
+    found = [int(entry.name) for entry in weeds if folder in _read(entry / "cmdline")]
+    assert found
+    return found
 
 
 def _processes(data: Path) -> list[int]:
@@ -50,6 +120,11 @@ def _processes(data: Path) -> list[int]:
     space = next((_space(entry) for entry in _entries() if name in _read(entry / "environ")), None)
     there = [entry for entry in _entries() if space and _space(entry) == space]
     return [int(entry.name) for entry in there if not _keeps_network(entry)]
+
+
+def _entering(pid: int) -> list[str]:
+    """Return how to run a command on the host of a process, even if that host dies meanwhile."""
+    return ["nsenter", f"--net=/proc/{_keeper(pid)}/ns/net"]
 
 
 def _keeper(pid: int) -> int:
@@ -79,9 +154,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _signal(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)

@@ -5,6 +5,7 @@ named, because the controller collects nothing; xdist's own `loadgroup` finds no
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -21,7 +22,8 @@ from tests.services import ROOT
 
 T = TypeVar("T")
 
-PROFILES = ("embedded", "production")
+# What the tests of shared services run on; `make test-fleet` names the third one.
+PROFILES = tuple(os.environ.get("TEST_PROFILES", "embedded production").split())
 # Fixtures of services that many files share; the first one that a test uses is its group.
 SHARED = ("fetching", "services", "shaking", "all_guarded", "limiting")
 PRODUCTION = {"stack", "shaky"}  # the fixtures that have no other profile
@@ -35,6 +37,19 @@ SLOW = (
     "tests/core/test_object_store",
     "tests/pages",
     "tests/production",
+)
+# Tests of the dialects that a service of several hosts passes, too: those of them that use `service`.
+DIALECTS = (
+    "tests/surfaces/test_conditions",
+    "tests/surfaces/test_dialects",
+    "tests/surfaces/test_named",
+    "tests/surfaces/test_queues",
+    "tests/surfaces/test_repr_digest",
+    "tests/surfaces/test_resumable_clients",
+    "tests/surfaces/test_store",
+    "tests/surfaces/test_streams",
+    "tests/surfaces/test_transfer",
+    "tests/surfaces/test_vimeo",  # all of them
 )
 STARTED = {*SHARED, "stack", "browser"}  # the fixtures that start something
 NOTED = pytest.StashKey[Path]()
@@ -75,9 +90,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Mark slow tests, let pytest select and order, then keep groups together."""
     for item in items:
-        path = str(item.path.relative_to(ROOT))
-        if path.startswith(SLOW) or STARTED.intersection(getattr(item, "fixturenames", ())):
+        path, fixtures = str(item.path.relative_to(ROOT)), getattr(item, "fixturenames", ())
+        if path.startswith(SLOW) or STARTED.intersection(fixtures):
             item.add_marker(pytest.mark.slow)
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if path.startswith(DIALECTS) and params.get("service") in PROFILES and not item.get_closest_marker("one_host"):
+            item.add_marker(pytest.mark.dialects)
     yield
     items.sort(key=lambda item: _place(group(item)))
     told: dict[str, Any] = getattr(config, "workerinput", {})

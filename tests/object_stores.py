@@ -1,11 +1,13 @@
 """A real S3-compatible object store for tests: SeaweedFS, started on free ports in a temporary folder."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +28,7 @@ ROOT_ACCESS_KEY = "root-access-key"
 ROOT_SECRET_KEY = "root-secret-key"
 BUCKET = "files"
 REGION = "us-east-1"
+AWAKE_SECONDS, ASLEEP_SECONDS = 0.05, 0.7  # of one that is slow
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,60 @@ def _pass_on(source: socket.socket, target: socket.socket, old: bytes = b"", new
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data.replace(old, new) if old else data)
+
+
+@contextmanager
+def frozen(*pids: int) -> Iterator[None]:
+    """Freeze the processes of an object store: it takes connections and does not answer."""
+    signal_all(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        signal_all(pids, signal.SIGCONT)
+
+
+@contextmanager
+def slow(*pids: int) -> Iterator[None]:
+    """Let the processes of an object store run only now and then."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(AWAKE_SECONDS):
+            with frozen(*pids):
+                over.wait(ASLEEP_SECONDS)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        worker.join()
+
+
+@contextmanager
+def full(*pids: int) -> Iterator[None]:
+    """Let the processes of an object store write nothing more, as on a full disk: no file may grow."""
+    _limit(pids, "0")
+    try:
+        yield
+    finally:
+        _limit(pids, "unlimited")
+
+
+def _limit(pids: Sequence[int], size: str) -> None:
+    """Limit the size of files that processes write, as their own user: in a container root may not, prlimit(2)."""
+    for pid in pids:
+        owner = Path(f"/proc/{pid}").stat()
+        command = ["prlimit", f"--pid={pid}", f"--fsize={size}:unlimited"]
+        subprocess.run(command, user=owner.st_uid, group=owner.st_gid, check=True)
+
+
+def signal_all(pids: Sequence[int], number: signal.Signals) -> None:
+    """Send a signal to those of the processes that still run."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _identity(name: str, access_key: str, secret_key: str, *actions: str) -> dict[str, Any]:

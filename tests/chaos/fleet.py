@@ -7,7 +7,8 @@ from deploy.fleet import HOSTS
 from tests import fleets
 from tests.chaos.killer import KINDS, Killer, Process, hosts
 from tests.chaos.ledger import Ledger
-from tests.services import Service
+from tests.fleets import Fleet
+from tests.object_stores import frozen
 
 HOST, CUT_OFF, FROZEN = "host", "network of a host", "object store, frozen"
 FAULT_SECONDS = (1, 6)  # how long a fault of the last two kinds lasts
@@ -16,31 +17,32 @@ FAULT_SECONDS = (1, 6)  # how long a fault of the last two kinds lasts
 class FleetKiller(Killer):
     """Kills as `Killer` does, on a host that it draws each time."""
 
-    def __init__(self, service: Service, ledger: Ledger, say: Callable[[str], object]) -> None:
+    def __init__(self, fleet: Fleet, ledger: Ledger, say: Callable[[str], object]) -> None:
         """Begin with a full deck of kinds."""
-        super().__init__(service, ledger, say)
+        super().__init__(fleet, ledger, say)
+        self._fleet = fleet
         self._host = ""  # on which the next kill is
 
     def _place(self) -> str:
         return f" ({self._host})"
 
     def _parts(self) -> dict[str, list[Process]]:
-        found = hosts(self._service)
+        found = hosts(self._fleet)
         return {f"{host} {part}": those for host, parts in found.items() for part, those in parts.items()}
 
     def _is_complete(self) -> bool:
-        found = hosts(self._service)
+        found = hosts(self._fleet)
         return all(set(parts.split()) <= found.get(host, {}).keys() for host, (_, parts) in HOSTS.items())
 
     def _kinds(self) -> list[str]:
         return [*KINDS, *KINDS, HOST, HOST, CUT_OFF, CUT_OFF, FROZEN]
 
     def _choose(self, kind: str) -> list[Process]:
-        return KINDS[kind](hosts(self._service).get(self._host, {}), self._rng)
+        return KINDS[kind](hosts(self._fleet).get(self._host, {}), self._rng)
 
     def _kill(self, kind: str) -> bool:
         self._host = self._rng.choice([name for name in HOSTS if name != "services" or kind in KINDS])
-        data = self._service.data / "fleet" / self._host
+        data = self._fleet.folder(self._host)
         if kind == HOST:
             return fleets.kill(data)
         if kind == CUT_OFF:
@@ -48,7 +50,7 @@ class FleetKiller(Killer):
                 time.sleep(self._rng.uniform(*FAULT_SECONDS))
             return True
         if kind == FROZEN:
-            with fleets.frozen_objects(self._service.data):
+            with frozen(*fleets.object_store(self._fleet.data)):
                 time.sleep(self._rng.uniform(*FAULT_SECONDS))
             return True
         return super()._kill(kind)

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import fleets
 from tests.chaos.audit import Audit
 from tests.chaos.disk import disk
 from tests.chaos.fetches import Fetches
@@ -79,14 +80,13 @@ class Outcome:
         )
 
 
-def roles(service: Service, ledger: Ledger, origin: Origin, turn: int = 0) -> list[Role]:
-    """Return the clients of a load; in each turn they do something else."""
+def roles(service: Service, ledger: Ledger, origin: Origin, turn: int = 0, address: str = "127.0.0.1") -> list[Role]:
+    """Return the clients of a load; in each turn they do something else. The origin is reached at an address."""
     port, first, second = service.port, 2 * turn, 2 * turn + 1
     kinds = (Streams, Store, Named, Transfer, OneTimes, Producer, Consumer, Resuming)
     twice = (Streams, OneTimes, Consumer)
     made: list[Role] = [kind(port, ledger, first) for kind in kinds]
     made += [kind(port, ledger, second) for kind in twice]
-    address = f"10.77.{port % 256}.1" if service.profile == "fleet" else "127.0.0.1"
     return [*made, Fetches(port, ledger, origin, first, address)]
 
 
@@ -120,15 +120,13 @@ def kill_fleet(seed: str, kills: int, *, say: Callable[[str], object] = silent) 
     """Kill parts and whole hosts of a fleet under load, cut hosts off, freeze the object store; then audit."""
     outcome = Outcome("several hosts", Ledger(seed))
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, serving(address="0.0.0.0") as origin:
-        Path(folder).chmod(0o755)
-        with running("fleet", Path(folder) / "data", **SETTINGS) as service:
-            killer = FleetKiller(service, outcome.ledger, say)
-            with working(roles(service, outcome.ledger, origin)):
-                killer.run(kills)
-            outcome.killed = dict(killer.killed)
-            killer.recovered("the last kill", 0)  # the audit asks every host
-            audit(service, outcome)
+    with serving(address="0.0.0.0") as origin, fleets.running(**SETTINGS) as fleet:
+        killer = FleetKiller(fleet, outcome.ledger, say)
+        with working(roles(fleet, outcome.ledger, origin, address=f"{fleet.network}.1")):
+            killer.run(kills)
+        outcome.killed = dict(killer.killed)
+        killer.recovered("the last kill", 0)  # the audit asks every host
+        audit(fleet, outcome)
     outcome.seconds = time.monotonic() - begun
     return outcome
 

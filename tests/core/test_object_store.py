@@ -17,8 +17,8 @@ from sqlalchemy import select, update
 
 from tests.core.test_round_trips import counted
 from tests.inprocess import made, sweep
-from tests.object_stores import ObjectStore, damaging, refusing, serving_objects
-from tests.services import files_below
+from tests.object_stores import ObjectStore, damaging, frozen, full, refusing, serving_objects
+from tests.services import await_, files_below
 from vimeo_api.config import ConfigError
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -325,6 +325,44 @@ def test_through_leaves_no_object_of_an_upload_that_is_refused(bucket: ObjectSto
         assert placing.waiting(10) == 0
         assert files_below(app.config["SETTINGS"].spool_dir) == []
         assert client.get("/download/a.txt").data == CONTENT
+
+
+def test_an_object_store_that_is_full_keeps_files_pending_or_gets_through_503(
+    bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "_RETRIES", 0)
+    monkeypatch.setattr(object_store, "_AWAY_SECONDS", 0)
+    data, settings = tmp_path / "data", bucket.settings(tmp_path.name)
+    with made("embedded", data, **settings) as app, app.app_context():
+        client = app.test_client()
+        placed = posted(client)
+        placing.run(placed.id)  # SeaweedFS does not answer if it is full before it has made its own files
+        with full(bucket.process.pid):
+            stream = posted(client)
+            placing.run(stream.id)
+            assert (again(stream).pending, client.get(url(stream)).data) == (True, CONTENT)
+            with made("embedded", data, **settings | {"PLACE": "through"}) as through, through.app_context():
+                refused = through.test_client().post("/v1/streams", data=b"more")
+        assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (503, True)
+        statements.execute(update(File).values(place_due_at=now()))
+        sweep(app)
+        assert objects(bucket, app) == {placed.blob, stream.blob}
+        assert client.get(url(stream)).data == CONTENT
+
+
+def test_an_object_store_that_does_not_answer_gets_through_503_in_time(
+    bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "_READ_SECONDS", 0.2)
+    monkeypatch.setattr(object_store, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(object_store, "_AWAY_SECONDS", 0)
+    settings = bucket.settings(tmp_path.name) | {"PLACE": "through"}
+    with made("embedded", tmp_path / "data", **settings) as app, app.app_context():
+        client = app.test_client()
+        with frozen(bucket.process.pid):
+            assert client.post("/v1/streams", data=CONTENT).status_code == 503
+        assert catalog.count("streams") == 0
+        await_(lambda: client.post("/v1/streams", data=CONTENT).status_code == 201)
 
 
 @pytest.mark.parametrize(

@@ -4,23 +4,23 @@ The tests run in this order and share the fleet.
 """
 
 import secrets
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import obstore
 import pytest
 import requests
-from obstore.store import S3Store
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
+from deploy.fleet import HOST_PORT, HOSTS
+from tests import fleets
 from tests.deployments.checks import (
     test_a_one_time_file_is_handed_out_once_and_its_bytes_go,
     test_a_url_is_fetched,
@@ -28,9 +28,10 @@ from tests.deployments.checks import (
     test_it_takes_a_large_stream_and_hands_it_out,
 )
 from tests.deployments.site import PATIENCE, Site
-from tests.fleets import cut_off, frozen_objects, kill
-from tests.services import SETTINGS, Service, await_, running
-from vimeo_api.config import secret
+from tests.fetches import OPEN
+from tests.fleets import Fleet, cut_off, kill, object_store, parted
+from tests.object_stores import frozen, full, slow
+from tests.services import await_
 
 __all__ = [
     "test_a_one_time_file_is_handed_out_once_and_its_bytes_go",
@@ -93,60 +94,34 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[Service]:
-    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-        Path(folder).chmod(0o755)
-        settings = {
-            "FETCH_URLS": "1",
-            "FETCH_ALLOW_PRIVATE": "1",
-            "GRACE_SECONDS": str(GRACE_SECONDS),
-            "NAMED_OPEN_DELETE": "1",
-        }
-        with running("fleet", Path(folder) / "data", **SETTINGS | settings) as service:
-            yield service
+def fleet() -> Iterator[Fleet]:
+    with fleets.running(**OPEN, GRACE_SECONDS=str(GRACE_SECONDS), NAMED_OPEN_DELETE="1") as fleet:
+        yield fleet
 
 
 @pytest.fixture(scope="module")
-def site(fleet: Service) -> Site:
-    return Site(fleet.url, fleet.data, f"10.77.{fleet.port % 256}.1")
+def site(fleet: Fleet) -> Site:
+    return Site(fleet.url, fleet.data, f"{fleet.network}.1")
 
 
 @pytest.fixture(scope="module")
-def hosts(fleet: Service) -> dict[str, Host]:
-    numbers = {"a": 11, "b": 12, "worker": 13}
-    network = f"10.77.{fleet.port % 256}"
+def hosts(fleet: Fleet) -> dict[str, Host]:
     return {
-        name: Host(name, f"http://{network}.{number}:8000", fleet.data / "fleet" / name)
-        for name, number in numbers.items()
+        name: Host(name, f"http://{fleet.address(name)}:{HOST_PORT}", fleet.folder(name))
+        for name, (_, parts) in HOSTS.items()
+        if "nginx" in parts
     }
 
 
 @pytest.fixture(params=["pending", "placed"])
-def settled(request: pytest.FixtureRequest, fleet: Service) -> Callable[[], None]:
+def settled(request: pytest.FixtureRequest, fleet: Fleet) -> Callable[[], None]:
     """Wait until every file is in the object store, or not at all."""
 
     def wait() -> None:
         if request.param == "placed":
-            await_(lambda: not pending(fleet))
+            await_(lambda: not fleet.pending())
 
     return wait
-
-
-def pending(fleet: Service) -> list[Path]:
-    """Return the files that wait in the pending area of any host."""
-    return [path for path in fleet.data.glob("fleet/*/incoming/landing/*/*/*") if path.is_file()]
-
-
-def objects(fleet: Service) -> set[str]:
-    client = S3Store(
-        "files",
-        endpoint=f"http://10.77.{fleet.port % 256}.2:8333",
-        region="us-east-1",
-        access_key_id="fleet",
-        secret_access_key=secret.secret_key(fleet.data / "fleet"),
-        client_options={"allow_http": True},
-    )
-    return {entry["path"] for page in obstore.list(client) for entry in page}
 
 
 def put(host: Host, content: bytes, **form: str) -> str:
@@ -202,19 +177,19 @@ def test_one_of_many_clients_of_both_hosts_gets_a_one_time_file(
     await_(lambda: all(a.get(link).status_code == 410 for link in links))
 
 
-def test_objects_of_used_up_files_are_removed(fleet: Service, hosts: dict[str, Host]) -> None:
-    before = objects(fleet)
+def test_objects_of_used_up_files_are_removed(fleet: Fleet, hosts: dict[str, Host]) -> None:
+    before = fleet.objects()
     link = put(hosts["a"], secrets.token_bytes(20_000))
-    await_(lambda: objects(fleet) - before)
+    await_(lambda: fleet.objects() - before)
     assert hosts["b"].get(link).status_code == 200
-    await_(lambda: not objects(fleet) - before)
+    await_(lambda: not fleet.objects() - before)
 
 
-def test_a_host_that_is_cut_off_costs_only_what_it_alone_has(fleet: Service, hosts: dict[str, Host]) -> None:
+def test_a_host_that_is_cut_off_costs_only_what_it_alone_has(fleet: Fleet, hosts: dict[str, Host]) -> None:
     a, b = hosts["a"], hosts["b"]
     placed = secrets.token_bytes(5000)
     path = f"/v1/streams/{b.request('POST', '/v1/streams', data=placed).json()['id']}"
-    await_(lambda: not pending(fleet))
+    await_(lambda: not fleet.pending())
     with cut_off(b.data):
         await_(lambda: a.get(path).content == placed)
         assert requests.post(f"{fleet.url}/v1/streams", data=b"x", timeout=PATIENCE).status_code == 201
@@ -222,9 +197,54 @@ def test_a_host_that_is_cut_off_costs_only_what_it_alone_has(fleet: Service, hos
     assert b.get(path).content == placed
 
 
-def test_a_host_that_dies_has_its_files_when_it_is_back(fleet: Service, hosts: dict[str, Host]) -> None:
+def test_hosts_that_cannot_reach_each_other_miss_only_what_the_other_alone_has(
+    fleet: Fleet, hosts: dict[str, Host]
+) -> None:
     a, b = hosts["a"], hosts["b"]
-    with frozen_objects(fleet.data):  # so that the file stays pending
+    content = secrets.token_bytes(5000)
+    with parted(a.data, fleet.address("b")):
+        with frozen(*object_store(fleet.data)):  # so that the files stay pending
+            paths = {
+                host.name: f"/v1/streams/{host.request('POST', '/v1/streams', data=content).json()['id']}"
+                for host in (a, b)
+            }
+            link = put(b, content)
+            for one, path in ((a, paths["b"]), (b, paths["a"]), (a, link)):
+                answer = one.get(path)
+                assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+            for host in (a, b):
+                assert host.get(paths[host.name]).content == content
+            upload = requests.post(f"{fleet.url}/v1/streams", data=b"x", timeout=PATIENCE)
+            assert upload.status_code == 201
+        # Once a file is placed, the hosts need not reach each other.
+        await_(lambda: a.get(paths["b"]).content == content)
+        await_(lambda: b.get(paths["a"]).content == content)
+    await_(lambda: a.get(link).content == content)
+    await_(lambda: b.get(link).status_code == 410)
+
+
+@pytest.mark.parametrize("fault", [full, slow])
+def test_what_an_object_store_does_not_take_in_time_waits_and_is_placed(
+    fleet: Fleet, hosts: dict[str, Host], fault: Callable[..., AbstractContextManager[None]]
+) -> None:
+    a, b = hosts["a"], hosts["b"]
+    contents: dict[str, bytes] = {}
+    with fault(*object_store(fleet.data)):
+        for host in (a, b, a, b):
+            content = secrets.token_bytes(5000)
+            answer = host.request("POST", "/v1/streams", data=content)
+            assert answer.status_code == 201
+            contents[f"/v1/streams/{answer.json()['id']}"] = content
+        for path, content in contents.items():
+            assert [host.get(path).content for host in (a, b)] == [content, content]
+    await_(lambda: not fleet.pending(), 120)
+    for path, content in contents.items():
+        assert [host.get(path).content for host in (a, b)] == [content, content]
+
+
+def test_a_host_that_dies_has_its_files_when_it_is_back(fleet: Fleet, hosts: dict[str, Host]) -> None:
+    a, b = hosts["a"], hosts["b"]
+    with frozen(*object_store(fleet.data)):  # so that the file stays pending
         content = secrets.token_bytes(5000)
         path = f"/v1/streams/{b.request('POST', '/v1/streams', data=content).json()['id']}"
         assert a.get(path).content == content
@@ -236,12 +256,12 @@ def test_a_host_that_dies_has_its_files_when_it_is_back(fleet: Service, hosts: d
     await_(lambda: a.get(path).content == content)
 
 
-def test_an_object_store_that_is_frozen_costs_only_what_it_has(fleet: Service, hosts: dict[str, Host]) -> None:
+def test_an_object_store_that_is_frozen_costs_only_what_it_has(fleet: Fleet, hosts: dict[str, Host]) -> None:
     a = hosts["a"]
     content = secrets.token_bytes(5000)
     path = f"/v1/streams/{a.request('POST', '/v1/streams', data=content).json()['id']}"
-    await_(lambda: not pending(fleet))
-    with frozen_objects(fleet.data):
+    await_(lambda: not fleet.pending())
+    with frozen(*object_store(fleet.data)):
         answer = a.get(path)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0

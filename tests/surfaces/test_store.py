@@ -7,6 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.inprocess import made
@@ -28,6 +29,7 @@ def delete(service: Service, digest: str) -> int:
     return requests.delete(f"{service.url}/", params={"file_hash": digest}, timeout=60).status_code
 
 
+@pytest.mark.one_host
 def test_it_stores_content_under_its_hash(service: Service, tmp_path: Path) -> None:
     content = random.randbytes(100_000)
     digest = hashlib.sha256(content).hexdigest()
@@ -71,6 +73,7 @@ def test_identical_uploads_at_once_make_one_file(service: Service) -> None:
     assert len(service.stored() - before) == 1
 
 
+@pytest.mark.one_host
 def test_deletes_and_uploads_of_the_same_content_never_part_row_and_bytes(service: Service) -> None:
     content = random.randbytes(1000)
     digest = hashlib.sha256(content).hexdigest()

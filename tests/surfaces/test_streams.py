@@ -156,6 +156,7 @@ def test_deleting_does_not_stop_a_running_download(service: Service) -> None:
         assert taken + download.raw.read() == content
 
 
+@pytest.mark.one_host
 def test_deleting_frees_the_disk_at_once(service: Service) -> None:
     before = service.stored()
     key = create(service, b"x")
