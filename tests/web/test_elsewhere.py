@@ -158,6 +158,30 @@ def test_all_parts_of_a_client_begin_on_one_host_which_joins_them(fleet: tuple[F
     assert found == {"a", "b"}
 
 
+def test_a_part_that_comes_with_its_creation_goes_to_the_host_of_its_client(fleet: tuple[Flask, Flask]) -> None:
+    partial = TUS | {
+        "Upload-Length": "3",
+        "Upload-Concat": "partial",
+        "Content-Type": "application/offset+octet-stream",
+    }
+    admission = {"X_ADMIT_UPLOAD": "1", "X_ANNOUNCED": "3"}
+    with fleet[0].app_context():
+        passed_on = partial | {"X-Spool-Key": hosts.key()}
+    found = set()
+    for number in range(20):
+        sender = admission | {"REMOTE_ADDR": f"192.0.2.{number}"}
+        asked = [app.test_client().post("/uploads/streams", headers=partial, environ_overrides=sender) for app in fleet]
+        found.add(tuple(answer.status_code for answer in asked))
+        again = [
+            app.test_client().post("/uploads/streams", headers=passed_on, environ_overrides=sender) for app in fleet
+        ]
+        assert [answer.status_code for answer in again] == [204, 204], "hosts that disagree must not pass it on forever"
+    assert found == {(204, 421), (421, 204)}
+    whole = {name: value for name, value in partial.items() if name != "Upload-Concat"}
+    alone = [app.test_client().post("/uploads/streams", headers=whole, environ_overrides=admission) for app in fleet]
+    assert [answer.status_code for answer in alone] == [204, 204]
+
+
 def test_an_upload_on_a_host_that_cannot_be_asked_is_away(fleet: tuple[Flask, Flask]) -> None:
     a, b = fleet
     path = upload(a)

@@ -5,6 +5,7 @@ has its pending bytes (`host`), and those that have leased it (`lease_host`). Ea
 and removes only what is its own. Rows without a name are older than this table; they belong to the first host.
 """
 
+import hmac
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -123,6 +124,11 @@ def for_parts_of(client: str) -> str:
 def key() -> str:
     """Return the key by which the hosts know each other."""
     return peer_key(settings.secret_key)
+
+
+def is_key(sent: str) -> bool:
+    """Return whether a request has that key, so that another host has passed it on."""
+    return hmac.compare_digest(sent.encode(), key().encode())
 
 
 def joined(names: str | None) -> str:

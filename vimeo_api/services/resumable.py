@@ -226,7 +226,7 @@ def _begin_join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> None:
     if not all(source.is_partial and source.is_whole for source in sources):
         raise Malformed("Only partial uploads that are complete can be joined.")
     if len({hosts.of(source.host) for source in sources}) > 1:
-        raise Malformed("Partial uploads on different hosts cannot be joined.")
+        raise Malformed("Partial uploads on different hosts cannot be joined. Send them again, all as the same client.")
     size = sum(source.offset for source in sources)
     if size - sum({source.key: source.offset for source in sources}.values()) > MAX_REPEATED:
         raise TooLarge("Partial uploads that are named more than once may add 1 GiB.")

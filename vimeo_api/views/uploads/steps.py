@@ -7,7 +7,7 @@ from flask import Response, request, url_for
 from vimeo_api.core import hosts, identifiers
 from vimeo_api.core.access import passwords
 from vimeo_api.core.clock import now
-from vimeo_api.core.errors import Malformed, PipelineError
+from vimeo_api.core.errors import Elsewhere, Malformed, PipelineError
 from vimeo_api.core.files import file_names
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.unfinished import expiry, joining
@@ -62,8 +62,13 @@ def new_upload(
 
 
 def begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload: bool) -> Upload | None:
-    """Begin an upload with the bytes of the request, if there are any; None for nginx's question before them."""
+    """Begin an upload with the bytes of the request, if there are any; None for nginx's question before them.
+
+    Raises Elsewhere for a part whose bytes belong on another host.
+    """
     if is_admission():
+        if with_upload and new.is_partial:
+            _check_host()
         resumable.check_new(dialect.policy, new)
         resumable.check_size(dialect.policy, new.length, content.size)
         _reserve()
@@ -154,6 +159,13 @@ def body_size() -> int | None:
         body = bodies.spooled_file()
         return body.stat().st_size if body else 0
     return request.content_length
+
+
+def _check_host() -> None:
+    """Raise Elsewhere if the parts of this client belong on another host, unless a host has passed the request on."""
+    host = hosts.for_parts_of(clients.client())
+    if not hosts.is_here(host) and not hosts.is_key(request.headers.get("X-Spool-Key", "")):
+        raise Elsewhere(hosts.address(host))
 
 
 def _reserve() -> None:
