@@ -37,7 +37,7 @@ from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, reservations, settings
 
 CLAIM_RENEW_SECONDS = 1
-PAUSE_SECONDS = 2  # before the next look at what is away: the store, or the host of a stream that is to be joined
+PAUSE_SECONDS = 2  # until a join looks again for what is away: the store, or the host that has a stream
 SLOWEST_DISK = 4 * 1024**2  # bytes per second, for the digest and the fsync at the end
 MAX_ATTEMPTS = 20  # claims in a row without progress; a fetch that kills its worker every time must end
 
@@ -99,7 +99,8 @@ def _work(entry: Entry, token: str, partial: PartialFile) -> bool:
         _fetch(entry, token, partial)
     except Unavailable as error:
         _log.warning("fetch of file %d is interrupted and will resume: %s", entry.id, error)
-        claims.wait(entry, token, seconds=PAUSE_SECONDS)
+        if entry.joined_keys is not None:  # a URL may have to be fetched from its first byte again, so its tries count
+            claims.wait(entry, token, seconds=PAUSE_SECONDS)
         return False
     except StorageFull as error:
         return _out_of_space(entry, token, error)
