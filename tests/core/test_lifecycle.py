@@ -11,10 +11,13 @@ from tests.core.leasing import lease
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.database.prepared import Prepared, Values
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.files import catalog, leases, lifecycle
 from vimeo_api.core.files.catalog import Entry, NewFile
+from vimeo_api.core.policy import VIMEO
+from vimeo_api.services import downloads
 
 A, B = "a" * 32, "b" * 32
 
@@ -175,6 +178,37 @@ def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> 
         return execute(statement, *words)
 
     monkeypatch.setattr(statements, "_execute", do_twice)
+
+
+@pytest.mark.parametrize("downloads_allowed", [1, 2])
+def test_a_repeated_lease_is_about_the_same_response(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, downloads_allowed: int
+) -> None:
+    catalog.add(
+        NewFile("vimeo", "k", blob="b", name="n", size=leases.FIRST_LEASE_BYTES + 1, downloads=downloads_allowed)
+    )
+    with monkeypatch.context() as losing:
+        if downloads_allowed == 1:
+            do_twice(losing, leases._LEASE)  # noqa: SLF001 -- where a lost connection shows
+        else:
+            lose_the_answer(losing, Update)
+        leased, ticket = downloads.open_download(VIMEO, "k")
+    assert ticket
+    assert ticket.response == leased.responses == 1
+    confirmations.handle(Sent(ticket, (0, 4), complete=False))
+    assert entry().status == Status.AVAILABLE
+
+
+def do_twice(monkeypatch: pytest.MonkeyPatch, statement: Prepared) -> None:
+    """Let a prepared statement be done and its answer be lost, so that it is done again."""
+    row = statement.row
+
+    def twice(values: Values) -> tuple[Any, ...] | None:
+        monkeypatch.undo()
+        row(values)
+        return row(values)
+
+    monkeypatch.setattr(statement, "row", twice)
 
 
 @pytest.mark.parametrize("receipt", [None, A])

@@ -135,13 +135,16 @@ def lease_or_resume(
 
     Retry: the row changed between read and UPDATE.
     """
-    own = own or identifiers.random_hex()
+    new = identifiers.random_hex()
+    own = own or new
     while (span := span_of(entry)) is not None:
         resumes = entry.status == Status.GONE or (entry.downloads > 1 and _in_grace(entry, resume_token))
         ticket = _resume(entry, span, resume_token) if resumes else _lease(entry, span, resume_token, own)
         if ticket is not None:
             return entry, ticket
         entry = find(policy, entry.key, resume_token)
+        if (response := leases.response_under(entry, new)) is not None:
+            return entry, Ticket(entry.id, new, response)
     return entry, None
 
 

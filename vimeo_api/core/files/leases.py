@@ -103,6 +103,17 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
     return leased.responses
 
 
+def response_under(file: Entry, new_token: str) -> int | None:
+    """Return the number of the response that took a lease under a token that nobody else knows, if one did.
+
+    So it was our own UPDATE, whose result was lost.
+    """
+    if file.downloads > 1:
+        place = place_leases.of(file).taken.get(new_token)
+        return max(place.running, default=None) if place else None
+    return file.responses if file.status == Status.LEASED and file.lease_token == new_token else None
+
+
 def resume(seen: Entry, span: Span) -> int | None:
     """In the grace period, let a client that used up the file or a place of it resume; charge this span.
 
