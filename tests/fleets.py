@@ -14,7 +14,7 @@ from obstore.store import S3Store
 from deploy.fleet import ACCESS_KEY, BUCKET, HOSTS, REGION
 from tests import services
 from tests.object_stores import signal_all
-from tests.services import Service
+from tests.services import Service, files_below
 from vimeo_api.config import secret
 
 
@@ -41,8 +41,7 @@ class Fleet(Service):
 
     def pending(self) -> list[Path]:
         """Return the files in the pending area of any host; placed ones stay for a while."""
-        found = (path for host in HOSTS for path in self.folder(host).glob("incoming/landing/*/*/*"))
-        return [path for path in found if path.is_file()]
+        return [path for host in HOSTS for path in files_below(self.folder(host) / "incoming/landing")]
 
     def spooled(self) -> set[Path]:
         areas = [self.folder(host) / "incoming" for host in HOSTS]
