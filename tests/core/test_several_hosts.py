@@ -77,7 +77,7 @@ def test_a_host_ends_only_its_own_leases(fleet: tuple[Flask, Flask], clock: Cloc
     report(a, ticket, sent=SIZE)
     assert swept(a) == (Status.GONE if downloads == 1 else Status.AVAILABLE)
     with a.app_context():
-        assert entry().places == "" or '"done"' in entry().places
+        assert entry().slots == "" or '"done"' in entry().slots
 
 
 @pytest.mark.parametrize("downloads", [1, 2])

@@ -46,7 +46,7 @@ def test_it_is_gone_after_its_last_download(app: Flask, client: FlaskClient) -> 
     fetched(app, new["url"])
     said = managed(client, new)
     assert (said["state"], said["downloads_left"]) == ("downloaded", 0)
-    assert [(one["place"], one["complete"]) for one in said["attempts"]] == [(1, True), (2, False), (2, True)]
+    assert [(one["slot"], one["complete"]) for one in said["attempts"]] == [(1, True), (2, False), (2, True)]
     assert client.get(new["url"]).status_code == 410
     sweep(app)
 
@@ -61,7 +61,7 @@ def test_ranges_that_cover_the_file_use_one_place_up(app: Flask, client: FlaskCl
             with app.app_context():
                 confirmations.handle(Sent(ticket, (first, last + 1), complete=True))
     said = managed(client, new)
-    assert (said["downloads_left"], [one["place"] for one in said["attempts"]]) == (1, [1, 1])
+    assert (said["downloads_left"], [one["slot"] for one in said["attempts"]]) == (1, [1, 1])
 
 
 def beside_each_other(app: Flask, client: FlaskClient, downloads: int) -> tuple[str, str, str]:

@@ -64,7 +64,7 @@ def test_a_file_for_several_downloads_is_downloaded_exactly_so_often(service: Se
             gone(link)
 
 
-def test_several_download_it_at_once_and_one_that_breaks_off_gives_its_place_back(service: Service) -> None:
+def test_several_download_it_at_once_and_one_that_breaks_off_gives_its_slot_back(service: Service) -> None:
     content = bytes(15 * MIB)
     link = put(service, content, downloads="2")
     with get(link, stream=True) as first, get(link, stream=True) as second:

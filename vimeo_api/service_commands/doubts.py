@@ -4,9 +4,9 @@ import click
 from flask.cli import with_appcontext
 
 from vimeo_api.core.database.models import Status
-from vimeo_api.core.files import catalog, leases, place_leases
+from vimeo_api.core.files import catalog, leases, slot_leases
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.files.places import Hold
+from vimeo_api.core.files.slots import Hold
 from vimeo_api.service_commands.loading import APP
 
 
@@ -46,13 +46,13 @@ def remove(file_id: int) -> None:
     """Remove the file ID, as if it had been downloaded; of a file for several downloads, count those in doubt."""
     file = _doubtful(file_id)
     if file.downloads > 1:
-        place_leases.decide(file_id, used=True)
+        slot_leases.decide(file_id, used=True)
     else:
         leases.use_up(file_id, file.lease_token or "", grace_seconds=0)
 
 
 def _doubtful(file_id: int) -> Entry:
     entry = catalog.by_id(file_id)
-    if entry is None or not (entry.status == Status.IN_DOUBT or place_leases.of(entry).count(Hold.IN_DOUBT)):
+    if entry is None or not (entry.status == Status.IN_DOUBT or slot_leases.of(entry).count(Hold.IN_DOUBT)):
         raise click.ClickException("No file with this id is in doubt.")
     return entry

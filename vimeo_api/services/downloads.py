@@ -23,10 +23,10 @@ from vimeo_api.core.errors import (
     WrongPassword,
 )
 from vimeo_api.core.fetching import claims
-from vimeo_api.core.files import catalog, leases, place_leases
+from vimeo_api.core.files import catalog, leases, slot_leases
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.files.places import Hold
 from vimeo_api.core.files.send_budget import Span
+from vimeo_api.core.files.slots import Hold
 from vimeo_api.core.policy import Policy
 from vimeo_api.extensions import settings
 
@@ -68,7 +68,7 @@ def left(entry: Entry) -> int:
     """Return how many more times a one-time file can be downloaded."""
     if entry.status == Status.GONE or entry.expired:
         return 0
-    return place_leases.of(entry).left
+    return slot_leases.of(entry).left
 
 
 def _lease_first(policy: Policy, key: str) -> tuple[Entry, Ticket] | None:
@@ -93,7 +93,7 @@ def may_have_moved(policy: Policy, entry: Entry) -> bool:
 def find(policy: Policy, key: str, resume_token: str | None) -> Entry:
     """Return a file that is there for the holder of a token. Raises as `open_download`, locks and passwords apart."""
     entry = catalog.find(policy.surface, key)
-    if entry is not None and not _has_places(entry, resume_token) and may_have_moved(policy, entry):
+    if entry is not None and not _has_slots(entry, resume_token) and may_have_moved(policy, entry):
         entry = catalog.find(policy.surface, key)
     if entry is None or (entry.expired and not policy.one_time):
         raise NotFound
@@ -108,15 +108,15 @@ def find(policy: Policy, key: str, resume_token: str | None) -> Entry:
     return entry
 
 
-def _has_places(entry: Entry, resume_token: str | None) -> bool:
-    """Return whether the ends of other downloads need not be known, because places are left anyway."""
-    return entry.downloads > 1 and resume_token is None and place_leases.of(entry).is_open
+def _has_slots(entry: Entry, resume_token: str | None) -> bool:
+    """Return whether the ends of other downloads need not be known, because slots are left anyway."""
+    return entry.downloads > 1 and resume_token is None and slot_leases.of(entry).is_open
 
 
 def _in_grace(entry: Entry, resume_token: str | None) -> bool:
     if entry.downloads > 1:
-        place = place_leases.of(entry).taken.get(resume_token or "")
-        in_time = place is not None and place.hold is Hold.DONE and now().timestamp() < place.until
+        slot = slot_leases.of(entry).taken.get(resume_token or "")
+        in_time = slot is not None and slot.hold is Hold.DONE and now().timestamp() < slot.until
         return in_time and entry.purged_at is None
     if (
         entry.delivered_at is None
@@ -149,7 +149,7 @@ def lease_or_resume(
 
 
 def _resume(entry: Entry, span: Span, resume_token: str | None) -> Ticket | None:
-    """Return a ticket for who has used up a file or place, in the grace period; None if its row has changed."""
+    """Return a ticket for who has used up a file or slot, in the grace period; None if its row has changed."""
     check_budget(entry, span)
     response = leases.resume(entry, span)
     return None if response is None else Ticket(entry.id, resume_token or "", response)
@@ -171,7 +171,7 @@ def choose_token(entry: Entry, resume_token: str | None, own: str, longest: floa
     A holder whose time is up gets a new token. If the row has `own`, our UPDATE succeeded but its result was lost.
     """
     if entry.downloads > 1:
-        return choose_place_token(entry, resume_token, own, longest)
+        return choose_slot_token(entry, resume_token, own, longest)
     if entry.status == Status.IN_DOUBT:
         raise InDoubt
     moment = now()
@@ -186,22 +186,22 @@ def choose_token(entry: Entry, resume_token: str | None, own: str, longest: floa
     return own
 
 
-def choose_place_token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
-    """Return the token for a place, as `choose_token` does."""
-    places = place_leases.of(entry)
+def choose_slot_token(entry: Entry, resume_token: str | None, own: str, longest: float) -> str:
+    """Return the token for a slot, as `choose_token` does."""
+    slots = slot_leases.of(entry)
     moment = now().timestamp()
     for token in filter(None, (own, resume_token)):
-        place = places.taken.get(token)
-        if place and place.hold is Hold.HELD and moment - place.since < longest:
+        slot = slots.taken.get(token)
+        if slot and slot.hold is Hold.HELD and moment - slot.since < longest:
             return token
-    mine = places.taken.get(own)
-    if mine is None and places.is_open:
+    mine = slots.taken.get(own)
+    if mine is None and slots.is_open:
         return own
     if mine and mine.hold is not Hold.IN_DOUBT:
         raise BudgetSpent("This download is over.")
-    if mine or places.due is None:
+    if mine or slots.due is None:
         raise InDoubt
-    raise Locked(_seconds_until(places.due))
+    raise Locked(_seconds_until(slots.due))
 
 
 def check_budget(entry: Entry, span: Span) -> None:

@@ -13,9 +13,9 @@ from vimeo_api.core.database.models import Status
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.lines import Ticket
 from vimeo_api.core.errors import Gone, InDoubt, NotFound, WrongPassword
-from vimeo_api.core.files import catalog, place_leases
+from vimeo_api.core.files import catalog, slot_leases
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.files.places import Hold
+from vimeo_api.core.files.slots import Hold
 from vimeo_api.core.policy import Policy
 from vimeo_api.services import downloads
 from vimeo_api.services.downloads import SpanOf
@@ -67,7 +67,7 @@ def look_granted(policy: Policy, key: str, granted: str) -> Granted:
     if entry is None or not grants.is_genuine(entry.id, granted):
         raise NotFound
     if entry.downloads > 1:
-        return _look_at_place(entry, grants.token(granted))
+        return _look_at_slot(entry, grants.token(granted))
     ours = entry.lease_token == grants.token(granted)
     if entry.status == Status.GONE and ours and entry.delivered_at is not None:
         return Granted(entry, Progress.DONE, entry.delivered_at)
@@ -81,15 +81,15 @@ def look_granted(policy: Policy, key: str, granted: str) -> Granted:
     return Granted(entry, Progress.RUNNING if entry.status == Status.LEASED else Progress.INTERRUPTED)
 
 
-def _look_at_place(entry: Entry, token: str) -> Granted:
-    place = place_leases.of(entry).taken.get(token)
-    if place and place.hold is Hold.DONE:
-        return Granted(entry, Progress.DONE, datetime.fromtimestamp(place.since, UTC))
+def _look_at_slot(entry: Entry, token: str) -> Granted:
+    slot = slot_leases.of(entry).taken.get(token)
+    if slot and slot.hold is Hold.DONE:
+        return Granted(entry, Progress.DONE, datetime.fromtimestamp(slot.since, UTC))
     if entry.status == Status.GONE or entry.expired:
         raise Gone
-    if place and place.hold is Hold.HELD:
+    if slot and slot.hold is Hold.HELD:
         return Granted(entry, Progress.RUNNING)
-    downloads.choose_place_token(entry, None, token, math.inf)
+    downloads.choose_slot_token(entry, None, token, math.inf)
     return Granted(entry, Progress.READY)
 
 

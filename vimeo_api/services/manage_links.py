@@ -10,9 +10,9 @@ from vimeo_api.core.database.models import Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import attempts
 from vimeo_api.core.errors import Conflict, Gone, NotFound
-from vimeo_api.core.files import catalog, leases, place_leases
+from vimeo_api.core.files import catalog, leases, slot_leases
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.files.places import Hold
+from vimeo_api.core.files.slots import Hold
 from vimeo_api.core.policy import BY_SURFACE
 from vimeo_api.core.receipts import outbox
 from vimeo_api.services import downloads, files
@@ -69,7 +69,7 @@ class Managed:
     @property
     def doubtful(self) -> int:
         """How many downloads of a file for several are in doubt."""
-        return place_leases.of(self.entry).count(Hold.IN_DOUBT)
+        return slot_leases.of(self.entry).count(Hold.IN_DOUBT)
 
     @property
     def expires_at(self) -> datetime | None:

@@ -110,7 +110,7 @@ def _shown(file: Managed) -> Response:
                     "first_byte": attempt.start,
                     "bytes": attempt.sent,
                     "complete": attempt.complete,
-                    "place": attempt.place if entry.downloads > 1 else 1,
+                    "slot": attempt.slot if entry.downloads > 1 else 1,
                 }
                 for attempt in file.attempts
             ],

@@ -20,7 +20,7 @@ from vimeo_api.core import policy
 from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.core.files import archives, storing
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.files.places import MOST
+from vimeo_api.core.files.slots import MOST
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.extensions import settings
 from vimeo_api.services import manage_links, receipts

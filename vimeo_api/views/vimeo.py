@@ -12,7 +12,7 @@ errors also have a `message`, a sentence; an upload with an unknown field or par
 downloaded once all of it was sent, and 423 says that another client is downloading it just now. A client that shows
 the `X-Download-Grant` it was given may resume its own download while no other client has the file. Each byte is sent
 at most VIMEO_BUDGET times, and ranges that cover the file together use it up. With `downloads` (1 to 10,000) exactly
-so many downloads complete, several at once: 423 while all places are taken, 410 once all are used up. Each byte is then
+so many downloads complete, several at once: 423 while all slots are taken, 410 once all are used up. Each byte is then
 sent at most `downloads` × VIMEO_BUDGET times in all, whichever clients ask for it. The response to an upload also has
 `size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`). `notify` is a URL that
 gets the receipts (`core.receipts`).

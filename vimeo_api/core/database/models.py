@@ -16,7 +16,8 @@ spans     in the column, what each response has sent or may be sending; `send_bu
 budget    how many times each byte of a one-time file may be sent (VIMEO_BUDGET).
 grace     the time after a complete download in which its client may resume; then the bytes are due for removal.
 in doubt  a one-time file that may have been downloaded, but whose report may be lost; its owner decides.
-place     one of the downloads of a file that can be downloaded several times; `places` has its states.
+slot      one of the downloads of a file that can be downloaded several times; `slots` has its states. The columns keep
+          the name that it had first, `place`.
 attempt   a response that has ended, complete or not, as the owner may see it. The column `attempts` is something else:
           how often a purge or a fetch was tried.
 journal   nginx's log with one line per response: the evidence for using a file up or giving its lease back.
@@ -175,11 +176,13 @@ class File(Base):
     # The hosts whose journals report the responses of the last lease, with spaces between them.
     lease_host: Mapped[str | None] = mapped_column(Text)
     downloads: Mapped[int] = mapped_column(Integer, default=1, server_default="1")  # how often it can be downloaded
-    # With more than one, `places` replaces `lease_token`, `leased_at` and `resumed`.
-    places: Mapped[str] = mapped_column(Text, server_default="")
-    doubtful: Mapped[int] = mapped_column(Integer, server_default="0")  # how many places are in doubt
-    places_used: Mapped[int] = mapped_column(Integer, server_default="0")  # how many are used up
-    places_told: Mapped[int] = mapped_column(Integer, server_default="0")  # of how many there are receipts
+    # With more than one, `slots` replaces `lease_token`, `leased_at` and `resumed`.
+    slots: Mapped[str] = mapped_column("places", Text, key="slots", server_default="")
+    doubtful: Mapped[int] = mapped_column(Integer, server_default="0")  # how many slots are in doubt
+    slots_used: Mapped[int] = mapped_column("places_used", Integer, key="slots_used", server_default="0")
+    slots_told: Mapped[int] = mapped_column(  # of how many used-up slots there are receipts
+        "places_told", Integer, key="slots_told", server_default="0"
+    )
     # `pending`: the bytes are still in the pending area. `place_due_at`: when to copy them, or to remove the pending
     # copy.
     pending: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -234,7 +237,9 @@ class Attempt(Base):
     start: Mapped[int] = mapped_column(BigInteger)  # the first byte that was sent
     sent: Mapped[int] = mapped_column(BigInteger)  # bytes
     complete: Mapped[bool] = mapped_column()  # everything that was to be sent was sent
-    place: Mapped[int | None] = mapped_column(Integer)  # of a file for several downloads, if it is known
+    slot: Mapped[int | None] = mapped_column(
+        "place", Integer, key="slot"
+    )  # of a file for several downloads, if it is known
 
 
 class Receipt(Base):

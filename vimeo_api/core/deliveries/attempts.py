@@ -21,6 +21,6 @@ def note(*attempts: dict[str, Any]) -> None:
 def at(file_id: int) -> list[AnyRow]:
     """Return the attempts at a file, the first one first."""
     times = (Attempt.begun_at, Attempt.ended_at)
-    columns = (Attempt.response, *times, Attempt.start, Attempt.sent, Attempt.complete, Attempt.place)
+    columns = (Attempt.response, *times, Attempt.start, Attempt.sent, Attempt.complete, Attempt.slot)
     these = select(*columns).where(Attempt.file_id == file_id).order_by(Attempt.response)
     return list(statements.rows(these))

@@ -1,4 +1,4 @@
-"""Record what was sent of one-time files, and decide: the file or a place is used up, or the lease is given back.
+"""Record what was sent of one-time files, and decide: the file or a slot is used up, or the lease is given back.
 
 In production nginx reports through its journal, in the embedded profile the response reports its own end; both
 arrive here as a `Sent`. Handling one twice changes nothing.
@@ -21,10 +21,10 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import attempts, journal, losses
 from vimeo_api.core.deliveries.lines import Sent
-from vimeo_api.core.files import catalog, leases, place_leases
-from vimeo_api.core.files.place_leases import Report, Settled
-from vimeo_api.core.files.places import Place
+from vimeo_api.core.files import catalog, leases, slot_leases
 from vimeo_api.core.files.send_budget import Span, Spans
+from vimeo_api.core.files.slot_leases import Report, Settled
+from vimeo_api.core.files.slots import Slot
 from vimeo_api.extensions import reservations, settings
 
 LINE_DELAY = timedelta(seconds=1)  # far longer than nginx takes from the end of a response to its line
@@ -63,10 +63,10 @@ def end_lapsed() -> int:
 def _end_ours(lost_until: datetime | None) -> tuple[int, int]:
     """End the leases that we may end; return how many are in doubt now, and how many were given back."""
 
-    def is_doubtful(place: Place) -> bool | None:
-        return _is_doubtful(place.hosts, since=place.since, until=place.until)
+    def is_doubtful(slot: Slot) -> bool | None:
+        return _is_doubtful(slot.hosts, since=slot.since, until=slot.until)
 
-    doubted, given_back = place_leases.end_lapsed(is_doubtful)
+    doubted, given_back = slot_leases.end_lapsed(is_doubtful)
     if lost_until is not None:
         doubted += leases.doubt_lapsed(lost_until)
     given_back += leases.give_back_lapsed(lost_until)
@@ -108,13 +108,13 @@ def handle(*responses: Sent) -> None:
     files = _files(reports)
     used: dict[int, str] = {}
     confirmed = back = 0
-    places: dict[tuple[int, int], int] = {}
+    slots: dict[tuple[int, int], int] = {}
     for file_id, file in files.items():
         if file.downloads > 1:
-            settled = _settle_places(file_id, reports[file_id])
+            settled = _settle_slots(file_id, reports[file_id])
             confirmed += settled.used
             back += settled.given_back
-            places |= {(file_id, response): place for response, place in settled.places.items()}
+            slots |= {(file_id, response): slot for response, slot in settled.slots.items()}
             continue
         completing, over, count = _record_sent(file, reports[file_id])
         if completing is not None:
@@ -126,16 +126,16 @@ def handle(*responses: Sent) -> None:
             )
     confirmed += len(leases.use_up_all(used, grace_seconds=settings.grace_seconds)) if used else 0
     ended = [(sent, sent.span) for file in files for sent in reports[file] if sent.span is not None]
-    attempts.note(*(_attempt(sent, span, places) for sent, span in ended))
+    attempts.note(*(_attempt(sent, span, slots) for sent, span in ended))
     counters.add(Counter({Counted.CONFIRMED: confirmed, Counted.GIVEN_BACK: back}))
 
 
-def _settle_places(file_id: int, reports: list[Sent]) -> Settled:
+def _settle_slots(file_id: int, reports: list[Sent]) -> Settled:
     file = catalog.by_id(file_id)
     if file is None:
         return Settled(0, 0, {})
     said = [Report(sent.ticket.lease_token, sent.ticket.response, sent.span, sent.complete) for sent in reports]
-    return place_leases.settle(file, said, grace_seconds=settings.grace_seconds)
+    return slot_leases.settle(file, said, grace_seconds=settings.grace_seconds)
 
 
 def _responses(lines: journal.Lines) -> Iterator[Sent]:
@@ -186,7 +186,7 @@ def _files(file_ids: Collection[int]) -> dict[int, AnyRow]:
     return {row.id: row for row in statements.rows(select(*columns).where(statements.among(File.id, file_ids)))}
 
 
-def _attempt(sent: Sent, span: Span, places: Mapping[tuple[int, int], int]) -> dict[str, Any]:
+def _attempt(sent: Sent, span: Span, slots: Mapping[tuple[int, int], int]) -> dict[str, Any]:
     ended_at = sent.ended_at or now()
     return {
         "file_id": sent.ticket.file_id,
@@ -196,5 +196,5 @@ def _attempt(sent: Sent, span: Span, places: Mapping[tuple[int, int], int]) -> d
         "start": span[0],
         "sent": span[1] - span[0],
         "complete": sent.complete,
-        "place": places.get((sent.ticket.file_id, sent.ticket.response)),
+        "slot": slots.get((sent.ticket.file_id, sent.ticket.response)),
     }

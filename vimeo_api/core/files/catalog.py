@@ -87,7 +87,7 @@ class Entry:
     error: str | None
     token_id: int | None
     downloads: int
-    places: str
+    slots: str
 
     @property
     def expired(self) -> bool:
@@ -209,9 +209,9 @@ def forget_notify_url(*file_ids: int) -> None:
     statements.execute(update(File).where(statements.among(File.id, file_ids)).values(notify_url=None))
 
 
-def tell_places(file_id: int, used: int) -> None:
-    """Record that there are receipts of so many places that are used up."""
-    statements.execute(update(File).where(File.id == file_id).values(places_told=used))
+def tell_slots(file_id: int, used: int) -> None:
+    """Record that there are receipts of this many used-up slots."""
+    statements.execute(update(File).where(File.id == file_id).values(slots_told=used))
 
 
 def find_all(surface: str, keys: Sequence[str]) -> dict[str, Entry]:
@@ -245,7 +245,7 @@ def count(surface: str, *, containing: str = "") -> int:
 
 
 def in_doubt() -> list[Entry]:
-    """Return all one-time files in doubt or with places in doubt, the oldest first."""
+    """Return all one-time files in doubt or with slots in doubt, the oldest first."""
     doubtful = or_(File.status == Status.IN_DOUBT, and_(File.doubtful > 0, File.status != Status.GONE))
     return entries(select(*COLUMNS).where(doubtful).order_by(File.id))
 

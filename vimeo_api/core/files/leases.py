@@ -1,7 +1,7 @@
 """Leases of one-time files: take one for a download, give it back, or use the file up.
 
 `services.downloads` takes leases; `core.deliveries` ends them by what the journal says. Each change is one statement.
-Files for several downloads have several leases at once, see `place_leases`.
+Files for several downloads have several leases at once, see `slot_leases`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.prepared import Prepared
-from vimeo_api.core.files import cache_generations, catalog, lifecycle, place_leases
+from vimeo_api.core.files import cache_generations, catalog, lifecycle, slot_leases
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
 from vimeo_api.core.files.send_budget import Span, Spans
@@ -81,7 +81,7 @@ def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest:
     the lease.
     """
     if seen.downloads > 1:
-        return place_leases.lease(seen, lease_token, span, seconds=seconds, longest=longest)
+        return slot_leases.lease(seen, lease_token, span, seconds=seconds, longest=longest)
     moment = now()
     same = seen.lease_token == lease_token and seen.leased_at is not None
     since = seen.leased_at if same and seen.leased_at else moment
@@ -115,12 +115,12 @@ def response_under(file: Entry, new_token: str) -> int | None:
 
 
 def resume(seen: Entry, span: Span) -> int | None:
-    """In the grace period, let a client that used up the file or a place of it resume; charge this span.
+    """In the grace period, let a client that used up the file or a slot of it resume; charge this span.
 
     Returns the number of the response, or None if the row has changed since it was read.
     """
     charged = spans_of(seen).charged(seen.responses + 1, span)
-    unchanged = (*_unchanged(seen.id, seen.responses, seen.spans), File.places == seen.places)
+    unchanged = (*_unchanged(seen.id, seen.responses, seen.spans), File.slots == seen.slots)
     resumed = update(File).where(*unchanged, File.status == seen.status)
     row = statements.row(resumed.values(responses=File.responses + 1, spans=str(charged)).returning(File.responses))
     return row.responses if row else None
@@ -205,8 +205,8 @@ def _lapsed() -> tuple[ColumnElement[bool], ...]:
 
 
 def release(file_id: int) -> bool:
-    """Make a file in doubt, or its places in doubt, available again; return whether there was a doubt."""
-    return lifecycle.advance(file_id, Move.RELEASE) is not None or place_leases.decide(file_id, used=False)
+    """Make a file in doubt, or its slots in doubt, available again; return whether there was a doubt."""
+    return lifecycle.advance(file_id, Move.RELEASE) is not None or slot_leases.decide(file_id, used=False)
 
 
 def use_up(file_id: int, lease_token: str, *, grace_seconds: float) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, String, cast, func, literal, or_, select, 
 from vimeo_api.core import hosts
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.files import catalog, lifecycle, place_leases
+from vimeo_api.core.files import catalog, lifecycle, slot_leases
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
 
@@ -51,7 +51,7 @@ def forget_copies(host: str) -> None:
 
 def doubt(host: str) -> int:
     """Put all downloads in doubt whose end the journal of a host would have reported; return how many."""
-    doubted = place_leases.doubt(lambda place: host in hosts.of(place.hosts).split())
+    doubted = slot_leases.doubt(lambda slot: host in hosts.of(slot.hosts).split())
     single = (File.downloads == 1, File.leased_at.is_not(None), _reports(host))
     return doubted + lifecycle.advance_all(Move.DOUBT, *single, due_at=None, resumed=False)
 

@@ -1,6 +1,6 @@
 """The rows of receipts: what is to be sent, when, and how it went.
 
-A file with a `notify_url` owes receipts once it is gone, and when another of its places is used up. The UPDATE that
+A file with a `notify_url` owes receipts once it is gone, and when another of its slots is used up. The UPDATE that
 made it so is the record: nothing else is written at that moment, and a partial index finds such files. `note` turns
 them into rows, each with an id that stays the same for every try. `take` gives each to one worker at a time. A worker
 that dies leaves its receipt due again: it may be sent twice but is never lost. The sweep calls `note`, `is_due`
@@ -25,7 +25,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import OWES_RECEIPTS, File, Receipt, ReceiptState, Status
 from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.files import catalog
-from vimeo_api.core.files.places import Hold, Places
+from vimeo_api.core.files.slots import Hold, Slots
 
 BATCH = 200  # files per statement
 CLAIM = timedelta(minutes=2)  # longer than a try takes; after that the worker that made it must be dead
@@ -73,7 +73,7 @@ def note() -> int:
     """
     columns = (File.id, File.key, File.name, File.size, File.notify_url)
     moments = (File.delivered_at, File.removed_at, File.expired_at)
-    counts = (File.status, File.downloads, File.places, File.places_used, File.places_told)
+    counts = (File.status, File.downloads, File.slots, File.slots_used, File.slots_told)
     files = statements.rows(select(*columns, *moments, *counts).where(text(OWES_RECEIPTS)).limit(BATCH))
     if not files:
         return 0
@@ -82,13 +82,13 @@ def note() -> int:
     catalog.forget_notify_url(*(file.id for file in files if file.status == Status.GONE))
     for file in files:
         if file.status != Status.GONE:
-            catalog.tell_places(file.id, file.places_used)
+            catalog.tell_slots(file.id, file.slots_used)
     return len(receipts)
 
 
 def _events(file: AnyRow) -> Iterator[tuple[Event, int, datetime]]:
     """Yield what became of a file: the event, the number of the download, and when."""
-    for number, moment in enumerate(_downloads(file), file.places_told + 1):
+    for number, moment in enumerate(_downloads(file), file.slots_told + 1):
         yield Event.DOWNLOADED, number, moment
     if file.status != Status.GONE:
         return
@@ -103,9 +103,9 @@ def _events(file: AnyRow) -> Iterator[tuple[Event, int, datetime]]:
 
 
 def _downloads(file: AnyRow) -> list[datetime]:
-    """For each used-up place without a receipt yet, return when it was used up, as far as that is still known."""
-    done = [one.since for one in Places.read(file.places, file.downloads).taken.values() if one.hold is Hold.DONE]
-    new = file.places_used - file.places_told
+    """For each used-up slot without a receipt yet, return when it was used up, as far as that is still known."""
+    done = [one.since for one in Slots.read(file.slots, file.downloads).taken.values() if one.hold is Hold.DONE]
+    new = file.slots_used - file.slots_told
     moments = [datetime.fromtimestamp(since, UTC) for since in sorted(done)[-new:]] if new else []
     return [now()] * (new - len(moments)) + moments
 

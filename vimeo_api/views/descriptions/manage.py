@@ -74,7 +74,7 @@ _SHOWN = {
             "first_byte": 0,
             "bytes": 18,
             "complete": True,
-            "place": 1,
+            "slot": 1,
         }
     ],
     "id": "4dff4ea340f0a823f15d3f4f01ab62ea",

@@ -1,6 +1,6 @@
 """The description of the surface `vimeo`."""
 
-from vimeo_api.core.files.places import MOST
+from vimeo_api.core.files.slots import MOST
 from vimeo_api.views.descriptions import errors, files
 from vimeo_api.web.openapi import (
     HTML,

@@ -19,7 +19,7 @@ from vimeo_api.config.settings import MULTIPART_OVERHEAD
 from vimeo_api.config.values import seconds
 from vimeo_api.core import content_disposition
 from vimeo_api.core.errors import Malformed, TooLarge
-from vimeo_api.core.files.places import MOST
+from vimeo_api.core.files.slots import MOST
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
 from vimeo_api.web.receiving import bodies, multipart_forms

@@ -1,11 +1,11 @@
-"""Leases of the places of a file for several downloads; `leases` does the same for a file with one.
+"""Leases of the slots of a file for several downloads; `leases` does the same for a file with one.
 
-The row holds all places (`places`) and what was sent (`send_budget`). Each change reads the row, works out the new
-state, and writes it by one UPDATE, which does nothing if the row has changed meanwhile. So no more clients get a place
-than there are places, and a report is counted exactly once: together with the number of its response.
+The row holds all slots (`slots`) and what was sent (`send_budget`). Each change reads the row, works out the new
+state, and writes it by one UPDATE, which does nothing if the row has changed meanwhile. So no more clients get a slot
+than there are slots, and a report is counted exactly once: together with the number of its response.
 
-The status of such a file: `leased` while anybody holds a place, `gone` once all places are used up, else `available`,
-even if only places in doubt are left.
+The status of such a file: `leased` while anybody holds a slot, `gone` once all slots are used up, else `available`,
+even if only slots in doubt are left.
 """
 
 import math
@@ -23,8 +23,8 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
-from vimeo_api.core.files.places import Hold, Place, Places
 from vimeo_api.core.files.send_budget import Span, Spans
+from vimeo_api.core.files.slots import Hold, Slot, Slots
 from vimeo_api.extensions import settings
 
 
@@ -40,43 +40,43 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What reports have changed: how many places were used up and given back, and the place of each response."""
+    """What reports have changed: how many slots were used up and given back, and the slot of each response."""
 
     used: int
     given_back: int
-    places: dict[int, int]
+    slots: dict[int, int]
 
 
-def of(file: Entry) -> Places:
-    """Return the places of a file; for one with a single download, only the number of downloads is meaningful."""
-    return Places.read(file.places, file.downloads)
+def of(file: Entry) -> Slots:
+    """Return the slots of a file; for one with a single download, only the number of downloads is meaningful."""
+    return Slots.read(file.slots, file.downloads)
 
 
 def lease(seen: Entry, lease_token: str, span: Span, *, seconds: float, longest: float) -> int | None:
-    """Take a place for a response with this span, or renew the lease of the token's own; see `leases.lease`.
+    """Take a slot for a response with this span, or renew the lease of the token's own; see `leases.lease`.
 
-    The caller has seen that a place is free, or that the token holds one.
+    The caller has seen that a slot is free, or that the token holds one.
     """
     moment = now().timestamp()
     held = of(seen).taken.get(lease_token)
     until = min(moment + seconds, (held.since if held else moment) + longest)
     response = seen.responses + 1
     by = hosts.joined(held.hosts) if held else settings.host_name
-    places = of(seen).leased(lease_token, response, moment=moment, until=until, hosts=by)
+    slots = of(seen).leased(lease_token, response, moment=moment, until=until, hosts=by)
     spans = Spans.read(seen.spans, responses=seen.responses, size=seen.size).charged(response, span)
-    return response if _write(seen, places, spans, responses=response) else None
+    return response if _write(seen, slots, spans, responses=response) else None
 
 
 def settle(seen: Entry, reports: Iterable[Report], *, grace_seconds: float) -> Settled:
-    """Record how responses of a file ended, the oldest first: each uses a place up, gives it back, or changes nothing.
+    """Record how responses of a file ended, the oldest first: each uses a slot up, gives it back, or changes nothing.
 
-    A response is recorded once, so reports may come again. A complete one uses a place up if it sent the whole file, or
-    if all responses together have now sent every byte once more than there are places used up.
+    A response is recorded once, so reports may come again. A complete one uses a slot up if it sent the whole file, or
+    if all responses together have now sent every byte once more than there are slots used up.
     """
     reports = list(reports)
     file: Entry | None = seen
     while file is not None:
-        before = places = of(file)
+        before = slots = of(file)
         spans = Spans.read(file.spans, responses=file.responses, size=file.size)
         moment = now().timestamp()
         until = moment + grace_seconds
@@ -84,40 +84,40 @@ def settle(seen: Entry, reports: Iterable[Report], *, grace_seconds: float) -> S
         given_back = 0
         opened = spans
         for report in reports:
-            holder = places.taken.get(report.lease_token)
+            holder = slots.taken.get(report.lease_token)
             if report.response in spans.open:
                 spans = spans.settled(report.response, report.span)
                 whole = report.span == (0, file.size)
-                if report.complete and (whole or spans.covers(file.size, times=places.used + 1)):
-                    places = places.completed(report.lease_token, moment=moment, until=until)
-                    holder = places.taken.get(report.lease_token)
+                if report.complete and (whole or spans.covers(file.size, times=slots.used + 1)):
+                    slots = slots.completed(report.lease_token, moment=moment, until=until)
+                    holder = slots.taken.get(report.lease_token)
                 else:
-                    kept = places.given_back(report.lease_token, report.response, even_resumed=not report.complete)
-                    given_back += len(kept.free) > len(places.free)
-                    places = kept
+                    kept = slots.given_back(report.lease_token, report.response, even_resumed=not report.complete)
+                    given_back += len(kept.free) > len(slots.free)
+                    slots = kept
             if holder is not None:
                 numbers[report.response] = holder.number
-        if spans is opened or _write(file, places, spans, grace_seconds=grace_seconds):
-            return Settled(places.used - before.used, given_back, numbers)
+        if spans is opened or _write(file, slots, spans, grace_seconds=grace_seconds):
+            return Settled(slots.used - before.used, given_back, numbers)
         file = catalog.by_id(file.id)
     return Settled(0, 0, {})
 
 
-def end_lapsed(is_doubtful: Callable[[Place], bool | None]) -> tuple[int, int]:
-    """End the leases that have lapsed; return how many places are in doubt now, and how many were given back.
+def end_lapsed(is_doubtful: Callable[[Slot], bool | None]) -> tuple[int, int]:
+    """End the leases that have lapsed; return how many slots are in doubt now, and how many were given back.
 
     `is_doubtful` says whether the report of a lease may be lost; None where it may still come, or others decide.
     """
     return _end(is_doubtful, now().timestamp(), File.due_at <= now())
 
 
-def doubt(reports: Callable[[Place], bool]) -> int:
-    """Put places in doubt that are held and whose report will not come; return how many."""
-    return _end(lambda place: True if reports(place) else None, math.inf)[0]
+def doubt(reports: Callable[[Slot], bool]) -> int:
+    """Put slots in doubt that are held and whose report will not come; return how many."""
+    return _end(lambda slot: True if reports(slot) else None, math.inf)[0]
 
 
 def _end(
-    is_doubtful: Callable[[Place], bool | None], moment: float, *conditions: ColumnElement[bool]
+    is_doubtful: Callable[[Slot], bool | None], moment: float, *conditions: ColumnElement[bool]
 ) -> tuple[int, int]:
     """End the leases that are over at a moment, of the files that meet the conditions; return as `end_lapsed`."""
     doubted = given_back = 0
@@ -139,7 +139,7 @@ def _end(
 
 
 def decide(file_id: int, *, used: bool) -> bool:
-    """Make the places in doubt free again, or count them as used up; return whether there were any."""
+    """Make the slots in doubt free again, or count them as used up; return whether there were any."""
     while (file := catalog.by_id(file_id)) is not None and (before := of(file)).count(Hold.IN_DOUBT):
         if _write(file, before.decided(used=used), None, grace_seconds=0):
             return True
@@ -148,7 +148,7 @@ def decide(file_id: int, *, used: bool) -> bool:
 
 def _write(
     seen: Entry,
-    places: Places,
+    slots: Slots,
     spans: Spans | None,
     *,
     responses: int | None = None,
@@ -160,9 +160,9 @@ def _write(
     """
     moment = now()
     values: dict[str, object] = {
-        "places": str(places),
-        "doubtful": places.count(Hold.IN_DOUBT),
-        "places_used": places.used,
+        "slots": str(slots),
+        "doubtful": slots.count(Hold.IN_DOUBT),
+        "slots_used": slots.used,
     }
     if spans is not None:
         values["spans"] = str(spans)
@@ -172,14 +172,14 @@ def _write(
         File.id == seen.id,
         File.responses == seen.responses,
         File.spans == seen.spans,
-        File.places == seen.places,
+        File.slots == seen.slots,
     )
-    move = _move(seen, places)
+    move = _move(seen, slots)
     if move is Move.USE_UP:
         due_at = moment + timedelta(seconds=grace_seconds)
         values |= {"delivered_at": moment, "due_at": due_at, "attempts": 0}
     elif move is not None:
-        values["due_at"] = None if places.due is None else datetime.fromtimestamp(places.due, UTC)
+        values["due_at"] = None if slots.due is None else datetime.fromtimestamp(slots.due, UTC)
     if not statements.execute(_update(seen, move, these).values(**values)):
         return False
     if move is not None:
@@ -195,12 +195,12 @@ def _update(seen: Entry, move: Move | None, these: tuple[ColumnElement[bool], ..
     return lifecycle.moving(move, File.status == seen.status, *these)
 
 
-def _move(seen: Entry, places: Places) -> Move | None:
-    """Return the move to the status that these places mean, None to stay as it is."""
+def _move(seen: Entry, slots: Slots) -> Move | None:
+    """Return the move to the status that these slots mean, None to stay as it is."""
     if seen.status == Status.GONE:
         return None
-    if not places.left:
+    if not slots.left:
         return Move.USE_UP
-    if places.count(Hold.HELD):
+    if slots.count(Hold.HELD):
         return Move.LEASE
     return Move.GIVE_BACK if seen.status == Status.LEASED else None
