@@ -109,8 +109,8 @@ def response_under(file: Entry, new_token: str) -> int | None:
     So it was our own UPDATE, whose result was lost.
     """
     if file.downloads > 1:
-        place = place_leases.of(file).taken.get(new_token)
-        return max(place.running, default=None) if place else None
+        slot = slot_leases.of(file).taken.get(new_token)
+        return max(slot.running, default=None) if slot else None
     return file.responses if file.status == Status.LEASED and file.lease_token == new_token else None
 
 
