@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.inprocess import PROFILES, Clock, stored, sweep
 from tests.surfaces.tus import DATA, TUS, begin, described, left, offset_of, patch, row_of, served, stream_of
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import StorageFull, Unavailable
+from vimeo_api.core.storage.writer import Writer
 from vimeo_api.core.unfinished import adoption, expiry, joining, parts, rows
 from vimeo_api.service_commands.uploads import uploads as command
 from vimeo_api.services import resumable
@@ -182,12 +184,14 @@ def test_it_joins_parts_that_came_in_parallel(app: Flask, client: FlaskClient) -
     assert left(app) == set()
 
 
-def joinable(client: FlaskClient, surface: str = "streams") -> tuple[list[str], dict[str, str]]:
+def joinable(
+    client: FlaskClient, surface: str = "streams", headers: dict[str, str] | None = None
+) -> tuple[list[str], dict[str, str]]:
     """Upload two parts; return their URLs and the headers that join them."""
-    urls = []
+    urls, sent = [], headers or {}
     for piece in (DATA[:90_000], DATA[90_000:]):
-        urls.append(begin(client, surface, length=len(piece), headers={"Upload-Concat": "partial"}))
-        assert patch(client, urls[-1], 0, piece).status_code == 204
+        urls.append(begin(client, surface, length=len(piece), headers={"Upload-Concat": "partial", **sent}))
+        assert patch(client, urls[-1], 0, piece, headers=sent).status_code == 204
     return urls, {**TUS, "Upload-Concat": f"final;{' '.join(urls)}"}
 
 
@@ -246,6 +250,41 @@ def test_a_join_that_was_killed_is_finished_by_the_sweep(
     assert len(stored(app) - before) == (step in {"join", "note_joined"})  # by the sweep, and once
     final = client.post("/uploads/streams", headers=concat)
     assert (final.status_code, served(app, f"/v1/streams/{stream_of(final)}")) == (201, DATA)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["durable", "lost"])
+def test_a_join_that_was_killed_goes_on_after_what_it_has_made_durable(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    _, concat = joinable(client)
+    monkeypatch.setattr(parts, "CHECKPOINT", 1)
+    copied, copy = [], Writer.copy
+
+    def killed(writer: Writer, source: int, size: int, *, at: int = 0) -> None:
+        if at:
+            raise KeyboardInterrupt
+        copy(writer, source, size, at=at)
+
+    def watched(writer: Writer, source: int, size: int, *, at: int = 0) -> None:
+        copied.append((at, size))
+        copy(writer, source, size, at=at)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "copy", killed)
+        with pytest.raises(KeyboardInterrupt):
+            client.post("/uploads/streams", headers=concat)
+    with app.app_context():
+        (key,) = rows.to_join(2)
+        assert parts.path(key).stat().st_size == len(DATA), "only the row says how many of these bytes are there"
+        if lost:
+            os.truncate(parts.path(key), 80_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "copy", watched)
+        sweep(app)
+    assert copied == ([(0, 90_000)] if lost else []) + [(90_000, 210_000)]
+    final = client.post("/uploads/streams", headers=concat)
+    assert served(app, f"/v1/streams/{stream_of(final)}") == DATA
+    assert left(app) == set()
 
 
 @pytest.mark.parametrize("surface", ANSWERS)
@@ -325,7 +364,7 @@ def test_a_join_tells_of_a_full_disk_and_can_be_tried_again(
 ) -> None:
     _, concat = joinable(client)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StorageFull("No space left on device")
 
     with monkeypatch.context() as patched:
@@ -684,6 +723,21 @@ def test_tokens_and_quotas_hold(tmp_path: Path) -> None:
             assert patch(client, url, 0, DATA, headers=ours).status_code == 204
             begun = [client.post("/uploads/streams", headers={**TUS, "Upload-Length": "5", **ours}) for _ in range(3)]
             assert begun[-1].status_code == 429
+
+
+def test_parts_and_what_is_joined_from_them_count_once_against_a_quota(tmp_path: Path) -> None:
+    for profile in PROFILES:
+        with fronted(profile, tmp_path / profile, REQUIRE_TOKENS="1") as app:
+            with app.app_context():
+                token = api_tokens.create("a", ["streams:write"], quota=500_000)
+            client, ours = app.test_client(), {"Authorization": f"Bearer {token}"}
+            urls, concat = joinable(client, headers=ours)  # of 60 % of the quota
+            assert client.post("/uploads/streams", headers=TUS | ours | {"Upload-Length": "200001"}).status_code == 403
+            assert client.post("/uploads/streams", headers=concat | ours).status_code == 201
+            assert [client.head(url, headers=TUS | ours).status_code for url in urls] == [404, 404]
+            assert client.post("/uploads/streams", headers=TUS | ours | {"Upload-Length": "200001"}).status_code == 403
+            url = begin(client, length=200_000, headers=ours)
+            assert patch(client, url, 0, DATA[:200_000], headers=ours).status_code == 204
 
 
 def test_the_metrics_have_those_that_are_unfinished(app: Flask, client: FlaskClient) -> None:

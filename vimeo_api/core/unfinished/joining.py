@@ -2,16 +2,19 @@
 
 The row lists the partial uploads (`joined_keys`) until their bytes are a file and they themselves are removed. What is
 joined at once, the request does (`services.resumable`); the rest `tasks.join` does, on the host that has the bytes. The
-sweep finds what a kill has left. The lock of the part keeps two from doing it at the same time.
+sweep finds what a kill has left, and the row's offset says how far it came. The lock of the part keeps two from doing
+it at the same time.
 """
 
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import (
+    BytesLost,
     DigestMismatch,
     Exists,
     Malformed,
@@ -92,9 +95,19 @@ def _joined(upload: Upload, keys: Sequence[str]) -> Upload:
     if len(sources) < len(keys) or size != upload.length:
         raise NotFound(GONE)
     try:
-        with reservations.reserved(size):
-            parts.join(upload.key, sources)
+        done = _durable(upload)
+        with reservations.reserved(size - done):
+            parts.join(upload.key, sources, done=done, note=partial(rows.note_joined, upload.key))
     except (FileNotFoundError, EndsEarly):
         raise NotFound(GONE) from None
-    rows.note_joined(upload.key)
     return rows.existing(upload.key)
+
+
+def _durable(upload: Upload) -> int:
+    """Return how many bytes an attempt that was killed has made durable, if they are still there."""
+    try:
+        parts.check(upload.key, upload.offset)
+    except BytesLost:
+        rows.note_joined(upload.key, 0)  # first: the next attempt makes the part long at once, and fills it later
+        return 0
+    return upload.offset

@@ -9,7 +9,7 @@ first, then the part, so a crash leaves parts without a row, which the reconcili
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from vimeo_api.extensions import blobs
 
 FOLDER = "unfinished"
 WAIT_SECONDS = 30.0
+CHECKPOINT = 256 * 1024**2  # bytes of a join that a kill may cost, if no part is larger
 _PAUSE = 0.01  # seconds between two tries: flock(2) has no timeout
 
 
@@ -98,20 +99,26 @@ def take(key: str, offset: int, body: Path) -> None:
             fsync_folder(folder())
 
 
-def join(key: str, sources: list[tuple[str, int]]) -> None:
+def join(key: str, sources: list[tuple[str, int]], *, done: int, note: Callable[[int], None]) -> None:
     """Write the parts of others, each with its size, into the part of an upload, one after the other, durably.
 
-    Raises StorageFull, and EndsEarly or FileNotFoundError for a part that is not whole.
+    The first `done` bytes are there from an earlier attempt. `note` is called with how many are durable, at the end of
+    a part and not for each small one. Raises StorageFull, BytesLost if it has fewer than `done` bytes, and EndsEarly or
+    FileNotFoundError for a part that is not whole.
     """
-    with opened(key, 0) as part:
+    with opened(key, done) as part:
         writer = Writer(part.descriptor, sum(size for _, size in sources))
-        start = 0
+        end, noted = 0, done
         for source, size in sources:
-            if size:
+            start, end = end, end + size
+            if size and end > done:
                 with path(source).open("rb", buffering=0) as file:
                     writer.copy(file.fileno(), size, at=start)
-            start += size
+            if end - noted >= CHECKPOINT:
+                part.sync()
+                note(noted := end)
         part.sync()
+        note(end)
 
 
 def remove(key: str) -> None:

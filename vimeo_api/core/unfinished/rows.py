@@ -160,9 +160,9 @@ def prolong(keys: Sequence[str]) -> None:
     _set(statements.among(Row.key, keys), expires_at=_expiry())
 
 
-def note_joined(key: str) -> None:
-    """Record that all bytes of an upload that is joined from others are durable."""
-    _set(and_(Row.key == key), offset=Row.length)
+def note_joined(key: str, offset: int) -> None:
+    """Record how many bytes of an upload that is joined from others are durable."""
+    _set(and_(Row.key == key), offset=offset)
 
 
 def note_file(key: str, file_key: str) -> None:
