@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -102,30 +103,51 @@ def serving_objects(folder: Path) -> Iterator[ObjectStore]:
                 left.unlink()
 
 
-@contextmanager
-def refusing(*, status: int, code: str, message: str = "No.") -> Iterator[str]:
-    """Yield the address of an object store that answers everything with an error."""
-    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+@dataclass(frozen=True)
+class Fake:
+    """What answers instead of an object store, and what it was asked."""
 
-    class Refusal(BaseHTTPRequestHandler):
+    endpoint: str
+    requests: list[tuple[str, str, dict[str, str]]]  # method, path and query, headers
+
+
+@contextmanager
+def answering(*, status: int = 200, content: bytes = b"", tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
+    """Run what gives every request the same answer."""
+    requests: list[tuple[str, str, dict[str, str]]] = []
+
+    class Answer(BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            requests.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("ETag", '"tag"')
+            self.send_header("Last-Modified", "Mon, 05 Jan 2026 10:00:00 GMT")
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(b"" if self.command == "HEAD" else content)
 
         do_PUT = do_GET = do_HEAD = do_DELETE = do_POST = answer  # noqa: N815 -- http.server's names
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield Fake(f"{'https' if tls else 'http'}://localhost:{server.server_port}", requests)
         finally:
             server.shutdown()
+
+
+@contextmanager
+def refusing(*, status: int, code: str, message: str = "No.") -> Iterator[str]:
+    """Yield the address of an object store that answers everything with an error."""
+    said = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    with answering(status=status, content=said) as fake:
+        yield fake.endpoint
 
 
 @contextmanager

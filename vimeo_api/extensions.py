@@ -217,6 +217,7 @@ def bucket(values: Settings) -> Bucket:
         endpoint=values.store_endpoint.rstrip("/"),
         region=values.store_region,
         path_style=values.store_path_style,
+        ca_file=values.store_ca_file,
         options=tuple((option, value) for option, value in options.items() if value),
     )
 

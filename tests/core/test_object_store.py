@@ -1,6 +1,7 @@
 """Files in an object store, a real one: what workers place there, and what is read, removed and found again."""
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from tests.services import await_, files_below
 from vimeo_api.config import ConfigError
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import File
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, NotFound
 from vimeo_api.core.files import catalog, moving, placing
 from vimeo_api.core.files.catalog import Entry
@@ -256,6 +257,45 @@ def test_streams_in_the_object_store_are_joined(app: Flask, client: FlaskClient)
     assert client.get(url(joined)).data == b"onetwo"
 
 
+def test_a_join_of_objects_holds_little_of_them_in_memory(app: Flask, client: FlaskClient, bucket: ObjectStore) -> None:
+    content = random.randbytes(8 * 1024**2)
+    large, small = posted(client, content), posted(client)
+    sweep(app)
+    end_grace()
+    asked = {"streams": [large.key, small.key, large.key, large.key]}
+    tracemalloc.start()
+    answer = client.post("/v1/streams:join", json=asked)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    sweep(app)
+    joined = entry("streams", answer.json["id"])  # type: ignore[index]
+    assert (joined.pending, joined.store) == (False, "s3")
+    assert client.get(url(joined)).data == content + CONTENT + 2 * content
+    assert most < len(content)
+
+
+def test_a_join_waits_for_an_object_store_that_is_away_and_fails_for_a_missing_object(
+    bucket: ObjectStore, tmp_path: Path
+) -> None:
+    data, settings = tmp_path / "data", bucket.settings(tmp_path.name)
+    with made("embedded", data, **settings) as app, app.app_context():
+        streams = [posted(app.test_client(), content) for content in (b"one", b"two")]
+        sweep(app)
+        end_grace()
+    asked = {"streams": [stream.key for stream in streams]}
+    with made("embedded", data, **settings | {"STORE_ENDPOINT": NOWHERE}) as app, app.app_context():
+        key = app.test_client().post("/v1/streams:join", json=asked).json["id"]  # type: ignore[index]
+        assert entry("streams", key).status == Status.FETCHING
+    with made("embedded", data, **settings) as app, app.app_context():
+        client = app.test_client()
+        statements.execute(update(File).where(File.key == key).values(due_at=now()))
+        sweep(app)
+        assert client.get(f"/v1/streams/{key}").data == b"onetwo"
+        blobs.objects.remove("streams", streams[0].blob)
+        answer = client.post("/v1/streams:join", json=asked)
+        assert answer.status_code == 404
+
+
 def test_a_one_time_file_is_used_up_and_its_object_removed(
     app: Flask, client: FlaskClient, bucket: ObjectStore
 ) -> None:
@@ -301,6 +341,20 @@ def test_what_crashes_left_is_found(app: Flask, client: FlaskClient, bucket: Obj
     assert sorted(set(found)) == [("missing", False), ("orphan", True)]
     reconciliation.repair(reconciliation.findings(age=0))
     assert objects(bucket, app) == {kept.blob, "notes.txt"}
+
+
+def test_damaged_objects_are_found(app: Flask, client: FlaskClient, bucket: ObjectStore) -> None:
+    streams = [posted(client, bytes([number]) * 3) for number in range(3)]
+    sweep(app)
+    end_grace()
+    prefix = app.config["SETTINGS"].store_url.rpartition("/")[2]
+    for stream, content in zip(streams, (b"abc", b"short"), strict=False):
+        obstore.put(bucket.client(), f"{prefix}/streams/{stream.blob[:2]}/{stream.blob}", content)
+    statements.execute(update(File).values(created_at=now() - timedelta(days=2)))
+    found = [finding.about for finding in reconciliation.findings(age=0) if finding.kind == "damaged"]
+    assert len(found) == 2
+    assert "5 bytes instead of 3" in found[0]
+    assert "another sha256" in found[1]
 
 
 def test_through_answers_once_the_file_is_in_the_object_store(bucket: ObjectStore, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ docs/settings.md, its docstring as the heading.
 """
 
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -168,6 +169,11 @@ class ObjectStorage(Section):
         description="Checksum by which the object store refuses what was damaged on the way. `sha256` costs 0.6 CPU "
         "seconds per GiB more. It is for servers that do not know the other one, and, as the signature covers it, for "
         "networks without HTTPS that you do not trust.",
+    )
+    store_ca_file: str = Field(
+        "",
+        description="PEM file with the certificates that vouch for its server. The server's own must be for a name, "
+        "not an address, and not that of an authority (`CA:FALSE`). Default: those that the system trusts.",
     )
     store_encryption: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = Field(
         "",
@@ -464,8 +470,22 @@ class Settings(Monitoring, Access, Receipts, Fetching, Downloads, Uploads, Objec
             yield "PLACE=through has no effect without STORE_URL, such as s3://bucket."
         if self.store_url and bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
             yield "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY need each other."
+        if self.store_url and bool(self.aws_session_token) and not self.aws_access_key_id:
+            yield "AWS_SESSION_TOKEN has no effect without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        if self.store_ca_file:
+            yield from self._ca_faults()
         if self.store_kms_key and not self.store_encryption.startswith("aws:kms"):
             yield "STORE_KMS_KEY has no effect without STORE_ENCRYPTION=aws:kms."
+
+    def _ca_faults(self) -> Iterator[str]:
+        if self.store_endpoint.startswith("http://"):
+            yield "STORE_CA_FILE has no effect with a STORE_ENDPOINT of http://."
+        try:
+            ssl.create_default_context(cafile=self.store_ca_file)
+        except ssl.SSLError:
+            yield f"STORE_CA_FILE: {self.store_ca_file} contains no certificates in PEM."
+        except OSError as error:
+            yield f"STORE_CA_FILE: {self.store_ca_file} cannot be read: {error.strerror}."
 
 
 SURFACE_SECTIONS: dict[str, type[SurfaceSettings]] = {

@@ -72,6 +72,6 @@ def objects_upstream(settings: Settings) -> str:
             f"proxy_ssl_name {name};",
             "proxy_ssl_verify on;",
             "proxy_ssl_verify_depth 3;",
-            "proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;",
+            f"proxy_ssl_trusted_certificate {settings.store_ca_file or '/etc/ssl/certs/ca-certificates.crt'};",
         ]
     return "\n".join(lines) + "\n"

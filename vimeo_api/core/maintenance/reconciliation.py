@@ -23,6 +23,7 @@ from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.fetching.partial_file import PARTIAL_PREFIX
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
@@ -150,8 +151,8 @@ def _damaged(sample: int) -> Iterator[Finding]:
         try:
             with blobs.opened(entry) as file:
                 digest = hashlib.file_digest(file, algorithm).hexdigest()
-        except FileNotFoundError:
-            continue  # reported by `_missing`, or deleted meanwhile
+        except (FileNotFoundError, Unavailable):
+            continue  # reported by `_missing`, which looks at all files, or deleted meanwhile
         if entry.digest != f"{algorithm}:{digest}":
             yield Finding("damaged", f"{_name(entry)}: another {algorithm} than when it was stored")
 

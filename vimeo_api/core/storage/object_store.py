@@ -19,7 +19,7 @@ from datetime import timedelta
 from functools import cached_property
 from io import SEEK_CUR, SEEK_END, RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import obstore
@@ -32,6 +32,9 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.storage import folders
 from vimeo_api.core.storage.folders import make_folder, raising_storage_full, relative
 from vimeo_api.core.storage.stores import Progress
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig  # not there at runtime
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Bucket:
     endpoint: str  # "" is AWS
     region: str
     path_style: bool  # the bucket is in the path, not in the host
+    ca_file: str = ""  # PEM; "" are the certificates that the system trusts
     options: tuple[tuple[str, Any], ...] = ()  # credentials, checksum and encryption, as obstore calls them
 
     @property
@@ -82,18 +86,21 @@ class ObjectStore:
 
     @cached_property
     def _client(self) -> S3Store:
+        connection: ClientConfig = {
+            "allow_http": self._bucket.origin.startswith("http://"),
+            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=_READ_SECONDS),
+            "timeout": timedelta(seconds=_REQUEST_SECONDS),  # of a whole download
+        }
+        if self._bucket.ca_file:
+            connection["root_certificate"] = Path(self._bucket.ca_file).read_bytes()
         return S3Store(
             self._bucket.name,
             prefix=self._bucket.prefix or None,
             endpoint=self._bucket.origin,
             region=self._bucket.region,
             virtual_hosted_style_request=not self._bucket.path_style,
-            client_options={
-                "allow_http": self._bucket.origin.startswith("http://"),
-                "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-                "read_timeout": timedelta(seconds=_READ_SECONDS),
-                "timeout": timedelta(seconds=_REQUEST_SECONDS),  # of a whole download
-            },
+            client_options=connection,
             retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
             **dict(self._bucket.options),
         )
@@ -354,6 +361,7 @@ def _error(what: str, bucket: Bucket, said: str) -> Unavailable:
         ("x-amz-checksum", f"{bucket.origin} does not know this checksum: set STORE_CHECKSUM=sha256."),
         ("403 Forbidden", f"The credentials may not {what} {where}."),
         ("169.254.169.254", no_credentials),
+        ("InvalidCertificate", f"This host does not trust the certificate of {bucket.origin}: see STORE_CA_FILE."),
     ):
         if words in said:
             return Refused(sentence)
