@@ -580,6 +580,15 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
     "Requests, HEAD: Upload-Offset and Upload-Length of what is complete": lambda r: (
         (r["complete"].headers["Upload-Offset"], r["complete"].headers["Upload-Length"]) == ("10", "10")
     ),
+    "Creation: the keys of Upload-Metadata are unique": lambda r: r["twice"].status_code == 400,
+    "Creation: the value of a key may be left out": lambda r: (
+        (r["valueless"].status_code, r["valueless head"].headers["Upload-Metadata"])
+        == (201, "filename eA==,relativePath")
+    ),
+    "Checksum: 400 for a digest that is not base64, and the offset stays": lambda r: (
+        (r["odd checksum"].status_code, r["after that"].headers["Upload-Offset"]) == (400, "20")
+    ),
+    "Concatenation: a part of which bytes are missing is not joined": lambda r: r["joined early"].status_code == 400,
     "Requests, PATCH: another offset changes nothing": lambda r: r["after that"].headers["Upload-Offset"] == "20",
     "Requests, OPTIONS: Tus-Version": lambda r: r["options"].headers["Tus-Version"] == "1.0.0",
     "Requests, OPTIONS: whatever Tus-Resumable says": lambda r: r["options"].status_code == 200,
@@ -657,9 +666,20 @@ def exchange(app: Flask) -> dict[str, TestResponse]:
     parts = [begin(client, "vimeo", length=10, headers={"Upload-Concat": "partial", **named}) for _ in range(2)]
     for part in parts:
         patch(client, part, 0, DATA[:10])
+    early = begin(client, "vimeo", length=10, headers={"Upload-Concat": "partial", **named})
     concat = {"Upload-Concat": f"final;{' '.join(parts)}", "Upload-Metadata": "filename eQ=="}
     return {
         **{case: client.post("/uploads/vimeo", headers={**TUS, **named, **size}) for case, size in sizes.items()},
+        "twice": client.post(
+            "/uploads/vimeo", headers={**TUS, "Upload-Length": "5", "Upload-Metadata": "filename eA==,filename eQ=="}
+        ),
+        "valueless": (
+            valueless := client.post(
+                "/uploads/vimeo", headers={**TUS, "Upload-Length": "5", "Upload-Metadata": "filename eA==,relativePath"}
+            )
+        ),
+        "valueless head": client.head(valueless.headers["Location"], headers=TUS),
+        "joined early": client.post("/uploads/vimeo", headers={**TUS, **named, "Upload-Concat": f"final;{early}"}),
         "with upload": client.post("/uploads/vimeo", data=DATA[:10], headers={**TUS, **first}),
         "deferred": client.head(deferred, headers=TUS),
         "length": patch(client, deferred, 0, DATA[:9], headers={"Upload-Length": "10"}),
@@ -693,6 +713,7 @@ def exchange(app: Flask) -> dict[str, TestResponse]:
         "other version": patch(client, url, 20, DATA[:10], headers={"Tus-Resumable": "0.2.2"}),
         "patched nowhere": patch(client, f"/uploads/vimeo/{'f' * 32}", 0, DATA[:10]),
         "other algorithm": patch(client, url, 20, DATA[:10], headers={"Upload-Checksum": "crc32 AAAA"}),
+        "odd checksum": patch(client, url, 20, DATA[:10], headers={"Upload-Checksum": "sha1 !"}),
         "other checksum": patch(client, url, 20, DATA[:10], headers={"Upload-Checksum": "sha1 AAAA"}),
         "after that": client.head(url, headers=TUS),
         "ended": client.delete(url, headers=TUS),

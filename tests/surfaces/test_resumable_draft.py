@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import random
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from tests.front import fronted
 from tests.inprocess import PROFILES
+from vimeo_api.core.unfinished import parts
 from vimeo_api.web.resumable import draft
 
 DATA = random.Random(8).randbytes(100_000)
@@ -22,6 +24,7 @@ class Client:
     """A client of the draft, in this process."""
 
     def __init__(self, app: Flask) -> None:
+        self.app = app
         self._client: FlaskClient = app.test_client()
 
     def begin(self, body: bytes = b"", *, surface: str = "streams", done: bool = False, **headers: str) -> TestResponse:
@@ -67,6 +70,37 @@ def offset_keeps_growing(client: Client) -> bool:
     first = int(client.ask(url).headers["Upload-Offset"])
     refused = client.append(url, 5, DATA[5:], done=True)
     return (first, refused.status_code, client.ask(url).headers["Upload-Offset"]) == (510, 409, "510")
+
+
+def lost_bytes_end_it(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    with client.app.app_context():
+        os.truncate(parts.path(url.rpartition("/")[2]), 9)
+    return [client.ask(url).status_code, client.append(url, 9, DATA[9:], done=True).status_code] == [404, 404]
+
+
+def odd_offsets_are_ignored(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    for offset in ("-10", "10.0", "?1", '"10"', "ten"):
+        refused = client.append(url, 10, DATA[10:], done=True, Upload_Offset=offset)
+        assert (refused.status_code, refused.headers["Upload-Complete"]) == (400, "?0"), offset
+    return client.append(url, 10, DATA[10:], done=True, Upload_Offset="10;a=b").status_code == 201
+
+
+def nothing_follows_the_end(client: Client) -> bool:
+    url = client.begin(DATA[:10]).headers["Location"]
+    client.append(url, 10, DATA[10:], done=True)
+    more = client.append(url, len(DATA), b"x", done=True)
+    state = client.ask(url).headers
+    return (more.status_code, more.headers["Upload-Complete"], state["Upload-Offset"]) == (409, "?0", str(len(DATA)))
+
+
+def limits_do_not_tighten(client: Client) -> bool:
+    begun = client.begin(DATA[:10], surface="vimeo", Content_Disposition='inline; filename="a"')
+    limits = [begun.headers["Upload-Limit"], client.ask(begun.headers["Location"]).headers["Upload-Limit"]]
+    limits.append(client.append(begun.headers["Location"], 10, DATA[10:20], done=False).headers["Upload-Limit"])
+    ages = [int(one.partition("max-age=")[2]) for one in limits]
+    return all(one.startswith("max-size=1048576, ") for one in limits) and max(ages) - min(ages) < 60
 
 
 def odd_fields_are_ignored(client: Client) -> bool:
@@ -345,6 +379,10 @@ def targets_tell_limits(client: Client) -> bool:
 
 MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.1.1 the offset does not decrease": offset_keeps_growing,
+    "4.1.1 bytes that are lost end the upload": lost_bytes_end_it,
+    "4.1.1 an offset that is no integer is ignored, so it is missing": odd_offsets_are_ignored,
+    "4.1.2 after its end no byte is appended": nothing_follows_the_end,
+    "4.1.4 limits do not tighten": limits_do_not_tighten,
     "4.1 other values than the type of a field are ignored": odd_fields_are_ignored,
     "4.1.3 lengths match, in one request and in several": lengths_must_match,
     "4.1.4 OPTIONS has Upload-Limit, min-size=0 without limits": options_tell_limits,
@@ -353,7 +391,7 @@ MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.2.2 also one to a queue": queues_take_uploads_in_parts,
     "4.2.2 and may be refused": refusals_are_those_of_the_surface,
     "4.1.4 OPTIONS has Upload-Limit there, too": targets_tell_limits,
-    "7.1.1 without 104, ?1 is an upload like any other": in_one_request_nothing_changes,
+    "11.1.1 without 104, ?1 is an upload like any other": in_one_request_nothing_changes,
     "4.2.2 creation records the length": creation_records_the_length,
     "4.2.2 the whole in one request": everything_in_one_request,
     "4.3.2 offset retrieval has offset, completeness, length and limits": state_is_told,

@@ -19,9 +19,10 @@ Departures: `X-HTTP-Method-Override` counts for POST alone, so that no link or f
 are joined; a request that joins them again gets the upload that the first one made, whatever its metadata. Workers join
 what is large: the client waits for the answer a while, then gets 201 without `Upload-Offset` and `Upload-Result`. HEAD
 and GET of that upload have them once the file is stored, or tell why it could not be. Parts that lie on different hosts
-cannot be joined: 400 (docs/fleet.md). There are no 104 responses and no trailers. In production an upload that a client
-continues elsewhere does not end the connection that it left open; HEAD waits for it a while, and its bytes are dropped
-once a later request has its place.
+cannot be joined: 400 (docs/fleet.md). There are no 104 responses and no trailers. `Want-Repr-Digest` is not answered:
+the digest of a large file is computed after the upload, and GET of the file has it. In production an upload that a
+client continues elsewhere does not end the connection that it left open; HEAD waits for it a while, and its bytes are
+dropped once a later request has its place.
 """
 
 from http import HTTPStatus
