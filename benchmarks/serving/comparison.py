@@ -15,6 +15,7 @@ WORDS = {
     "rate": "throughput",
     "p50": "p50",
     "cpu": "server CPU per GiB",
+    "cpu_ms": "server CPU per request",
     "grown": "memory grows, MiB",
     "failed": "failed transactions",
     "resent": "KiB to be sent again",
