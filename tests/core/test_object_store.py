@@ -534,6 +534,22 @@ def test_two_moves_of_a_file_at_once_lose_nothing(
     assert client.get(url(stream)).data == CONTENT
 
 
+def test_an_object_of_another_size_is_damaged_and_not_away(
+    app: Flask, client: FlaskClient, bucket: ObjectStore
+) -> None:
+    stream = posted(client)
+    sweep(app)
+    end_grace()
+    stream = again(stream)
+    obstore.put(blobs.objects._client, f"streams/{stream.blob[:2]}/{stream.blob}", b"short")  # noqa: SLF001
+    assert client.get(url(stream)).status_code == 503
+    with pytest.raises(DigestMismatch):
+        moving.move(stream, blobs.filesystem)
+    joined = client.post("/v1/streams:join", json={"streams": [stream.key]})
+    assert (joined.status_code, joined.text) == (502, "A stream that was to be joined is damaged.\n")
+    assert "damaged" in [finding.kind for finding in reconciliation.findings(age=0)]
+
+
 def test_a_damaged_or_deleted_file_is_not_moved(
     app: Flask, client: FlaskClient, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

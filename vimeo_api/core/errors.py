@@ -188,6 +188,10 @@ class Unavailable(PipelineError):
     lasting = False
 
 
+class Damaged(Unavailable):
+    """The bytes of a file are not as many as were stored. To a client, the file is away: an operator can restore it."""
+
+
 class Elsewhere(Unavailable):
     """Only another host has what the request needs; nginx can ask it."""
 

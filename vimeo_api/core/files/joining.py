@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from vimeo_api.core import hosts
-from vimeo_api.core.errors import DigestMismatch, NotFound, Unavailable
+from vimeo_api.core.errors import Damaged, DigestMismatch, NotFound, Unavailable
 from vimeo_api.core.fetching.client import Cancelled, Fetched
 from vimeo_api.core.fetching.headers import Version
 from vimeo_api.core.fetching.partial_file import PartialFile
@@ -65,6 +65,8 @@ def _pieces(source: Entry, *, start: int) -> Iterator[bytes]:
                     raise DigestMismatch(DAMAGED)
                 yield piece
                 start += len(piece)
+    except Damaged:
+        raise DigestMismatch(DAMAGED) from None
     except FileNotFoundError:
         blobs.check(source)
         raise NotFound(GONE) from None  # deleted meanwhile

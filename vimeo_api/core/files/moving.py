@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.errors import DigestMismatch, NotFound
+from vimeo_api.core.errors import Damaged, DigestMismatch, NotFound
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.storage.stores import Store
@@ -82,6 +82,8 @@ def _source(entry: Entry) -> Iterator[tuple[int, int]]:
             modified = entry.modified or staging.modified
             os.utime(staging.descriptor, (modified, modified))
             yield staging.descriptor, modified
+    except Damaged as error:
+        raise DigestMismatch(str(error)) from None
     except FileNotFoundError:
         blobs.check(entry)
         raise NotFound from None

@@ -127,12 +127,12 @@ def _missing(age: float) -> Iterator[Finding]:
     kept = File.status.in_((Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT))
     served = (kept, File.created_at < now() - timedelta(seconds=age), _readable())
     for entry in _all(select(*COLUMNS).where(*served)):
-        facts = _facts(entry)
-        if facts is None and _still(entry):
+        size = _size(entry)
+        if size is None and _is_unchanged(entry):
             blobs.check(entry)  # the store may have been unmounted meanwhile
             yield Finding("missing", _name(entry))
-        elif facts is not None and facts != entry.size:
-            yield Finding("damaged", f"{_name(entry)}: {facts} bytes instead of {entry.size}")
+        elif size is not None and size != entry.size:
+            yield Finding("damaged", f"{_name(entry)}: {size} bytes instead of {entry.size}")
 
 
 def _overdue() -> Iterator[Finding]:
@@ -170,14 +170,14 @@ def _all(statement: statements.Query) -> Iterator[Entry]:
         last = batch[-1].id
 
 
-def _facts(entry: Entry) -> int | None:
+def _size(entry: Entry) -> int | None:
     try:
         return blobs.size(entry)
     except FileNotFoundError:
         return None
 
 
-def _still(entry: Entry) -> bool:
+def _is_unchanged(entry: Entry) -> bool:
     """Return whether a row is unchanged: neither deleted nor placed since we read it."""
     again = catalog.by_id(entry.id)
     return again is not None and (again.status, again.pending, again.store) == (

@@ -247,7 +247,7 @@ class Blobs:
         return int(self.path(surface, blob, pending=pending).stat().st_mtime)
 
     def opened(self, file: Located) -> RawIOBase:
-        """Open the bytes of a file for reading, unbuffered. Raises FileNotFoundError and Unavailable."""
+        """Open the bytes of a file for reading, unbuffered. Raises FileNotFoundError, Damaged and Unavailable."""
         if file.pending:
             with suppress(FileNotFoundError):  # placed since its row was read, so it is in the store
                 return folders.opened(self.path(file.surface, file.blob, pending=True))

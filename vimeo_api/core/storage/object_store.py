@@ -28,7 +28,7 @@ from obstore.store import S3Store
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.breaker import Breaker
-from vimeo_api.core.errors import Unavailable
+from vimeo_api.core.errors import Damaged, Unavailable
 from vimeo_api.core.storage import folders
 from vimeo_api.core.storage.folders import make_folder, raising_storage_full, relative
 from vimeo_api.core.storage.stores import Progress
@@ -146,10 +146,10 @@ class ObjectStore:
             obstore.head(self._client, "probe")
 
     def open(self, surface: str, blob: str, size: int | None = None) -> RawIOBase:
-        """Open an object for reading. Raises FileNotFoundError and Unavailable."""
+        """Open an object for reading. Raises FileNotFoundError, Damaged and Unavailable."""
         there = self.size(surface, blob)
         if size not in {None, there}:
-            raise Unavailable(f"the object {relative(surface, blob)} has {there} bytes instead of {size}")
+            raise Damaged(f"the object {relative(surface, blob)} has {there} bytes instead of {size}")
         return _Object(self._client, self._bucket, relative(surface, blob), there)
 
     def size(self, surface: str, blob: str) -> int:
@@ -307,7 +307,7 @@ class _Object(RawIOBase):
             if not self._rest:
                 self._rest = memoryview(next(self._stream, b""))
         if not self._rest:
-            raise Unavailable(f"the object store broke off {self._key}")
+            raise Unavailable(f"the object store ended its response too early: {self._key}")
         target = memoryview(buffer).cast("B")
         count = min(len(target), len(self._rest))
         target[:count] = self._rest[:count]

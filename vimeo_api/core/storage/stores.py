@@ -42,7 +42,10 @@ class Store(Protocol):
         """Raise Unavailable if missing bytes would say nothing, because the store itself is missing."""
 
     def open(self, surface: str, blob: str, size: int | None = None) -> RawIOBase:
-        """Open a blob for reading; `size` spares asking for it. Raises FileNotFoundError and Unavailable."""
+        """Open a blob for reading. Raises FileNotFoundError, Unavailable, and Damaged where `size` is another one.
+
+        A folder does not compare the size: a file that is too short ends early.
+        """
 
     def size(self, surface: str, blob: str) -> int:
         """Return how many bytes a blob has. Raises FileNotFoundError and Unavailable."""
