@@ -36,7 +36,7 @@ _broker = Breaker(seconds=5)
 
 
 def enqueue(task: Task, *args: object, host: str | None = None) -> bool:
-    """Enqueue a task, for any host or for this one, if the broker takes it at once; return whether it did.
+    """Enqueue a task, for any host or for a certain one, if the broker takes it at once; return whether it did.
 
     Never raises for a broker that is down and never waits long for a frozen one: the row already says what is due,
     and the sweep finds it.
@@ -56,7 +56,7 @@ def room(task: Task, host: str | None = None) -> int:
 
 
 def _published(task: Task, *args: object, host: str | None = None) -> bool:
-    """Enqueue a task, for any host or for this one; return whether the broker took it."""
+    """Enqueue a task, for any host or for a certain one; return whether the broker took it."""
     if _broker.open:  # tripped since `room`: a sweep publishes hundreds and would wait for each of them
         return False
     where = {} if host is None else {"queue": queue_of_host(broker.queue(task.app, task.name), host)}
@@ -201,7 +201,7 @@ def resume() -> None:
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
-def _follow(**_: object) -> None:
+def _resume(**_: object) -> None:
     """Resume what the previous worker of this host may have left, even if the queue is full."""
     _published(resume, host=resume.app.conf.host_name)
 

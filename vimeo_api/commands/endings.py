@@ -1,4 +1,4 @@
-"""How `copy`, `fetch` and `get` end: done, or with nothing left behind, and with an exit code for each case.
+"""How `copy`, `fetch`, `send` and `get` end: done, or with nothing left behind, and with an exit code for each case.
 
 Sources: signal(7); the shells' 128 + the number of the signal.
 """
@@ -56,6 +56,6 @@ def finish_undisturbed() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def cannot_write(place: Path, error: OSError) -> click.ClickException:
-    """Return the error that says why nothing can be written to a place."""
-    return click.ClickException(f"Cannot write to {place}: {error.strerror or error}.")
+def cannot_write(path: Path, error: OSError) -> click.ClickException:
+    """Return the error that says why nothing can be written to a path."""
+    return click.ClickException(f"Cannot write to {path}: {error.strerror or error}.")

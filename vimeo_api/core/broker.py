@@ -38,7 +38,7 @@ def depths() -> dict[str, int]:
 
 
 def queue(celery: Celery, task: str, host: str | None = None) -> str:
-    """Return the name of a task's queue, or of the one for what only this host can do."""
+    """Return the name of a task's queue, or of the one for what only a certain host can do."""
     name: str = celery.conf.task_routes[task]["queue"]
     return name if host is None else f"{name}.{host}"
 

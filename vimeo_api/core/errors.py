@@ -24,11 +24,11 @@ class Conflict(PipelineError):
 
 
 class WrongOffset(Conflict):
-    """The upload goes on at another byte than the request assumes."""
+    """The next byte of the upload is another one than the request assumes."""
 
     def __init__(self, offset: int) -> None:
-        """Note where it goes on."""
-        super().__init__(f"The upload goes on at byte {offset}.")
+        """Note the next byte."""
+        super().__init__(f"The next byte of this upload is {offset}.")
         self.offset = offset
 
 
@@ -41,10 +41,10 @@ class NotFound(PipelineError):
 
 
 class BytesLost(NotFound):
-    """An upload has fewer bytes than its client was promised; it cannot go on."""
+    """An upload has fewer bytes than its client was promised; it cannot be resumed."""
 
     def __init__(self) -> None:
-        """Say so."""
+        """Tell the client to begin anew."""
         super().__init__("Bytes of this upload are lost; it has to begin anew.")
 
 

@@ -29,8 +29,8 @@ BATCH = 100  # files, whose old copies are removed together once nobody opens th
 def move(context: click.Context, *, name: str) -> None:
     """Move stored files to STORE_DIR or to the object store; safe while the service runs.
 
-    Each is compared with its digest before it is served from its new place. A move that was stopped goes on. Exits with
-    1 if a file could not be moved.
+    Each is compared with its digest before it is served from there. To resume a move that was stopped, run it again.
+    Exits with 1 if a file could not be moved.
     """
     moved = failed = 0
     with load_existing().app_context():
@@ -41,7 +41,7 @@ def move(context: click.Context, *, name: str) -> None:
                 moved, failed = moved + done, failed + faults
                 click.echo(f"{moved} files moved")
         except (Unavailable, StorageFull) as error:
-            raise click.ClickException(f"{error} Run it again to go on; {moved} files moved.") from None
+            raise click.ClickException(f"{error} Run it again to resume; {moved} files moved.") from None
     click.echo(f"done: {moved} moved, {failed} failed")
     context.exit(1 if failed else 0)
 

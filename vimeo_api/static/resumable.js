@@ -175,7 +175,7 @@ class Passing extends Error {
 /** Return the error for a response: one that may pass, or the server's last word. */
 function failure(response) {
   const { status } = response;
-  const moved = status === 409 && response.header("Upload-Offset") !== null; // it goes on at another byte
+  const moved = status === 409 && response.header("Upload-Offset") !== null; // its next byte is another one
   if (!moved && status < 500 && ![404, 408, 423, 429].includes(status)) return new Refused(response);
   if (status === 507) return new Refused(response);
   return new Passing(wordsOf(response), Number(response.header("Retry-After")) || 0);

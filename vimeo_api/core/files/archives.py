@@ -58,9 +58,9 @@ def write(staging: Staging, files: Sequence[tuple[str, Staging]], moment: dateti
             entry = ZipInfo(name, moment.timetuple()[:6])
             entry.external_attr = _MODE
             entry.file_size = source.size  # decides about zip64
-            with archive.open(entry, "w") as place, open(source.descriptor, "rb", closefd=False) as content:
+            with archive.open(entry, "w") as part, open(source.descriptor, "rb", closefd=False) as content:
                 content.seek(0)
-                shutil.copyfileobj(content, place, CHUNK)
+                shutil.copyfileobj(content, part, CHUNK)
 
 
 def largest(files: Sequence[tuple[str, Staging]]) -> int:

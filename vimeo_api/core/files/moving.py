@@ -2,8 +2,8 @@
 
     copied, verified, durable → the row is switched → the old copy is removed after a while
 
-As `placing`, but for files that are in a store already. A move that is stopped goes on with the rows that are left; an
-old copy that it has not removed is an orphan, which reconciliation removes.
+As `placing`, but for files that are in a store already. A move that was stopped resumes with the rows that are
+left; an old copy that it has not removed is an orphan, which reconciliation removes.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""Making files of bytes that clients send: checked, published, and told as `Uploaded`.
+"""Making files of the bytes that clients send: check them, publish them, and return what the client is told.
 
-Views call it. It is in the core because workers store files, too: resumable uploads that they have joined.
+Views call it, and so does `unfinished.finishing`, in views and in workers: that is why it belongs to the core.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,8 @@ def upload(
 
     The file expires after `expires_in` seconds, or sooner if the surface says so. A resumable upload has chosen its
     `blob` and hashed its password before; FileExistsError means that an earlier attempt has published that blob.
-    Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull.
+    Raises TooLarge, Malformed (name or password), Exists, QuotaExceeded and StorageFull; with PLACE=through also
+    Unavailable.
     """
     reservations.check_spool_space()
     manage_key = manage_keys.new() if policy.managed else None
@@ -107,7 +108,7 @@ def upload_all(
 
 
 def uploaded_before(policy: Policy, blob: str) -> Uploaded | None:
-    """Return the file of a resumable upload that an attempt has stored which was killed before it could answer.
+    """Return the file of a resumable upload if an earlier attempt stored it, and was killed before it answered.
 
     Nobody has seen its manage URL, so it gets a new one.
     """
@@ -167,7 +168,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
 
 
 def _send_content(policy: Policy, file: NewFile, staging: Staging) -> str:
-    """Do the same with PLACE=through."""
+    """Do what `upload_content` does, with PLACE=through."""
     if not lifecycle.prolong(file.surface, file.key, file.expires_at):
         try:
             with _sent((file, staging)) as sent:

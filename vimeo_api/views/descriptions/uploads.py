@@ -47,8 +47,8 @@ SECTION = Section(
         ),
         404: errors.in_json("There is no such upload; it may have expired.", "There is no such upload."),
         409: _error_or_problem(
-            "The upload goes on at another byte, which is in `Upload-Offset`; or the file exists already.",
-            "The upload goes on at byte 262144.",
+            "The next byte of the upload is another one, see `Upload-Offset`; or the file exists already.",
+            "The next byte of this upload is 262144.",
             {"Upload-Offset": "Where the upload goes on."},
         ),
         412: errors.in_json("The request is not in tus 1.0.0.", "This service speaks tus 1.0.0."),

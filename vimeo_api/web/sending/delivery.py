@@ -62,7 +62,8 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     """Answer the current request with a file that a service has decided to send.
 
     An attachment is saved under its name; anything else browsers may show, unless it could contain scripts. No cache on
-    the way may keep a one-time file. Raises NotFound if the bytes are missing, Unavailable if the store is not mounted.
+    the way may keep a one-time file. Raises NotFound if the bytes are missing, Unavailable if their store or host is
+    away.
     """
     if one_time and ticket is None and request.method == "GET":
         response = _without_bytes(file)
@@ -168,8 +169,8 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     """Return the headers that tell nginx which file to send."""
     # nginx logs `/_once/` in its journal, but not `/_any/`; it percent-decodes the path.
     times = "_once" if ticket else "_any"
-    place, headers = _place(file, ticket, times)
-    headers["X-Accel-Redirect"] = f"/{times}/{place}"
+    location, headers = _location(file, ticket, times)
+    headers["X-Accel-Redirect"] = f"/{times}/{location}"
     headers["X-File"] = str(file.id)  # for the access log
     if ticket:
         headers["X-Ticket"] = str(ticket)
@@ -178,7 +179,7 @@ def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[st
     return headers
 
 
-def _place(file: Entry, ticket: Ticket | None, times: str) -> tuple[str, dict[str, str]]:
+def _location(file: Entry, ticket: Ticket | None, times: str) -> tuple[str, dict[str, str]]:
     """Return where nginx finds the bytes, below its locations for files, and what else it has to know.
 
     Raises NotFound, and Unavailable if another host has the bytes and cannot be asked.
@@ -195,12 +196,12 @@ def _place(file: Entry, ticket: Ticket | None, times: str) -> tuple[str, dict[st
             blobs.path(file.surface, file.blob, pending=file.pending).stat()
     if file.pending:
         return f"{PENDING}/{path}", {}
-    place = "small" if times == "_any" and file.size <= NGINX_BUFFER_BYTES else "store"
-    return f"{place}/{path}", {}
+    folder = "small" if times == "_any" and file.size <= NGINX_BUFFER_BYTES else "store"
+    return f"{folder}/{path}", {}
 
 
 def _object(file: Entry, ticket: Ticket | None) -> tuple[str, dict[str, str]]:
-    """Return what `_place` does for an object: its path and signature, and our answer to ranges and conditions.
+    """Return what `_location` does for an object: its path and signature, and our answer to ranges and conditions.
 
     Nobody looks whether the object exists: the object store says so to nginx.
     """
