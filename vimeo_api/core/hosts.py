@@ -24,7 +24,6 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.extensions import settings
 
 FIRST_SECONDS = 60  # for which a process remembers which host is the first one
-
 WORKING_SECONDS = 30  # after its last sweep, for which a host gets new uploads from others
 ADDRESS_SECONDS = 10  # for which a process remembers the address of a host
 

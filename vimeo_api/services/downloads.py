@@ -149,7 +149,7 @@ def lease_or_resume(
 
 
 def _resume(entry: Entry, span: Span, resume_token: str | None) -> Ticket | None:
-    """Return a ticket for who has used up a file or slot, in the grace period; None if its row has changed."""
+    """Return a ticket for the client that used up a file or slot, in the grace period; None if its row has changed."""
     check_budget(entry, span)
     response = leases.resume(entry, span)
     return None if response is None else Ticket(entry.id, resume_token or "", response)

@@ -43,7 +43,7 @@ def look(policy: Policy, key: str, *, password: str | None) -> tuple[Entry, bool
     """Return a one-time file that could be downloaded now, and whether the password it needs, if any, was given.
 
     It leases nothing. Raises NotFound and Gone; WrongPassword if one was given; then Locked, InDoubt and BudgetSpent,
-    but not to who has not given the password.
+    but not to a client that has not given the password.
     """
     entry = downloads.find(policy, key, None)
     if entry.password_hash is not None and password is None:

@@ -4,9 +4,9 @@
     POST  /share        its form, for browsers without a script: stores them → 201, a page with the link
     POST  /share/link   `manage`, the key of a manage URL → the same page, for the script of the page
 
-The script sends one file to /uploads/vimeo, so that an upload that breaks off goes on where it was. Several go to the
+The script sends one file to /uploads/vimeo, so that an upload that breaks off can be resumed. Several go to the
 surface itself in a form, and become a zip. The page of a link has its QR code and its manage URL, and is shown once:
-only who has just uploaded the file knows the manage key.
+only the browser that has just uploaded the file knows the manage key.
 """
 
 from http import HTTPStatus
@@ -100,7 +100,7 @@ def upload_form(surface: str) -> Response:
 @blueprint.post("/share/link")
 @described(described_as.LINK)
 def link() -> Response:
-    """Show the link of a new file to who has its manage key."""
+    """Show the link of a new file to the holder of its manage key."""
     manage_key = receive.urlencoded(MAX_FORM_BYTES).get("manage")
     if manage_key is None:
         raise Malformed("manage is missing.")

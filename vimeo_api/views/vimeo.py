@@ -12,14 +12,14 @@ errors also have a `message`, a sentence; an upload with an unknown field or par
 downloaded once all of it was sent, and 423 says that another client is downloading it just now. A client that shows
 the `X-Download-Grant` it was given may resume its own download while no other client has the file. Each byte is sent
 at most VIMEO_BUDGET times, and ranges that cover the file together use it up. With `downloads` (1 to 10,000) exactly
-so many downloads complete, several at once: 423 while all slots are taken, 410 once all are used up. Each byte is then
-sent at most `downloads` × VIMEO_BUDGET times in all, whichever clients ask for it. The response to an upload also has
+this many downloads complete, several at once: 423 while all slots are taken, 410 once all are used up. Each byte is
+then sent at most `downloads` × VIMEO_BUDGET times in all, to whichever clients. The response to an upload also has
 `size`, `downloads`, `expires_at`, and `manage_url`, which is for the uploader (`views.manage`). `notify` is a URL that
 gets the receipts (`core.receipts`).
 
-Whoever names `text/html` in Accept, as a browser's navigation does, and every known maker of previews gets a page,
-which uses nothing up; the name of a protected file is shown only with its password. Only the page's button, a POST,
-leads to the bytes. Its errors are pages, too. A prefetch that is announced and does not name HTML is 503.
+A client that names `text/html` in Accept, as a browser's navigation does, and every known maker of previews gets a
+page, which uses nothing up; the name of a protected file is shown only with its password. Only the page's button, a
+POST, leads to the bytes. Its errors are pages, too. A prefetch that is announced and does not name HTML is 503.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The folder STORE_DIR as a place for bytes.
+"""The folder STORE_DIR as a store.
 
     STORE_DIR/<surface>/<ab>/<blob>       complete, fsynced, never written again
     STORE_DIR/.placing/<surface>-<blob>   being copied from a spool on another filesystem; locked by its worker

@@ -1,4 +1,4 @@
-"""A bucket of an S3-compatible object store as a place for bytes.
+"""A bucket of an S3-compatible object store as a store.
 
     STORE_URL/<surface>/<ab>/<blob>   complete; the name is random and never used again for other bytes
 

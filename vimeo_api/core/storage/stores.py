@@ -1,4 +1,4 @@
-"""What a place for placed bytes can do: a folder (`filesystem`) and a bucket (`object_store`) do it.
+"""What a store of placed files can do: a folder (`filesystem`) and a bucket (`object_store`) do it.
 
 `blobs` knows which stores there are, and a file's row in which of them its bytes are. `placing` copies into them.
 """
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from io import RawIOBase
 from typing import Protocol
 
-Progress = Callable[[int], object]  # is told that bytes move, so that the worker keeps its claim
+Progress = Callable[[int], object]  # gets the bytes so far, from time to time: the worker renews its claim
 
 
 class Draft(Protocol):
@@ -28,7 +28,7 @@ class Draft(Protocol):
 
 
 class Store(Protocol):
-    """A place for placed bytes. Keys are a surface and a blob."""
+    """The bytes of placed files, by surface and blob."""
 
     name: str  # in the rows
     batch: int  # files that are placed together, and

@@ -3,8 +3,8 @@
     SPOOL_DIR/unfinished/<key>          the part: the first bytes of an upload, in the order of the upload
     SPOOL_DIR/unfinished/<key>.lock     held while somebody writes to the part, or makes a file of it
 
-Bytes beyond the offset in the row are not promised to anybody; whoever appends next cuts them off. The row is removed
-first, then the part, so a crash leaves parts without a row, which the reconciliation removes.
+Bytes beyond the offset in the row are not promised to anybody; the next request that appends cuts them off. The row is
+removed first, then the part, so a crash leaves parts without a row, which the reconciliation removes.
 """
 
 import os

@@ -32,7 +32,7 @@ class Stream:
         self._promised = self._to = upload.offset
 
     def take(self, data: bytes) -> None:
-        """Write what has come. Raises TooLarge, StorageFull, and WrongOffset if another request has taken the place."""
+        """Write what has come. Raises TooLarge, StorageFull, and WrongOffset if another request has the claim."""
         checks.check_end(self._policy, self._upload, self._to + len(data))
         self._part.write(data)
         self._to += len(data)

@@ -104,8 +104,8 @@ def _error(description: str, text: str, headers: dict[str, str] | None = None, *
 SECTION = Section(
     "manage",
     "What became of an upload",
-    "Every upload to `vimeo`, `named` and `transfer` comes with a manage URL, which is shown once. Whoever has it sees "
-    "what became of the file and can delete it, without a token. Keep it to yourself; it is not the link to share.",
+    "Every upload to `vimeo`, `named` and `transfer` comes with a manage URL, which is shown once. Anyone who has it "
+    "sees what became of the file and can delete it, without a token. Keep it secret; it is not the link to share.",
     errors={
         **errors.common(_error),
         400: _error("The request cannot be understood.", "Bad Request"),

@@ -205,7 +205,7 @@ GRANTED = Operation(
 GRANTED_FILE = Operation(
     SECTION,
     curl=f"curl -OJ http://localhost:8080/vimeo/api/v1.0/file/{_HASH}/download/{_GRANT.example}/file",
-    description="The bytes, for whoever holds the grant; a browser resumes its download here.",
+    description="The bytes, for the holder of the grant; a browser resumes its download here.",
     parameters=(_KEY, _GRANT, *files.CONDITIONS),
     responses=DOWNLOAD.responses,
     errors=files.CONDITION_ERRORS | {404, 410, 423},
