@@ -2,7 +2,7 @@
 
 Two profiles share all code and differ only here: `Embedded` needs no service, `Production` runs behind nginx.
 `load()` picks one by `PROFILE` and `check()` looks at the host; both report a mistake in one sentence. `settings` has
-the settings themselves, `profiles` what each profile changes.
+the settings themselves, `profiles` what each profile changes, `faults` what the service cannot start with.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import ByteSize, ValidationError
 from sqlalchemy.engine import make_url
 
-from vimeo_api.config import secret
+from vimeo_api.config import faults, secret
 from vimeo_api.config.profiles import Embedded, Production
 from vimeo_api.config.settings import SECTIONS, SURFACE_SECTIONS, Settings
 
@@ -63,8 +63,8 @@ def load(overrides: Mapping[str, str] | None = None, *, existing: bool = False) 
     except ValidationError as error:
         # The message names the setting and the rule, never the value, which may be a secret.
         # A default that is made from a wrong value is no fault of its own.
-        faults = [e for e in error.errors(include_input=False) if e["type"] != "default_factory_not_called"]
-        raise ConfigError(" ".join(f"{_name(*e['loc'])}: {_said(e['msg'])}." for e in faults)) from None
+        wrong = [e for e in error.errors(include_input=False) if e["type"] != "default_factory_not_called"]
+        raise ConfigError(" ".join(f"{_name(*e['loc'])}: {_said(e['msg'])}." for e in wrong)) from None
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be used: {error.strerror}.") from error
     return settings
@@ -75,8 +75,8 @@ def check(settings: Settings) -> Settings:
 
     Raises ConfigError with all faults, a sentence each.
     """
-    if faults := list(settings.faults()):
-        raise ConfigError(" ".join(faults))
+    if found := list(faults.of(settings)):
+        raise ConfigError(" ".join(found))
     return settings
 
 

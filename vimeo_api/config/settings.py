@@ -5,9 +5,6 @@ A field is an environment variable of the same name in capitals; a field of a su
 docs/settings.md, its docstring as the heading.
 """
 
-import os
-import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +32,6 @@ from vimeo_api.config.values import (
     rates,
 )
 
-BROKERS = ("sqla+sqlite:///", "redis://", "rediss://", "redis+socket://", "memory://")
 MULTIPART_OVERHEAD = 1024**2  # bytes of a body beside its file: fields, part headers, boundaries
 
 
@@ -447,46 +443,6 @@ class Settings(Monitoring, Access, Receipts, Fetching, Downloads, Uploads, Objec
         """Whether nginx spools the bodies, sends the bytes and keeps the journal."""
         return self.profile == "production"
 
-    def faults(self) -> Iterator[str]:
-        """Yield a sentence for each setting that this profile cannot start with."""
-        if not self.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
-            yield "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."
-        if not self.broker_url.startswith(BROKERS):
-            yield f"BROKER_URL must begin with one of: {', '.join(BROKERS)}."
-        if self.cache_url and not self.cache_url.startswith(("redis://", "rediss://", "unix://")):
-            yield "CACHE_URL must begin with redis://, rediss:// or unix://."
-        if len(self.secret_key) < 32:  # noqa: PLR2004 -- RFC 2104 asks for a key as long as the hash, 32 bytes
-            yield "SECRET_KEY needs at least 32 characters; `openssl rand -hex 32` makes one."
-        if not self.sealing_keys:
-            yield "SEALING_KEYS needs a Fernet key; `openssl rand -base64 32 | tr +/ -_` makes one."
-        yield from self._store_faults()
-        for folder in (self.data_dir, self.store_dir, self.spool_dir):
-            yield from _folder_faults(folder)
-
-    def _store_faults(self) -> Iterator[str]:
-        if not self.store_url and self.store_endpoint:
-            yield "STORE_ENDPOINT has no effect without STORE_URL, such as s3://bucket."
-        if not self.store_url and self.place == "through":
-            yield "PLACE=through has no effect without STORE_URL, such as s3://bucket."
-        if self.store_url and bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
-            yield "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY need each other."
-        if self.store_url and bool(self.aws_session_token) and not self.aws_access_key_id:
-            yield "AWS_SESSION_TOKEN has no effect without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-        if self.store_ca_file:
-            yield from self._ca_faults()
-        if self.store_kms_key and not self.store_encryption.startswith("aws:kms"):
-            yield "STORE_KMS_KEY has no effect without STORE_ENCRYPTION=aws:kms."
-
-    def _ca_faults(self) -> Iterator[str]:
-        if self.store_endpoint.startswith("http://"):
-            yield "STORE_CA_FILE has no effect with a STORE_ENDPOINT of http://."
-        try:
-            ssl.create_default_context(cafile=self.store_ca_file)
-        except ssl.SSLError:
-            yield f"STORE_CA_FILE: {self.store_ca_file} contains no certificates in PEM."
-        except OSError as error:
-            yield f"STORE_CA_FILE: {self.store_ca_file} cannot be read: {error.strerror}."
-
 
 SURFACE_SECTIONS: dict[str, type[SurfaceSettings]] = {
     "vimeo": VimeoSettings,
@@ -508,13 +464,3 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("", Access),
     ("", Monitoring),
 )
-
-
-def _folder_faults(folder: Path) -> Iterator[str]:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        yield f"{folder} cannot be created: {error.strerror}."
-        return
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-        yield f"{folder} is not writable for this user."
