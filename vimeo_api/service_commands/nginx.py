@@ -15,10 +15,7 @@ from vimeo_api.web.sending.delivery import OBJECTS
 @click.command("nginx-body-limit")
 def nginx_body_limit() -> None:
     """Print nginx's limit for uploads, made from VIMEO_MAX_BYTES."""
-    try:
-        click.echo(body_limit(config.load()))
-    except config.ConfigError as error:
-        raise click.ClickException(str(error)) from None
+    click.echo(body_limit(_settings()))
 
 
 def body_limit(settings: Settings) -> str:
@@ -29,10 +26,7 @@ def body_limit(settings: Settings) -> str:
 @click.command("nginx-peers")
 def nginx_peers() -> None:
     """Print the key by which nginx knows the other hosts, made from SECRET_KEY."""
-    try:
-        click.echo(peer_key(config.load()))
-    except config.ConfigError as error:
-        raise click.ClickException(str(error)) from None
+    click.echo(peer_key(_settings()))
 
 
 def peer_key(settings: Settings) -> str:
@@ -43,10 +37,7 @@ def peer_key(settings: Settings) -> str:
 @click.command("nginx-objects")
 def nginx_objects() -> None:
     """Print how nginx reaches the object store, made from STORE_URL and STORE_ENDPOINT."""
-    try:
-        settings = config.load()
-    except config.ConfigError as error:
-        raise click.ClickException(str(error)) from None
+    settings = _settings()
     if not settings.store_url:
         raise click.ClickException("STORE_URL is not set.")
     click.echo(objects_upstream(settings), nl=False)
@@ -75,3 +66,11 @@ def objects_upstream(settings: Settings) -> str:
             f"proxy_ssl_trusted_certificate {settings.store_ca_file or '/etc/ssl/certs/ca-certificates.crt'};",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _settings() -> Settings:
+    """Return the settings. Raises ClickException for mistakes in them."""
+    try:
+        return config.load()
+    except config.ConfigError as error:
+        raise click.ClickException(str(error)) from None

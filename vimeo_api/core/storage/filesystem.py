@@ -60,20 +60,14 @@ class Filesystem:
 
     @contextmanager
     def receiving(self, surface: str, blob: str) -> Iterator["FileDraft | None"]:
-        """Open and lock the draft of a blob; yield None if another worker has it. A dead worker's lock is free."""
+        """Open and lock the draft of a blob; yield None if another worker has it."""
         path = self.root / DRAFTS / f"{surface}-{blob}"
-        with raising_storage_full():
-            make_folder(path.parent)
-        descriptor = folders.open_locked(path)
-        if descriptor is None:
-            yield None
-            return
-        try:
+        with folders.draft(path) as descriptor:
+            if descriptor is None:
+                yield None
+                return
             self.check()  # now: our open file keeps the store from being unmounted
             yield FileDraft(path, descriptor, self.path(surface, blob))
-        finally:
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
 
     def drafts(self) -> list[Path]:
         """Return the copies in progress, including those of killed workers."""

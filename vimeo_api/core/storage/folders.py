@@ -50,6 +50,25 @@ def open_locked(path: Path, mode: int = 0o600) -> int | None:
         os.close(descriptor)
 
 
+@contextmanager
+def draft(path: Path) -> Iterator[int | None]:
+    """Open and lock a file, and remove it at the end of the block; yield None if another worker has it.
+
+    A dead worker's lock is free. Raises StorageFull.
+    """
+    with raising_storage_full():
+        make_folder(path.parent)
+    descriptor = open_locked(path)
+    if descriptor is None:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
 def opened(target: Path) -> FileIO:
     """Open a file for reading, unbuffered. A symbolic link counts as missing. Raises FileNotFoundError."""
     try:

@@ -30,7 +30,7 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Damaged, Unavailable
 from vimeo_api.core.storage import folders
-from vimeo_api.core.storage.folders import make_folder, raising_storage_full, relative
+from vimeo_api.core.storage.folders import relative
 from vimeo_api.core.storage.stores import Progress
 
 if TYPE_CHECKING:
@@ -166,20 +166,14 @@ class ObjectStore:
     def receiving(self, surface: str, blob: str) -> Iterator["ObjectDraft | None"]:
         """Begin an object; yield None if another worker of this host makes it. Unless it is kept, it is removed."""
         path = self._drafts / f"{surface}-{blob}"
-        with raising_storage_full():
-            make_folder(path.parent)
-        descriptor = folders.open_locked(path)
-        if descriptor is None:
-            yield None
-            return
-        draft = ObjectDraft(self, self._client, self._bucket, relative(surface, blob))
-        try:
+        with folders.draft(path) as descriptor:
+            if descriptor is None:
+                yield None
+                return
+            draft = ObjectDraft(self, self._client, self._bucket, relative(surface, blob))
             yield draft
             if draft.made and not draft.kept:
                 self.remove(surface, blob)  # after an error, the next try replaces it
-        finally:
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
 
     def old_blobs(self, age: float) -> Iterator[tuple[str, list[str]]]:
         """Yield the objects of at least that age in seconds. Those whose keys are not ours are left alone."""
