@@ -1,4 +1,4 @@
-"""What every deployment must do, seen from outside: `containers` and `host` import these tests."""
+"""What every deployment must do, seen from outside: `containers`, `fleet` and `host` import these tests."""
 
 import hashlib
 import secrets

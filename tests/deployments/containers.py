@@ -15,26 +15,16 @@ import requests
 import yaml
 from playwright.sync_api import Browser, expect
 
+from tests.deployments import checks
 from tests.deployments import docker as dockers
-from tests.deployments.checks import (
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go,
-    test_a_url_is_fetched,
-    test_every_dialect_takes_a_file_and_hands_it_out,
-    test_it_takes_a_large_stream_and_hands_it_out,
-)
+from tests.deployments.checks import *  # noqa: F403 -- the tests of every deployment
 from tests.deployments.docker import Docker
 from tests.deployments.site import PATIENCE, Site
 from tests.pages.browsing import choose, payload, row, unique
 from tests.pages.conftest import browser
 from tests.services import ROOT, await_
 
-__all__ = [
-    "browser",
-    "test_a_one_time_file_is_handed_out_once_and_its_bytes_go",
-    "test_a_url_is_fetched",
-    "test_every_dialect_takes_a_file_and_hands_it_out",
-    "test_it_takes_a_large_stream_and_hands_it_out",
-]
+__all__ = ["browser"]
 
 pytestmark = pytest.mark.timeout(1200)  # seconds; the first test waits for downloads and a compiler
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -118,20 +108,20 @@ def test_every_part_that_is_killed_starts_again(docker: Docker, site: Site) -> N
         os.kill(one["State"]["Pid"], signal.SIGKILL)
     await_(lambda: all(one["RestartCount"] > before[one["Id"]] for one in docker.containers(*PARTS)))
     await_(lambda: site.answers() and requests.get(kept, timeout=PATIENCE).content == b"before")
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
+    checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
 
 
 def test_the_journal_is_rotated_while_downloads_go_on(docker: Docker, site: Site) -> None:
     docker.compose("exec", "-T", "nginx", "nginx-with-journal", "rotate")
     assert (site.data / "journal/deliveries.log.1").exists()
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
+    checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
 
 
 def test_several_workers_share_the_work(docker: Docker, site: Site) -> None:
     docker.compose("up", "-d", "--scale", "worker=3")
     await_(lambda: len(docker.containers("worker")) == 3)
     await_(lambda: {one["State"]["Health"]["Status"] for one in docker.containers("worker")} == {"healthy"})
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
+    checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
 
 
 def test_a_worker_that_starts_again_and_again_shows(docker: Docker, site: Site) -> None:

@@ -21,24 +21,12 @@ from urllib3.connection import HTTPConnection
 
 from deploy.fleet import HOST_PORT, HOSTS
 from tests import fleets
-from tests.deployments.checks import (
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go,
-    test_a_url_is_fetched,
-    test_every_dialect_takes_a_file_and_hands_it_out,
-    test_it_takes_a_large_stream_and_hands_it_out,
-)
+from tests.deployments.checks import *  # noqa: F403 -- the tests of every deployment
 from tests.deployments.site import PATIENCE, Site
 from tests.fetches import OPEN
 from tests.fleets import Fleet, cut_off, kill, object_store, parted
 from tests.object_stores import frozen, full, slow
 from tests.services import await_
-
-__all__ = [
-    "test_a_one_time_file_is_handed_out_once_and_its_bytes_go",
-    "test_a_url_is_fetched",
-    "test_every_dialect_takes_a_file_and_hands_it_out",
-    "test_it_takes_a_large_stream_and_hands_it_out",
-]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # seconds
 CLIENTS = 20

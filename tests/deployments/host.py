@@ -17,24 +17,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.deployments import debian
-from tests.deployments.checks import (
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go,
-    test_a_url_is_fetched,
-    test_every_dialect_takes_a_file_and_hands_it_out,
-    test_it_takes_a_large_stream_and_hands_it_out,
-)
+from tests.deployments import checks, debian
+from tests.deployments.checks import *  # noqa: F403 -- the tests of every deployment
 from tests.deployments.isolation import control_groups
 from tests.deployments.site import PATIENCE, SETTINGS, Site
 from tests.production.parts import children
 from tests.services import ROOT, STOP_SECONDS, await_
-
-__all__ = [
-    "test_a_one_time_file_is_handed_out_once_and_its_bytes_go",
-    "test_a_url_is_fetched",
-    "test_every_dialect_takes_a_file_and_hands_it_out",
-    "test_it_takes_a_large_stream_and_hands_it_out",
-]
 
 pytestmark = pytest.mark.timeout(1200)  # seconds; the first test waits for downloads and a compiler
 # What `apt-get install` finds on every installed Debian.
@@ -175,7 +163,7 @@ def test_each_unit_is_in_a_sandbox(host: Host, site: Site, unit: str) -> None:
 def test_logs_are_rotated_while_downloads_go_on(host: Host, site: Site) -> None:
     host.run("logrotate -f /etc/logrotate.d/vimeo_api")
     assert (site.data / "journal/deliveries.log.1").exists()
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
+    checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
 
 
 def test_all_units_come_back_after_a_kill(host: Host, site: Site) -> None:
@@ -187,7 +175,7 @@ def test_all_units_come_back_after_a_kill(host: Host, site: Site) -> None:
         return set(host.run(f"systemctl is-active {units} || true").split()) == {"active"} and site.answers()
 
     await_(lambda: back() and not set(host.run(f"systemctl show -P MainPID {units}").split()) & set(before.split()))
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
+    checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
 
 
 def test_it_serves_again_after_a_reboot(host: Host, site: Site) -> None:
@@ -196,4 +184,4 @@ def test_it_serves_again_after_a_reboot(host: Host, site: Site) -> None:
     host.reboot()
     await_(site.answers)
     assert requests.get(f"{site.url}/download/kept.txt", timeout=PATIENCE).content == b"kept"
-    test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
+    checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
