@@ -59,6 +59,16 @@ HOSTS = {
 FRONT = ("a", "b")  # the hosts to which the balancer sends clients
 
 
+def network(port: int) -> str:
+    """Return the first three numbers of all addresses: fleets with different ports can run side by side."""
+    return f"10.77.{port % 256}"
+
+
+def address(port: int, host: str) -> str:
+    """Return the address of a host in the fleet that serves on a port."""
+    return f"{network(port)}.{HOSTS[host][0]}"
+
+
 class FleetError(Exception):
     """The fleet cannot start; the message says why."""
 
@@ -74,12 +84,12 @@ class Fleet:
 
     @property
     def network(self) -> str:
-        """The first three numbers of all addresses: fleets with different ports can run side by side."""
-        return f"10.77.{self.port % 256}"
+        """The first three numbers of all addresses."""
+        return network(self.port)
 
     def address(self, host: str) -> str:
         """Return the address of a host."""
-        return f"{self.network}.{HOSTS[host][0]}"
+        return address(self.port, host)
 
     def within(self, host: str, *command: str) -> list[str]:
         """Return a command as it is run on a host."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import obstore
 from obstore.store import S3Store
 
-from deploy.fleet import ACCESS_KEY, BUCKET, HOSTS, REGION
+from deploy.fleet import ACCESS_KEY, BUCKET, HOSTS, REGION, address, network
 from tests import services
 from tests.object_stores import signal_all
 from tests.services import Service, files_below
@@ -24,11 +24,11 @@ class Fleet(Service):
     @property
     def network(self) -> str:
         """The first three numbers of all addresses."""
-        return f"10.77.{self.port % 256}"
+        return network(self.port)
 
     def address(self, host: str) -> str:
         """Return the address of a host."""
-        return f"{self.network}.{HOSTS[host][0]}"
+        return address(self.port, host)
 
     def folder(self, host: str) -> Path:
         """Return the data folder of a host."""

@@ -18,7 +18,7 @@ from benchmarks.serving.parts import Parts, parts_of
 from benchmarks.serving.place import Place
 from benchmarks.serving.processes import free_port, running
 from benchmarks.serving.service import REPOSITORY, Service
-from deploy.fleet import ACCESS_KEY, BUCKET, REGION, shared_settings
+from deploy.fleet import ACCESS_KEY, BUCKET, HOSTS, PEER_PORT, REGION, address, network, shared_settings
 from vimeo_api.config import secret
 from vimeo_api.core.storage.folders import relative
 
@@ -37,7 +37,6 @@ UNSETTLED = (
     "SELECT count(*) FROM files WHERE place_due_at IS NOT NULL OR status = 'fetching' "
     "OR (due_at IS NOT NULL AND status IN ('leased', 'gone')) OR (digest IS NULL AND status = 'available')"
 )
-HOSTS = ("services", "a", "b", "worker")  # of deploy/fleet.py
 # Nothing but the same bytes: from a file, and from the object store.
 NGINX = """
 daemon off;
@@ -125,24 +124,19 @@ def fleet(where: Place) -> Iterator[Site]:
         service = Service(running_fleet.port, data / "services", running_fleet.pid)
         found = {"weed server": "object store", "haproxy -db": "balancer"}
         others = {part: _process(words, data) for words, part in found.items()}
-        with _site(service, [data / name for name in HOSTS], f"{network(service)}.1", **others) as site:
+        with _site(service, [data / name for name in HOSTS], f"{network(service.port)}.1", **others) as site:
             yield site
-
-
-def network(service: Service) -> str:
-    """Return the first three numbers of the addresses in a fleet."""
-    return f"10.77.{service.port % 256}"
 
 
 def first_host(service: Service) -> str:
     """Return where the fleet's host `a` serves without the balancer."""
-    return f"http://{network(service)}.11:8001"
+    return f"http://{address(service.port, 'a')}:{PEER_PORT}"
 
 
 @contextmanager
 def placing_through(where: Place, fleet: Site) -> Iterator[str]:
     """Run one more host of the fleet, on which PLACE=through; yield where it serves."""
-    services, kept = f"{network(fleet.service)}.2", fleet.service.data.parent
+    services, kept = address(fleet.service.port, "services"), fleet.service.data.parent
     environ = {
         **shared_settings(services, kept),
         "HOST_NAME": "through",
@@ -156,7 +150,8 @@ def placing_through(where: Place, fleet: Site) -> Iterator[str]:
 @contextmanager
 def plain_nginx(where: Place, fleet: Site, key: str) -> Iterator[tuple[str, int]]:
     """Run nginx alone on the fleet's host `a`; yield where it serves the folder and `/object`, and its process."""
-    services, address = f"{network(fleet.service)}.2", f"{network(fleet.service)}.11:8010"
+    services = address(fleet.service.port, "services")
+    listen = f"{address(fleet.service.port, 'a')}:8010"
     row = fleet.database.execute("SELECT surface, blob FROM files WHERE key = %s", (key,)).fetchone()
     if row is None:
         raise ValueError(f"there is no file {key}")
@@ -175,7 +170,7 @@ def plain_nginx(where: Place, fleet: Site, key: str) -> Iterator[tuple[str, int]
         user="user root;" if os.geteuid() == 0 else "",
         folder=folder,
         files=where.folder,
-        listen=address,
+        listen=listen,
         objects=f"{services}:8333",
         path="/" + signed.split("/", 3)[3],
     )
@@ -184,7 +179,7 @@ def plain_nginx(where: Place, fleet: Site, key: str) -> Iterator[tuple[str, int]
     command = ["nsenter", "-t", space, "-n", "--", "nginx", "-p", str(folder), "-e", str(folder / "error.log")]
     log, ready = folder / "nginx.log", (folder / "nginx.pid").exists
     with running([*command, "-c", str(folder / "nginx.conf")], log=log, ready=ready) as pid:
-        yield f"http://{address}", pid
+        yield f"http://{listen}", pid
 
 
 def _nginx_of(host: Path) -> int:

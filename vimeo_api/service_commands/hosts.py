@@ -35,7 +35,7 @@ def _list() -> None:
     pending = retired_hosts.pending()
     for host in registry.listing():
         files, size = pending.get(host.name, (0, 0))
-        ages = f"seen {_age(host.seen_at)} ago\tjournal read {_age(host.journal_read_at)} ago"
+        ages = f"seen {_age(host.seen_at)}\tjournal read {_age(host.journal_read_at)}"
         click.echo(f"{host.name}\t{ages}\t{files} pending\t{size} bytes\t{host.address or ''}")
 
 
@@ -54,14 +54,14 @@ def retire(name: str, *, lose_files: bool) -> None:
     for file in lost:
         click.echo(f"lost: {file.surface}\t{file.id}\t{file.size} bytes\t{file.name}")
     if lost and not lose_files:
-        raise click.ClickException(f"{len(lost)} files are on {name} alone. Bring it back, or say --lose-files.")
+        raise click.ClickException(f"These files are on {name} alone. Bring it back, or say --lose-files.")
     doubted = retired_hosts.doubt(name)
     retired_hosts.give_up(lost)
     retired_hosts.forget_copies(name)
     ended = rows.remove_of_host(name)
     registry.forget(name)
     logs.note("host retired", name=name, lost=len(lost), doubted=doubted)
-    click.echo(f"{name} is retired: {len(lost)} files lost, {doubted} downloads in doubt, {ended} uploads ended")
+    click.echo(f"{name} is retired. Files lost: {len(lost)}; downloads in doubt: {doubted}; uploads ended: {ended}")
 
 
 def _known(name: str) -> Listed:
@@ -79,4 +79,4 @@ def _check_dead(host: Listed) -> None:
 
 
 def _age(moment: datetime | None) -> str:
-    return "never" if moment is None else f"{(now() - moment).total_seconds():.0f} s"
+    return "never" if moment is None else f"{(now() - moment).total_seconds():.0f} s ago"
