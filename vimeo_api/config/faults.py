@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vimeo_api.config import host_name
+from vimeo_api.config.profiles import Production
 from vimeo_api.config.settings import Settings
 
 BROKERS = ("sqla+sqlite:///", "redis://", "rediss://", "redis+socket://", "memory://")
@@ -30,7 +31,7 @@ def of(settings: Settings) -> Iterator[str]:
     yield from _of_object_store(settings)
     for folder in (settings.data_dir, settings.store_dir, settings.spool_dir):
         yield from _of_folder(folder)
-    if settings.behind_nginx:
+    if isinstance(settings, Production):
         yield from _of_production(settings)
 
 
@@ -70,7 +71,7 @@ def _of_folder(folder: Path) -> Iterator[str]:
         yield f"{folder} is not writable for this user."
 
 
-def _of_production(settings: Settings) -> Iterator[str]:
+def _of_production(settings: Production) -> Iterator[str]:
     if (kept := host_name.read(settings.data_dir)) != settings.host_name and host_name.is_kept(settings.data_dir):
         yield (
             f"HOST_NAME is {settings.host_name}, but what lies in DATA_DIR belongs to the host {kept}. Unset it; "
