@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 
-.PHONY: help run stack fleet test test-fast test-fleet containers host lint chaos bench lock clean
+.PHONY: help run stack fleet test test-fast test-fleet containers host lint chaos cuts bench lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ test-fleet: .venv/dev .venv/packages-fleet ## test what `make fleet` serves, as 
 chaos: .venv/dev .venv/packages-$(if $(FLEET),fleet,stack) ## kill parts, fill disks and cut the power under load, audit, print figures; KILLS=200 CUTS=4 SEED= FLEET=
 	$$(unshare --mount true 2>/dev/null && echo unshare --mount) $(BIN)/python -m tests.chaos \
 		--kills $(or $(KILLS),200) --cuts $(or $(CUTS),4) $(if $(FLEET),--fleet) $(if $(SEED),--seed $(SEED))
+
+cuts: .venv/dev .venv/packages-stack .venv/node ## let real clients resume over a line that breaks CUTS=100 times in each profile, while parts are killed; SEED=
+	$(BIN)/python -m tests.surfaces.cuts --cuts $(or $(CUTS),100) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev ## ruff, mypy --strict, import directions, licences and known vulnerabilities of what we depend on
 	$(BIN)/ruff format --check .

@@ -119,6 +119,22 @@ def test_an_upload_goes_on_through_the_other_host(stack: Service, other: Service
     assert get(stack, f"/v1/streams/{key}").content == content
 
 
+def test_parts_that_come_with_their_creation_through_two_hosts_are_joined(stack: Service, other: Service) -> None:
+    pieces, urls = [random.randbytes(MIB) for _ in range(3)], []
+    for service, piece in zip((stack, other, stack), pieces, strict=True):
+        headers = PIECE | {"Upload-Concat": "partial", "Upload-Length": str(MIB)}
+        begun = requests.post(f"{service.url}/uploads/streams", piece, headers=headers, timeout=60)
+        assert (begun.status_code, begun.headers["Upload-Offset"]) == (201, str(MIB))
+        urls.append(begun.headers["Location"])
+        assert urls[-1].startswith(service.url)
+    final = TUS | {"Upload-Concat": f"final;{' '.join(urls)}"}
+    begun = requests.post(f"{other.url}/uploads/streams", headers=final, timeout=60)
+    assert begun.status_code == 201
+    path = begun.headers["Location"].removeprefix(other.url)
+    await_(lambda: get(stack, path).status_code == 201)
+    assert get(stack, f"/v1/streams/{get(stack, path).json()['id']}").content == b"".join(pieces)
+
+
 def break_off(service: Service, path: str, body: bytes, *, at: int, of: int) -> None:
     """Append a body of `of` bytes, and close the connection after those that are given."""
     head = f"PATCH {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {of}\r\n"

@@ -1,5 +1,6 @@
 """A proxy that cuts connections after so many bytes, for clients that have to resume."""
 
+import enum
 import select
 import socket
 import struct
@@ -11,13 +12,22 @@ RESET = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: close with RST
 _PIECE = 64 * 1024
 
 
+class Fate(enum.Enum):
+    """What becomes of a connection that is cut."""
+
+    CLOSE = "closed"
+    RESET = "reset"
+    SILENCE = "silent"  # the client is gone, and the service is not told before the proxy ends
+
+
 class Cutter:
     """Forwards connections to a port, and cuts each that sends more than the next limit."""
 
-    def __init__(self, port: int, limits: Sequence[int], *, reset: bool) -> None:
+    def __init__(self, port: int, limits: Sequence[int], fate: Fate) -> None:
         self._port = port
         self.left = list(limits)  # bytes
-        self._reset = reset
+        self._fate = fate
+        self._silent: list[socket.socket] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -32,6 +42,8 @@ class Cutter:
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        while self._silent:
+            self._silent.pop().close()
 
     def _forward(self, client: socket.socket) -> None:
         """Forward both ways; in one thread, because a close while another reads would close nothing."""
@@ -45,8 +57,10 @@ class Cutter:
                     sent += len(data) if end is client else 0
                     if end is client and self._cuts(sent):
                         server.sendall(data[: len(data) // 2])
-                        for cut in others if self._reset else ():
+                        for cut in others if self._fate is Fate.RESET else ():
                             cut.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                        if self._fate is Fate.SILENCE:
+                            self._silent.append(server.dup())
                         return
                     others[end].sendall(data)
 
@@ -59,9 +73,9 @@ class Cutter:
 
 
 @contextmanager
-def cutting(port: int, limits: Sequence[int], *, reset: bool = False) -> Iterator[Cutter]:
+def cutting(port: int, limits: Sequence[int], fate: Fate = Fate.CLOSE) -> Iterator[Cutter]:
     """Run a proxy in front of a port of this host until the block ends."""
-    cutter = Cutter(port, limits, reset=reset)
+    cutter = Cutter(port, limits, fate)
     thread = threading.Thread(target=cutter.serve, daemon=True)
     thread.start()
     try:

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.services import ROOT, Service, await_
-from tests.surfaces.cutting import RESET, cutting
+from tests.surfaces.cutting import RESET, Fate, cutting
 from vimeo_api.web.resumable import draft, tus
 
 DATA = random.Random(15).randbytes(3 * 1024**2)
@@ -204,10 +204,10 @@ def test_tus_js_client_uploads(service: Service, file: Path, way: str) -> None:
 
 
 @BY_NODE
-@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
-def test_tus_js_client_goes_on_after_cuts(service: Service, file: Path, *, reset: bool) -> None:
-    dice = random.Random(reset)
-    with cutting(service.port, [dice.randint(50_000, len(DATA) // 6) for _ in range(5)], reset=reset) as proxy:
+@pytest.mark.parametrize("fate", [Fate.CLOSE, Fate.RESET], ids=["close", "reset"])
+def test_tus_js_client_goes_on_after_cuts(service: Service, file: Path, fate: Fate) -> None:
+    dice = random.Random(fate.value)
+    with cutting(service.port, [dice.randint(50_000, len(DATA) // 6) for _ in range(5)], fate) as proxy:
         path = by_node(f"http://127.0.0.1:{proxy.port}", file, "plain")
         assert proxy.left == []
     assert stored(service, service.url + path) == DATA

@@ -1,0 +1,137 @@
+"""Real clients over a line that keeps breaking: `make cuts CUTS=100`, or `python -m tests.surfaces.cuts`.
+
+tus-js-client and tuspy upload files, one after the other, while a proxy cuts their connections at random bytes: it
+closes them, resets them, or lets the service wait for a client that has gone without a word. In production one part of
+the service after the other is killed meanwhile. Each file must be the one that was sent, and no part may be left.
+"""
+
+import argparse
+import itertools
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from os import kill
+from pathlib import Path
+from signal import SIGKILL
+
+import requests
+from tusclient.client import TusClient
+from tusclient.exceptions import TusCommunicationError
+
+from tests.chaos.killer import parts
+from tests.services import ROOT, Service, await_, running
+from tests.surfaces.cutting import Fate, cutting
+
+PROFILES = ("embedded", "production")
+KILLED = ("web", "nginx", "postgres", "placer")
+KILL_SECONDS = 8  # between two kills; the service is back in a part of it
+SIZE = 3 * 1024**2
+CUTS = 10  # of one upload
+SILENCES = 2  # of one upload: in production a client that is back waits 15 s for the old connection
+NODE = ROOT / ".venv/node"
+WAYS = ("plain", "chunked", "parallel", "parallel and chunked", "deferred", "data during creation")
+TRIES = 200
+TRY_SECONDS = 0.1
+
+
+def main() -> int:
+    """Cut the uploads of each profile so often, and say what came of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cuts", type=int, default=100, help="in each profile")
+    parser.add_argument("--profile", choices=PROFILES)
+    parser.add_argument("--seed", default=str(random.randrange(10**6)))
+    words = parser.parse_args()
+    print(f"seed {words.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="cuts-") as folder:
+        for profile in [words.profile] if words.profile else PROFILES:
+            with running(profile, Path(folder) / profile) as service:
+                run(service, Path(folder), words.cuts, random.Random(f"{words.seed}/{profile}"))
+    return 0
+
+
+def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> None:
+    """Upload until there were so many cuts. Raises AssertionError for a file that differs, and for what is left."""
+    file, before, made = folder / "file.bin", service.spooled(), 0
+    ways = [*WAYS, "tuspy"] if (NODE / "node_modules").exists() else ["tuspy"]
+    with killing(service):
+        for way, fate in zip(itertools.cycle(ways), itertools.cycle(Fate)):
+            data = dice.randbytes(SIZE)
+            file.write_bytes(data)
+            limits = [dice.randint(1, SIZE // 8) for _ in range(SILENCES if fate is Fate.SILENCE else CUTS)]
+            with cutting(service.port, limits, fate) as proxy:
+                upload = by_tuspy if way == "tuspy" else partial(by_node, way=way)
+                path = upload(f"http://127.0.0.1:{proxy.port}/uploads/streams", file)
+                cuts = len(limits) - len(proxy.left)
+            assert await_(partial(stored, service, path)) == data, f"{way}, {fate.value}: another file"
+            made += cuts
+            print(f"{service.profile}: {way}, {cuts} times {fate.value}: identical; {made} cuts", flush=True)
+            if made >= wanted:
+                break
+    await_(lambda: not list((service.spool / "unfinished").glob("*")) and service.spooled() <= before, 120)
+    print(f"{service.profile}: nothing is left", flush=True)
+
+
+def by_node(endpoint: str, file: Path, way: str) -> str:
+    """Upload by tus-js-client, and return the path of the upload."""
+    command = ["node", str(ROOT / "tests/surfaces/node/upload.mjs"), endpoint, str(file), way]
+    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, f"{way}: {done.stderr}"
+    return "/uploads/" + done.stdout.strip().partition("/uploads/")[2]
+
+
+def by_tuspy(endpoint: str, file: Path) -> str:
+    """Upload by tuspy, which goes on by itself where it can, and return the path of the upload."""
+    url, pause = None, threading.Event()
+    for _ in range(TRIES):
+        with suppress(TusCommunicationError, requests.RequestException, OSError):
+            uploader = TusClient(endpoint).uploader(str(file), url=url, chunk_size=1_000_000)
+            if url is None:
+                uploader.set_url(uploader.create_url())
+                url = uploader.url
+            uploader.upload()
+            return "/uploads/" + str(url).partition("/uploads/")[2]
+        pause.wait(TRY_SECONDS)
+    raise AssertionError(f"tuspy: not done after {TRIES} tries")
+
+
+def stored(service: Service, path: str) -> bytes | None:
+    """Return what the service has of a finished upload, None while it does not say."""
+    with suppress(requests.RequestException):
+        answer = requests.get(service.url + path, timeout=60)
+        if answer.status_code == 201:
+            file = requests.get(f"{service.url}/v1/streams/{answer.json()['id']}", timeout=60)
+            return file.content if file.status_code == 200 else None
+    return None
+
+
+@contextmanager
+def killing(service: Service) -> Iterator[None]:
+    """Kill one part of a stack after the other until the block ends; the embedded profile has nobody to restart it."""
+    ended = threading.Event()
+
+    def strike() -> None:
+        for part in itertools.cycle(KILLED):
+            if ended.wait(KILL_SECONDS):
+                return
+            for process in parts(service).get(part, []) if part != "postgres" else parts(service).get(part, [])[:1]:
+                with suppress(ProcessLookupError):
+                    kill(process.pid, SIGKILL)
+
+    thread = threading.Thread(target=strike, daemon=True)
+    if service.profile == "production":
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if thread.ident is not None:
+            thread.join()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
