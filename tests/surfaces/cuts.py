@@ -35,6 +35,7 @@ CUTS = 10  # of one upload
 SILENCES = 2  # of one upload: in production a client that is back waits 15 s for the old connection
 NODE = ROOT / ".venv/node"
 WAYS = ("plain", "chunked", "parallel", "parallel and chunked", "deferred", "data during creation")
+UNFINISHED_SECONDS = 60  # then uploads are removed that a client has given up to begin anew, as tus-js-client does
 TRIES = 200
 TRY_SECONDS = 0.1
 
@@ -49,7 +50,7 @@ def main() -> int:
     print(f"seed {words.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="cuts-") as folder:
         for profile in [words.profile] if words.profile else PROFILES:
-            with running(profile, Path(folder) / profile) as service:
+            with running(profile, Path(folder) / profile, UNFINISHED_SECONDS=str(UNFINISHED_SECONDS)) as service:
                 run(service, Path(folder), words.cuts, random.Random(f"{words.seed}/{profile}"))
     return 0
 
@@ -72,7 +73,7 @@ def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> Non
             print(f"{service.profile}: {way}, {cuts} times {fate.value}: identical; {made} cuts", flush=True)
             if made >= wanted:
                 break
-    await_(lambda: not list((service.spool / "unfinished").glob("*")) and service.spooled() <= before, 120)
+    await_(lambda: not list((service.spool / "unfinished").glob("*")) and service.spooled() <= before, 3 * UNFINISHED_SECONDS)
     print(f"{service.profile}: nothing is left", flush=True)
 
 
