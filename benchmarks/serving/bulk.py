@@ -105,9 +105,9 @@ BENCHMARKS = (
     Benchmark(
         name="large-put",
         title="Large raw PUT",
-        text="1 GiB (128 MiB in a hurry), one connection. The rate depends on who waits for the disk: compare CPU. nginx "
-        "alone is the floor of ours, which receives by nginx, too. Only ours syncs, and pays for what the kernel writes "
-        "for the others later.",
+        text="1 GiB (128 MiB in a hurry), one connection. The rate depends on who waits for the disk: compare CPU. "
+        "nginx alone is the floor of ours, which receives by nginx, too. Only ours syncs, and pays for what the kernel "
+        "writes for the others later.",
         contestants=raw,
         shown="cpu",
         rounds=lambda plan: plan.large_rounds,

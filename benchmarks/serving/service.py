@@ -5,7 +5,6 @@ columns than `key` for clients and `blob` for the bytes on disk.
 """
 
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -22,6 +21,7 @@ import requests
 from benchmarks.serving.place import Place
 from benchmarks.serving.processes import free_port, running
 from benchmarks.serving.server import OURS, Server, Upload
+from vimeo_api.version import VERSION
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 INCLUDES = "fsync of file and folder, a row committed; a SHA-256 up to 128 KiB only"
@@ -202,12 +202,11 @@ def server_of(service: Service, where: Place) -> Server:
     """Upload the files that everybody serves, and describe the service as a server."""
     small, large = (service.add_stream(path) for path in (where.small, where.large))
     after = int(service.query("SELECT max(id) FROM files"))
-    version = re.search(r'^version = "(.*)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
     return Server(
         name=OURS,
         origin=service.origin,
         roots=(service.pid,),
-        setup=f"{version[1] if version else ''} by `make stack`: nginx, uWSGI, PostgreSQL, Redis, Celery; as it comes, "
+        setup=f"{VERSION} by `make stack`: nginx, uWSGI, PostgreSQL, Redis, Celery; as it comes, "
         f"but for {', '.join(f'`{name}={value}`' for name, value in SETTINGS.items())}",
         uploads=Rows(service, after),
         gets="the app and PostgreSQL, unless nginx remembers what they said",

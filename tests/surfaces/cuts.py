@@ -73,7 +73,8 @@ def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> Non
             print(f"{service.profile}: {way}, {cuts} times {fate.value}: identical; {made} cuts", flush=True)
             if made >= wanted:
                 break
-    await_(lambda: not list((service.spool / "unfinished").glob("*")) and service.spooled() <= before, 3 * UNFINISHED_SECONDS)
+    unfinished = service.spool / "unfinished"
+    await_(lambda: not list(unfinished.glob("*")) and service.spooled() <= before, 3 * UNFINISHED_SECONDS)
     print(f"{service.profile}: nothing is left", flush=True)
 
 
