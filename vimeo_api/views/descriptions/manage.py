@@ -14,7 +14,7 @@ _ATTEMPT = closed(
     first_byte=_COUNT,
     bytes=_COUNT,
     complete={"type": "boolean", "description": "All that the request asked for was sent."},
-    place={
+    slot={
         "type": ["integer", "null"],
         "minimum": 1,
         "description": "Which of the downloads it belongs to, if that is known.",
