@@ -115,6 +115,17 @@ def test_several_files_and_folders_become_one_zip(service: Service, visit: Calla
         }
 
 
+def test_a_stored_file_whose_link_is_not_shown_is_not_sent_again(visit: Callable[..., Page]) -> None:
+    page = visit("/share")
+    page.route("**/share/link", lambda route: route.abort(), times=1)
+    page.get_by_label("Choose files").set_input_files(FILE)
+    page.get_by_role("button", name="Get a link").click()
+    expect(page.locator("#progress .state")).to_have_text("Stored, but its link could not be shown")
+    page.route("**/uploads/**", lambda route: route.abort())
+    page.get_by_role("button", name="Try again").click()
+    link_on(page)
+
+
 @BOTH
 def test_it_works_without_a_script_down_to_the_delete_button(service: Service, visit: Callable[..., Page]) -> None:
     page = visit("/share", java_script_enabled=False)

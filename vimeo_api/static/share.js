@@ -62,7 +62,8 @@ class Sharing extends Row {
     this.fill(this.loaded / Math.max(this.bytes, 1));
     this.show("running", "Starting…", "Cancel", this.pausing);
     try {
-      showLink(await this.upload.run());
+      this.answer ??= await this.upload.run(); // another try only shows the link
+      await showLink(this.answer);
     } catch (error) {
       if (error instanceof Refused) this.refuse(error);
       else if (error instanceof Lost) this.end("failed", error.message, "Try again");
@@ -196,13 +197,14 @@ function start(upload) {
   row.retry();
 }
 
-/** Replace the form by the page of the link, which the server makes. */
+/** Replace the form by the page of the link, which the server makes. Raises Lost. */
 async function showLink({ text }) {
   const { manage_url: manageUrl } = JSON.parse(text);
   const body = new URLSearchParams({ manage: manageUrl.split("/").pop() });
   const headers = { "Content-Type": "application/x-www-form-urlencoded" };
-  const { text: page } = await ask("POST", "share/link", { headers, body });
-  const shared = document.adoptNode(new DOMParser().parseFromString(page, "text/html").getElementById("shared"));
+  const page = await ask("POST", "share/link", { headers, body }).catch(() => ({}));
+  if (page.status !== 200) throw new Lost("Stored, but its link could not be shown");
+  const shared = document.adoptNode(new DOMParser().parseFromString(page.text, "text/html").getElementById("shared"));
   for (const button of shared.querySelectorAll("button.copy")) button.hidden = false;
   for (const time of shared.querySelectorAll("time")) writeTime(time);
   byId("progress").hidden = true;
