@@ -19,6 +19,7 @@ from sqlalchemy import select, update
 from tests.core.test_round_trips import counted
 from tests.inprocess import made, sweep
 from tests.object_stores import ObjectStore, damaging, frozen, full, refusing, serving_objects
+from tests.origin import Page, serving
 from tests.services import await_, files_below
 from vimeo_api.config import ConfigError
 from vimeo_api.core.clock import now
@@ -26,7 +27,7 @@ from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, NotFound
 from vimeo_api.core.files import catalog, moving, placing
-from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.monitoring import readiness
 from vimeo_api.core.monitoring.probes import Finding
@@ -365,6 +366,27 @@ def test_through_answers_once_the_file_is_in_the_object_store(bucket: ObjectStor
     with made("embedded", tmp_path / "data", **settings | {"STORE_ENDPOINT": NOWHERE}) as app, app.app_context():
         assert app.test_client().post("/v1/streams", data=CONTENT).status_code == 503
         assert catalog.count("streams") == 1
+
+
+def test_through_has_fetches_and_joins_in_the_object_store_before_they_are_available(
+    bucket: ObjectStore, tmp_path: Path
+) -> None:
+    data, settings = tmp_path / "data", bucket.settings(tmp_path.name) | {"PLACE": "through"}
+    allowed = {"FETCH_ALLOW_PRIVATE": "1"}
+    with serving() as origin, made("embedded", data, **settings, **allowed) as app, app.app_context():
+        origin.pages["/a.bin"] = Page(CONTENT)
+        client = app.test_client()
+        asked = {"streams": [posted(client, content).key for content in (b"one", b"two")]}
+        joined = entry("streams", client.post("/v1/streams:join", json=asked).json["id"])  # type: ignore[index]
+        assert client.post("/uploadFile", json={"file": origin.url("/a.bin")}).status_code == 200
+        (fetched,) = catalog.entries(select(*COLUMNS).where(File.surface == "transfer"))
+        assert [(file.pending, file.store, file.status) for file in (joined, fetched)] == [
+            (False, "s3", Status.AVAILABLE)
+        ] * 2
+        assert {joined.blob, fetched.blob} < objects(bucket, app)
+        assert client.get(url(joined)).data == b"onetwo"
+        assert files_below(app.config["SETTINGS"].spool_dir) == []
+        assert placing.waiting(10) == 0
 
 
 def test_through_leaves_no_object_of_an_upload_that_is_refused(bucket: ObjectStore, tmp_path: Path) -> None:

@@ -31,10 +31,10 @@ from vimeo_api.core.fetching import claims, client, recovery, turns
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.fetching.session import Limits
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
-from vimeo_api.core.files import joining, types_by_content
+from vimeo_api.core.files import joining, placing, types_by_content
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.extensions import blobs, reservations, settings
+from vimeo_api.extensions import blobs, in_app, reservations, settings
 
 CLAIM_RENEW_SECONDS = 1
 PAUSE_SECONDS = 2  # until a join looks again for what is away: the store, or the host that has a stream
@@ -129,6 +129,9 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
         if entry.expected_sha256 and staging.digest("sha256") != entry.expected_sha256:
             raise DigestMismatch("The bytes have another SHA-256 than the request expects.")
         found = {} if entry.joined_keys is None else _described(staging)
+        if settings.place == "through":
+            _send(entry, token, staging, claim, {"name": name, **found})
+            return
         staging.sync()
         with blobs.locked(entry.surface, entry.blob):
             claim.extend(claims.CLAIM_SECONDS)  # without the claim, another host may already have published these bytes
@@ -144,6 +147,24 @@ def _fetch(entry: Entry, token: str, partial: PartialFile) -> None:
                 raise
             if not kept:
                 blobs.unpublish(entry.surface, entry.blob)
+
+
+def _send(entry: Entry, token: str, staging: Staging, claim: "_Claim", found: dict[str, Any]) -> None:
+    """Do the same with PLACE=through: put the bytes into the store, then finish.
+
+    The object has a name of its own, because a worker that has lost its claim may still be sending another.
+    """
+    blob = identifiers.random_hex()
+    sent = placing.send(staging, entry.surface, blob, digest=found.get("digest"), progress=in_app(claim.hold))
+    values = {**found, **sent, "blob": blob, "size": staging.size, "pending": False}
+    try:
+        with api_tokens.charged(entry.token_id, staging.size, counted=max(entry.size, api_tokens.LEAST_CHARGE)):
+            kept = claims.finish(entry.id, token, **values)
+    except QuotaExceeded:
+        placing.unsend(entry.surface, blob)
+        raise
+    if not kept:
+        placing.unsend(entry.surface, blob)
 
 
 def _described(staging: Staging) -> dict[str, Any]:
@@ -204,6 +225,12 @@ class _Claim:
         """Keep the claim for `seconds` without progress. Raises Cancelled if it is already lost."""
         if not claims.renew(self._file_id, self._token, seconds=seconds):
             raise client.Cancelled
+
+    def hold(self, _bytes: int) -> None:
+        """Keep the claim while bytes are sent to the store."""
+        if time.monotonic() - self._renewed >= CLAIM_RENEW_SECONDS:
+            self._renewed = time.monotonic()
+            claims.renew(self._file_id, self._token, seconds=claims.CLAIM_SECONDS)
 
     def lost(self) -> bool:
         """Return whether the row is no longer ours, because it was cancelled or taken over."""

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,8 +28,9 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
+from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.storage.folders import remove_from
-from vimeo_api.core.storage.stores import Draft
+from vimeo_api.core.storage.stores import Draft, Progress
 from vimeo_api.extensions import blobs, in_app, settings
 
 MIN_GRACE_SECONDS = 2  # longer than nginx takes to open a file that it was sent to
@@ -116,6 +117,30 @@ def run(*file_ids: int) -> None:
     pending = [entry for entry in ours if entry.pending]
     for start in range(0, len(pending), blobs.target.batch):
         _place(pending[start : start + blobs.target.batch])
+
+
+def send(
+    staging: Staging, surface: str, blob: str, *, digest: str | None = None, progress: Progress = lambda _: None
+) -> dict[str, Any]:
+    """Put staged bytes into the store at once, as PLACE=through promises; return what their row has to say of that.
+
+    `blob` must be new. Raises Unavailable and, if the bytes have another digest than the given one, DigestMismatch.
+    """
+    algorithm, _, expected = (digest or "sha256:").partition(":")
+    with blobs.target.receiving(surface, blob) as draft:
+        if draft is None:
+            raise Unavailable("Another worker stores the same bytes.")
+        copied = draft.copy(staging.descriptor, algorithm, progress)
+        if expected not in {"", copied}:
+            raise DigestMismatch("The copy and its digest do not agree.")
+        draft.keep()
+    return {"digest": f"{algorithm}:{copied}", "modified": staging.modified, "store": blobs.target.name}
+
+
+def unsend(surface: str, blob: str) -> None:
+    """Remove what was sent and has no row; if the store is away, reconciliation does."""
+    with suppress(Unavailable):
+        blobs.remove_remote(surface, blob)
 
 
 def clear(surface: str, blob: str) -> None:

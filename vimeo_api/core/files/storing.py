@@ -4,7 +4,7 @@ Views call it, and so does `unfinished.finishing`, in views and in workers: that
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -243,27 +243,13 @@ def _sent(*new: tuple[NewFile, Staging]) -> Iterator[list[NewFile]]:
     sent: list[NewFile] = []
     try:
         for file, staging in new:
-            sent.append(_send(file, staging))
+            sent.append(replace(file, **placing.send(staging, file.surface, file.blob, digest=file.digest)))
         yield sent
     except (Exists, QuotaExceeded, Unavailable):
         for file in sent:
-            with suppress(Unavailable):  # then reconciliation removes it
-                blobs.remove_remote(file.surface, file.blob)
+            placing.unsend(file.surface, file.blob)
         raise
     # After any other error the rows may be there.
-
-
-def _send(file: NewFile, staging: Staging) -> NewFile:
-    """Put a file into the object store; return what its row says. Raises Unavailable."""
-    algorithm, _, expected = (file.digest or "sha256:").partition(":")
-    with blobs.target.receiving(file.surface, file.blob) as draft:
-        if draft is None:
-            raise Unavailable("Another request stores this upload.")
-        digest = draft.copy(staging.descriptor, algorithm, lambda _: None)
-        draft.keep()
-    if expected not in {"", digest}:
-        raise Unavailable("The bytes in the spool have changed since their digest was computed.")
-    return replace(file, digest=f"{algorithm}:{digest}", modified=staging.modified, store=blobs.target.name)
 
 
 def _add(policy: Policy, *files: NewFile) -> None:
