@@ -157,11 +157,11 @@ def _new_password(field: str | None) -> str | None:
     return sent.pop() if sent else None
 
 
-def _check_known(names: Iterable[str], known: Collection[str], place: str) -> None:
+def _check_known(names: Iterable[str], known: Collection[str], where: str) -> None:
     """Raise Malformed for an unknown name, as it may be a misspelt `password`."""
     for name in names:
         if name not in known:
-            raise Malformed(f"The {place} has {name[:50]!r}, which is not one of: {', '.join(sorted(known))}.")
+            raise Malformed(f"The {where} has {name[:50]!r}, which is not one of: {', '.join(sorted(known))}.")
 
 
 def _link(key: str) -> str:

@@ -19,7 +19,7 @@ Columns = tuple[Any, ...]
 Statement = Select[*Columns] | ReturningInsert[*Columns] | ReturningUpdate[*Columns]
 Values = Mapping[str, Any]
 Convert = Callable[[Any], Any]
-Place = TypeVar("Place", int, str)
+Position = TypeVar("Position", int, str)
 
 
 class Prepared:
@@ -98,5 +98,5 @@ class _Compiled:
         return tuple(values)
 
 
-def _needed(converters: Iterable[tuple[Place, Convert | None]]) -> list[tuple[Place, Convert]]:
-    return [(place, convert) for place, convert in converters if convert is not None]
+def _needed(converters: Iterable[tuple[Position, Convert | None]]) -> list[tuple[Position, Convert]]:
+    return [(position, convert) for position, convert in converters if convert is not None]

@@ -43,10 +43,10 @@ def crowded() -> ColumnElement[bool]:
 
 def first_of_each_client() -> ColumnElement[bool]:
     """Return the condition that a due fetch is among its client's first, because only a few of thousands can run."""
-    place = func.row_number().over(partition_by=QueuedFetch.client, order_by=File.id).label("place")
+    number = func.row_number().over(partition_by=QueuedFetch.client, order_by=File.id).label("number")
     due = (File.status == Status.FETCHING, File.due_at <= now())
-    line = select(File.id, place).outerjoin(QueuedFetch, QueuedFetch.file_id == File.id).where(*due).subquery()
-    return File.id.in_(select(line.c.id).where(line.c.place <= settings.fetch_per_client))
+    line = select(File.id, number).outerjoin(QueuedFetch, QueuedFetch.file_id == File.id).where(*due).subquery()
+    return File.id.in_(select(line.c.id).where(line.c.number <= settings.fetch_per_client))
 
 
 def wait(file_id: int) -> bool:

@@ -47,12 +47,12 @@ def purge(file_ids: Sequence[int]) -> None:
     After a crash between the two, the bytes are removed and the row is still due. Bytes that another file shares by
     digest stay. A copy in the pending area of another host is left to that host, which then records the removal.
     """
-    columns = (File.id, File.surface, File.blob, File.host, catalog.in_pending_area().label("apart"))
+    columns = (File.id, File.surface, File.blob, File.host, catalog.in_pending_area().label("in_pending_area"))
     gone = select(*columns).where(
         statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
     )
     removed = [row for row in statements.rows(gone) if _removed(row)]
-    lifecycle.purged([row.id for row in removed if not row.apart or hosts.is_here(row.host)])
+    lifecycle.purged([row.id for row in removed if not row.in_pending_area or hosts.is_here(row.host)])
 
 
 def _removed(row: AnyRow) -> bool:
