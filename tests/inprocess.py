@@ -5,6 +5,7 @@ uWSGI, PostgreSQL or a worker decides is tested with the real service. Import th
 """
 
 import atexit
+import os
 import shutil
 import socket
 import tempfile
@@ -19,7 +20,7 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from vimeo_api import config, tasks
+from vimeo_api import config, extensions, tasks
 from vimeo_api.app import create_app
 from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import db
@@ -39,6 +40,23 @@ def _compile_once(rule: Rule, unknown: Any) -> Any:
 
 
 setattr(Rule, "_compile_builder", _compile_once)  # noqa: B010 -- werkzeug has no public name for it
+
+
+_prepare_sqlite = vars(extensions)["_prepare_sqlite"]
+
+
+def _prepare_quick_sqlite(connection: Any, record: object) -> None:
+    _prepare_sqlite(connection, record)
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+# Nothing in this process waits for the disk. The tests of power cuts start the service.
+for module, name, quick in (
+    (extensions, "_prepare_sqlite", _prepare_quick_sqlite),
+    (os, "fsync", lambda _descriptor: None),
+    (os, "fdatasync", lambda _descriptor: None),
+):
+    setattr(module, name, quick)
 
 
 class Nginx:
