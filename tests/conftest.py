@@ -23,7 +23,7 @@ from tests.groups import (
     pytest_xdist_make_scheduler,
     shared,
 )
-from tests.inprocess import migrated
+from tests.inprocess import migrated, share_compiled
 from tests.origin import Origin, serving
 from tests.outages import disks
 from tests.outages.disks import Shaky
@@ -53,6 +53,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     """The embedded app on a fresh folder and database, inside its context."""
     data = shutil.copytree(migrated(), tmp_path / "data")
     app = create_app(config.load({"DATA_DIR": str(data), "PROFILE": "embedded"}))
+    share_compiled(app)
     with app.app_context():
         yield app
         db.engine.dispose()

@@ -59,6 +59,9 @@ for module, name, quick in (
     setattr(module, name, quick)
 
 
+_shared: dict[str, Any] = {}
+
+
 class Nginx:
     """What the app sees of nginx: the body is a file in the spool, and none of it comes over the socket."""
 
@@ -112,6 +115,7 @@ def made(profile: str, data: Path, **settings: str) -> Iterator[Flask]:
     values = config.load({"BROKER_URL": "memory://", **settings, "DATA_DIR": str(data), "PROFILE": "embedded"})
     values = values.model_copy(update={"profile": profile})
     app = create_app(values)
+    share_compiled(app)
     app.extensions["celery"].conf.task_always_eager = True
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -120,6 +124,14 @@ def made(profile: str, data: Path, **settings: str) -> Iterator[Flask]:
         yield app
     with app.app_context():
         db.engine.dispose()
+
+
+def share_compiled(app: Flask) -> None:
+    """Let all apps on SQLite share the statements that SQLAlchemy compiles, which it does for each dialect object."""
+    with app.app_context():
+        if (engine := db.engine).dialect.name == "sqlite":
+            engine.dialect = _shared.setdefault("dialect", engine.dialect)
+            engine.update_execution_options(compiled_cache=_shared.setdefault("compiled", {}))
 
 
 def sweep(app: Flask) -> None:

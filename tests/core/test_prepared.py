@@ -74,7 +74,7 @@ def test_an_unreachable_database_raises_the_error_of_sqlalchemy(key: str, monkey
         raise sqlite3.OperationalError("unable to open database file")
 
     db.engine.dispose()
-    monkeypatch.setattr(db.engine.dialect, "connect", refuse)
+    monkeypatch.setattr("sqlite3.dbapi2.connect", refuse)
     for ask in (Prepared(EVERYTHING).row, lambda values: statements.row(EVERYTHING, values)):
         with pytest.raises(OperationalError, match="unable to open"):
             ask({"key": key})

@@ -33,7 +33,7 @@ def test_nothing_is_published_if_its_row_cannot_be_written(
         raise sqlite3.OperationalError("the database is away")
 
     db.engine.dispose()
-    monkeypatch.setattr(db.engine.dialect, "connect", refuse)
+    monkeypatch.setattr("sqlite3.dbapi2.connect", refuse)
     with blobs.stage() as staging, pytest.raises(OperationalError):
         staging.write(b"content")
         upload(policy, staging)
