@@ -22,7 +22,7 @@ and GET of that upload have them once the file is stored, or tell why it could n
 cannot be joined: 400 (docs/fleet.md). There are no 104 responses and no trailers. `Want-Repr-Digest` is not answered:
 the digest of a large file is computed after the upload, and GET of the file has it. In production an upload that a
 client continues elsewhere does not end the connection that it left open; HEAD waits for it a while, and its bytes are
-dropped once a later request has its place.
+dropped once a later request has the claim.
 """
 
 from http import HTTPStatus
