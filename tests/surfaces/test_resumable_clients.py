@@ -1,6 +1,7 @@
 """Resumable uploads as clients send them over real connections, which break off at any byte."""
 
 import io
+import os
 import random
 import socket
 import subprocess
@@ -16,8 +17,9 @@ from vimeo_api.web.resumable import draft, tus
 
 DATA = random.Random(15).randbytes(3 * 1024**2)
 TUS = {"Tus-Resumable": "1.0.0"}
-NODE = ROOT / ".venv/node"  # `make test` installs tus-js-client there, where npm is
-BY_NODE = pytest.mark.skipif(not (NODE / "node_modules").exists(), reason="npm is missing or has failed")
+NODE = ROOT / ".venv/node"  # `make test` installs tus-js-client there
+MISSING = not (NODE / "node_modules").exists() and not os.environ.get("CI")  # in CI they fail
+BY_NODE = pytest.mark.skipif(MISSING, reason="npm could not install tus-js-client; `make test` says why")
 
 
 def begin(service: Service) -> str:
