@@ -19,7 +19,7 @@ from pathlib import Path
 import requests
 
 from benchmarks.serving.place import Place
-from benchmarks.serving.processes import free_port, running
+from benchmarks.serving.processes import cpu_seconds, free_port, running
 from benchmarks.serving.server import OURS, Server, Upload
 from vimeo_api.version import VERSION
 
@@ -29,6 +29,8 @@ ONCE, STREAMS = "/vimeo/api/v1.0/file", "/v1/streams"
 MAX_DATA_DIR = 76  # characters; deploy/stack.py keeps its sockets elsewhere for longer ones
 MAX_LINKS = 60_000  # of one file; ext4 allows 65,000
 SETTLE_SECONDS = 120
+CALM_SECONDS = 60
+CALM = 0.2  # CPU seconds within a second
 # One-time files are removed soon after their download, so that this work is seen in their own turn.
 SETTINGS = {"PROFILE": "production", "GRACE_SECONDS": "1", "FETCH_URLS": "0"}
 # What is to be done has a moment, and those have an index.
@@ -195,7 +197,16 @@ def running_stack(where: Place, name: str) -> Iterator[Service]:
         cwd=REPOSITORY,
         stop=signal.SIGINT,
     ) as pid:
+        _await_calm(pid)
         yield Service(port, data, pid)
+
+
+def _await_calm(pid: int) -> None:
+    """Wait until the workers have started: that goes on after the first response, and would count as work."""
+    deadline, before = time.monotonic() + CALM_SECONDS, float("-inf")
+    while (used := cpu_seconds([pid])) - before > CALM and time.monotonic() < deadline:
+        before = used
+        time.sleep(1)
 
 
 def server_of(service: Service, where: Place) -> Server:
