@@ -16,6 +16,8 @@ from tests.production.parts import environ_of, pid_of
 from tests.production.test_sharing import as_user_of
 from tests.services import ROOT, Service, await_, files_below, running, unlocked, used_up
 
+ROW = "the object store"  # of the table of outages, which tests/outages/test_table.py compares
+
 CONTENT = random.randbytes(300_000)
 # What a response of the object store has, and ours must not have.
 FOREIGN = ("amz", "seaweed", "minio")
