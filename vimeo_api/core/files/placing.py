@@ -126,15 +126,12 @@ def send(
 
     `blob` must be new. Raises Unavailable and, if the bytes have another digest than the given one, DigestMismatch.
     """
-    algorithm, _, expected = (digest or "sha256:").partition(":")
     with blobs.target.receiving(surface, blob) as draft:
         if draft is None:
             raise Unavailable("Another worker stores the same bytes.")
-        copied = draft.copy(staging.descriptor, algorithm, progress)
-        if expected not in {"", copied}:
-            raise DigestMismatch("The copy and its digest do not agree.")
+        copied = _verified(draft, staging.descriptor, digest, progress)
         draft.keep()
-    return {"digest": f"{algorithm}:{copied}", "modified": staging.modified, "store": blobs.target.name}
+    return {"digest": copied, "modified": staging.modified, "store": blobs.target.name}
 
 
 def unsend(surface: str, blob: str) -> None:
@@ -212,19 +209,24 @@ def _copy(begun: tuple[Entry, Draft]) -> _Copy | Unavailable | None:
 
 
 def _copied(entry: Entry, draft: Draft) -> str:
-    """Copy the bytes durably and return the digest of the copy.
-
-    Raises StorageFull, Unavailable, and DigestMismatch if the source, the copy and the row do not agree.
-    """
-    algorithm = entry.digest.partition(":")[0] if entry.digest else "sha256"
+    """Copy the bytes of a pending file durably and return the digest of the copy. Raises what `_verified` does."""
     source = os.open(blobs.path(entry.surface, entry.blob, pending=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        digest = f"{algorithm}:{draft.copy(source, algorithm, _Renewal(entry.id))}"
+        return _verified(draft, source, entry.digest, _Renewal(entry.id))
     finally:
         os.close(source)
-    if entry.digest not in {None, digest}:
+
+
+def _verified(draft: Draft, source: int, digest: str | None, progress: Progress) -> str:
+    """Copy an open file durably and return the digest of the copy, by SHA-256 unless the row has another one.
+
+    Raises StorageFull, Unavailable, and DigestMismatch if the source, the copy and the given digest do not agree.
+    """
+    algorithm, _, expected = (digest or "sha256:").partition(":")
+    copied = draft.copy(source, algorithm, progress)
+    if expected not in {"", copied}:
         raise DigestMismatch("The copy and its digest do not agree.")
-    return digest
+    return f"{algorithm}:{copied}"
 
 
 def _retry_later(entry: Entry, error: Exception) -> None:
@@ -273,7 +275,7 @@ def _needed(copies: Sequence[_Copy]) -> list[_Copy]:
 
 
 def _switch(copies: Sequence[_Copy]) -> set[int]:
-    """Serve files from the store from now on; return the ids of those that are still pending."""
+    """Serve files from the store from now on; return the ids of those that were still pending and not gone."""
     if not copies:
         return set()
     values: dict[str, Any] = {

@@ -46,7 +46,8 @@ _CLAIM = text(
     "ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at WHERE last_census.due_at <= :moment"
 ).bindparams(bindparam("id", _ID), bindparam("until", type_=UtcDateTime), bindparam("moment", type_=UtcDateTime))
 # SQLite uses no index for IS NOT NULL.
-_DUE = File.due_at > datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DUE = File.due_at > _EPOCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,7 @@ def _uploads() -> dict[str, tuple[int, int]]:
 
 
 def _unplaced() -> tuple[int, int]:
-    due = File.place_due_at > datetime(1970, 1, 1, tzinfo=UTC)
-    pending = select(File.size).where(File.pending, due).limit(_MAX_UNPLACED).subquery()
+    pending = select(File.size).where(File.pending, File.place_due_at > _EPOCH).limit(_MAX_UNPLACED).subquery()
     row = statements.row(
         select(func.count(pending.c.size), func.coalesce(func.sum(pending.c.size), 0).cast(BigInteger))
     )
