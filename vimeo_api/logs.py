@@ -97,10 +97,7 @@ def collected() -> list[Event]:
 def log_event(event: Event) -> None:
     """Log an event: its details are fields of their own in JSON, and `name=value` in text."""
     known = {name: value for name, value in event.items() if value is not None}
-    words = " ".join(
-        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in known.items()
-    )
-    _events_log.info(words, extra={"event": known})
+    _events_log.info(event["action"], extra={"event": known})
 
 
 def request_id() -> str:
@@ -135,6 +132,10 @@ class _Text(logging.Formatter):
         super().__init__("%(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
+        if event := getattr(record, "event", None):
+            record.message = " ".join(
+                f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in event.items()
+            )
         line = super().formatMessage(record)
         return f"{line} [{request_id()}]" if request_id() else line
 
@@ -151,7 +152,7 @@ class _Json(logging.Formatter):
             "request_id": request_id(),
         }
         if event := getattr(record, "event", None):
-            line |= {"message": event["action"], **event}
+            line |= event
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
