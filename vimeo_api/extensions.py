@@ -26,8 +26,9 @@ from vimeo_api import config
 from vimeo_api.config import Settings, host_name
 from vimeo_api.config.secret import notify_secret, write_once
 from vimeo_api.core.storage.blobs import Blobs
+from vimeo_api.core.storage.buckets import Bucket
 from vimeo_api.core.storage.mount_check import MountCheck
-from vimeo_api.core.storage.object_store import Bucket, ObjectStore
+from vimeo_api.core.storage.object_store import ObjectStore
 from vimeo_api.core.storage.reservations import Reservations
 
 # A checkout has these beside the package, a wheel inside it (pyproject.toml).

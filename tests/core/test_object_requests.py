@@ -17,7 +17,8 @@ from tests.services import await_, free_port
 from vimeo_api import config
 from vimeo_api.config import ConfigError
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.storage.object_store import ObjectStore, Refused
+from vimeo_api.core.storage.buckets import Refused
+from vimeo_api.core.storage.object_store import ObjectStore
 from vimeo_api.extensions import bucket
 from vimeo_api.service_commands.nginx import objects_upstream
 

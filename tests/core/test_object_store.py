@@ -33,7 +33,7 @@ from vimeo_api.core.monitoring import readiness
 from vimeo_api.core.monitoring.probes import Finding
 from vimeo_api.core.monitoring.readiness import check_object_store
 from vimeo_api.core.policy import STREAMS
-from vimeo_api.core.storage import object_store
+from vimeo_api.core.storage import buckets, object_store
 from vimeo_api.core.storage.object_store import ObjectDraft
 from vimeo_api.extensions import blobs
 from vimeo_api.services import files
@@ -174,7 +174,7 @@ def test_bytes_that_are_damaged_on_the_way_are_refused(
 def test_a_full_object_store_is_logged_once_and_shown(
     bucket: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_store, "_RETRIES", 0)
+    monkeypatch.setattr(buckets, "_RETRIES", 0)
     settings = bucket.settings(tmp_path.name)
     with (
         refusing(status=503, code="SlowDown") as endpoint,
@@ -406,7 +406,7 @@ def test_through_leaves_no_object_of_an_upload_that_is_refused(bucket: ObjectSto
 def test_an_object_store_that_is_full_keeps_files_pending_or_gets_through_503(
     bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_store, "_RETRIES", 0)
+    monkeypatch.setattr(buckets, "_RETRIES", 0)
     monkeypatch.setattr(object_store, "_AWAY_SECONDS", 0)
     data, settings = tmp_path / "data", bucket.settings(tmp_path.name)
     with made("embedded", data, **settings) as app, app.app_context():
@@ -429,8 +429,8 @@ def test_an_object_store_that_is_full_keeps_files_pending_or_gets_through_503(
 def test_an_object_store_that_does_not_answer_gets_through_503_in_time(
     bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_store, "_READ_SECONDS", 0.2)
-    monkeypatch.setattr(object_store, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(buckets, "_READ_SECONDS", 0.2)
+    monkeypatch.setattr(buckets, "_RETRY_SECONDS", 0.2)
     monkeypatch.setattr(object_store, "_AWAY_SECONDS", 0)
     settings = bucket.settings(tmp_path.name) | {"PLACE": "through"}
     with made("embedded", tmp_path / "data", **settings) as app, app.app_context():

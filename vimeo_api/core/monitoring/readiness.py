@@ -33,7 +33,7 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import placing
 from vimeo_api.core.monitoring import heartbeats, probes
 from vimeo_api.core.monitoring.probes import Finding, Probe
-from vimeo_api.core.storage.object_store import Refused
+from vimeo_api.core.storage.buckets import Refused
 from vimeo_api.extensions import blobs, cache, celery, mount_check, settings
 
 _log = logging.getLogger(__name__)

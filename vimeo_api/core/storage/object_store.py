@@ -14,27 +14,23 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from io import SEEK_CUR, SEEK_END, RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Damaged, Unavailable
 from vimeo_api.core.storage import folders
+from vimeo_api.core.storage.buckets import Bucket
 from vimeo_api.core.storage.folders import relative
 from vimeo_api.core.storage.stores import Progress
-
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig  # not there at runtime
 
 _log = logging.getLogger(__name__)
 
@@ -45,29 +41,8 @@ AT_ONCE = 4  # parts of one file that are sent at the same time
 SIGNED_SECONDS = 3600  # longer than nginx keeps a response
 _PIECE = 1024**2  # bytes
 _READ = 256 * 1024  # bytes
-_CONNECT_SECONDS, _READ_SECONDS, _REQUEST_SECONDS = 5, 30, 24 * 3600
-_RETRIES, _RETRY_SECONDS = 3, 60
 _AWAY_SECONDS = 5
 _LISTED = 500  # names in one group
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Where the objects are, and with what rights we ask for them."""
-
-    name: str
-    prefix: str  # of all keys, without slashes at its ends
-    endpoint: str  # "" is AWS
-    region: str
-    path_style: bool  # the bucket is in the path, not in the host
-    ca_file: str = ""  # PEM; "" are the certificates that the system trusts
-    options: tuple[tuple[str, Any], ...] = ()  # credentials, checksum and encryption, as obstore calls them
-
-    @property
-    def origin(self) -> str:
-        """The scheme, host and port of all requests."""
-        scheme, _, host = (self.endpoint or f"https://s3.{self.region}.amazonaws.com").partition("://")
-        return f"{scheme}://{host}" if self.path_style else f"{scheme}://{self.name}.{host}"
 
 
 class ObjectStore:
@@ -86,24 +61,7 @@ class ObjectStore:
 
     @cached_property
     def _client(self) -> S3Store:
-        connection: ClientConfig = {
-            "allow_http": self._bucket.origin.startswith("http://"),
-            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-            "read_timeout": timedelta(seconds=_READ_SECONDS),
-            "timeout": timedelta(seconds=_REQUEST_SECONDS),  # of a whole download
-        }
-        if self._bucket.ca_file:
-            connection["root_certificate"] = Path(self._bucket.ca_file).read_bytes()
-        return S3Store(
-            self._bucket.name,
-            prefix=self._bucket.prefix or None,
-            endpoint=self._bucket.origin,
-            region=self._bucket.region,
-            virtual_hosted_style_request=not self._bucket.path_style,
-            client_options=connection,
-            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
-            **dict(self._bucket.options),
-        )
+        return self._bucket.client()  # not before the process has forked
 
     @property
     def away(self) -> bool:
@@ -129,20 +87,20 @@ class ObjectStore:
     def check_access(self) -> None:
         """Write, read, list and remove an object. Raises Unavailable with a sentence that says what is wrong."""
         key = f"probe-{identifiers.random_hex()}"
-        with _asking("write to", self._bucket):
+        with self._bucket.asking("write to"):
             obstore.put(self._client, key, b"probe")
         try:
-            with _asking("read from", self._bucket):
+            with self._bucket.asking("read from"):
                 obstore.head(self._client, key)
-            with _asking("list", self._bucket):
+            with self._bucket.asking("list"):
                 next(iter(obstore.list(self._client, "probe")), None)
         finally:
-            with _asking("delete from", self._bucket):
+            with self._bucket.asking("delete from"):
                 obstore.delete(self._client, key)
 
     def answers(self) -> None:
         """Ask for an object that does not exist. Raises Unavailable unless the object store answers."""
-        with suppress(FileNotFoundError), _asking("read from", self._bucket):
+        with suppress(FileNotFoundError), self._bucket.asking("read from"):
             obstore.head(self._client, "probe")
 
     def open(self, surface: str, blob: str, size: int | None = None) -> RawIOBase:
@@ -154,12 +112,12 @@ class ObjectStore:
 
     def size(self, surface: str, blob: str) -> int:
         """Return how many bytes an object has. Raises FileNotFoundError and Unavailable."""
-        with _asking("read from", self._bucket):
+        with self._bucket.asking("read from"):
             return obstore.head(self._client, relative(surface, blob))["size"]
 
     def remove(self, surface: str, blob: str) -> None:
         """Remove an object for good. A missing one is no error. Raises Unavailable."""
-        with suppress(FileNotFoundError), _asking("delete from", self._bucket):
+        with suppress(FileNotFoundError), self._bucket.asking("delete from"):
             obstore.delete(self._client, relative(surface, blob))
 
     @contextmanager
@@ -178,7 +136,7 @@ class ObjectStore:
     def old_blobs(self, age: float) -> Iterator[tuple[str, list[str]]]:
         """Yield the objects of at least that age in seconds. Those whose keys are not ours are left alone."""
         group: tuple[str, list[str]] = ("", [])
-        with _asking("list", self._bucket):
+        with self._bucket.asking("list"):
             for page in obstore.list(self._client, chunk_size=1000):
                 for found in page:
                     surface, _, rest = found["path"].partition("/")
@@ -208,7 +166,7 @@ class ObjectStore:
 
         Raises Unavailable.
         """
-        with _asking("sign for", self._bucket):
+        with self._bucket.asking("sign for"):
             url = obstore.sign(self._client, "GET", relative(surface, blob), timedelta(seconds=SIGNED_SECONDS))
         parts = urlsplit(url)
         return f"objects{parts.path}?{parts.query}"
@@ -231,7 +189,7 @@ class ObjectDraft:
             raise Unavailable(f"{self._bucket.origin} took no file a moment ago.")
         size, digest = os.fstat(source).st_size, hashlib.new(algorithm)
         try:
-            with _asking("write to", self._bucket):
+            with self._bucket.asking("write to"):
                 if size <= PART:
                     content = os.pread(source, size, 0)
                     digest.update(content)
@@ -293,7 +251,7 @@ class _Object(RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if self._position >= self._size:
             return 0
-        with _asking("read from", self._bucket):
+        with self._bucket.asking("read from"):
             if self._stream is None:
                 beginning: Any = {"range": {"offset": self._position}}
                 result = obstore.get(self._client, self._key, options=beginning)
@@ -317,52 +275,3 @@ def _pieces(source: int, digest: Any, progress: Progress) -> Iterator[bytes]:
         position += len(piece)
         progress(position)
         yield piece
-
-
-class Refused(Unavailable):
-    """The object store answers and will not let us work there, until somebody changes a setting."""
-
-
-@contextmanager
-def _asking(what: str, bucket: Bucket) -> Iterator[None]:
-    """Raise Unavailable, with a sentence for an operator, if the object store refuses or does not answer.
-
-    A missing object stays FileNotFoundError.
-    """
-    try:
-        yield
-    except BaseError as error:
-        raise _error(what, bucket, str(error)) from error
-    except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error):
-            raise _error(what, bucket, str(error)) from error
-        raise
-
-
-def _error(what: str, bucket: Bucket, said: str) -> Unavailable:
-    """Return the error for what the object store said. It is not quoted, because it may contain secrets."""
-    where = f"the bucket {bucket.name} at {bucket.origin}"
-    no_credentials = f"There are no credentials for {where}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-    for words, sentence in (
-        ("NoSuchBucket", f"STORE_URL: there is no bucket {bucket.name} at {bucket.origin}."),
-        ("InvalidAccessKeyId", f"AWS_ACCESS_KEY_ID is not known at {bucket.origin}."),
-        ("SignatureDoesNotMatch", f"AWS_SECRET_ACCESS_KEY does not fit AWS_ACCESS_KEY_ID at {bucket.origin}."),
-        ("AuthorizationHeaderMalformed", f"STORE_REGION is not the region of {where}."),
-        ("PermanentRedirect", f"STORE_REGION is not the region of {where}."),
-        ("301 Moved", f"STORE_REGION is not the region of {where}."),
-        ("RequestTimeTooSkewed", f"The clock of this host differs from that of {bucket.origin}."),
-        ("ExpiredToken", f"The credentials for {where} have expired."),
-        ("x-amz-checksum", f"{bucket.origin} does not know this checksum: set STORE_CHECKSUM=sha256."),
-        ("403 Forbidden", f"The credentials may not {what} {where}."),
-        ("169.254.169.254", no_credentials),
-        ("InvalidCertificate", f"This host does not trust the certificate of {bucket.origin}: see STORE_CA_FILE."),
-    ):
-        if words in said:
-            return Refused(sentence)
-    if "BadDigest" in said:
-        return Unavailable(f"{bucket.origin} received damaged bytes.")
-    if any(f"status code: {status}" in said for status in (429, 500, 503, 507)):
-        return Unavailable(f"{bucket.origin} is full or overloaded.")
-    if "error sending request" in said:
-        return Unavailable(f"STORE_ENDPOINT: nothing answers at {bucket.origin}.")
-    return Unavailable(f"{bucket.origin} failed to {what} the bucket {bucket.name}.")
