@@ -16,7 +16,7 @@ from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.fetching import claims, job, recovery, turns
-from vimeo_api.core.files import digests, placing
+from vimeo_api.core.files import copies, digests, placing
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.maintenance.sweep import due_anywhere, due_here, purge, settle_leases
@@ -163,7 +163,7 @@ def _place(host: str) -> None:
     """Enqueue a task for each batch of files to be placed, unless enough of them wait already."""
     if not (free := room(place, host)):
         return
-    batches = -(-placing.waiting(free * placing.BATCH) // placing.BATCH)
+    batches = -(-placing.waiting(free * copies.BATCH) // copies.BATCH)
     if batches > 1 and placing.failing():
         batches = 1  # to see whether the store works again
     for _ in range(batches - (broker.MAX_QUEUED - free)):

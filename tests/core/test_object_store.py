@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import Any
 
 import obstore
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
+from obstore.store import S3Store
 from sqlalchemy import select, update
 
 from tests.core.test_round_trips import counted
@@ -22,11 +24,12 @@ from tests.object_stores import ObjectStore, damaging, frozen, full, refusing, s
 from tests.origin import Page, serving
 from tests.services import await_, files_below
 from vimeo_api.config import ConfigError
+from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.errors import DigestMismatch, NotFound
-from vimeo_api.core.files import catalog, moving, placing
+from vimeo_api.core.errors import DigestMismatch, NotFound, Unavailable
+from vimeo_api.core.files import catalog, copies, moving, placing
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.monitoring import readiness
@@ -35,7 +38,9 @@ from vimeo_api.core.monitoring.readiness import check_object_store
 from vimeo_api.core.policy import STREAMS
 from vimeo_api.core.storage import buckets, object_store
 from vimeo_api.core.storage.object_store import ObjectDraft
+from vimeo_api.core.storage.stores import Store
 from vimeo_api.extensions import blobs
+from vimeo_api.service_commands import move as command
 from vimeo_api.services import files
 
 CONTENT = random.randbytes(100_000)
@@ -141,9 +146,9 @@ def test_a_task_takes_no_more_bytes_than_it_places_in_time(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     streams = [posted(client, bytes(100)) for _ in range(3)]
-    monkeypatch.setattr(placing, "BATCH_BYTES", 200)
+    monkeypatch.setattr(copies, "BATCH_BYTES", 200)
     assert [placing.due(10) for _ in range(3)] == [[streams[0].id, streams[1].id], [streams[2].id], []]
-    monkeypatch.setattr(placing, "BATCH_BYTES", 10)
+    monkeypatch.setattr(copies, "BATCH_BYTES", 10)
     statements.execute(update(File).values(place_due_at=now()))
     assert len(placing.due(10)) == 1
 
@@ -426,6 +431,28 @@ def test_an_object_store_that_is_full_keeps_files_pending_or_gets_through_503(
         assert client.get(url(stream)).data == CONTENT
 
 
+def test_removals_do_not_wait_for_a_frozen_object_store_with_every_file(
+    app: Flask, client: FlaskClient, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_BRIEF_SECONDS", 0.2)
+    streams, asked, delete = [posted(client) for _ in range(3)], [], obstore.delete
+    sweep(app)
+
+    def noted(store: S3Store, key: str) -> None:
+        asked.append(key)
+        delete(store, key)
+
+    monkeypatch.setattr(obstore, "delete", noted)
+    with frozen(bucket.process.pid):
+        for stream in streams:
+            assert client.delete(url(stream)).status_code == 200
+        assert len(asked) == 1
+    monkeypatch.setattr(blobs.objects, "_removing", Breaker(0))
+    statements.execute(update(File).values(due_at=now()))
+    sweep(app)
+    assert objects(bucket, app) == set()
+
+
 def test_an_object_store_that_does_not_answer_gets_through_503_in_time(
     bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -525,15 +552,71 @@ def test_files_move_to_the_object_store_and_back(bucket: ObjectStore, tmp_path: 
     with made("embedded", data, **settings) as app, app.app_context():
         client = app.test_client()
         for target in (blobs.objects, blobs.filesystem):
-            (entry,) = moving.left(target, after=0, limit=10)
-            assert moving.move(entry, target)
-            moving.remove_old([entry])
-            assert (again(entry).store, moving.left(target, after=0, limit=10)) == (target.name, [])
+            (entry,) = batch = moving.batch(target, after=0)
+            assert moving.move(batch, target) == (batch, [])
+            moving.remove_old(batch)
+            assert (again(entry).store, moving.batch(target, after=0)) == (target.name, [])
             answer = client.get(url(entry))
             assert (answer.data, answer.headers["ETag"]) == (b"one", before[0])
             in_bucket = {entry.blob} if target is blobs.target else set()
             in_folder = [] if in_bucket else [entry.blob]
             assert (objects(bucket, app), [path.name for path in files_below(store)]) == (in_bucket, in_folder)
+
+
+def _moved(stream: Entry, target: Store) -> list[int]:
+    """Move a file; return its id if it was moved."""
+    moved, failures = moving.move([again(stream)], target)
+    assert failures == []
+    return [entry.id for entry in moved]
+
+
+def _failed(stream: Entry, target: Store) -> list[type[Exception]]:
+    """Try to move a file; return why it was not moved."""
+    moved, failures = moving.move([stream], target)
+    assert moved == []
+    return [type(failure.error) for failure in failures]
+
+
+def test_many_files_move_together(app: Flask, client: FlaskClient, bucket: ObjectStore) -> None:
+    streams = [posted(client, bytes([number])) for number in range(20)]
+    sweep(app)
+    end_grace()
+    damaged = again(streams[7])
+    statements.execute(update(File).where(File.id == damaged.id).values(digest="sha256:00"))
+    batch = moving.batch(blobs.filesystem, after=0)
+    with counted() as spent:
+        moved, failures = moving.move(batch, blobs.filesystem)
+    assert len(spent) <= 2
+    assert (len(moved), [failure.entry.id for failure in failures]) == (19, [damaged.id])
+    moving.remove_old(moved)
+    assert objects(bucket, app) == {damaged.blob}
+    assert [client.get(url(stream)).data for stream in streams] == [bytes([number]) for number in range(20)]
+
+
+def test_a_move_that_is_stopped_has_removed_what_it_moved_and_resumes(
+    app: Flask, client: FlaskClient, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = posted(client, b"one"), posted(client, b"two")
+    sweep(app)
+    end_grace()
+    monkeypatch.setattr(command, "load_existing", lambda: app)
+    monkeypatch.setattr(command, "MIN_GRACE_SECONDS", 0)
+    words, source = ["--to", "filesystem"], blobs.objects.open
+
+    def stopped(surface: str, blob: str, size: int | None = None) -> RawIOBase:
+        if blob == second.blob:
+            raise Unavailable("The object store is away.")
+        return source(surface, blob, size)
+
+    with monkeypatch.context() as away:
+        away.setattr(blobs.objects, "open", stopped)
+        result = CliRunner().invoke(command.move, words)
+    assert (result.exit_code, "away. Run it again to resume; 1 files moved." in result.output) == (1, True)
+    assert objects(bucket, app) == {second.blob}
+    result = CliRunner().invoke(command.move, words)
+    assert (result.exit_code, result.output) == (0, "1 files moved\ndone: 1 moved, 0 failed\n")
+    assert objects(bucket, app) == set()
+    assert [client.get(url(stream)).data for stream in (first, second)] == [b"one", b"two"]
 
 
 def test_two_moves_of_a_file_at_once_lose_nothing(
@@ -542,7 +625,7 @@ def test_two_moves_of_a_file_at_once_lose_nothing(
     stream, source = posted(client), moving._source  # noqa: SLF001 -- between the copy and the switch
     sweep(app)
     end_grace()
-    assert moving.move(again(stream), blobs.filesystem)
+    assert _moved(stream, blobs.filesystem) == [stream.id]
 
     @contextmanager
     def overtaken(entry: Entry) -> Iterator[tuple[int, int]]:
@@ -551,7 +634,7 @@ def test_two_moves_of_a_file_at_once_lose_nothing(
         statements.execute(update(File).values(store="s3"))
 
     monkeypatch.setattr(moving, "_source", overtaken)
-    assert not moving.move(again(stream), blobs.objects)
+    assert _moved(stream, blobs.objects) == []
     moving.remove_old([replace(again(stream), store="filesystem")])
     assert client.get(url(stream)).data == CONTENT
 
@@ -565,8 +648,7 @@ def test_an_object_of_another_size_is_damaged_and_not_away(
     stream = again(stream)
     obstore.put(blobs.objects._client, f"streams/{stream.blob[:2]}/{stream.blob}", b"short")  # noqa: SLF001
     assert client.get(url(stream)).status_code == 503
-    with pytest.raises(DigestMismatch):
-        moving.move(stream, blobs.filesystem)
+    assert _failed(stream, blobs.filesystem) == [DigestMismatch]
     joined = client.post("/v1/streams:join", json={"streams": [stream.key]})
     assert (joined.status_code, joined.text) == (502, "A stream that was to be joined is damaged.\n")
     assert "damaged" in [finding.kind for finding in reconciliation.findings(age=0)]
@@ -579,13 +661,11 @@ def test_a_damaged_or_deleted_file_is_not_moved(
     sweep(app)
     end_grace()
     statements.execute(update(File).values(digest="sha256:00"))
-    with pytest.raises(DigestMismatch):
-        moving.move(again(stream), blobs.filesystem)
+    assert _failed(again(stream), blobs.filesystem) == [DigestMismatch]
     assert client.get(url(stream)).data == CONTENT
     statements.execute(update(File).values(digest=None))
     old = again(stream)
     client.delete(url(stream))
     sweep(app)
-    with pytest.raises(NotFound):
-        moving.move(old, blobs.filesystem)
+    assert _failed(old, blobs.filesystem) == [NotFound]
     assert files_below(app.config["SETTINGS"].store_dir) == []

@@ -1,20 +1,21 @@
 """`manage.py move`: move stored files between STORE_DIR and the object store, while the service runs."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
-from vimeo_api.core.errors import PipelineError, StorageFull, Unavailable
+from vimeo_api.core.errors import StorageFull, Unavailable
 from vimeo_api.core.files import moving
 from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.moving import Failure
 from vimeo_api.core.files.placing import MIN_GRACE_SECONDS
 from vimeo_api.core.storage import filesystem, object_store
 from vimeo_api.core.storage.stores import Store
 from vimeo_api.extensions import blobs
 from vimeo_api.service_commands.loading import DatabaseCommand, load_existing
-
-BATCH = 100  # files, whose old copies are removed together once nobody opens them any more
 
 
 @click.command(cls=DatabaseCommand)
@@ -36,10 +37,15 @@ def move(context: click.Context, *, name: str) -> None:
     with load_existing().app_context():
         try:
             target = blobs.filesystem if name == filesystem.NAME else blobs.objects
-            for batch in _batches(target):
-                done, faults = _move(batch, target)
-                moved, failed = moved + done, failed + faults
-                click.echo(f"{moved} files moved")
+            with _old_copies() as old:
+                for batch in _batches(target):
+                    done, failures = moving.move(batch, target)
+                    old.add(done)
+                    moved, failed = moved + len(done), failed + len(failures)
+                    for failure in failures:
+                        _report(failure)
+                    click.echo(f"{moved} files moved")
+                    old.remove()
         except (Unavailable, StorageFull) as error:
             raise click.ClickException(f"{error} Run it again to resume; {moved} files moved.") from None
     click.echo(f"done: {moved} moved, {failed} failed")
@@ -48,26 +54,44 @@ def move(context: click.Context, *, name: str) -> None:
 
 def _batches(target: Store) -> Iterator[list[Entry]]:
     last = 0
-    while batch := moving.left(target, after=last, limit=BATCH):
+    while batch := moving.batch(target, after=last):
         yield batch
         last = batch[-1].id
 
 
-def _move(batch: list[Entry], target: Store) -> tuple[int, int]:
-    """Move files and remove their old copies; return how many were moved, and how many could not be."""
-    moved, failed = [], 0
+def _report(failure: Failure) -> None:
+    """Say why a file was not moved. Raises what would keep all others from being moved, too."""
+    if isinstance(failure.error, Unavailable | StorageFull):
+        raise failure.error
+    click.echo(f"file {failure.entry.id} stays where it is: {failure.error or 'its bytes are missing'}", err=True)
+
+
+class _OldCopies:
+    """The copies that moved files have left. Whoever was just sent to one still opens it, so each stays a while."""
+
+    def __init__(self) -> None:
+        self._left: deque[tuple[float, list[Entry]]] = deque()  # with the moment from which on they may go
+
+    def add(self, moved: list[Entry]) -> None:
+        self._left.append((time.monotonic() + MIN_GRACE_SECONDS, moved))
+
+    def remove(self) -> None:
+        """Remove what has stayed long enough."""
+        while self._left and self._left[0][0] <= time.monotonic():
+            moving.remove_old(self._left.popleft()[1])
+
+    def remove_all(self) -> None:
+        """Remove all, once they have stayed long enough."""
+        while self._left:
+            time.sleep(max(0, self._left[0][0] - time.monotonic()))
+            self.remove()
+
+
+@contextmanager
+def _old_copies() -> Iterator[_OldCopies]:
+    """Remove at the end of the block what moved files have left."""
+    old = _OldCopies()
     try:
-        for entry in batch:
-            try:
-                if moving.move(entry, target):
-                    moved.append(entry)
-            except (Unavailable, StorageFull):
-                raise
-            except (PipelineError, OSError) as error:
-                failed += 1
-                click.echo(f"file {entry.id} stays where it is: {error or 'its bytes are missing'}", err=True)
+        yield old
     finally:
-        if moved:
-            time.sleep(MIN_GRACE_SECONDS)  # for those who were just sent to the old copies
-            moving.remove_old(moved)
-    return len(moved), failed
+        old.remove_all()

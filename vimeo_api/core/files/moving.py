@@ -9,63 +9,104 @@ left; an old copy that it has not removed is an orphan, which reconciliation rem
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, select, update
 
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.errors import Damaged, DigestMismatch, NotFound
-from vimeo_api.core.files import catalog
+from vimeo_api.core.errors import Damaged, DigestMismatch, NotFound, PipelineError
+from vimeo_api.core.files import catalog, copies
 from vimeo_api.core.files.catalog import COLUMNS, Entry
-from vimeo_api.core.storage.stores import Store
+from vimeo_api.core.files.copies import Copy
+from vimeo_api.core.storage.stores import Draft, Store
 from vimeo_api.core.storage.writer import CHUNK
 from vimeo_api.extensions import blobs
 
 _KEPT = (Status.AVAILABLE, Status.LEASED, Status.IN_DOUBT)
 
 
-def left(target: Store, *, after: int, limit: int) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that stays where it is, and why."""
+
+    entry: Entry
+    error: PipelineError | OSError
+
+
+def batch(target: Store, *, after: int) -> list[Entry]:
     """Return the first files that are placed in another store, by id. Pending ones are left to `placing`."""
     there = (File.id > after, File.store != target.name, File.pending.is_(False), File.status.in_(_KEPT))
-    return catalog.entries(select(*COLUMNS).where(*there).order_by(File.id).limit(limit))
+    found = catalog.entries(select(*COLUMNS).where(*there).order_by(File.id).limit(copies.BATCH))
+    return found[: copies.fitting(entry.size for entry in found)]
 
 
-def move(entry: Entry, target: Store) -> bool:
-    """Copy a file into a store and serve it from there; return False if it is gone or another process moves it.
+def move(entries: Sequence[Entry], target: Store) -> tuple[list[Entry], list[Failure]]:
+    """Copy files into a store and serve them from there; return those that were moved, and those that could not be.
 
-    Raises NotFound for missing bytes, DigestMismatch for damaged ones, StorageFull and Unavailable.
+    In neither list is what is gone, or what another process moves. A file fails with NotFound for missing bytes,
+    DigestMismatch for damaged ones, StorageFull and Unavailable.
     """
-    with target.receiving(entry.surface, entry.blob) as draft:
-        if draft is None:
-            return False
-        algorithm = entry.digest.partition(":")[0] if entry.digest else "sha256"
-        with _source(entry) as (descriptor, modified):
-            digest = f"{algorithm}:{draft.copy(descriptor, algorithm, lambda _: None)}"
-        if entry.digest not in {None, digest}:
-            raise DigestMismatch("Its bytes have another digest than when it was stored.")
-        with blobs.locked(entry.surface, entry.blob):
-            draft.keep()
-            values = {
-                "store": target.name,
-                "digest": func.coalesce(File.digest, digest),
-                "modified": func.coalesce(File.modified, modified),
-            }
-            there = (File.surface == entry.surface, File.blob == entry.blob, File.store == entry.store)
-            switched = update(File).where(*there, File.pending.is_(False), File.status != Status.GONE)
-            if statements.execute(switched.values(values)) == 0:
-                # It is gone, or somebody on another host has just moved it, whose copy this is, too.
-                if not catalog.live_blobs(entry.surface, [entry.blob], File.store == target.name):
-                    draft.withdraw()
-                return False
-    return True
+    with copies.begun(entries, target) as begun:
+        copied = copies.at_once(_copy, begun, _threads())
+        moved = _keep([copy for copy in copied if isinstance(copy, Copy)], target)
+    return moved, [failure for failure in copied if isinstance(failure, Failure)]
 
 
 def remove_old(moved: Sequence[Entry]) -> None:
     """Remove the copies in the stores from which files were moved, unless another file needs them."""
-    for entry in moved:
-        with blobs.locked(entry.surface, entry.blob):
-            if not catalog.live_blobs(entry.surface, [entry.blob], File.store == entry.store):
-                blobs.stores[entry.store].remove(entry.surface, entry.blob)
+    copies.at_once(_remove_old, moved, _threads())
+
+
+def _threads() -> int:
+    """Return how many files are copied or removed at a time: a bucket gains by it, as the source or the target."""
+    return max(store.threads for store in blobs.stores.values())
+
+
+def _copy(begun: tuple[Entry, Draft]) -> Copy | Failure:
+    entry, draft = begun
+    try:
+        with _source(entry) as (descriptor, modified):
+            return Copy(entry, draft, copies.verified(draft, descriptor, entry.digest), modified)
+    except (PipelineError, OSError) as error:
+        return Failure(entry, error)
+
+
+def _keep(made: Sequence[Copy], target: Store) -> list[Entry]:
+    """Serve files from their copies; return those that were not served from there before."""
+    moved = []
+    with copies.locked(made):
+        for copy in made:
+            copy.draft.keep()
+        for surface, those in copies.by_surface(made):
+            switched = _switch(surface, those, target)
+            moved += [copy.entry for copy in those if copy.entry.blob in switched]
+            left = [copy for copy in those if copy.entry.blob not in switched]
+            # They are gone, or somebody on another host has just moved them, whose copies these are, too.
+            needed = copies.needed(left, File.store == target.name)
+            for copy in left:
+                if copy not in needed:
+                    copy.draft.withdraw()
+    return moved
+
+
+def _switch(surface: str, kept: Sequence[Copy], target: Store) -> set[str]:
+    """Serve the files of a surface from a store; return the blobs of those that are not gone or moved already."""
+    these: tuple[ColumnElement[bool], ...] = (
+        File.surface == surface,
+        statements.among(File.blob, [copy.entry.blob for copy in kept]),
+        File.store != target.name,
+        File.pending.is_(False),
+        File.status != Status.GONE,
+    )
+    values = copies.known_now(kept, File.blob) | {"store": target.name}
+    return {row.blob for row in statements.rows(update(File).where(*these).values(values).returning(File.blob))}
+
+
+def _remove_old(entry: Entry) -> None:
+    with blobs.locked(entry.surface, entry.blob):
+        if not catalog.live_blobs(entry.surface, [entry.blob], File.store == entry.store):
+            blobs.stores[entry.store].remove(entry.surface, entry.blob)
 
 
 @contextmanager

@@ -12,13 +12,11 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 
 from vimeo_api.core import hosts
 from vimeo_api.core.clock import now
@@ -26,32 +24,21 @@ from vimeo_api.core.database import counters, statements
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.errors import DigestMismatch, StorageFull, Unavailable
-from vimeo_api.core.files import catalog
+from vimeo_api.core.files import catalog, copies
 from vimeo_api.core.files.catalog import COLUMNS, Entry
+from vimeo_api.core.files.copies import Copy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.storage.folders import remove_from
 from vimeo_api.core.storage.stores import Draft, Progress
 from vimeo_api.extensions import blobs, in_app, settings
 
 MIN_GRACE_SECONDS = 2  # longer than nginx takes to open a file that it was sent to
-BATCH = 32  # files that a task takes, and
-BATCH_BYTES = 64 * 1024**2  # their bytes, unless the first one alone has more
 CALL_SECONDS = 30  # before a file is due again; the worker that has it puts this off
 PUT_OFF_SECONDS = 5  # between two such delays
 FAILING_SECONDS = 120  # after a failure, in which the next attempt is made
 RETRY_SECONDS = 300  # after an error that will last a while
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """A file whose bytes are in the store; its row does not say so yet."""
-
-    entry: Entry
-    draft: Draft
-    digest: str
-    modified: int
 
 
 def waiting(limit: int) -> int:
@@ -74,7 +61,7 @@ def failing() -> bool:
 def run_due() -> None:
     """Take a batch of this host's files that are due, and do the next step for each."""
     if not blobs.target.away:
-        taken = due(BATCH)
+        taken = due(copies.BATCH)
         run(*taken)
         counters.add({Counted.PLACEMENTS: len(taken)})
 
@@ -87,12 +74,7 @@ def due(limit: int) -> list[int]:
     conditions = (File.place_due_at <= now(), hosts.here(File.host))
     first = select(File.id, File.size, File.pending).where(*conditions).order_by(File.place_due_at).limit(limit)
     while found := statements.rows(first):
-        count, size = 0, 0
-        for row in found:
-            size += row.size if row.pending else 0
-            if count and size > BATCH_BYTES:
-                break
-            count += 1
+        count = copies.fitting(row.size if row.pending else 0 for row in found)
         these = statements.among(File.id, [row.id for row in found[:count]])
         taken = update(File).where(these, *conditions).values(place_due_at=_after(CALL_SECONDS)).returning(File.id)
         if ids := [row.id for row in statements.rows(taken)]:
@@ -129,7 +111,7 @@ def send(
     with blobs.target.receiving(surface, blob) as draft:
         if draft is None:
             raise Unavailable("Another worker stores the same bytes.")
-        copied = _verified(draft, staging.descriptor, digest, progress)
+        copied = copies.verified(draft, staging.descriptor, digest, progress)
         draft.keep()
     return {"digest": copied, "modified": staging.modified, "store": blobs.target.name}
 
@@ -162,11 +144,9 @@ def _clear_all(placed: Sequence[Entry]) -> None:
 def _place(entries: Sequence[Entry]) -> None:
     """Copy files into the store, at the same time, and switch their rows together."""
     try:
-        with ExitStack() as stack:
-            drafts = [stack.enter_context(blobs.target.receiving(entry.surface, entry.blob)) for entry in entries]
-            begun = [(entry, draft) for entry, draft in zip(entries, drafts, strict=True) if draft is not None]
-            copies = _copies(begun)
-            _keep(copies)
+        with copies.begun(entries, blobs.target) as begun:
+            made = _made(begun)
+            _keep(made)
     except (StorageFull, OSError) as error:
         for entry in entries:
             _retry_later(entry, error)
@@ -175,32 +155,25 @@ def _place(entries: Sequence[Entry]) -> None:
             _log.warning("%d files stay pending: %s", len(entries), error)
         counters.add({Counted.PLACE_FAILURES: len(entries)})  # they are due again soon
     else:
-        counters.add({Counted.PLACED: len(copies), Counted.PLACED_BYTES: sum(copy.entry.size for copy in copies)})
+        counters.add({Counted.PLACED: len(made), Counted.PLACED_BYTES: sum(copy.entry.size for copy in made)})
 
 
-def _copies(begun: Sequence[tuple[Entry, Draft]]) -> list[_Copy]:
-    """Copy files, several at a time where the store gains by that; return those that were copied.
-
-    Raises Unavailable if the store took none.
-    """
-    if blobs.target.threads == 1 or len(begun) == 1:
-        copied = [_copy(each) for each in begun]
-    else:
-        with ThreadPoolExecutor(blobs.target.threads) as pool:
-            copied = list(pool.map(in_app(_copy), begun))
-    copies = [copy for copy in copied if isinstance(copy, _Copy)]
+def _made(begun: Sequence[tuple[Entry, Draft]]) -> list[Copy]:
+    """Copy files and return those that were copied. Raises Unavailable if the store took none."""
+    copied = copies.at_once(_copy, begun, blobs.target.threads)
+    made = [copy for copy in copied if isinstance(copy, Copy)]
     refused = [error for error in copied if isinstance(error, Unavailable)]
-    if refused and not copies:
+    if refused and not made:
         raise refused[0]
-    return copies
+    return made
 
 
-def _copy(begun: tuple[Entry, Draft]) -> _Copy | Unavailable | None:
+def _copy(begun: tuple[Entry, Draft]) -> Copy | Unavailable | None:
     """Copy a file; return why the store did not take it, or None after another error."""
     entry, draft = begun
     try:
         modified = blobs.modified(entry.surface, entry.blob, pending=True)
-        return _Copy(entry, draft, _copied(entry, draft), modified)
+        return Copy(entry, draft, _copied(entry, draft), modified)
     except Unavailable as error:
         return error
     except (StorageFull, DigestMismatch, OSError) as error:
@@ -209,24 +182,12 @@ def _copy(begun: tuple[Entry, Draft]) -> _Copy | Unavailable | None:
 
 
 def _copied(entry: Entry, draft: Draft) -> str:
-    """Copy the bytes of a pending file durably and return the digest of the copy. Raises what `_verified` does."""
+    """Copy the bytes of a pending file durably and return the digest of the copy. Raises what `verified` does."""
     source = os.open(blobs.path(entry.surface, entry.blob, pending=True), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        return _verified(draft, source, entry.digest, _Renewal(entry.id))
+        return copies.verified(draft, source, entry.digest, _Renewal(entry.id))
     finally:
         os.close(source)
-
-
-def _verified(draft: Draft, source: int, digest: str | None, progress: Progress) -> str:
-    """Copy an open file durably and return the digest of the copy, by SHA-256 unless the row has another one.
-
-    Raises StorageFull, Unavailable, and DigestMismatch if the source, the copy and the given digest do not agree.
-    """
-    algorithm, _, expected = (digest or "sha256:").partition(":")
-    copied = draft.copy(source, algorithm, progress)
-    if expected not in {"", copied}:
-        raise DigestMismatch("The copy and its digest do not agree.")
-    return f"{algorithm}:{copied}"
 
 
 def _retry_later(entry: Entry, error: Exception) -> None:
@@ -248,48 +209,31 @@ class _Renewal:
             self._put_off(self._file_id, CALL_SECONDS)
 
 
-def _keep(copies: Sequence[_Copy]) -> None:
+def _keep(made: Sequence[Copy]) -> None:
     """Serve copied files from the store, unless they were deleted meanwhile."""
-    with ExitStack() as stack:
-        for surface, folder in sorted({(copy.entry.surface, copy.entry.blob[:2]) for copy in copies}):
-            stack.enter_context(blobs.locked(surface, folder))  # sorted, so that no two of us deadlock
+    with copies.locked(made):
         # If we were killed after `keep`, nobody would remove the copy of a file that is purged.
-        kept = _needed(copies)
+        kept = copies.needed(made)
         for copy in kept:
             copy.draft.keep()
         switched = _switch(kept)
         left = [copy for copy in kept if copy.entry.id not in switched]
-        needed = _needed(left)
+        needed = copies.needed(left)
         for copy in left:
             if copy not in needed:
                 copy.draft.withdraw()  # deleted meanwhile; its purge waits for our lock
 
 
-def _needed(copies: Sequence[_Copy]) -> list[_Copy]:
-    """Return the copies of files that are not gone."""
-    live = {
-        surface: catalog.live_blobs(surface, [copy.entry.blob for copy in copies if copy.entry.surface == surface])
-        for surface in {copy.entry.surface for copy in copies}
-    }
-    return [copy for copy in copies if copy.entry.blob in live[copy.entry.surface]]
-
-
-def _switch(copies: Sequence[_Copy]) -> set[int]:
+def _switch(kept: Sequence[Copy]) -> set[int]:
     """Serve files from the store from now on; return the ids of those that were still pending and not gone."""
-    if not copies:
+    if not kept:
         return set()
-    values: dict[str, Any] = {
+    values = copies.known_now(kept, File.id) | {
         "pending": False,
         "place_due_at": _after(max(settings.grace_seconds, MIN_GRACE_SECONDS)),
         "store": blobs.target.name,
     }
-    if any(copy.entry.digest is None for copy in copies):
-        digests = {copy.entry.id: copy.digest for copy in copies}
-        values["digest"] = func.coalesce(File.digest, case(digests, value=File.id))
-    if any(copy.entry.modified is None for copy in copies):
-        moments = {copy.entry.id: copy.modified for copy in copies}
-        values["modified"] = func.coalesce(File.modified, case(moments, value=File.id))
-    these = statements.among(File.id, [copy.entry.id for copy in copies])
+    these = statements.among(File.id, [copy.entry.id for copy in kept])
     switched = update(File).where(these, File.pending, File.status != Status.GONE).values(values)
     return {row.id for row in statements.rows(switched.returning(File.id))}
 

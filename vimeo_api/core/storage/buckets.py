@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS, _READ_SECONDS, _REQUEST_SECONDS = 5, 30, 24 * 3600
 _RETRIES, _RETRY_SECONDS = 3, 60
+_BRIEF_SECONDS = 5  # for an answer without content, and for trying again
 
 
 class Refused(Unavailable):
@@ -44,12 +45,12 @@ class Bucket:
         scheme, _, host = (self.endpoint or f"https://s3.{self.region}.amazonaws.com").partition("://")
         return f"{scheme}://{host}" if self.path_style else f"{scheme}://{self.name}.{host}"
 
-    def client(self) -> S3Store:
-        """Return a new client, with connections of its own."""
+    def client(self, *, brief: bool = False) -> S3Store:
+        """Return a new client, with connections of its own; a `brief` one gives up early, for small requests."""
         connection: ClientConfig = {
             "allow_http": self.origin.startswith("http://"),
             "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-            "read_timeout": timedelta(seconds=_READ_SECONDS),
+            "read_timeout": timedelta(seconds=_BRIEF_SECONDS if brief else _READ_SECONDS),
             "timeout": timedelta(seconds=_REQUEST_SECONDS),  # of a whole download
         }
         if self.ca_file:
@@ -61,7 +62,10 @@ class Bucket:
             region=self.region,
             virtual_hosted_style_request=not self.path_style,
             client_options=connection,
-            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
+            retry_config={
+                "max_retries": 1 if brief else _RETRIES,
+                "retry_timeout": timedelta(seconds=_BRIEF_SECONDS if brief else _RETRY_SECONDS),
+            },
             **dict(self.options),
         )
 

@@ -41,7 +41,7 @@ AT_ONCE = 4  # parts of one file that are sent at the same time
 SIGNED_SECONDS = 3600  # longer than nginx keeps a response
 _PIECE = 1024**2  # bytes
 _READ = 256 * 1024  # bytes
-_AWAY_SECONDS = 5
+_AWAY_SECONDS, _REFUSING_SECONDS = 5, 30
 _LISTED = 500  # names in one group
 
 
@@ -56,12 +56,17 @@ class ObjectStore:
         """Keep objects in a bucket; the files in `drafts` lock those that are being made."""
         self._bucket = bucket
         self._drafts = drafts
-        self._breaker = Breaker(_AWAY_SECONDS)  # so that workers do not wait for it with every file
+        # So that workers do not wait for it with every file. A full one takes none, but removes what it has.
+        self._breaker, self._removing = Breaker(_AWAY_SECONDS), Breaker(_REFUSING_SECONDS)
         self._takes_files = True  # as far as this process knows
 
     @cached_property
     def _client(self) -> S3Store:
         return self._bucket.client()  # not before the process has forked
+
+    @cached_property
+    def _brief(self) -> S3Store:
+        return self._bucket.client(brief=True)
 
     @property
     def away(self) -> bool:
@@ -88,20 +93,20 @@ class ObjectStore:
         """Write, read, list and remove an object. Raises Unavailable with a sentence that says what is wrong."""
         key = f"probe-{identifiers.random_hex()}"
         with self._bucket.asking("write to"):
-            obstore.put(self._client, key, b"probe")
+            obstore.put(self._brief, key, b"probe")
         try:
             with self._bucket.asking("read from"):
-                obstore.head(self._client, key)
+                obstore.head(self._brief, key)
             with self._bucket.asking("list"):
-                next(iter(obstore.list(self._client, "probe")), None)
+                next(iter(obstore.list(self._brief, "probe")), None)
         finally:
             with self._bucket.asking("delete from"):
-                obstore.delete(self._client, key)
+                obstore.delete(self._brief, key)
 
     def answers(self) -> None:
         """Ask for an object that does not exist. Raises Unavailable unless the object store answers."""
         with suppress(FileNotFoundError), self._bucket.asking("read from"):
-            obstore.head(self._client, "probe")
+            obstore.head(self._brief, "probe")
 
     def open(self, surface: str, blob: str, size: int | None = None) -> RawIOBase:
         """Open an object for reading. Raises FileNotFoundError, Damaged and Unavailable."""
@@ -116,9 +121,18 @@ class ObjectStore:
             return obstore.head(self._client, relative(surface, blob))["size"]
 
     def remove(self, surface: str, blob: str) -> None:
-        """Remove an object for good. A missing one is no error. Raises Unavailable."""
-        with suppress(FileNotFoundError), self._bucket.asking("delete from"):
-            obstore.delete(self._client, relative(surface, blob))
+        """Remove an object for good. A missing one is no error. Raises Unavailable, for a while also after a failure.
+
+        Sweeps share their workers with removals, which must not wait for a frozen object store with every file.
+        """
+        if self._removing.open:
+            raise Unavailable(f"{self._bucket.origin} removed nothing a moment ago.")
+        try:
+            with suppress(FileNotFoundError), self._bucket.asking("delete from"):
+                obstore.delete(self._brief, relative(surface, blob))
+        except Unavailable:
+            self._removing.trip()
+            raise
 
     @contextmanager
     def receiving(self, surface: str, blob: str) -> Iterator["ObjectDraft | None"]:
