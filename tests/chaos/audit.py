@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.chaos import inside, resuming, rules
 from tests.chaos.inside import Delivery
 from tests.chaos.killer import RECOVERY_SECONDS
-from tests.chaos.ledger import Item, Ledger, OneTime, State, Unfinished, attempt
+from tests.chaos.ledger import Item, Joined, Ledger, OneTime, State, Unfinished, attempt
 from tests.chaos.onetime import password_header
 from tests.chaos.queueing import QUEUE
 from tests.chaos.wire import ask
@@ -38,6 +38,7 @@ class Audit:
         with inside.inside(self._service):
             with ThreadPoolExecutor(READERS) as pool:
                 list(pool.map(self._finish, self._ledger.unfinished))
+                list(pool.map(self._join, self._ledger.joined))
             self._settle()
             deliveries = defaultdict(list)
             for delivery in inside.journal():
@@ -75,6 +76,19 @@ class Audit:
             await_(lambda: self._is_over(upload), RECOVERY_SECONDS)
         except AssertionError:
             self._ledger.lose(f"resumable {upload.path}: cannot be finished after {upload.told} bytes")
+
+    def _join(self, joined: Joined) -> None:
+        """Have parts joined that were left."""
+
+        def is_over() -> bool:
+            if not joined.is_over:
+                resuming.join(self._service.port, self._ledger, joined)
+            return joined.is_over
+
+        try:
+            await_(is_over, RECOVERY_SECONDS)
+        except AssertionError:
+            self._ledger.lose(f"parts {[part.path for part in joined.parts]}: cannot be joined")
 
     def _is_over(self, upload: Unfinished) -> bool:
         if upload.item is None:

@@ -115,7 +115,8 @@ def reconcile() -> tuple[Counter[str], list[Finding]]:
                 remaining.append(finding)
             else:
                 finding.repair()
-                mended[finding.kind] += 1
+                where = finding.about.partition("/")[0]
+                mended[f"{finding.kind} ({where})" if finding.kind == "orphan" else finding.kind] += 1
     return mended, remaining
 
 

@@ -114,11 +114,26 @@ class Queued:
 class Unfinished:
     """A resumable upload as far as its client was told."""
 
-    path: str
+    path: str  # "" until it is begun
     content: Content
     told: int = 0  # the largest offset that it was told
     item: Item | None = None  # the file that it has become
     lost: bool = False  # the service knows it no more
+
+
+@dataclass
+class Joined:
+    """Partial uploads that are to become one stream."""
+
+    parts: list[Unfinished]
+    digest: str = ""  # of what they become, once they are to be joined
+    item: Item | None = None  # the stream that they have become
+    refused: bool = False  # as documented: they are on different hosts
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be done for it."""
+        return self.item is not None or self.refused or any(part.lost for part in self.parts)
 
 
 class Ledger:
@@ -131,6 +146,7 @@ class Ledger:
         self.once: list[OneTime] = []
         self.queued: dict[str, Queued] = {}
         self.unfinished: list[Unfinished] = []
+        self.joined: list[Joined] = []
         self.digests: set[str] = set()  # of all that was ever sent
         self.answered: set[str] = set()  # of those, what was sent but once, and stored as the client was told
         self.lost: list[str] = []

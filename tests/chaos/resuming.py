@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-from tests.chaos.ledger import Item, Ledger, Unfinished
+from tests.chaos.ledger import Item, Joined, Ledger, Unfinished
 from tests.chaos.load import KIB, MIB, Role
 from tests.chaos.wire import Fate, Reply, ask
 
@@ -12,6 +12,7 @@ SIZES = (64 * KIB, 300 * KIB, 3 * MIB, 12 * MIB)  # the last is one that nginx a
 OPEN = 4  # uploads of a client at a time
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = 64 * KIB
+MOST_PARTS = 4  # with the largest, workers join them, and otherwise the request
 
 
 class Resuming(Role):
@@ -38,13 +39,9 @@ class Resuming(Role):
         return fate
 
     def _begin(self) -> Fate:
-        content, data = self.ledger.content(self.rng, SIZES)
-        reply = ask(self.port, "POST", "/uploads/streams", None, {**TUS, "Upload-Length": str(len(data))})
-        fate = self.ledger.count("begin resumable", reply)
-        if fate is Fate.REFUSED:
-            self.ledger.lose(f"resumable: a beginning was answered {reply.status}")
+        upload = Unfinished("", self.ledger.content(self.rng, SIZES)[0])
+        fate = begin(self.port, self.ledger, upload)
         if fate is Fate.DONE:
-            upload = Unfinished(urlsplit(reply.headers["location"]).path, content)
             self.ledger.unfinished.append(upload)
             self._open.append(upload)
         return fate
@@ -55,6 +52,71 @@ class Resuming(Role):
         fate = self.ledger.count("cut resumable" if cut is not None else "append", reply)
         told(self.ledger, upload, reply)
         return fate
+
+
+class Joining(Role):
+    """Uploads parts by themselves and has them joined."""
+
+    name = "joining"
+
+    def __init__(self, port: int, ledger: Ledger, number: int = 0) -> None:
+        """Begin with no parts."""
+        super().__init__(port, ledger, number)
+        self._joined: Joined | None = None
+
+    def step(self) -> Fate:
+        """Begin a part, go on with one, or have all of them joined."""
+        if self._joined is None or self._joined.is_over:
+            count = self.rng.randint(2, MOST_PARTS)
+            parts = [Unfinished("", self.ledger.content(self.rng, SIZES)[0]) for _ in range(count)]
+            self._joined = Joined(parts)
+            self.ledger.joined.append(self._joined)
+        return join(self.port, self.ledger, self._joined)
+
+
+def begin(port: int, ledger: Ledger, upload: Unfinished, **concat: str) -> Fate:
+    """Begin an upload."""
+    length = str(upload.content.size)
+    reply = ask(port, "POST", "/uploads/streams", None, {**TUS, **concat, "Upload-Length": length})
+    fate = ledger.count("begin resumable", reply)
+    if fate is Fate.REFUSED:
+        ledger.lose(f"resumable: a beginning was answered {reply.status}")
+    if fate is Fate.DONE:
+        upload.path = urlsplit(reply.headers["location"]).path
+    return fate
+
+
+def join(port: int, ledger: Ledger, joined: Joined) -> Fate:
+    """Do what comes next for parts that are to be joined."""
+    part = next((part for part in joined.parts if part.told < part.content.size), None)
+    if part is None:
+        return _join(port, ledger, joined)
+    if not part.path:
+        return begin(port, ledger, part, **{"Upload-Concat": "partial"})
+    fate = look(port, ledger, part)
+    if fate is Fate.DONE and part.told < part.content.size:
+        reply = append(port, part, part.content.size - part.told)
+        told(ledger, part, reply)
+        fate = ledger.count("append part", reply)
+    return fate
+
+
+def _join(port: int, ledger: Ledger, joined: Joined) -> Fate:
+    """Have complete parts joined; the same request once more gets the same answer."""
+    concat = f"final;{' '.join(part.path for part in joined.parts)}"
+    joined.digest = joined.digest or ledger.know(b"".join(part.content.make() for part in joined.parts))
+    reply = ask(port, "POST", "/uploads/streams", None, {**TUS, "Upload-Concat": concat})
+    fate = ledger.count("join parts", reply)
+    result = reply.headers.get("upload-result")
+    if result is not None:
+        joined.item = Item("parts", f"/v1/streams/{json.loads(unquote(result))['id']}", joined.digest)
+        ledger.items.append(joined.item)
+        ledger.answered.add(joined.digest)
+    elif fate is Fate.REFUSED:
+        joined.refused = True
+        if b"different hosts" not in reply.body:
+            ledger.lose(f"joining parts: answered {reply.status} {reply.body!r}")
+    return fate
 
 
 def look(port: int, ledger: Ledger, upload: Unfinished) -> Fate:

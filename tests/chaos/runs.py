@@ -26,7 +26,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.load import Named, Role, Store, Streams, Transfer, working
 from tests.chaos.onetime import OneTimes
 from tests.chaos.queueing import Consumer, Producer
-from tests.chaos.resuming import Resuming
+from tests.chaos.resuming import Joining, Resuming
 from tests.chaos.wire import Fate
 from tests.origin import Origin, serving
 from tests.services import Service, await_, killed, other_filesystem, running
@@ -83,7 +83,7 @@ class Outcome:
 def roles(service: Service, ledger: Ledger, origin: Origin, turn: int = 0, address: str = "127.0.0.1") -> list[Role]:
     """Return the clients of a load; in each turn they do something else. The origin is reached at an address."""
     port, first, second = service.port, 2 * turn, 2 * turn + 1
-    kinds = (Streams, Store, Named, Transfer, OneTimes, Producer, Consumer, Resuming)
+    kinds = (Streams, Store, Named, Transfer, OneTimes, Producer, Consumer, Resuming, Joining)
     twice = (Streams, OneTimes, Consumer)
     made: list[Role] = [kind(port, ledger, first) for kind in kinds]
     made += [kind(port, ledger, second) for kind in twice]
