@@ -1,5 +1,6 @@
 """Filesystems that only a service under test sees and that end with it, and a way for tests to fill them."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,9 +22,14 @@ def mounting(script: str, *words: str) -> list[str]:
 def filled(folder: Path, *, left: int) -> Iterator[None]:
     """Fill a folder's filesystem, except for `left` bytes, until the block ends."""
     ballast = folder / ".ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - left)
     try:
+        with ballast.open("wb") as file:
+            while (free := shutil.disk_usage(folder).free - left) > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:  # otherwise the service took some of it meanwhile
+                        raise
         yield
     finally:
         ballast.unlink()
