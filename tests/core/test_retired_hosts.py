@@ -16,6 +16,7 @@ from vimeo_api.core import hosts as registry
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.unfinished import rows
+from vimeo_api.core.unfinished.rows import NewUpload
 from vimeo_api.service_commands.hosts import hosts
 
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "100"}
@@ -67,6 +68,21 @@ def test_a_host_that_is_alive_or_unknown_is_not_retired(fleet: tuple[Flask, Flas
     clock.forward(90)
     assert "There is no host c." in run(b, "retire", "c").output
     assert "This is the host itself." in run(a, "retire", "a").output
+
+
+def test_a_file_that_a_retired_host_has_joined_is_answered_by_another(fleet: tuple[Flask, Flask], clock: Clock) -> None:
+    a, b = fleet
+    digest = a.test_client().post("/", data=b"content").text
+    key = "1" * 32
+    with a.app_context():
+        placing.run(1)
+        rows.add(NewUpload(key, "store", 7, closed=True))
+        rows.note_joined(key, 7)
+        rows.note_file(key, digest)  # as its worker did; the client has not asked since
+    clock.forward(90)
+    assert run(b, "retire", "a").stdout.endswith("uploads ended: 0\n")
+    answer = b.test_client().get(f"/uploads/store/{key}")
+    assert (answer.status_code, answer.text) == (200, digest)
 
 
 def test_a_retired_host_takes_with_it_what_it_alone_had(fleet: tuple[Flask, Flask], clock: Clock) -> None:

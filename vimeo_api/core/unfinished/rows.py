@@ -198,8 +198,13 @@ def remove(key: str) -> bool:
 
 
 def remove_of_host(host: str) -> int:
-    """Remove the unfinished uploads whose part is on a host; return how many."""
-    return statements.execute(delete(Row).where(Row.answer_status.is_(None), hosts.means(Row.host, host)))
+    """Remove the unfinished uploads whose part is on a host; return how many.
+
+    Those that became files there, and whose clients have yet to ask for the answer, are this host's from now on.
+    """
+    theirs = (Row.answer_status.is_(None), hosts.means(Row.host, host))
+    _set(and_(Row.file_key.is_not(None), *theirs), host=settings.host_name)
+    return statements.execute(delete(Row).where(Row.file_key.is_(None), *theirs))
 
 
 def expired() -> list[str]:
