@@ -47,7 +47,7 @@ chaos: .venv/dev .venv/packages-$(if $(FLEET),fleet,stack) ## kill parts, fill d
 		--kills $(or $(KILLS),200) --cuts $(or $(CUTS),4) $(if $(FLEET),--fleet) $(if $(SEED),--seed $(SEED))
 
 cuts: .venv/dev .venv/packages-stack .venv/node ## let real clients resume over a line that breaks CUTS=100 times in each profile, while parts are killed; SEED=
-	$(BIN)/python -m tests.surfaces.cuts --cuts $(or $(CUTS),100) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.surfaces.resumable.cuts --cuts $(or $(CUTS),100) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev ## ruff, mypy --strict, import directions, licences and known vulnerabilities of what we depend on
 	$(BIN)/ruff format --check .
@@ -90,9 +90,9 @@ clean: ## remove what was installed here; files and database in DATA_DIR stay
 
 # A client of another make, for tests of resumable uploads. They are skipped where its registry cannot be reached, but
 # not in CI.
-.venv/node: .venv/packages-test tests/surfaces/node/package-lock.json
+.venv/node: .venv/packages-test tests/surfaces/resumable/node/package-lock.json
 	@mkdir -p $@
-	cp tests/surfaces/node/package.json tests/surfaces/node/package-lock.json $@
+	cp tests/surfaces/resumable/node/package.json tests/surfaces/resumable/node/package-lock.json $@
 	cd $@ && npm ci --ignore-scripts --no-audit --no-fund --loglevel error || { rm -rf node_modules; test -z "$$CI"; }
 	@touch $@
 

@@ -45,7 +45,7 @@ DIALECTS = (
     "tests/surfaces/test_named",
     "tests/surfaces/test_queues",
     "tests/surfaces/test_repr_digest",
-    "tests/surfaces/test_resumable_clients",
+    "tests/surfaces/resumable/test_real_clients",
     "tests/surfaces/test_store",
     "tests/surfaces/test_streams",
     "tests/surfaces/test_transfer",

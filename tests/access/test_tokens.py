@@ -63,7 +63,7 @@ def test_every_view_that_needs_a_token_is_listed_and_described() -> None:
         for method, api in methods.items()
     ]
     described = {(method, api["tags"][0], scope) for method, _, api in operations for scope in scopes(api)}
-    # tests/surfaces/test_resumable_uploads.py has the methods of an upload that have a body
+    # tests/surfaces/resumable/test_operating.py has the methods of an upload that have a body
     assert described - {(method, "uploads", "{surface}:write") for method in ("PATCH", "POST")} == {
         (method, "uploads", "{surface}:write")
         if path.startswith("/uploads/")

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.services import ROOT, Service, await_
-from tests.surfaces.cutting import RESET, Fate, cutting
+from tests.surfaces.resumable.cutting import RESET, Fate, cutting
 from vimeo_api.web.resumable import draft, tus
 
 DATA = random.Random(15).randbytes(3 * 1024**2)
@@ -193,7 +193,7 @@ def file(tmp_path: Path) -> Path:
 
 def by_node(url: str, file: Path, way: str) -> str:
     """Upload a file by tus-js-client and return the upload's path."""
-    command = ["node", str(ROOT / "tests/surfaces/node/upload.mjs"), f"{url}/uploads/streams", str(file), way]
+    command = ["node", str(ROOT / "tests/surfaces/resumable/node/upload.mjs"), f"{url}/uploads/streams", str(file), way]
     done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return "/uploads/" + done.stdout.strip().partition("/uploads/")[2]

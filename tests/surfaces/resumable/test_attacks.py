@@ -1,7 +1,6 @@
 """Attacks on resumable uploads, in both profiles: whatever is sent, bytes neither change nor stay behind."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,23 @@ from flask.testing import FlaskClient
 
 from tests.front import fronted
 from tests.inprocess import PROFILES, Clock, sweep
-from tests.surfaces.tus import DATA, TUS, begin, described, left, offset_of, patch, row_of, served, stream_of
+from tests.surfaces.resumable.tus import (
+    DATA,
+    TUS,
+    begin,
+    described,
+    left,
+    offset_of,
+    patch,
+    row_of,
+    served,
+    stream_of,
+)
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.unfinished import expiry, parts, rows
 from vimeo_api.web.resumable import draft, tus
 
 EMPTY = 50  # uploads without a byte
-
-
-@pytest.fixture(params=PROFILES, scope="module")
-def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    with fronted(request.param, tmp_path_factory.mktemp("attacks") / "data") as app:
-        yield app
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
 
 
 def part_of(url: str) -> str:

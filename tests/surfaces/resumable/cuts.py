@@ -1,4 +1,4 @@
-"""Real clients over a line that keeps breaking: `make cuts CUTS=100`, or `python -m tests.surfaces.cuts`.
+"""Real clients over a line that keeps breaking: `make cuts CUTS=100`, or `python -m tests.surfaces.resumable.cuts`.
 
 tus-js-client and tuspy upload files, one after the other, while a proxy cuts their connections at random bytes: it
 closes them, resets them, or lets the service wait for a client that has gone without a word. In production one part of
@@ -25,7 +25,7 @@ from tusclient.exceptions import TusCommunicationError
 
 from tests.chaos.killer import parts
 from tests.services import ROOT, Service, await_, running
-from tests.surfaces.cutting import Fate, cutting
+from tests.surfaces.resumable.cutting import Fate, cutting
 
 PROFILES = ("embedded", "production")
 KILLED = ("web", "nginx", "postgres", "placer")
@@ -80,7 +80,7 @@ def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> Non
 
 def by_node(endpoint: str, file: Path, way: str) -> str:
     """Upload by tus-js-client, and return the path of the upload."""
-    command = ["node", str(ROOT / "tests/surfaces/node/upload.mjs"), endpoint, str(file), way]
+    command = ["node", str(ROOT / "tests/surfaces/resumable/node/upload.mjs"), endpoint, str(file), way]
     done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{way}: {done.stderr}"
     return "/uploads/" + done.stdout.strip().partition("/uploads/")[2]

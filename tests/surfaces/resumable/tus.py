@@ -1,6 +1,7 @@
 """A client of tus 1.0.0 for an app in this process, and what lies on the disk behind it."""
 
 import base64
+import hashlib
 import json
 import random
 from collections.abc import Mapping
@@ -17,6 +18,18 @@ from vimeo_api.web.resumable import tus
 
 DATA = random.Random(15).randbytes(300_000)
 TUS = {"Tus-Resumable": "1.0.0"}
+# Fields of an upload to each surface, and what its answer has: the status, and words.
+ANSWERS = {
+    "vimeo": (
+        {"filename": "one.bin", "expires_in": "600"},
+        201,
+        '"status": "File Uploaded Successfully", "url": "http',
+    ),
+    "streams": ({"filename": "x", "queue": "q"}, 201, '"status":"created"'),
+    "store": ({}, 200, hashlib.sha256(DATA).hexdigest()),
+    "named": ({"filename": "report.pdf"}, 201, "report.pdf uploaded"),
+    "transfer": ({"filename": "any.thing"}, 200, '"file_id":"'),
+}
 
 
 def described(**pairs: str) -> dict[str, str]:
