@@ -117,17 +117,17 @@ def test_a_join_that_was_killed_goes_on_after_what_it_has_made_durable(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     _, concat = joinable(client)
-    monkeypatch.setattr(parts, "CHECKPOINT", 1)
+    monkeypatch.setattr(parts, "CHECKPOINT", 100_000)
     copied, copy = [], Writer.copy
 
-    def killed(writer: Writer, source: int, size: int, *, at: int = 0) -> None:
-        if at:
+    def killed(writer: Writer, source: int, size: int, *, at: int, start: int) -> None:
+        if at == 190_000:
             raise KeyboardInterrupt
-        copy(writer, source, size, at=at)
+        copy(writer, source, size, at=at, start=start)
 
-    def watched(writer: Writer, source: int, size: int, *, at: int = 0) -> None:
+    def watched(writer: Writer, source: int, size: int, *, at: int, start: int) -> None:
         copied.append((at, size))
-        copy(writer, source, size, at=at)
+        copy(writer, source, size, at=at, start=start)
 
     with monkeypatch.context() as patched:
         patched.setattr(Writer, "copy", killed)
@@ -137,11 +137,11 @@ def test_a_join_that_was_killed_goes_on_after_what_it_has_made_durable(
         (key,) = rows.to_join(2)
         assert parts.path(key).stat().st_size == len(DATA), "only the row says how many of these bytes are there"
         if lost:
-            os.truncate(parts.path(key), 80_000)
+            os.truncate(parts.path(key), 180_000)
     with monkeypatch.context() as patched:
         patched.setattr(Writer, "copy", watched)
         sweep(app)
-    assert copied == ([(0, 90_000)] if lost else []) + [(90_000, 210_000)]
+    assert copied == ([(0, 90_000), (90_000, 100_000)] if lost else []) + [(190_000, 100_000), (290_000, 10_000)]
     final = client.post("/uploads/streams", headers=concat)
     assert served(app, f"/v1/streams/{stream_of(final)}") == DATA
     assert left(app) == set()

@@ -96,23 +96,25 @@ class Writer:
             if self._progress is not None:
                 self._progress(self._spans.total)
 
-    def copy(self, source: int, size: int, *, at: int = 0, threads: int = THREADS, chunk: int = CHUNK) -> None:
-        """Copy the first `size` bytes of an open file to the offset `at`. Raises StorageFull and EndsEarly.
+    def copy(
+        self, source: int, size: int, *, at: int = 0, start: int = 0, threads: int = THREADS, chunk: int = CHUNK
+    ) -> None:
+        """Copy `size` bytes of an open file, from `start`, to the offset `at`. Raises StorageFull and EndsEarly.
 
         The first error of a thread, or an interrupt of the caller, stops all threads and is raised once they end.
         """
         chunks = range(0, size, chunk)
-        starts = iter(chunks)  # shared by the threads: taking the next start is atomic
+        offsets = iter(chunks)  # shared by the threads: taking the next one is atomic
         stopped = threading.Event()
 
         def work() -> None:
             buffer = memoryview(bytearray(min(chunk, size)))
-            for start in starts:
+            for offset in offsets:
                 if stopped.is_set():
                     return
-                piece = buffer[: size - start]
-                _fill(piece, source, start)
-                self.write_at(at + start, piece)
+                piece = buffer[: size - offset]
+                _fill(piece, source, start + offset)
+                self.write_at(at + offset, piece)
 
         _run(work, len(chunks[:threads]), stopped)
 

@@ -21,7 +21,7 @@ from vimeo_api.extensions import blobs
 
 FOLDER = "unfinished"
 WAIT_SECONDS = 30.0
-CHECKPOINT = 256 * 1024**2  # bytes of a join that a kill may cost, if no part is larger
+CHECKPOINT = 256 * 1024**2  # bytes of a join that a kill may cost
 _PAUSE = 0.01  # seconds between two tries: flock(2) has no timeout
 
 
@@ -102,23 +102,21 @@ def take(key: str, offset: int, body: Path) -> None:
 def join(key: str, sources: list[tuple[str, int]], *, done: int, note: Callable[[int], None]) -> None:
     """Write the parts of others, each with its size, into the part of an upload, one after the other, durably.
 
-    The first `done` bytes are there from an earlier attempt. `note` is called with how many are durable, at the end of
-    a part and not for each small one. Raises StorageFull, BytesLost if it has fewer than `done` bytes, and EndsEarly or
-    FileNotFoundError for a part that is not whole.
+    The first `done` bytes are there from an earlier attempt. `note` is called with how many are durable, now and then.
+    Raises StorageFull, BytesLost if it has fewer than `done` bytes, and EndsEarly or FileNotFoundError for a part that
+    is not whole.
     """
     with opened(key, done) as part:
-        writer = Writer(part.descriptor, sum(size for _, size in sources))
-        end, noted = 0, done
-        for source, size in sources:
-            start, end = end, end + size
-            if size and end > done:
-                with path(source).open("rb", buffering=0) as file:
-                    writer.copy(file.fileno(), size, at=start)
-            if end - noted >= CHECKPOINT:
+        whole, noted = sum(size for _, size in sources), done
+        writer = Writer(part.descriptor, whole)
+        for source, start, size, at in _pieces(sources, done):
+            with path(source).open("rb", buffering=0) as file:
+                writer.copy(file.fileno(), size, at=at, start=start)
+            if at + size - noted >= CHECKPOINT:
                 part.sync()
-                note(noted := end)
+                note(noted := at + size)
         part.sync()
-        note(end)
+        note(whole)
 
 
 def remove(key: str) -> None:
@@ -131,6 +129,15 @@ def leftovers() -> Iterator[Path]:
     """Yield all files in the folder of the parts."""
     with suppress(FileNotFoundError):
         yield from folder().iterdir()
+
+
+def _pieces(sources: list[tuple[str, int]], done: int) -> Iterator[tuple[str, int, int, int]]:
+    """Yield what is missing after the first `done` bytes: a part, from where in it, how many bytes, and to where."""
+    begin = 0
+    for source, size in sources:
+        for at in range(max(begin, done), begin + size, CHECKPOINT):
+            yield source, at - begin, min(CHECKPOINT, begin + size - at), at
+        begin += size
 
 
 def _lock_path(key: str) -> Path:
