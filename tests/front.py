@@ -39,7 +39,8 @@ class Front:
         body = environ["wsgi.input"].read(int(length or 0))
         environ |= {"CONTENT_LENGTH": "", "wsgi.input": io.BytesIO(), "X_REQUEST_ID": uuid.uuid4().hex}
         if environ["REQUEST_METHOD"] in {"POST", "PATCH"}:
-            answer, status, headers = self._run(environ | {"X_ADMIT_UPLOAD": "1", "X_ANNOUNCED": length})
+            announced = "" if environ.get("HTTP_TRANSFER_ENCODING") else length
+            answer, status, headers = self._run(environ | {"X_ADMIT_UPLOAD": "1", "X_ANNOUNCED": announced})
             if not status.startswith("2"):
                 start_response(status, headers)
                 return answer
@@ -58,6 +59,7 @@ class Front:
             "ticket": f"upload:{environ['X_REQUEST_ID']}",
             "body": environ["X_BODY_FILE"],
             "digest": environ.get("HTTP_UPLOAD_CHECKSUM", "") + environ.get("HTTP_CONTENT_DIGEST", ""),
+            "draft": environ.get("HTTP_UPLOAD_COMPLETE", ""),
             "time": f"{time.time():.3f}",
         }
         with self._log.open("a") as log:

@@ -36,9 +36,10 @@ class Client:
     ) -> TestResponse:
         fields = {"Upload-Offset": str(offset), "Upload-Complete": draft.boolean(done)}
         sent = {**VERSION, "Content-Type": draft.MEDIA_TYPE, **fields, **_named(headers)}
-        return self._client.patch(
-            url, data=body[:cut], headers=sent, environ_overrides={"CONTENT_LENGTH": str(len(body))}
+        environ = {"CONTENT_LENGTH": str(len(body))} | (
+            {"wsgi.input_terminated": "1"} if "Transfer_Encoding" in headers else {}
         )
+        return self._client.patch(url, data=body[:cut], headers=sent, environ_overrides=environ)
 
     def at(self, method: str, path: str, body: bytes, *, done: bool, **headers: str) -> TestResponse:
         """Upload at a path of a surface."""
@@ -93,6 +94,13 @@ def nothing_follows_the_end(client: Client) -> bool:
     more = client.append(url, len(DATA), b"x", done=True)
     state = client.ask(url).headers
     return (more.status_code, more.headers["Upload-Complete"], state["Upload-Offset"]) == (409, "?0", str(len(DATA)))
+
+
+def it_does_not_end_before_its_length(client: Client) -> bool:
+    url = client.begin(DATA[:10], Upload_Length="100").headers["Location"]
+    early = client.append(url, 10, DATA[10:20], done=True, Transfer_Encoding="chunked")
+    last = client.append(url, 10, DATA[10:100], done=True, Transfer_Encoding="chunked")
+    return (early.status_code, early.mimetype, last.status_code) == (400, "application/problem+json", 201)
 
 
 def limits_do_not_tighten(client: Client) -> bool:
@@ -197,6 +205,12 @@ def beyond_the_length_it_ends(client: Client) -> bool:
     refused = client.append(url, 10, DATA[10:50], done=False)
     again = client.append(url, 10, DATA[10:20], done=True)
     return [refused.status_code, client.ask(url).status_code, again.status_code] == [413, 404, 404]
+
+
+def beyond_the_length_it_ends_although_it_breaks_off(client: Client) -> bool:
+    url = client.begin(DATA[:10], Upload_Length="20").headers["Location"]
+    client.append(url, 10, DATA[10:50], done=False, cut=39, Transfer_Encoding="chunked")
+    return client.ask(url).status_code == 404
 
 
 def too_large_tells_limits(client: Client) -> bool:
@@ -385,6 +399,7 @@ MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.1.4 limits do not tighten": limits_do_not_tighten,
     "4.1 other values than the type of a field are ignored": odd_fields_are_ignored,
     "4.1.3 lengths match, in one request and in several": lengths_must_match,
+    "4.1.3 also where the body does not say its own": it_does_not_end_before_its_length,
     "4.1.4 OPTIONS has Upload-Limit, min-size=0 without limits": options_tell_limits,
     "4.2.2 creation has Location and Upload-Limit": creation_tells_the_resource,
     "4.2.2 any request that uploads can begin it": surfaces_take_uploads_in_parts,
@@ -406,6 +421,7 @@ MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.6 an offset that was told can be used": offset_can_be_used,
     "7.1 the problem of another offset": another_offset_has_its_problem,
     "4.4.2 the offset never exceeds the length": beyond_the_length_it_ends,
+    "4.4.2 also not by a body that breaks off": beyond_the_length_it_ends_although_it_breaks_off,
     "4.5.2 a cancelled upload is gone": cancelled_is_gone,
     "6 the media type": other_media_types_are_refused,
     "draft versions: others are refused": other_versions_are_refused,

@@ -70,21 +70,21 @@ def _end(line: Mapping[str, Any], body: Path | None) -> None:
             return
         if body is None or line.get("digest"):  # with a checksum nothing is kept unless all of it has come
             rows.give_up(upload.key, writer)
-        else:
+        elif upload.length is None or upload.offset + body.stat().st_size <= upload.length:
             _append(upload, writer, body)
+        elif line.get("draft"):  # section 4.4.2: the upload is invalid from now on
+            _remove(upload.key)
+        else:
+            rows.give_up(upload.key, writer)
 
 
 def _append(upload: Upload, writer: str, body: Path) -> None:
     size = body.stat().st_size
     to = upload.offset + size
-    if upload.length is not None and to > upload.length:
-        rows.give_up(upload.key, writer)
-        return
     try:
         parts.take(upload.key, upload.offset, body)
     except BytesLost:
-        rows.remove(upload.key)
-        parts.remove(upload.key)
+        _remove(upload.key)
         raise
     except (StorageFull, OSError):
         rows.give_up(upload.key, writer)
@@ -94,3 +94,8 @@ def _append(upload: Upload, writer: str, body: Path) -> None:
             parts.remove(upload.key)
         return
     counters.add({Counted.ADOPTED_BYTES: size, Counted.UPLOADS_INTERRUPTED: 1})
+
+
+def _remove(key: str) -> None:
+    rows.remove(key)
+    parts.remove(key)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
-from vimeo_api.core.errors import DigestMismatch, StorageFull, WrongOffset
+from vimeo_api.core.errors import DigestMismatch, Inconsistent, StorageFull, WrongOffset
 from vimeo_api.core.policy import Policy
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.unfinished import checks, rows
@@ -55,7 +55,7 @@ class Stream:
         counters.add({Counted.ADOPTED_BYTES: to - self._upload.offset, Counted.UPLOADS_INTERRUPTED: 1})
 
     def finish(self) -> None:
-        """End the claim with all bytes durable. Raises DigestMismatch, StorageFull and WrongOffset."""
+        """End the claim with all bytes durable. Raises DigestMismatch, StorageFull, WrongOffset and Inconsistent."""
         try:
             for digest, expected in self._hashes:
                 checks.check_digest(digest.hexdigest(), expected)
@@ -67,7 +67,10 @@ class Stream:
 
 
 def settle(upload: Upload, writer: str, start: int, to: int, content: Content) -> None:
-    """Record that the bytes from `start` to `to` are durable, and end the claim. Raises WrongOffset."""
+    """Record that the bytes from `start` to `to` are durable; end the claim. Raises WrongOffset and Inconsistent."""
+    if content.ends and upload.length not in {None, to}:
+        rows.give_up(upload.key, writer)
+        raise Inconsistent(f"The upload has {upload.length} bytes, and cannot end after {to}.")
     length = to if content.ends else upload.length
     if not rows.settle(upload.key, writer, start=start, to=to, length=length):
         raise WrongOffset(rows.existing(upload.key).offset)
