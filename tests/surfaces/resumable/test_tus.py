@@ -36,6 +36,10 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
     ),
     "Requests, PATCH: 415 for another media type": lambda r: r["other type"].status_code == 415,
     "Requests, PATCH: 409 for another offset": lambda r: r["other offset"].status_code == 409,
+    "Requests, PATCH: nothing after the last byte is 204, anything 409": lambda r: (
+        (r["asked again"].status_code, r["asked again"].headers["Upload-Result"], r["beyond the end"].status_code)
+        == (204, r["complete"].headers["Upload-Result"], 409)
+    ),
     "Requests, PATCH: 404 for what is not there": lambda r: r["patched nowhere"].status_code == 404,
     "Headers, Tus-Resumable: 412 with Tus-Version for another one": lambda r: (
         (r["other version"].status_code, r["other version"].headers["Tus-Version"]) == (412, "1.0.0")
@@ -67,6 +71,9 @@ MUSTS: dict[str, Callable[[dict[str, TestResponse]], bool]] = {
     "Concatenation: a part of which bytes are missing is not joined": lambda r: r["joined early"].status_code == 400,
     "Requests, PATCH: another offset changes nothing": lambda r: r["after that"].headers["Upload-Offset"] == "20",
     "Requests, OPTIONS: Tus-Version": lambda r: r["options"].headers["Tus-Version"] == "1.0.0",
+    "Requests, OPTIONS: nothing is offered where no upload can begin": lambda r: (
+        r["options of no surface"].status_code == 404 and "Upload-Limit" not in r["options of no surface"].headers
+    ),
     "Requests, OPTIONS: whatever Tus-Resumable says": lambda r: r["options"].status_code == 200,
     "Tus-Extension: all but trailers": lambda r: (
         set(r["options"].headers["Tus-Extension"].split(","))
@@ -163,6 +170,8 @@ def exchange(app: Flask) -> dict[str, TestResponse]:
         "length changed": patch(client, deferred, 9, DATA[9:10], headers={"Upload-Length": "11"}),
         "rest": patch(client, deferred, 9, DATA[9:10]),
         "complete": client.head(deferred, headers=TUS),
+        "asked again": patch(client, deferred, 10, b""),
+        "beyond the end": patch(client, deferred, 10, b"x"),
         "empty": (empty := client.post("/uploads/vimeo", headers={**TUS, **named, "Upload-Length": "0"}))
         and client.head(empty.headers["Location"], headers=TUS),
         "begun with another checksum": client.post(
@@ -172,6 +181,7 @@ def exchange(app: Flask) -> dict[str, TestResponse]:
         "joined": (joined := client.post("/uploads/vimeo", headers={**TUS, **concat})),
         "whole": client.head(joined.headers["Location"], headers=TUS),
         "appended": patch(client, joined.headers["Location"], 20, b"x"),
+        "options of no surface": client.options("/uploads/docs"),
         "options": client.options("/uploads/vimeo", headers={"Tus-Resumable": "9"}),
         "begun": begun,
         "head in 0.2.2": client.head(url, headers={"Tus-Resumable": "0.2.2"}),

@@ -76,11 +76,18 @@ def refuse_other_versions() -> None:
         draft.check_version()
 
 
+@blueprint.before_request
+def refuse_other_surfaces() -> None:
+    """Have OPTIONS, too, say that there is no such surface."""
+    if request.method == "OPTIONS":
+        _dialect((request.view_args or {}).get("surface", ""))
+
+
 @blueprint.after_request
 def speak(response: Response) -> Response:
     """Add what the two protocols want in every response."""
     response.headers["Cache-Control"] = "no-store"
-    if request.method == "OPTIONS":
+    if request.method == "OPTIONS" and response.status_code < HTTPStatus.BAD_REQUEST:
         response.headers.update(_offer())
         return response
     response.headers["Tus-Resumable"] = tus.VERSION

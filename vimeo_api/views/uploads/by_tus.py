@@ -55,13 +55,18 @@ def append(dialect: Resumable, upload: Upload) -> Response:
     tus.check_media_type()
     content = Content(length=tus.number("Upload-Length"), size=steps.body_size(), digests=tus.checksum())
     try:
-        after = steps.append(dialect, upload, tus.offset(), content)
+        after = upload if _lost_response(upload) else steps.append(dialect, upload, tus.offset(), content)
     except DigestMismatch as error:
         return _mismatch(error)
     response = Response(status=HTTPStatus.NO_CONTENT)
     if after is not None:
         response.headers.update(headers(steps.finished(dialect, after)))
     return response
+
+
+def _lost_response(upload: Upload) -> bool:
+    """Return whether the client has all bytes acknowledged but not the response to the last one, and asks for it."""
+    return upload.is_finished and not upload.is_final and tus.offset() == upload.offset and not steps.body_size()
 
 
 def headers(upload: Upload, *, with_offset: bool = True) -> dict[str, str]:
