@@ -145,7 +145,7 @@ def claim(policy: Policy, upload: Upload, offset: int, writer: str, content: Con
 def append_spooled(policy: Policy, upload: Upload, writer: str, body: Path | None, content: Content) -> Upload:
     """Append a body that nginx has spooled.
 
-    Raises WrongOffset, DigestMismatch, TooLarge, StorageFull and NotFound.
+    Raises WrongOffset, DigestMismatch, Inconsistent, TooLarge, StorageFull and NotFound.
     """
     with _locked(upload.key):
         current = _claimed(upload, writer)
@@ -226,7 +226,10 @@ def _begin_join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> None:
     if not all(source.is_partial and source.is_whole for source in sources):
         raise Malformed("Only partial uploads that are complete can be joined.")
     if len({hosts.of(source.host) for source in sources}) > 1:
-        raise Malformed("Partial uploads on different hosts cannot be joined. Send them again, all as the same client.")
+        raise Malformed(
+            "These partial uploads are on different hosts and cannot be joined: your address has changed, or a host "
+            "has come or gone. Begin all of them again. With an API token, your address does not matter."
+        )
     size = sum(source.offset for source in sources)
     if size - sum({source.key: source.offset for source in sources}.values()) > MAX_REPEATED:
         raise TooLarge("Partial uploads that are named more than once may add 1 GiB.")
