@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.services import ROOT, free_port
+from vimeo_api.cli import COMMANDS, cli
+from vimeo_api.service_commands.loading import DatabaseCommand, DatabaseGroup
 
 
 def manage(folder: Path, words: list[str], **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -32,6 +35,13 @@ def test_a_database_without_tables_gets_a_clear_sentence(tmp_path: Path, words: 
     done = manage(tmp_path, words, DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "Error: The database lacks tables; `manage.py db upgrade` makes them.\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_that_loads_the_app_words_a_missing_database(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert "obj" not in command.context_settings or isinstance(command, DatabaseCommand | DatabaseGroup)
 
 
 @pytest.mark.parametrize("words", [["token", "list"], ["reconcile"], ["db", "upgrade"]], ids=str)

@@ -104,7 +104,7 @@ def test_the_button_leads_to_the_bytes_and_then_it_says_when_they_were_downloade
     shows(other, 423, "Somebody is downloading it.")
     assert re.fullmatch(rf"\d; url={link.removeprefix('http://localhost')}", other.headers["Refresh"])
     end(app, running, (0, 100_000), complete=False)
-    shows(client.get(page, headers=BROWSER), 200, "The download broke off")
+    shows(client.get(page, headers=BROWSER), 200, "The download was interrupted")
     rest = client.get(f"{page}/file", headers={"Range": "bytes=50000-"}, buffered=False)
     assert rest.status_code in {200, 206}  # nginx makes the range
     end(app, rest, (50_000, 200_000), complete=True)

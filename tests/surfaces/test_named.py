@@ -204,7 +204,7 @@ def test_the_list_can_be_paged_past_any_name(inprocess: Flask) -> None:
 @pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1e3", "\N{ARABIC-INDIC DIGIT TWO}", ""])
 def test_an_invalid_page_limit_is_refused(inprocess: Flask, limit: str) -> None:
     answer = inprocess.test_client().get("/download", query_string={"limit": limit})
-    assert (answer.status_code, answer.json) == (400, {"error": "`limit` must be a number from 1 to 1000."})
+    assert (answer.status_code, answer.json) == (400, {"error": "limit must be a number from 1 to 1000."})
 
 
 def test_the_whole_list_is_never_in_memory_at_once(inprocess: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,10 @@ from vimeo_api.core.database.models import Status
 from vimeo_api.core.files import catalog, leases, slot_leases
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.slots import Hold
-from vimeo_api.service_commands.loading import APP
+from vimeo_api.service_commands.loading import APP, DatabaseGroup
 
 
-@click.group(context_settings={"obj": APP}, invoke_without_command=True)
+@click.group(cls=DatabaseGroup, context_settings={"obj": APP}, invoke_without_command=True)
 @click.pass_context
 def doubts(context: click.Context) -> None:
     """List the one-time files in doubt, or decide about one.

@@ -12,12 +12,12 @@ from vimeo_api.core.files import retired_hosts
 from vimeo_api.core.hosts import Listed
 from vimeo_api.core.unfinished import rows
 from vimeo_api.extensions import settings
-from vimeo_api.service_commands.loading import APP
+from vimeo_api.service_commands.loading import APP, DatabaseGroup
 
 ALIVE = timedelta(seconds=60)  # a host whose last sweep is no older than this may still be working
 
 
-@click.group(context_settings={"obj": APP}, invoke_without_command=True)
+@click.group(cls=DatabaseGroup, context_settings={"obj": APP}, invoke_without_command=True)
 @click.pass_context
 def hosts(context: click.Context) -> None:
     """List the hosts of the service, or retire one.

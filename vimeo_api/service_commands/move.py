@@ -35,8 +35,10 @@ def move(context: click.Context, *, name: str) -> None:
     """
     moved = failed = 0
     with load_existing().app_context():
+        if name not in blobs.stores:
+            raise click.ClickException("STORE_URL is not set.")
+        target = blobs.stores[name]
         try:
-            target = blobs.filesystem if name == filesystem.NAME else blobs.objects
             with _old_copies() as old:
                 for batch in _batches(target):
                     done, failures = moving.move(batch, target)

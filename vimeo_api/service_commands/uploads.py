@@ -4,10 +4,10 @@ import click
 from flask.cli import with_appcontext
 
 from vimeo_api.core.unfinished import expiry, rows
-from vimeo_api.service_commands.loading import APP
+from vimeo_api.service_commands.loading import APP, DatabaseGroup
 
 
-@click.group(context_settings={"obj": APP})
+@click.group(cls=DatabaseGroup, context_settings={"obj": APP})
 def uploads() -> None:
     """List unfinished resumable uploads, and end them."""
 

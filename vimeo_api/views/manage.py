@@ -1,4 +1,4 @@
-"""The surface `manage`: what an uploader may know and do of an uploaded file, by the URL that came with the upload.
+"""The surface `manage`: what an uploader may see and do by the URL that came with the upload.
 
     GET DELETE  /manage/<key>           what has become of the file; removes it
     POST        /manage/<key>/release   lets a file in doubt be downloaded
@@ -6,9 +6,9 @@
 
 A browser's navigation gets a page.
 
-Uploads to `vimeo` have the URL as `manage_url`, those to `named` and `transfer` as the header X-Manage-Url. Whoever has
-it needs no token and no password. No document describes it; errors have the form of `vimeo`. A one-time file that is
-gone can still be seen; of the other surfaces, which give names and ids away again, it is 404.
+Uploads to `vimeo` have the URL as `manage_url`, those to `named` and `transfer` as the header X-Manage-Url. Anyone who
+has it needs no token and no password. No document describes it; errors have the form of `vimeo`. A one-time file that
+is gone can still be seen. On the other surfaces, where its name or id may be taken again, it is 404.
 """
 
 from http import HTTPStatus

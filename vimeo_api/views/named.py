@@ -26,7 +26,6 @@ from jinja2.filters import do_filesizeformat
 from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
-from vimeo_api.core.errors import Malformed
 from vimeo_api.core.files import catalog, file_names, storing, types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.storing import Uploaded
@@ -168,7 +167,8 @@ def listing() -> AnyResponse:
 
 def _listed_page() -> Response:
     """List one page, and link to the next (RFC 8288)."""
-    limit, after = _limit(request.args.get("limit", str(MAX_LISTED))), request.args.get("after", "")
+    limit = receive.number("limit", request.args.get("limit"), default=MAX_LISTED, most=MAX_LISTED)
+    after = request.args.get("after", "")
     names, more = files.names(POLICY, after=file_names.safe(after) if after else "", limit=limit)
     response = jsonify(_listed(names))
     if more:
@@ -176,12 +176,6 @@ def _listed_page() -> Response:
         link = url_for("named.listing", limit=limit, after=names[-1], _external=True).replace(";", "%3B")
         response.headers["Link"] = f'<{link}>; rel="next"'
     return response
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LISTED)) and 1 <= int(text) <= MAX_LISTED):
-        raise Malformed(f"`limit` must be a number from 1 to {MAX_LISTED}.")
-    return int(text)
 
 
 def _listed(names: Iterable[str]) -> list[dict[str, str]]:

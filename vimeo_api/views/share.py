@@ -4,8 +4,8 @@
     POST  /share        its form, for browsers without a script: stores them → 201, a page with the link
     POST  /share/link   `manage`, the key of a manage URL → the same page, for the script of the page
 
-The script sends one file to /uploads/vimeo, so that an upload that breaks off can be resumed. Several go to the
-surface itself in a form, and become a zip. The page of a link has its QR code and its manage URL, and is shown once:
+The script sends one file to /uploads/vimeo, so that an interrupted upload can resume. Several go to the surface itself
+in a form, and become a zip. The page of a link has its QR code and its manage URL, and is shown once:
 only the browser that has just uploaded the file knows the manage key.
 """
 

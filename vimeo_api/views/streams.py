@@ -3,7 +3,7 @@
     POST PUT  /v1/streams               the raw body, whatever its type   → 201 {"id":…,"status":"created"}
     GET       /v1/streams/<id>          its bytes, with ranges and conditions
     DELETE    /v1/streams/<id>          → {"id":…,"status":"deleted"}; running GETs finish
-    POST      /v1/streams:join          {"streams":[…]} → a new stream of their bytes in that order; 202 if that lasts
+    POST      /v1/streams:join          {"streams":[…]} → a new stream of their bytes in that order; 202 if it is slow
     GET DELETE  /v1/joins/<id>          the progress of a join; cancels it
     POST      /v1/queues/<queue>/streams                  as above, and at the end of the queue
     GET       /v1/queues/<queue>/streams?after=&limit=    in the order of creation
@@ -66,7 +66,7 @@ def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
     return Response(f"{text}\n", status, content_type="application/json; charset=utf-8")
 
 
-def _created(key: str, _name: str = "") -> Response:
+def _created(key: str) -> Response:
     return _json({"id": key, "status": "created"}, HTTPStatus.CREATED)
 
 
@@ -178,7 +178,7 @@ def enqueue(queue: str) -> Response:
 @needs("list")
 def listing(queue: str) -> Response:
     """List the streams of a queue in the order of creation; `next` leads to the next page."""
-    limit = _number("limit", default=100, most=MAX_LISTED)
+    limit = receive.number("limit", request.args.get("limit"), default=100, most=MAX_LISTED)
     found = queues.listing(POLICY, _checked(queue), after=request.args.get("after"), limit=limit + 1)
     following = found[limit - 1].key if len(found) > limit else None
     return _json({"streams": [_described(entry) for entry in found[:limit]], "next": following})
@@ -213,7 +213,7 @@ def previous(queue: str, key: str) -> Response:
 @needs("take")
 def take(queue: str) -> Response:
     """Lease the first free stream for `seconds`; return its receipt."""
-    seconds = _number("seconds", default=30, most=MAX_LEASE_SECONDS)
+    seconds = receive.number("seconds", request.args.get("seconds"), default=30, most=MAX_LEASE_SECONDS)
     entry, receipt = queues.take_first(POLICY, _checked(queue), seconds=seconds)
     return _json(_described(entry) | {"receipt": receipt})
 
@@ -259,10 +259,3 @@ def _described(entry: Entry) -> dict[str, Any]:
         "created_at": entry.created_at.isoformat(),
         "taken": entry.status == "leased",
     }
-
-
-def _number(name: str, *, default: int, most: int) -> int:
-    text = request.args.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most and len(text) < 9):  # noqa: PLR2004
-        raise Malformed(f"`{name}` must be a number from 1 to {most}.")
-    return int(text)

@@ -102,7 +102,7 @@ def render(problem: Problem) -> Response:
 
 
 def _error_page(problem: Problem, reason: str) -> Response:
-    """Return an error as a page; one that may be over soon leads to the link again, 423 and 503 by themselves."""
+    """Return an error as a page. One that may pass links to the file again; 423 and 503 try again by themselves."""
     status, key = HTTPStatus(problem.status), (request.view_args or {}).get("key")
     link = url_for("vimeo.download", key=key) if key else None
     if status is HTTPStatus.UNAUTHORIZED and key:
@@ -112,12 +112,12 @@ def _error_page(problem: Problem, reason: str) -> Response:
     retry_after = problem.headers.get("Retry-After")
     waits = status in {HTTPStatus.LOCKED, HTTPStatus.SERVICE_UNAVAILABLE} and bool(link and retry_after)
     if status is HTTPStatus.LOCKED and waits:
-        reason = "Somebody is downloading it. If that breaks off, it is free again; this page tries again by itself."
+        reason = "Somebody is downloading it. If they do not finish, it is free again; this page tries again by itself."
     stays = status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
     response = pages.error(status, reason, heading=_HEADINGS.get(status, ""), again=None if stays else link)
     response.headers["Cache-Control"] = "no-store"
     if waits:
-        # A header and not in the page, as checkers of accessibility take that for a page that changes under its reader.
+        # As a header: accessibility checkers object to a page that says so itself.
         response.headers["Refresh"] = f"{retry_after}; url={link}"
     return response
 
@@ -169,7 +169,7 @@ def _link(key: str) -> str:
 
 
 def _span_of() -> downloads.SpanOf | None:
-    """Return what says which bytes of a file the current request asks for, None for all. It raises Preview."""
+    """Return a function from a file to the bytes that the request asks for, None for all; it raises Preview."""
     asked = delivery.span_of()
     if asked is None:
         return None
@@ -251,7 +251,7 @@ def download(key: str) -> Response:
 @blueprint.post("/file/<key>/download")
 @described(described_as.BEGIN)
 def begin(key: str) -> AnyResponse:
-    """Lead a browser to its own address of the download."""
+    """Redirect a browser to its own address of the download."""
     password = receive.urlencoded(MAX_PASSWORD_FORM).get("password") or _password(request)
     grant = granted_downloads.grant(POLICY, key, password=password)
     response = redirect(url_for("vimeo.granted", key=key, grant=grant), HTTPStatus.SEE_OTHER)

@@ -58,5 +58,5 @@ def sent(kind: str, example: str, headers: Mapping[str, str]) -> dict[int, Respo
             {ANY: Body(BINARY_STRING, example[:4])},
             {**headers, **common, "Content-Range": "`bytes 0-3/18`: first byte, last byte, size."},
         ),
-        304: Response("The client has it already.", headers=validators),
+        304: Response("The client has this version already.", headers=validators),
     }

@@ -46,7 +46,7 @@ _FILE: Schema = {
         "downloads": {
             "type": "integer",
             "minimum": 1,
-            "description": "This and what follows: of one-time files.",
+            "description": "Only of one-time files, as are the fields below.",
         },
         "downloads_left": _COUNT,
         "downloaded_at": {**_MOMENT, "description": "When the last of its downloads was complete."},
@@ -128,9 +128,9 @@ _RESPONSE = Response(
 SHOW = Operation(
     SECTION,
     curl=f"curl http://localhost:8080/manage/{_KEY}",
-    description="`waiting` for its download; `downloading` just now; `in doubt`: it may have been downloaded before a "
-    "failure, and you decide; `downloaded`, `removed` or `expired`: gone; `fetching` and `failed`: from a URL. Each "
-    "attempt at a one-time file has its time and bytes. A file of `named` or `transfer` that is gone is 404.",
+    description="`waiting` for its download; `downloading` right now; `in doubt`: it may have been downloaded before a "
+    "failure, and you decide; `downloaded`, `removed` or `expired`: gone; `fetching` or `failed`, for an upload from a "
+    "URL. Each attempt at a one-time file has its time and bytes. A file of `named` or `transfer` that is gone is 404.",
     parameters=_PARAMETERS,
     responses={200: _RESPONSE},
     errors=frozenset({404}),
@@ -139,7 +139,7 @@ SHOW = Operation(
 REMOVE = Operation(
     SECTION,
     curl=f"curl -X DELETE http://localhost:8080/manage/{_KEY}",
-    description="The file is gone at once, as its link says from then on. A download that runs may finish.",
+    description="The file is gone at once, and its link says so. A running download may finish.",
     parameters=_PARAMETERS,
     responses={
         200: Response(
@@ -165,7 +165,7 @@ REMOVE_FORM = Operation(
 RELEASE = Operation(
     SECTION,
     curl=f"curl -X POST http://localhost:8080/manage/{_KEY}/release",
-    description="Of a file in doubt: lets it be downloaded, perhaps a second time. DELETE decides the other way.",
+    description="For a file in doubt: it can be downloaded again, perhaps for a second time. DELETE decides otherwise.",
     parameters=_PARAMETERS,
     responses={200: _RESPONSE, 303: _SEEN},
     errors=frozenset({403, 404, 409}),

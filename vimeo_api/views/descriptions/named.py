@@ -157,7 +157,7 @@ LISTING = Operation(
             {HTML: Body(STRING, '<a href="/upload">/upload</a>')},
             {"Location": "`/upload`"},
         ),
-        400: _error("`limit` is not a number from 1 to 1000.", "`limit` must be a number from 1 to 1000."),
+        400: _error("`limit` is not a number from 1 to 1000.", "limit must be a number from 1 to 1000."),
     },
 )
 

@@ -73,9 +73,9 @@ READINESS = Operation(
     curl="curl http://localhost:8080/readyz",
     description=(
         "Checks all dependencies at once, each for two seconds at most. The database, the journal, the spool and the "
-        "store are needed. The cache, the broker, the workers and room on the disk are not: without them files are "
-        "still sent, and uploads that cannot work are refused. `dependencies` is shown only to clients that "
-        "`METRICS_FROM` allows."
+        "store are needed. An object store, the cache, the broker, the workers and free disk space are not: without "
+        "them most requests still work, and uploads that cannot are refused. `dependencies` is shown only to clients "
+        "that `METRICS_FROM` allows."
     ),
     responses={
         200: Response("Ready.", {JSON: Body(_READINESS, _example("ready", {"ok": True, "needed": True, "ms": 1.2}))}),

@@ -71,7 +71,7 @@ LISTING = Operation(
                 )
             },
         ),
-        400: error("The limit or the queue's name is not valid.", "`limit` must be a number from 1 to 1000."),
+        400: error("The limit or the queue's name is not valid.", "limit must be a number from 1 to 1000."),
         404: error("The stream `after` is not in the queue.", "404 page not found"),
     },
 )
@@ -126,7 +126,7 @@ TAKE = Operation(
                 )
             },
         ),
-        400: error("The number or the queue's name is not valid.", "`seconds` must be a number from 1 to 43200."),
+        400: error("The number or the queue's name is not valid.", "seconds must be a number from 1 to 43200."),
         404: error("No stream is free.", "404 page not found"),
     },
 )

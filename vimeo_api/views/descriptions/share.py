@@ -14,8 +14,8 @@ def _error(description: str, text: str, headers: dict[str, str] | None = None) -
 SECTION = Section(
     "share",
     "The page that makes links",
-    "For people: a one-time file is chosen in the browser, and its link is shown with a QR code. Programs use the "
-    "surface `vimeo`, whose tokens and limits count here, too. Errors are pages.",
+    "For people: choose a file in the browser, and get its one-time link with a QR code. Programs use the surface "
+    "`vimeo`, whose tokens and limits apply here, too. Errors are pages.",
     errors={
         **errors.common(_error),
         400: _error("The form cannot be understood; the page says why.", "This request cannot be understood"),
@@ -35,7 +35,7 @@ PAGE = Operation(
 UPLOAD_FORM = Operation(
     SECTION,
     curl="curl -F file=@report.xls -F password='hello world' http://localhost:8080/share",
-    description="For browsers without a script. Empty fields count as none.",
+    description="For browsers without a script. Empty fields are ignored.",
     body=files.form(
         "report.xls",
         {"file": "quarterly numbers\n", "password": "hello world"},
@@ -48,7 +48,7 @@ UPLOAD_FORM = Operation(
 LINK = Operation(
     SECTION,
     curl=f"curl -d manage={_KEY} http://localhost:8080/share/link",
-    description="For the script of the page: shows the link of a file to who has uploaded it.",
+    description="For the script of the page: shows the link of a file to its uploader.",
     body={
         URLENCODED: Body(
             {

@@ -42,8 +42,8 @@ SECTION = Section(
 UPLOAD = Operation(
     SECTION,
     curl="curl -F file=@report.xls http://localhost:8080/",
-    description="A form's file is the part `file`, else its only file part; a body of any other type is the content "
-    "itself. The same content gets the same hash.",
+    description="The file of a form is the part `file`, or else its only file part; a body of any other type is the "
+    "content itself. The same content gets the same hash.",
     body={
         FORM: Body(
             {

@@ -153,7 +153,7 @@ JOIN = Operation(
     SECTION,
     curl=f'curl -d \'{{"streams":["{ID}","{NEXT_ID}"]}}\' http://localhost:8080/v1/streams:join',
     description="The joined streams stay as they are. A stream may be listed more than once. Workers write the new "
-    "stream; if that takes longer than some seconds, the response is 202.",
+    "stream; if that takes longer than a few seconds, the response is 202.",
     body={
         JSON: Body(
             {
@@ -202,7 +202,7 @@ JOIN_STATUS = Operation(
 JOIN_CANCEL = Operation(
     SECTION,
     curl=f"curl -X DELETE http://localhost:8080/v1/joins/{ID}",
-    description="A join that is over is not changed.",
+    description="A join that has ended is not changed.",
     parameters=(_KEY,),
     responses={200: Response("The join after the request.", {JSON: _PROGRESS})},
     errors=frozenset({404}),

@@ -69,9 +69,9 @@ SECTION = Section(
 UPLOAD = Operation(
     SECTION,
     curl="curl -F file=@report.xls http://localhost:8080/uploadFile",
-    description="A form's file is the part `file`, else its only file part. JSON gives a URL from which a worker "
-    "fetches the file; `Prefer: respond-async` does not wait for it. A form cannot give a URL, as any site "
-    "could submit one.",
+    description="The file of a form is the part `file`, or else its only file part. JSON gives a URL from which a "
+    "worker fetches the file; with `Prefer: respond-async` the response does not wait for it. A form cannot give a "
+    "URL, because any site could submit one.",
     body={
         **files.form("report.xls", {"file": "quarterly numbers\n"}),
         JSON: Body(
@@ -202,6 +202,6 @@ STATUS = Operation(
 CANCEL = replace(
     STATUS,
     curl=f"curl -X DELETE http://localhost:8080/uploadFile/{_FILE_ID}",
-    description="A fetch that is over is not changed.",
+    description="A fetch that has ended is not changed.",
     responses={200: Response("The fetch after the request.", {JSON: _PROGRESS})},
 )

@@ -34,10 +34,10 @@ def _error_or_problem(description: str, text: str, headers: dict[str, str] | Non
 SECTION = Section(
     "uploads",
     "Resumable uploads",
-    "An upload that breaks off goes on where it was, by [tus 1.0.0](https://tus.io/protocols/resumable-upload) or by "
-    "the IETF's draft of Resumable Uploads for HTTP (interop versions 5 to 8). Once its last byte is durable it "
-    "becomes a file of the surface in its path, under its rules; a token needs that surface's scope `write`. By the "
-    "draft, a request to a surface's own path begins one, too: `Upload-Complete: ?0` with the file as the body.",
+    "An interrupted upload resumes where it was, by [tus 1.0.0](https://tus.io/protocols/resumable-upload) or by the "
+    "IETF's draft of Resumable Uploads for HTTP (interop versions 5 to 8). Once its last byte is durable, it becomes a "
+    "file of the surface in its path, under its rules; a token needs that surface's scope `write`. In the draft, a "
+    "request to a surface's own path begins one, too: `Upload-Complete: ?0` with the file as the body.",
     errors={
         **errors.common(errors.in_json),
         400: _error_or_problem("A header cannot be understood; the sentence says which.", "Upload-Offset is missing."),
@@ -47,12 +47,12 @@ SECTION = Section(
         ),
         404: errors.in_json("There is no such upload; it may have expired.", "There is no such upload."),
         409: _error_or_problem(
-            "The next byte of the upload is another one, see `Upload-Offset`; or the file exists already.",
+            "The upload continues at another byte, see `Upload-Offset`; or the file exists already.",
             "The next byte of this upload is 262144.",
-            {"Upload-Offset": "Where the upload goes on."},
+            {"Upload-Offset": "Where the upload continues."},
         ),
-        412: errors.in_json("The request is not in tus 1.0.0.", "This service speaks tus 1.0.0."),
-        413: errors.in_json("The upload is larger than the surface allows, or than it said.", "Content Too Large"),
+        412: errors.in_json("The request has another version of tus.", "This service speaks tus 1.0.0."),
+        413: errors.in_json("The upload is larger than the surface allows, or than announced.", "Content Too Large"),
         415: errors.in_json("The Content-Type of the body is wrong.", f"The Content-Type must be {tus.MEDIA_TYPE}."),
         423: errors.in_json(
             "Another request is still sending bytes of this upload.",
@@ -115,8 +115,8 @@ CREATE = Operation(
     SECTION,
     curl=f"curl -i -X POST {TUS} -H 'Upload-Length: 9' http://localhost:8080/uploads/{SURFACE}",
     description="With `Upload-Complete` it is the draft's creation: the body is the first bytes or all of them, the "
-    "name comes in `Content-Disposition`, and the fields in the query. Else it is that of tus. Where large partial "
-    "uploads are joined, the response may come before the file is stored: without `Upload-Offset`; HEAD tells when.",
+    "name comes in `Content-Disposition`, and the fields in the query. Otherwise it is that of tus. If large partial "
+    "uploads are joined, the response may come before the file is stored, without `Upload-Offset`; HEAD says when.",
     parameters=(_SURFACE, _VERSION, _LENGTH, _METADATA, _CONCAT, _CHECKSUM, _COMPLETE),
     body={tus.MEDIA_TYPE: Body(BINARY_STRING, "some data"), ANY: Body(BINARY_STRING, "some data")},
     body_required=False,
@@ -129,7 +129,7 @@ CREATE = Operation(
 APPEND = Operation(
     SECTION,
     curl=f"curl -i -X PATCH {TUS} -H 'Upload-Offset: 0' -H 'Content-Type: {tus.MEDIA_TYPE}' -d 'some data' {URL}",
-    description="As much of the body as has come is kept if the connection breaks, unless the body has a checksum.",
+    description="If the connection breaks, what has arrived is kept, unless the body has a checksum.",
     parameters=(_SURFACE, _KEY, _VERSION, _OFFSET, _LENGTH, _CHECKSUM, _COMPLETE),
     body=_BODY,
     body_required=False,
@@ -143,8 +143,9 @@ APPEND = Operation(
 STATE = Operation(
     SECTION,
     curl=f"curl -I {TUS} {URL}",
-    description="HEAD is the usual way to ask. GET tells, once the upload is finished, what its surface answered. "
-    "While partial uploads are being joined there is no `Upload-Offset`; if they cannot be, the response says why.",
+    description="HEAD is the usual way to ask. Once the upload is finished, GET returns what its surface answered. "
+    "While partial uploads are being joined there is no `Upload-Offset`; if they cannot be joined, the response says "
+    "why.",
     parameters=(_SURFACE, _KEY),
     responses={
         200: Response("The file is stored; this is what its surface answered.", {ANY: _ANSWER}, _STATE),

@@ -43,7 +43,7 @@ SECTION = Section(
         403: _error(errors.NO_SCOPE, "Forbidden"),
         404: _error("There never was such a file, or there is no such path.", "Not Found"),
         405: _error("The path does not have this method.", "Method not Allowed", errors.ALLOW),
-        410: _error("The file has been downloaded, as often as it could be.", "Gone"),
+        410: _error("The file was downloaded as often as allowed, was removed, or has expired.", "Gone"),
         413: _error("The file is larger than the limit, 16 MiB by default.", "Request Entity too Large"),
         416: _error(errors.BEYOND, "Requested Range Not Satisfiable", errors.RANGE),
         423: _error(
@@ -134,8 +134,8 @@ DOWNLOAD = Operation(
     SECTION,
     curl=f"curl -OJ -H 'X-File-Password: hello world' http://localhost:8080/vimeo/api/v1.0/file/{_HASH}",
     description="The first complete download uses the file up; an interrupted one, HEAD, 304 and single ranges do not. "
-    "Of several clients at once, one gets the file. A file for several downloads is used up by the last of them, and "
-    "as many clients get it at once as downloads are left. The password may come by Basic authentication, as "
+    "Of several clients at once, one gets the file. A file for several downloads is used up by the last of them; as "
+    "many clients at once get it as downloads are left. The password may come by Basic authentication, as "
     "`X-File-Password` or in the query; an unprotected file needs none and ignores it. A request that names "
     "`text/html` in `Accept`, as browsers do, and makers of previews get a page instead, which uses nothing up.",
     parameters=(
@@ -174,8 +174,8 @@ _GRANT = Parameter(
 BEGIN = Operation(
     SECTION,
     curl=f"curl -i -d 'password=hello world' http://localhost:8080/vimeo/api/v1.0/file/{_HASH}/download",
-    description="What the page's button sends. It uses nothing up. The address that the response leads to starts the "
-    "download, and needs no password. Programs use GET of the link.",
+    description="What the page's button sends. It uses nothing up. The response leads to an address that starts the "
+    "download and needs no password. Programs GET the link.",
     parameters=(_KEY,),
     body={
         URLENCODED: Body(

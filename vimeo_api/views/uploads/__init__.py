@@ -20,8 +20,8 @@ are joined; a request that joins them again gets the upload that the first one m
 what is large: the client waits for the answer a while, then gets 201 without `Upload-Offset` and `Upload-Result`. HEAD
 and GET of that upload have them once the file is stored, or tell why it could not be. Parts that lie on different hosts
 cannot be joined: 400 (docs/fleet.md). There are no 104 responses and no trailers. `Want-Repr-Digest` is not answered:
-the digest of a large file is computed after the upload, and GET of the file has it. In production an upload that a
-client continues elsewhere does not end the connection that it left open; HEAD waits for it a while, and its bytes are
+the digest of a large file is computed after the upload, and GET of the file has it. In production, if a client
+continues an upload over a new connection, the old one is not closed; HEAD waits for it a while, and its bytes are
 dropped once a later request has the claim.
 """
 
@@ -69,7 +69,7 @@ blueprint.after_app_request(at_surfaces.tell)
 
 @blueprint.before_request
 def refuse_other_versions() -> None:
-    """Do nothing for a client that speaks another version of tus or of the draft."""
+    """Refuse a client that speaks another version of tus or of the draft, before anything is done for it."""
     if request.method != "OPTIONS" and "Tus-Resumable" in request.headers:
         tus.check_version()
     elif draft.is_meant():
@@ -85,7 +85,7 @@ def refuse_other_surfaces() -> None:
 
 @blueprint.after_request
 def speak(response: Response) -> Response:
-    """Add what the two protocols want in every response."""
+    """Add the headers that the two protocols want in every response."""
     response.headers["Cache-Control"] = "no-store"
     if request.method == "OPTIONS" and response.status_code < HTTPStatus.BAD_REQUEST:
         response.headers.update(_offer())
@@ -137,7 +137,7 @@ def append(surface: str, key: str) -> Response:
 @described(described_as.STATE)
 @needs("write", again=True)
 def state(surface: str, key: str) -> Response:
-    """Say how far a resumable upload is."""
+    """Report how many bytes of a resumable upload are durable."""
     dialect = _dialect(surface)
     running.end(key)
     upload = steps.finished(dialect, resumable.checked(resumable.settled(_find(dialect, key))))
@@ -162,7 +162,7 @@ def end(surface: str, key: str) -> Response:
 @described(described_as.OVERRIDE)
 @needs("write", again=True)
 def override(surface: str, key: str) -> Response:
-    """Append to a resumable upload, look at it or end it, from where only POST can be sent."""
+    """Append to a resumable upload, look at it or end it, for clients that can only send POST."""
     views = {"DELETE": end, "GET": state, "HEAD": state, "PATCH": append}
     if (view := views.get(_overridden())) is None:
         raise MethodNotAllowed(["DELETE", "GET", "PATCH"])

@@ -2,7 +2,7 @@
 
 `?0` says that the body is only the beginning, or empty: it begins a resumable upload. The rest goes to its `Location`
 below /uploads, and the last response is what the surface answers to an upload. `?1` is an upload like any other:
-without 104 responses its client learns no URL at which it could go on. Section 11.1.1 has the server ignore it then,
+without 104 responses its client learns no URL at which it could resume. Section 11.1.1 has the server ignore it then,
 and so we do for `?1` in a version that we do not speak. A form or JSON is not the file itself: it cannot come in parts.
 """
 

@@ -62,7 +62,7 @@ def new_upload(
 
 
 def begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload: bool) -> Upload | None:
-    """Begin an upload with the bytes of the request, if there are any; None for nginx's question before them.
+    """Begin an upload with the bytes of the request, if any. Return None if nginx only asks whether it may send them.
 
     Raises Elsewhere for a part whose bytes belong on another host.
     """
@@ -86,10 +86,10 @@ def begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload: 
 
 
 def append(dialect: Resumable, upload: Upload, offset: int, content: Content) -> Upload | None:
-    """Append the bytes of the request; None for nginx's question before them."""
+    """Append the bytes of the request. Return None if nginx only asks whether it may send them."""
     writer = request.environ["X_REQUEST_ID"]
     if is_admission():
-        # A browser repeats by itself a request whose kept connection was closed: what came of it must not be lost.
+        # A browser by itself repeats a request whose kept-alive connection was closed. Keep what the first one brought.
         as_known = offset == upload.offset
         upload = resumable.settled(upload, resumable.GLANCE_SECONDS if as_known else resumable.SETTLE_SECONDS)
         resumable.claim(dialect.policy, upload, offset, writer, content)

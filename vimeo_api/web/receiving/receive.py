@@ -120,12 +120,17 @@ def expires_in(value: object) -> int | None:
 
 def downloads(value: str | None) -> int:
     """Return how often a client wants a file to be downloaded, once by default. Raises Malformed."""
+    return number("downloads", value, default=1, most=MOST)
+
+
+def number(name: str, value: str | None, *, default: int, most: int) -> int:
+    """Return the number from 1 to `most` that a client sends. Raises Malformed."""
     if value is None:
-        return 1
-    number = int(value) if _DIGITS.fullmatch(value) else 0
-    if not 1 <= number <= MOST:
-        raise Malformed(f"downloads must be a number from 1 to {MOST}.")
-    return number
+        return default
+    found = int(value) if _DIGITS.fullmatch(value) else 0
+    if not 1 <= found <= most:
+        raise Malformed(f"{name} must be a number from 1 to {most}.")
+    return found
 
 
 def is_form() -> bool:
