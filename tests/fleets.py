@@ -1,4 +1,4 @@
-"""A fleet under test, and what befalls its hosts: they die, or lose their network."""
+"""A fleet under test, and how its hosts fail: they die, or lose their network."""
 
 import signal
 import subprocess

@@ -105,7 +105,7 @@ def serving_objects(folder: Path) -> Iterator[ObjectStore]:
 
 @dataclass(frozen=True)
 class Fake:
-    """What answers instead of an object store, and what it was asked."""
+    """A server in place of an object store, and the requests that it got."""
 
     endpoint: str
     requests: list[tuple[str, str, dict[str, str]]]  # method, path and query, headers
@@ -113,7 +113,7 @@ class Fake:
 
 @contextmanager
 def answering(*, status: int = 200, content: bytes = b"", tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
-    """Run what gives every request the same answer."""
+    """Run a server that gives every request the same answer."""
     requests: list[tuple[str, str, dict[str, str]]] = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -152,7 +152,7 @@ def refusing(*, status: int, code: str, message: str = "No.") -> Iterator[str]:
 
 @contextmanager
 def damaging(endpoint: str, old: bytes, new: bytes) -> Iterator[str]:
-    """Yield the address of a network that passes on to an object store, and changes some bytes."""
+    """Yield the address of a proxy to an object store that changes some bytes."""
     host, _, port = endpoint.removeprefix("http://").partition(":")
 
     class Network(StreamRequestHandler):
@@ -188,7 +188,7 @@ def frozen(*pids: int) -> Iterator[None]:
 
 @contextmanager
 def slow(*pids: int) -> Iterator[None]:
-    """Let the processes of an object store run only now and then."""
+    """Slow an object store down: its processes run only now and then."""
     over = threading.Event()
 
     def work() -> None:
@@ -207,7 +207,7 @@ def slow(*pids: int) -> Iterator[None]:
 
 @contextmanager
 def full(*pids: int) -> Iterator[None]:
-    """Let the processes of an object store write nothing more, as on a full disk: no file may grow."""
+    """Keep the processes of an object store from writing, as on a full disk: no file may grow."""
     _limit(pids, "0")
     try:
         yield
@@ -224,7 +224,7 @@ def _limit(pids: Sequence[int], size: str) -> None:
 
 
 def signal_all(pids: Sequence[int], number: signal.Signals) -> None:
-    """Send a signal to those of the processes that still run."""
+    """Send a signal to the processes that still run."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -174,7 +174,7 @@ def pids_of(service: Service, words: str) -> list[int]:
 
 
 def processes_of(data: Path) -> list[str]:
-    """Return the command lines of all processes that have to do with a folder."""
+    """Return the command lines of all processes that use a folder."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

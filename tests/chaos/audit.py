@@ -1,4 +1,4 @@
-"""The audit: once the kills are over, compare what the service promised with what is there."""
+"""The audit: after the kills, compare what the service promised with what is there."""
 
 import json
 import time
@@ -71,7 +71,7 @@ class Audit:
         return ask(self._service.port, "POST", "/v1/streams", b"x").status == 201
 
     def _finish(self, upload: Unfinished) -> None:
-        """Send the rest of a resumable upload: what its client was told must be there."""
+        """Send the rest of a resumable upload: the bytes that its client was promised must be there."""
         try:
             await_(lambda: self._is_over(upload), RECOVERY_SECONDS)
         except AssertionError:
@@ -99,7 +99,7 @@ class Audit:
         return upload.item is not None or upload.lost
 
     def _settle(self) -> None:
-        """Let time pass until nothing is due any more; what was taken is free again by that."""
+        """Let time pass until nothing is due any more and everything taken is free again."""
         for queued in self._ledger.queued.values():
             queued.takes.clear()
         deadline = time.monotonic() + SETTLING_SECONDS
@@ -119,7 +119,7 @@ class Audit:
             self._ledger.lose(f"{item.kind} {item.path}: answered {reply.status} at the end, it is {item.state}")
 
     def _queue(self) -> None:
-        """Look whether the queue holds what was put there and not confirmed."""
+        """Check that the queue holds what was put there and not confirmed."""
         listed: set[str] = set()
         following = ""
         while True:

@@ -20,7 +20,7 @@ BYTES = 1024**3
 
 
 class NoDisk(Exception):
-    """No disk can be had on this machine; the message says why."""
+    """This machine cannot have such a disk; the message says why."""
 
 
 class Disk:
@@ -58,7 +58,7 @@ class Disk:
 
 @contextmanager
 def disk(folder: Path) -> Iterator[Disk]:
-    """Give a new disk that is not mounted, its image in a folder. Raises NoDisk."""
+    """Yield a new disk that is not mounted, with its image in a folder. Raises NoDisk."""
     if os.geteuid() != 0:
         raise NoDisk("A power cut needs root, for it mounts a filesystem; `sudo make chaos` shows it.")
     given = Disk(folder / "disk.img", folder / "disk")

@@ -10,12 +10,12 @@ from tests.origin import Origin, Page
 
 
 class Fetches(Role):
-    """Has URLs fetched, waits for some, cancels others."""
+    """Requests fetches, waits for some, cancels others."""
 
     name = "fetches"
 
     def __init__(self, port: int, ledger: Ledger, origin: Origin, number: int = 0, address: str = "127.0.0.1") -> None:
-        """Serve a few pages to be fetched, some of them slowly, from an address that fetchers reach."""
+        """Serve a few pages, some of them slowly, at an address that fetchers can reach."""
         super().__init__(port, ledger, number)
         self._origin = origin
         self._pages: list[tuple[str, str]] = []
@@ -26,7 +26,7 @@ class Fetches(Role):
             self._pages.append((origin.url(path, host=address), ledger.know(data)))
 
     def step(self) -> Fate:
-        """Begin a fetch, or look after one."""
+        """Begin a fetch, or check one."""
         if not self.mine or (len(self.mine) < LIVE and self.rng.random() < 0.2):
             return self._begin()
         item = self.rng.choice(self.mine)

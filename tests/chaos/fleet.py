@@ -15,7 +15,7 @@ FAULT_SECONDS = (1, 6)  # how long a fault of the last two kinds lasts
 
 
 class FleetKiller(Killer):
-    """Kills as `Killer` does, on a host that it draws each time."""
+    """Kills as `Killer` does, on a random host each time."""
 
     def __init__(self, fleet: Fleet, ledger: Ledger, say: Callable[[str], object]) -> None:
         """Begin with a full deck of kinds."""

@@ -1,4 +1,4 @@
-"""What only the service can see: its rows, folders and journals; and moving its time forward.
+"""What only the service can see: its rows, folders and journals; and how to move its clock forward.
 
 A service of several hosts is seen from each of them: rows and store from the first, spool and journal from every one.
 """
@@ -39,7 +39,7 @@ _apps: list[Flask] = []  # of each host, while `inside`
 
 @contextmanager
 def inside(service: Service) -> Iterator[None]:
-    """Be an app of the running service, with its settings, for the length of the block."""
+    """Enter an app with the settings of the running service for the length of the block."""
     if service.profile == "embedded":
         environs = [{"DATA_DIR": str(service.data), "PROFILE": "embedded"}]
     elif service.profile == "production":
@@ -62,14 +62,14 @@ def _environ(pid: int) -> dict[str, str]:
 
 
 def _everywhere() -> Iterator[Flask]:
-    """Be each host in turn."""
+    """Enter the app of each host in turn."""
     for app in _apps:
         with app.app_context():
             yield app
 
 
 def let_time_pass() -> None:
-    """Make due what is due later, as if nobody had done anything for long; fetches at work keep their claim."""
+    """Make all later work due now, as if a long time had passed; running fetches keep their claim."""
     idle = or_(File.status != Status.FETCHING, File.lease_token.is_(None))
     statements.execute(update(File).where(File.due_at > now(), idle).values(due_at=now()))
     statements.execute(update(File).where(File.place_due_at > now()).values(place_due_at=now()))
@@ -77,7 +77,7 @@ def let_time_pass() -> None:
 
 
 def unsettled() -> dict[str, int]:
-    """Return how many rows wait for something to be done, by what."""
+    """Return how many rows wait for work, by its kind."""
     conditions = {
         "fetching": File.status == Status.FETCHING,
         "leased": File.status == Status.LEASED,
@@ -95,7 +95,7 @@ def _count(statement: statements.Query) -> int:
 
 
 def orphans() -> Iterator[tuple[str, str]]:
-    """Yield digest and path of bytes in store and pending area for which there is no row."""
+    """Yield digest and path of bytes in store and pending area that have no row."""
     known = {(row.surface, row.blob) for row in statements.rows(select(File.surface, File.blob))}
     for surface, blob in _objects() - known:
         yield _digest(blobs.objects.open(surface, blob)), f"object {surface} {blob}"
@@ -106,7 +106,7 @@ def orphans() -> Iterator[tuple[str, str]]:
 
 
 def reconcile() -> tuple[Counter[str], list[Finding]]:
-    """Reconcile as if a day had passed since the last write; return what was mended, by kind, and what cannot be."""
+    """Reconcile as if a day had passed since the last write; return what was repaired, by kind, and what cannot be."""
     mended: Counter[str] = Counter()
     remaining = []
     for _ in _everywhere():
@@ -197,7 +197,7 @@ def in_doubt() -> set[str]:
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
-    """Return a line of the journal, or the one that follows a line that was broken off; None for a broken one."""
+    """Return a line of the journal, or the one that follows an incomplete line; None for an incomplete one."""
     try:
         value: dict[str, Any] = json.loads(LINE_START + line.rpartition(LINE_START)[2])
     except ValueError:
@@ -206,7 +206,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
 
 
 def journal() -> list[Delivery]:
-    """Return the answers with bytes that nginx has noted, complete or not; the embedded profile has no journal."""
+    """Return the responses with bytes that nginx logged, complete or not; the embedded profile has no journal."""
     if settings.journal is None:
         return []
     keys = {row.id: row.key for row in statements.rows(select(File.id, File.key).where(File.surface == "vimeo"))}

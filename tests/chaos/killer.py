@@ -134,7 +134,7 @@ KINDS: dict[str, Choice] = {
 
 
 class Killer:
-    """Kills, so often as it is told to, while a load runs."""
+    """Kills parts a given number of times, while a load runs."""
 
     def __init__(
         self, service: Service, ledger: Ledger, say: Callable[[str], object], disks: Sequence[Path] = ()
@@ -149,7 +149,7 @@ class Killer:
         self._deck: list[str] = []
 
     def run(self, kills: int) -> None:
-        """Kill so often; between most kills, wait until all parts are back and the load gets on."""
+        """Kill a number of times; between most kills, wait until all parts are back and the load continues."""
         self.recovered("the start", 50)
         while self.killed.total() < kills:
             kind = self._next()
@@ -161,7 +161,7 @@ class Killer:
                 self.recovered(kind, self._rng.randrange(60))
 
     def recovered(self, what: str, operations: int) -> None:
-        """Wait until all parts are there and so many operations more have ended well."""
+        """Wait until all parts are there and a number of further operations have succeeded."""
         before = self._ledger.done
         deadline = time.monotonic() + RECOVERY_SECONDS
         try:
@@ -191,7 +191,7 @@ class Killer:
         return self._deck.pop()
 
     def _fill(self, folder: Path) -> None:
-        """Fill a disk, the space that is allocated for the journal included at times, and free it soon."""
+        """Fill a disk, sometimes with the space that is allocated for the journal, and free it soon."""
         log = folder / "deliveries.log"
         if log.exists() and self._rng.random() < 0.5:
             os.truncate(log, log.stat().st_size)

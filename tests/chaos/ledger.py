@@ -53,7 +53,7 @@ class Item:
     haunted: bool = False  # an upload of it may still be under way, of which nobody will hear
 
     def end(self, moment: float) -> None:
-        """Note that a client was told it is gone; nothing can be said after that."""
+        """Note that a client was told that it is gone; from then on it must stay gone."""
         if self.haunted:
             self.state = State.UNKNOWN
         else:
@@ -80,7 +80,7 @@ class Attempt:
 
 
 def attempt(reply: Reply, *, start: int) -> Attempt:
-    """Return what is to be remembered of an answer with bytes of a one-time file, from `start` if it is a range."""
+    """Return what to remember of a response with bytes of a one-time file, from `start` if it is a range."""
     begin = start if reply.status == 206 else 0
     resume_token = reply.headers.get("x-download-grant", "")
     return Attempt(resume_token, begin, len(reply.body), replace(reply, body=b""))
@@ -187,7 +187,7 @@ class Ledger:
             self.lost.append(sentence)
 
     def double(self, sentence: str) -> None:
-        """Note that somebody was handed what another had, or has already."""
+        """Note that a client was handed what another one had or has."""
         with self._lock:
             self.doubled.append(sentence)
 
@@ -203,7 +203,7 @@ class Ledger:
             return sum(number for (_, fate), number in self.operations.items() if fate is Fate.DONE)
 
     def check(self, item: Item, reply: Reply, *, during: str) -> None:
-        """Hold the answer to a GET of an item against what was promised."""
+        """Compare the response to a GET of an item with what was promised."""
         told = f"{item.kind} {item.path} {during}"
         if reply.status == 200 and reply.complete:
             if hashlib.sha256(reply.body).hexdigest() != item.digest:

@@ -28,7 +28,7 @@ PAUSE = 0.05  # seconds, while nobody is there to ask
 
 
 class Role:
-    """A client that goes on until it is stopped."""
+    """A client that works until it is stopped."""
 
     name: ClassVar[str]
 
@@ -99,15 +99,15 @@ class Files(Role):
         return fate
 
     def fresh(self) -> bytes:
-        """Return what is to be uploaded next."""
+        """Return the content to upload next."""
         return self.ledger.content(self.rng, self.sizes)[1]
 
     def upload(self, data: bytes) -> tuple[Reply, str | None]:
-        """Upload bytes; return the answer and the path under which they are to be found, if it is known."""
+        """Upload bytes; return the response, and the path of the file if it is known."""
         raise NotImplementedError
 
     def delete(self, item: Item) -> Fate:
-        """Delete an item, and look whether it is gone."""
+        """Delete an item, and check that it is gone."""
         reply = ask(self.port, "DELETE", item.path)
         fate = self.ledger.count(f"delete {item.kind}", reply)
         if fate is Fate.DONE:
@@ -185,7 +185,7 @@ class Store(Files):
         self._pending: set[str] = set()
 
     def fresh(self) -> bytes:
-        """Return new content, or what was deleted and may be stored again."""
+        """Return new content, or deleted content to store again."""
         if self._deleted and self.rng.random() < 0.5:
             former, data = self._deleted.pop()
             former.state, former.gone_at = State.UNKNOWN, None  # the client that stores it again accounts for it
@@ -206,7 +206,7 @@ class Store(Files):
         return reply, path
 
     def keep(self, item: Item) -> Item:
-        """Take charge of a new item, of which an upload that nobody heard of may still be under way."""
+        """Take charge of a new item; an upload of it whose response was lost may still be running."""
         item.haunted = item.state is State.UNKNOWN or item.path in self._pending
         return super().keep(item)
 
@@ -258,12 +258,12 @@ class Transfer(Files):
 
 
 def created(reply: Reply) -> str | None:
-    """Return where the stream is that an answer tells of."""
+    """Return the path of a stream, from the response to its upload."""
     return f"/v1/streams/{json.loads(reply.body)['id']}" if reply.fate is Fate.DONE else None
 
 
 def sealed(reply: Reply) -> str | None:
-    """Return where the file is whose sealed id an answer tells."""
+    """Return the path of a file, from the response with its sealed id."""
     return f"/downloadFile?{query(file_id=json.loads(reply.body)['file_id'])}" if reply.fate is Fate.DONE else None
 
 

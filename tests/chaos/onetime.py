@@ -33,7 +33,7 @@ class OneTimes(Role):
             super().run(stopped)
 
     def step(self) -> Fate:
-        """Upload a file, and let the rivals have it or not."""
+        """Upload a file, and let the rivals compete for it."""
         content, data = self.ledger.content(self.rng, SIZES)
         password = "opén sesame" if self.rng.random() < 0.3 else None
         body, headers = form("report.xls", data, **({"password": password} if password else {}))
@@ -54,7 +54,7 @@ class OneTimes(Role):
         return fate
 
     def _download(self, file: OneTime, data: bytes, rng: random.Random) -> None:
-        """Download as one client would: to the end, or not, and perhaps go on."""
+        """Download as a client would: to the end or not, and perhaps resume."""
         stop_after = None
         if len(data) > UNREAD and rng.random() < 0.6:
             stop_after = rng.randrange(1, len(data) - UNREAD)
@@ -78,7 +78,7 @@ class OneTimes(Role):
         stop_after: int | None = None,
         linger: float = 0,
     ) -> Attempt | None:
-        """Ask for a file, and write down what came; None if nothing did."""
+        """Request a file, and record what came; None if nothing did."""
         headers = password_header(file)
         if resume_token is not None:
             headers["X-Download-Grant"] = resume_token

@@ -19,7 +19,7 @@ class Producer(Role):
     name = "producer"
 
     def step(self) -> Fate:
-        """Put one there, or look at what is there."""
+        """Put a stream there, or look at the queue."""
         waiting = sum(queued.item.state is State.THERE for queued in list(self.ledger.queued.values()))
         if waiting >= LONGEST:
             reply = ask(self.port, "GET", f"{QUEUE}/streams")
@@ -43,7 +43,7 @@ class Consumer(Role):
     name = "consumer"
 
     def step(self) -> Fate:
-        """Take one, if there is any."""
+        """Take a stream, if there is one."""
         reply = ask(self.port, "POST", f"{QUEUE}/take?seconds={HIDDEN}")
         if self.ledger.count("take", reply) is not Fate.DONE:
             return Fate.UNSENT
@@ -62,7 +62,7 @@ class Consumer(Role):
         return self._confirm(queued, taken, reply)
 
     def check_take(self, queued: Queued, reply: Reply) -> None:
-        """Hold an answer that says one has taken a stream against what others were told."""
+        """Compare the response to a take with what other consumers were told."""
         item = queued.item
         if item.gone_at is not None and item.gone_at < reply.sent_at:
             self.ledger.lose(f"queued {item.path}: taken although it was confirmed")

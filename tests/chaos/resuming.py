@@ -1,4 +1,4 @@
-"""Resumable uploads under chaos. An offset that a client was told never goes back, whatever is killed or lost power."""
+"""Resumable uploads under chaos. A confirmed offset never goes back, whatever is killed or loses power."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ MOST_PARTS = 4  # with the largest, workers join them, and otherwise the request
 
 
 class Resuming(Role):
-    """Uploads piece by piece; some requests break off in the middle."""
+    """Uploads piece by piece; some requests are interrupted."""
 
     name = "resuming"
 
@@ -26,7 +26,7 @@ class Resuming(Role):
         self._open: list[Unfinished] = []
 
     def step(self) -> Fate:
-        """Begin an upload, or go on with one."""
+        """Begin an upload, or continue one."""
         if not self._open or (len(self._open) < OPEN and self.rng.random() < 0.3):
             return self._begin()
         upload = self.rng.choice(self._open)
@@ -137,7 +137,7 @@ def append(port: int, upload: Unfinished, size: int, *, cut: int | None = None) 
 
 
 def told(ledger: Ledger, upload: Unfinished, reply: Reply) -> None:
-    """Hold a response against what was told before, and remember it."""
+    """Compare a response with what was told before, and remember it."""
     offset = reply.headers.get("upload-offset")
     if offset is not None:
         if not upload.told <= int(offset) <= upload.content.size:

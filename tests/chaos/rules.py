@@ -14,7 +14,7 @@ GONE, THERE = {410}, {200}
 
 
 def doubled(file: OneTime, deliveries: Sequence[Delivery]) -> Iterator[str]:
-    """Yield where it was handed out to one although another had it, or was about to."""
+    """Yield where it was sent to one client although another had it, or was downloading it."""
     resume_tokens = confirmed(file, deliveries)
     yield from _sent_again(file, resume_tokens)
     yield from _at_once(file)
@@ -22,7 +22,7 @@ def doubled(file: OneTime, deliveries: Sequence[Delivery]) -> Iterator[str]:
 
 
 def wronged(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> Iterator[str]:
-    """Yield where it counts as used up although nobody has had it."""
+    """Yield where it counts as used up although no client had it."""
     for resume_token in confirmed(file, deliveries):
         if max((one.received for one in _under(file, resume_token)), default=-1) < file.content.size - UNREAD:
             yield "used up by somebody who has not had it"
@@ -31,7 +31,7 @@ def wronged(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) 
 
 
 def answers(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> set[int]:
-    """Return the statuses that are right for who asks for it in the end."""
+    """Return the statuses that a client may get for it in the end."""
     if confirmed(file, deliveries) or file.told_gone:
         return GONE
     return THERE | GONE if _perhaps_used_up(file, deliveries, journalled=journalled) else THERE
@@ -60,7 +60,7 @@ def _sent_again(file: OneTime, resume_tokens: set[str]) -> Iterator[str]:
 
 
 def _at_once(file: OneTime) -> Iterator[str]:
-    """Yield where somebody was sent the file while another was downloading it within its lease."""
+    """Yield where one client was sent the file while another was downloading it within its lease."""
     for one, other in permutations(file.attempts, 2):
         held_until = min(one.reply.sent_at + _lease(file), one.reply.ended_at)
         if one.resume_token != other.resume_token and one.reply.heard_at <= other.reply.heard_at < held_until:
@@ -68,7 +68,7 @@ def _at_once(file: OneTime) -> Iterator[str]:
 
 
 def _had_by_two(file: OneTime, resume_tokens: set[str]) -> Iterator[str]:
-    """Yield where nginx sent all of it to two, although the lease of the first had not lapsed."""
+    """Yield where nginx sent all of it to two clients, although the lease of the first had not lapsed."""
     for one, other in combinations(
         (attempt for resume_token in resume_tokens for attempt in _under(file, resume_token)), 2
     ):

@@ -41,7 +41,7 @@ SETTINGS = {"FETCH_URLS": "1", "FETCH_ALLOW_PRIVATE": "1", "VIMEO_BUDGET": "1000
 
 @dataclass
 class Outcome:
-    """What a run has shown."""
+    """What a run found."""
 
     name: str
     ledger: Ledger
@@ -81,7 +81,7 @@ class Outcome:
 
 
 def roles(service: Service, ledger: Ledger, origin: Origin, turn: int = 0, address: str = "127.0.0.1") -> list[Role]:
-    """Return the clients of a load; in each turn they do something else. The origin is reached at an address."""
+    """Return the clients of a load, which do something else in each step; the origin is at an address."""
     port, first, second = service.port, 2 * turn, 2 * turn + 1
     kinds = (Streams, Store, Named, Transfer, OneTimes, Producer, Consumer, Resuming, Joining)
     twice = (Streams, OneTimes, Consumer)
@@ -170,7 +170,7 @@ def cut(seed: str, cuts: int, profile: str) -> Outcome:
 
 
 def stop(service: Service) -> None:
-    """Stop a service, as patiently as a busy machine needs."""
+    """Stop a service, and wait as long as a busy machine needs."""
     if service.process.poll() is None:
         service.process.send_signal(signal.SIGINT)
     service.process.wait(STOP_SECONDS)
@@ -210,7 +210,7 @@ def _disks(data: Path, *, apart: bool) -> Iterator[list[Path]]:
 
 @contextmanager
 def _booting(boot_id: Path) -> Iterator[None]:
-    """Let a file decide which boot this is: a cut of the power is none of this machine."""
+    """Let a file say which boot this is, because a simulated power cut does not reboot the machine."""
     boot_id.touch()
     if not _has_own_mounts():
         yield
@@ -224,6 +224,6 @@ def _booting(boot_id: Path) -> Iterator[None]:
 
 @contextmanager
 def _folders(*, apart: bool) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give a new data folder, and the settings that go with it."""
+    """Yield a new data folder, and the settings that go with it."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, other_filesystem() as other:
         yield Path(name) / "data", SETTINGS | ({"STORE_DIR": str(other / "store")} if apart else {})

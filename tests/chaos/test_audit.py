@@ -33,7 +33,7 @@ A = "a" * 32
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that these tests damage and mend."""
+    """A service that these tests damage and repair."""
     with running("embedded", tmp_path_factory.mktemp("audited") / "data") as service:
         yield service
 
@@ -57,7 +57,7 @@ def _empty(service: Service) -> Iterator[None]:
 
 
 def streamed(service: Service, ledger: Ledger, content: bytes = b"content", folder: str = "/v1/streams") -> Item:
-    """Upload a stream, as a client that remembers what it was told."""
+    """Upload a stream, and record it as a client would."""
     path = created(ask(service.port, "POST", folder, content))
     assert path is not None
     ledger.items.append(Item("streams", path, ledger.know(content)))

@@ -1,4 +1,4 @@
-"""Send one request and record exactly what is known about it: what was sent, what came back, and when."""
+"""Send one request and record exactly what was sent, what came back, and when."""
 
 import http.client
 import socket
@@ -14,7 +14,7 @@ PIECE = 64 * 1024
 
 
 class Fate(StrEnum):
-    """What a client may believe of what it asked for."""
+    """What a client knows about the outcome of its request."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -37,7 +37,7 @@ class Reply:
 
     @property
     def fate(self) -> Fate:
-        """What became of the request, for all we can know."""
+        """What became of the request, as far as we can know."""
         if not self.reached:
             return Fate.UNSENT
         if self.status == 0 or self.status >= 500 or not self.complete:
@@ -46,7 +46,7 @@ class Reply:
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection whose kernel takes little on behalf of its reader."""
+    """A connection with a small receive buffer."""
 
     def connect(self) -> None:
         self.sock = socket.socket()

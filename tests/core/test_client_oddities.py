@@ -1,4 +1,4 @@
-"""Fetching over real sockets from origins that browsers, curl and wget get along with: the right file all the same."""
+"""Fetching over real sockets from odd origins that browsers, curl and wget can read: the right file."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""The job of a fetch beside a disk that fills up."""
+"""A fetch that meets a full disk."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def row(file_id: int) -> statements.AnyRow:
     return found
 
 
-def test_it_waits_for_space_and_goes_on(asked: int, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_it_waits_for_space_and_resumes(asked: int, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     with monkeypatch.context() as full:
         full.setattr(client, "fetch", no_space)
         assert job.run(asked) == [], "it is called again at once"

@@ -1,4 +1,4 @@
-"""Joins: what is checked before a byte is written, and how a worker's job goes on and ends."""
+"""Joins: what is checked before a byte is written, and how a worker's job resumes and ends."""
 
 import hashlib
 import os

@@ -168,7 +168,7 @@ def test_a_repeated_statement_does_not_lease_a_used_up_file_again(file: int) -> 
 
 
 def lose_the_answer(monkeypatch: pytest.MonkeyPatch, kind: type[Executable]) -> None:
-    """Let the next statement of a kind be done and its answer be lost, so that it is done again."""
+    """Execute the next statement of a kind but lose its answer, so that it is repeated."""
     execute = statements._execute  # noqa: SLF001 -- where a lost connection shows
 
     def do_twice(statement: Executable, *words: Any) -> Any:
@@ -200,7 +200,7 @@ def test_a_repeated_lease_is_about_the_same_response(
 
 
 def do_twice(monkeypatch: pytest.MonkeyPatch, statement: Prepared) -> None:
-    """Let a prepared statement be done and its answer be lost, so that it is done again."""
+    """Execute a prepared statement but lose its answer, so that it is repeated."""
     row = statement.row
 
     def twice(values: Values) -> tuple[Any, ...] | None:

@@ -1,4 +1,4 @@
-"""What an object store is asked, by us and by nginx: addresses, signatures, headers and certificates."""
+"""The requests that we and nginx send to an object store: addresses, signatures, headers and certificates."""
 
 import re
 import ssl

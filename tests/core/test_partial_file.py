@@ -35,7 +35,7 @@ def opened() -> PartialFile:
 
 @pytest.fixture
 def noted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A partial file whose first half is noted, left by somebody who is dead."""
+    """A partial file whose first half is noted, left by a dead process."""
     monkeypatch.setattr(partial_file, "FIRST_CHECKPOINT_SECONDS", 0)
     with opened() as left:
         left.sign("one")
@@ -102,7 +102,7 @@ def test_only_one_process_opens_a_partial_file(noted: Path) -> None:
         pass
 
 
-def test_a_file_that_its_holder_removes_before_letting_go_is_made_anew(
+def test_a_file_that_its_holder_removes_before_unlocking_it_is_made_anew(
     noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = fcntl.flock

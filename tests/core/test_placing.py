@@ -131,7 +131,7 @@ def test_a_file_deleted_while_it_is_copied_leaves_nothing(apart: Flask, monkeypa
     assert lies(entry) == (False, False)
 
 
-def test_a_file_deleted_before_its_copy_has_a_name_needs_nobody_to_remove_it(
+def test_a_file_deleted_before_its_copy_has_a_name_leaves_nothing_to_remove(
     apart: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry, copied = uploaded(), placing._copied  # noqa: SLF001 -- the moment before the name
@@ -152,7 +152,7 @@ def test_a_folder_that_is_emptied_meanwhile_is_made_again(apart: Flask, monkeypa
 
     @contextmanager
     def emptied(surface: str, blob: str) -> Iterator[None]:
-        """Have somebody else, who held the lock before us, remove the last file beside ours."""
+        """Let another process, which held the lock before us, remove the last file beside ours."""
         with locked(surface, blob):
             remove_from(blobs.path(surface, f"{blob[:2]}-another"))
             yield
@@ -234,7 +234,7 @@ def test_unfinished_drafts_are_reconciled(apart: Flask) -> None:
     assert lies(kept) == (True, True)
 
 
-def test_content_stored_again_by_somebody_who_was_killed_is_reconciled(apart: Flask) -> None:
+def test_content_stored_again_by_a_killed_process_is_reconciled(apart: Flask) -> None:
     entry = stored()
     placing.run(entry.id)
     make_due()

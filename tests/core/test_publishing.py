@@ -53,7 +53,7 @@ def content() -> str:
 
 
 def end_all() -> None:
-    """Let the time of every file be over, and take them away as the sweep does."""
+    """Let every file expire, and remove them as the sweep does."""
     statements.execute(update(File).values(expires_at=now() - timedelta(seconds=1)))
     sweep.settle_leases()
 
@@ -76,7 +76,7 @@ def test_a_name_is_free_once_the_sweep_has_expired_its_file(app: Flask, monkeypa
     assert entry.size == len(b"second")
 
 
-def test_content_stored_again_is_a_new_file_once_the_old_one_is_over(app: Flask) -> None:
+def test_content_stored_again_is_a_new_file_once_the_old_one_has_expired(app: Flask) -> None:
     key = content()
     statements.execute(update(File).values(expires_at=now() - timedelta(seconds=1)))
     assert content() == key

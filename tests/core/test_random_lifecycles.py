@@ -169,7 +169,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(lease_token=lease_tokens)
     def lease_at_once(self, lease_token: str) -> None:
-        """The short way of a first download."""
+        """The shortcut for a first download."""
         free = self.status == Status.AVAILABLE and not self.responses
         held = self.status == Status.LEASED and self.lease_token == lease_token
         again = held and self.responses == 1 and self.at_first  # the statement is repeated

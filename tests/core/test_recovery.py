@@ -49,7 +49,7 @@ def set_row(**values: Any) -> None:
 
 
 def killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fetch: Entry) -> None:
-    """Let a worker die right before it does something."""
+    """Kill a worker right before it calls a function."""
 
     def die(*_: object, **__: object) -> Never:
         raise Killed
@@ -111,7 +111,7 @@ def test_cancelling_what_a_dead_worker_left_leaves_nothing(
     assert (spool(), published()) == ([], False)
 
 
-def test_a_claim_is_free_for_who_knows_that_its_holder_is_dead(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_is_free_once_its_holder_is_known_to_be_dead(fetch: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_at(monkeypatch, job, "_fetch", fetch)
     job.run(fetch.id)  # by a message that came again, before any sweep
     assert entry().status == Status.AVAILABLE

@@ -56,7 +56,7 @@ def reserve(disk: Disk, length: int, client: str = "") -> None:
 
 
 def body(disk: Disk, clock: Clock, size: int) -> None:
-    """Have nginx write so many bytes now."""
+    """Let nginx write a number of bytes now."""
     path = disk.spool / f"{len(disk.bodies()) + 1:010}"
     with path.open("wb") as file:
         file.truncate(size)

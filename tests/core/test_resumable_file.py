@@ -36,7 +36,7 @@ def left(begun: ResumableFile, tmp_path: Path) -> Path:
     return copy
 
 
-def test_the_next_one_knows_what_is_there(left: Path) -> None:
+def test_the_next_process_knows_what_is_there(left: Path) -> None:
     with ResumableFile(left) as file:
         assert (file.version, file.spans()) == (OFFER.version, [(6, 10)])
         file.begin(OFFER, resumed=True)
@@ -81,7 +81,7 @@ def test_unreadable_notes_of_a_resumable_fetch_are_ignored(left: Path, notes: st
         assert (file.version, file.spans()) == (None, [])
 
 
-def test_two_do_not_write_it_at_once(begun: ResumableFile) -> None:
+def test_two_processes_do_not_write_it_at_once(begun: ResumableFile) -> None:
     with pytest.raises(Busy):
         ResumableFile(begun.path)
     assert begun.spans() == [(6, 10)]

@@ -1,4 +1,4 @@
-"""`manage.py hosts`: what a host that will not come back leaves is listed by name, lost or in doubt, and over."""
+"""`manage.py hosts`: what a lost host leaves behind is listed by name, given up or in doubt."""
 
 import io
 import re
@@ -85,7 +85,7 @@ def test_a_file_that_a_retired_host_has_joined_is_answered_by_another(fleet: tup
     assert (answer.status_code, answer.text) == (200, digest)
 
 
-def test_a_retired_host_takes_with_it_what_it_alone_had(fleet: tuple[Flask, Flask], clock: Clock) -> None:
+def test_retiring_a_host_gives_up_what_only_it_had(fleet: tuple[Flask, Flask], clock: Clock) -> None:
     a, b = fleet
     kept, lost, running = link(a, "kept.txt"), link(a, "lost.txt"), link(a, "running.txt")
     several = link(a, "several.txt", downloads="3")

@@ -60,7 +60,7 @@ def taken(app: Flask, token: str = TOKEN) -> Ticket:
 
 
 def swept(app: Flask) -> str:
-    """Return the status of the file after a host has ended what it may end."""
+    """Return the status of the file after a host's sweep."""
     with app.app_context():
         confirmations.end_lapsed()
         return entry().status

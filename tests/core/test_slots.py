@@ -34,7 +34,7 @@ def after(slots: Slots, kind: str, what: str, *, moment: float) -> Slots:
 
 
 @given(downloads=st.integers(2, 4), steps=STEPS)
-def test_each_place_is_free_held_in_doubt_or_used_up_whatever_happens(
+def test_each_slot_is_free_held_in_doubt_or_used_up_whatever_happens(
     downloads: int, steps: list[tuple[str, str]]
 ) -> None:
     slots, used = Slots.read("", downloads), 0
@@ -49,7 +49,7 @@ def test_each_place_is_free_held_in_doubt_or_used_up_whatever_happens(
         used = slots.used
 
 
-def test_a_place_that_is_given_back_is_taken_again_first() -> None:
+def test_a_slot_that_is_given_back_is_taken_again_first() -> None:
     slots = Slots.read("", 3)
     for token in "ab":
         slots = slots.leased(token, 1, moment=0, until=5, hosts="a")
@@ -58,7 +58,7 @@ def test_a_place_that_is_given_back_is_taken_again_first() -> None:
     assert (slots.left, slots.is_open, slots.due) == (3, True, 5)
 
 
-def test_a_place_is_given_back_once_none_of_its_responses_runs() -> None:
+def test_a_slot_is_given_back_once_none_of_its_responses_runs() -> None:
     slots = Slots.read("", 2).leased("a", 1, moment=0, until=5, hosts="a").leased("a", 2, moment=1, until=6, hosts="a")
     one_runs = slots.given_back("a", 2, even_resumed=True)
     assert one_runs.taken["a"].hold is Hold.HELD

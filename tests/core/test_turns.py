@@ -1,4 +1,4 @@
-"""How many fetches of one client and from one host run at once; who waits, and whose turn is next."""
+"""How many fetches of one client and from one host run at once, who waits, and whose turn is next."""
 
 from concurrent.futures import ThreadPoolExecutor
 

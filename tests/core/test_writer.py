@@ -168,7 +168,7 @@ def test_without_a_size_the_file_grows(destination: int) -> None:
 
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let reading and writing cost nothing, and return a size that takes years all the same."""
+    """Let reading and writing cost nothing, and return a size that takes years even so."""
     monkeypatch.setattr(os, "preadv", lambda _file, buffers, _at: len(buffers[0]))
     monkeypatch.setattr(os, "pwrite", lambda _file, data, _at: len(data))
     return 2**60

@@ -111,7 +111,7 @@ def test_every_part_that_is_killed_starts_again(docker: Docker, site: Site) -> N
     checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)
 
 
-def test_the_journal_is_rotated_while_downloads_go_on(docker: Docker, site: Site) -> None:
+def test_the_journal_is_rotated_during_downloads(docker: Docker, site: Site) -> None:
     docker.compose("exec", "-T", "nginx", "nginx-with-journal", "rotate")
     assert (site.data / "journal/deliveries.log.1").exists()
     checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)

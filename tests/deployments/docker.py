@@ -38,7 +38,7 @@ class Docker:
         return self.run("docker-compose", "--ansi", "never", *words)
 
     def containers(self, *parts: str) -> list[dict[str, Any]]:
-        """Return what Docker knows of the containers of some parts, or of all."""
+        """Return what Docker reports about the containers of some parts, or of all."""
         ids = self.compose("ps", "-a", "-q", *parts).split()
         return list(json.loads(self.run("docker", "inspect", *ids))) if ids else []
 

@@ -119,7 +119,7 @@ def put(host: Host, content: bytes, **form: str) -> str:
     return str(response.json()["url"])
 
 
-def test_what_one_host_takes_another_gives_and_forgets(hosts: dict[str, Host], settled: Callable[[], None]) -> None:
+def test_what_one_host_takes_another_sends_and_deletes(hosts: dict[str, Host], settled: Callable[[], None]) -> None:
     content, name = secrets.token_bytes(5000), f"{secrets.token_hex(8)}.xls"
     a, b = hosts["a"], hosts["b"]
     assert b.get(f"/download/{name}").status_code == 404  # which must not be remembered
@@ -173,7 +173,7 @@ def test_objects_of_used_up_files_are_removed(fleet: Fleet, hosts: dict[str, Hos
     await_(lambda: not fleet.objects() - before)
 
 
-def test_a_host_that_is_cut_off_costs_only_what_it_alone_has(fleet: Fleet, hosts: dict[str, Host]) -> None:
+def test_a_host_that_is_cut_off_costs_only_the_files_that_only_it_has(fleet: Fleet, hosts: dict[str, Host]) -> None:
     a, b = hosts["a"], hosts["b"]
     placed = secrets.token_bytes(5000)
     path = f"/v1/streams/{b.request('POST', '/v1/streams', data=placed).json()['id']}"

@@ -160,7 +160,7 @@ def test_each_unit_is_in_a_sandbox(host: Host, site: Site, unit: str) -> None:
     assert float(re.findall(r": (\d+\.\d)", said)[0]) <= MOST_EXPOSED, said
 
 
-def test_logs_are_rotated_while_downloads_go_on(host: Host, site: Site) -> None:
+def test_logs_are_rotated_during_downloads(host: Host, site: Site) -> None:
     host.run("logrotate -f /etc/logrotate.d/vimeo_api")
     assert (site.data / "journal/deliveries.log.1").exists()
     checks.test_a_one_time_file_is_handed_out_once_and_its_bytes_go(site)

@@ -60,7 +60,7 @@ class Shaky:
 
     @property
     def settled(self) -> bool:
-        """Whether all files that came in are where they belong."""
+        """Return whether all uploaded files are where they belong."""
         return not self.unplaced()
 
     def run(self, command: str) -> None:
@@ -78,7 +78,7 @@ class Shaky:
         return said.read_text()
 
     def mend(self) -> None:
-        """Have what uploads left behind whose end nobody knew be removed."""
+        """Remove what uploads left behind whose outcome was unknown."""
         await_(self._mended, 60)
 
     def _mended(self) -> bool:
@@ -87,17 +87,17 @@ class Shaky:
         return self.settled
 
     def end(self) -> None:
-        """Let go of the shell that runs commands."""
+        """End the shell that runs commands."""
         with self.told.open("w") as pipe:
             pipe.write("exit\n")
 
     def filled(self, name: str, *, left: int = 0) -> AbstractContextManager[None]:
-        """Leave so many bytes of the disk below a folder for the length of the block."""
+        """Leave only a number of bytes free on the disk of a folder for the length of the block."""
         return mounts.filled(self.seen(name), left=left)
 
     @contextmanager
     def without_names(self, name: str, *, left: int) -> Iterator[None]:
-        """Leave room for so many files of the disk below a folder for the length of the block."""
+        """Leave inodes for only a number of files on the disk of a folder for the length of the block."""
         folder = self.seen(name)
         with ExitStack() as stack:
             for number in range(os.statvfs(folder).f_favail - left):

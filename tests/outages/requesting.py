@@ -39,7 +39,7 @@ def get(url: str, **options: Any) -> requests.Response:
 
 
 def get_unless(status: int, url: str, **options: Any) -> requests.Response:
-    """Download, again and again as long as that is answered by a status."""
+    """Download, again and again while the response has a status."""
     # In a list, for an answer that refuses is false.
     return await_(lambda: [answer for answer in [get(url, **options)] if answer.status_code != status], PATIENCE)[0]
 
@@ -50,5 +50,5 @@ def delete(url: str) -> requests.Response:
 
 
 def refused_for_now(answer: requests.Response) -> bool:
-    """Return whether an answer says to come again."""
+    """Return whether a response says to try again later."""
     return answer.status_code == requests.codes.service_unavailable and bool(answer.headers.get("Retry-After"))

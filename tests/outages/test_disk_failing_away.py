@@ -24,7 +24,7 @@ ROW = "the disk, which fails or turns read-only"
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: int) -> None:
-    """Let a call of the system fail, as it does on a disk that is broken."""
+    """Let a system call fail, as on a broken disk."""
 
     def fail(*_args: Any, **_words: Any) -> None:
         raise OSError(number, os.strerror(number))
@@ -105,7 +105,7 @@ def test_a_one_time_file_that_cannot_be_read_now_is_not_held(app: Flask, monkeyp
 
 @contextmanager
 def blocked(path: Path) -> Iterator[None]:
-    """Have something that cannot be opened in the place of a file for the length of the block."""
+    """Replace a file by something that cannot be opened for the length of the block."""
     aside = path.with_name("aside")
     path.rename(aside)
     path.symlink_to(path)  # ELOOP

@@ -49,7 +49,7 @@ SIZE = 250_000  # bytes, of which most wait in the service while a client does n
 
 @contextmanager
 def begun(service: Service, url: str) -> Iterator[socket.socket]:
-    """Begin a download over a connection whose kernel takes little before it is read."""
+    """Begin a download over a connection with a small receive buffer."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(60)
@@ -64,7 +64,7 @@ def read(client: socket.socket) -> int:
 
 
 def settled(url: str) -> requests.Response:
-    """Ask for a file once its lease is over: what is in doubt is locked without a time to come again."""
+    """Request a file once its lease is over: a file in doubt is locked, without Retry-After."""
     return await_(lambda: [one for one in [get(url)] if "Retry-After" not in one.headers])[0]
 
 

@@ -22,7 +22,7 @@ def reachable(service: Service) -> bool:
     return False
 
 
-def test_a_download_that_broke_off_uses_nothing_up(shaky: Shaky) -> None:
+def test_an_interrupted_download_uses_nothing_up(shaky: Shaky) -> None:
     stack, content = shaky.service, os.urandom(8 * MIB)
     once = link(stack, content)
     await_(lambda: shaky.settled, 60)

@@ -37,7 +37,7 @@ def queued(service: Service) -> dict[str, int]:
 
 
 def ask_for_much(service: Service) -> None:
-    """Have two queues grow as long as they may, with calls about a file that is not there."""
+    """Let two queues grow to their limit, with messages about a file that does not exist."""
     subprocess.run([sys.executable, "-c", ASK], env=environ_of(service, "beat"), cwd=ROOT, check=True)
 
 

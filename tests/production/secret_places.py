@@ -49,17 +49,17 @@ class Marks:
         return self._made[-1]
 
     def note(self, secret: str) -> None:
-        """Look for one that the service has made, too."""
+        """Also look for a secret that the service has made."""
         self._made.append(secret)
 
     def found(self, texts: Mapping[str, bytes]) -> dict[str, set[str]]:
-        """Return which marks stand where."""
+        """Return which marks were found where."""
         places = {where: {mark for mark in self._made if mark.encode() in text} for where, text in texts.items()}
         return {where: marks for where, marks in places.items() if marks}
 
 
 def tell_everything(service: Service, marks: Marks, origin: Origin) -> None:
-    """Tell the service secrets in every way and place."""
+    """Send secrets to the service in every way and place."""
     tell_requests(service, marks)
     for path in (LINK, f"/v1/streams/{uuid4()}", *PATHS):
         tell_path(service, marks, path)
@@ -95,7 +95,7 @@ def tell_requests(service: Service, marks: Marks) -> None:
 
 
 def tell_path(service: Service, marks: Marks, path: str) -> None:
-    """Show credentials to a path in all the ways that HTTP has, three times so that caches take them for hot."""
+    """Send credentials to a path in all the ways that HTTP has, three times, so that caches take it for hot."""
     query = {"password": marks("query"), "token": marks("token")}
     ways: tuple[dict[str, object], ...] = (
         {"params": query},
@@ -127,7 +127,7 @@ def tell_bodies(service: Service, marks: Marks) -> None:
 
 
 def tell_fetches(service: Service, marks: Marks, origin: Origin) -> None:
-    """Ask for URLs whose queries are signatures, from origins good and bad, and for URLs that are refused."""
+    """Request fetches of URLs whose queries are signatures, from good and bad origins, and of URLs that are refused."""
     pages = {
         "well": Page(content=b"x"),
         "lost": Page(statuses=[404] * 9),
@@ -146,7 +146,7 @@ def tell_fetches(service: Service, marks: Marks, origin: Origin) -> None:
 
 
 def tell_lines(service: Service, marks: Marks) -> None:
-    """Send requests that are none."""
+    """Send malformed requests."""
     for line in (
         f"GET {LINK}?password={marks('spaces')} and more HTTP/1.1",
         f"GET {LINK}?password={marks('version')} HTTP/9.9",
@@ -169,7 +169,7 @@ def tell_lines(service: Service, marks: Marks) -> None:
 
 
 def written(*places: Path) -> dict[str, bytes]:
-    """Return what the files below some folders hold."""
+    """Return the content of the files below some folders."""
     paths = [Path(at) / name for place in places for at, _, names in os.walk(place) for name in names]
     texts = {}
     for path in paths:

@@ -58,7 +58,7 @@ def tight(
 
 
 def announce(service: Service, length: int) -> socket.socket:
-    """Begin an upload of so many bytes, and return the connection once there is room for it."""
+    """Begin an upload of a number of bytes, and return the connection once it has its reservation."""
     before = len(promises(service))
     connection = socket.create_connection(("127.0.0.1", service.port), timeout=60)
     connection.sendall(f"POST /v1/streams HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode())
@@ -67,7 +67,7 @@ def announce(service: Service, length: int) -> socket.socket:
 
 
 def refused(service: Service, length: int, tmp_path: Path) -> int:
-    """Upload so many bytes and return the status."""
+    """Upload a number of bytes and return the status."""
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(length)

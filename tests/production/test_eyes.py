@@ -35,7 +35,7 @@ def becomes(service: Service, status: int) -> dict[str, Any]:
 
 
 def lacking_only(service: Service, name: str) -> dict[str, Any]:
-    """Return what /readyz says of the dependencies if that one is all that is needed and not there, else nothing."""
+    """Return the dependencies as /readyz lists them if only that needed one is missing, otherwise nothing."""
     answer = readyz(service)
     dependencies: dict[str, Any] = answer.json().get("dependencies", {})
     lacking = [one for one, found in dependencies.items() if found["needed"] and not found["ok"]]
@@ -164,7 +164,7 @@ def test_nginx_the_service_and_the_worker_log_a_request_under_one_id(stack: Serv
         return [line for line in lines(stack, "fetcher.log") if line["message"].endswith("failed: origin")]
 
     def failed() -> str:
-        """Have a fetch fail, and return the request's id if the worker says so under it."""
+        """Let a fetch fail, and return the id of its request if the worker logs it."""
         before = len(failures())
         request_id = fetches.ask(stack, url, wait=False).headers["X-Request-Id"]
         found = await_(lambda: failures()[before:])

@@ -41,7 +41,7 @@ def get(url: str, **headers: str) -> requests.Response:
 
 
 def kept(service: Service) -> bytes:
-    """Return all that nginx keeps on disk."""
+    """Return all cache files of nginx."""
     folders = [service.data / "run/nginx" / name for name in ("files", "refusals", "once")]
     paths = [Path(at) / name for folder in folders for at, _, names in os.walk(folder) for name in names]
     return b"\n".join(path.read_bytes() for path in paths)
@@ -248,7 +248,7 @@ def test_nobody_outside_can_turn_the_cache_off_or_poison_it(stack: Service) -> N
 
 
 def held(service: Service) -> list[str]:
-    """Return the files of the store and the spool that were deleted and that nginx has open still, proc(5)."""
+    """Return the deleted files of store and spool that nginx still has open, proc(5)."""
     workers = children(pid_of(service, "nginx"))
     found = []
     for descriptor in (path for pid in workers for path in Path(f"/proc/{pid}/fd").iterdir()):

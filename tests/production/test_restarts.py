@@ -1,4 +1,4 @@
-"""Killed parts that leave a mess: each one serves again on its own, and none of its processes stays."""
+"""Killed parts: each one serves again by itself, and none of its processes stays."""
 
 import os
 import signal

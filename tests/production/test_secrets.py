@@ -29,7 +29,7 @@ LEAST_LOGGED = 10_000  # bytes; less would not be the logs
 def disturbed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Service, Marks]]:
-    """The service after it has been told secrets everywhere, in peace and while it falls apart."""
+    """The service after it got secrets everywhere, in normal operation and while parts were killed."""
     marks = Marks()
     settings = {"LOG_LEVEL": "DEBUG", "FETCH_URLS": "1", "FETCH_ALLOW_PRIVATE": "1", "FETCH_WAIT_SECONDS": "1"}
     settings |= {"PASSWORD_LIMIT_ADDRESS": "off"}  # so that the right password is asked for as well
@@ -130,7 +130,7 @@ def test_no_secret_is_in_a_log(disturbed: tuple[Service, Marks]) -> None:
     assert not [where for where, text in logs.items() for key in keys if key in text]
 
 
-def test_no_secret_is_in_what_is_kept_for_speed(disturbed: tuple[Service, Marks]) -> None:
+def test_no_secret_is_in_a_cache(disturbed: tuple[Service, Marks]) -> None:
     service, marks = disturbed
     if service.profile == "production":
         kept = written(service.data / "run", service.data / "redis")

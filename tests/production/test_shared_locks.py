@@ -1,4 +1,4 @@
-"""Locks among the processes of all hosts, on PostgreSQL."""
+"""Locks among the processes of all hosts, in PostgreSQL."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

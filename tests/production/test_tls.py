@@ -87,7 +87,7 @@ def test_browsers_are_offered_http_2(front: Front) -> None:
     assert done.stdout == "2 200"
 
 
-def test_an_upload_by_http_2_goes_on_where_it_was_reset(front: Front, tmp_path: Path) -> None:
+def test_an_upload_by_http_2_resumes_where_it_was_reset(front: Front, tmp_path: Path) -> None:
     data = random.Random(2).randbytes(4 * 1024**2)
     tus = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(data))}
     begun = requests.post(f"{front.https}/uploads/streams", headers=tus, verify=str(front.certificate), timeout=60)

@@ -27,7 +27,7 @@ MIB = 1024**2
 
 @dataclass(frozen=True)
 class Apart:
-    """A service, and its spool and store as it sees them; both may hold so many bytes of a test."""
+    """A service, and its spool and store as it sees them; both have a number of bytes for a test."""
 
     service: Service
     spool: Path
@@ -61,7 +61,7 @@ def apart(request: pytest.FixtureRequest, apart_embedded: Callable[[], Apart], s
 
 
 def settled(apart: Apart, before: set[Path], number: int) -> bool:
-    """Return whether so many files lie in the store that were not there before, and nothing anywhere else."""
+    """Return whether the store has a number of new files, and nothing is anywhere else."""
     drafts = files_below(apart.store / ".placing")
     placed = len(set(files_below(apart.store)) - before) == number
     return placed and not drafts and not files_below(apart.spool / "landing")

@@ -101,7 +101,7 @@ def test_what_one_host_deletes_is_gone_on_the_other_at_once(stack: Service, othe
     assert {get(each, path).status_code for each in (stack, other)} == {404}
 
 
-def test_an_upload_goes_on_through_the_other_host(stack: Service, other: Service) -> None:
+def test_an_upload_resumes_through_the_other_host(stack: Service, other: Service) -> None:
     content = random.randbytes(8 * MIB)
     headers = TUS | {"Upload-Length": str(len(content))}
     begun = requests.post(f"{other.url}/uploads/streams", headers=headers, timeout=60)
@@ -136,7 +136,7 @@ def test_parts_that_come_with_their_creation_through_two_hosts_are_joined(stack:
 
 
 def break_off(service: Service, path: str, body: bytes, *, at: int, of: int) -> None:
-    """Append a body of `of` bytes, and close the connection after those that are given."""
+    """Append a body of `of` bytes, and close the connection after the given ones."""
     head = f"PATCH {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {of}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in (PIECE | {"Upload-Offset": str(at)}).items())
     with socket.create_connection(("127.0.0.1", service.port)) as client, suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a page of another site can do in its visitor's name: change nothing. In both profiles."""
+"""A page of another site can change nothing in its visitor's name, in both profiles."""
 
 import pytest
 import requests

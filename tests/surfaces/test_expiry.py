@@ -22,7 +22,7 @@ NAME = "brief.xls"
 
 @dataclass(frozen=True)
 class Upload:
-    """How a surface takes a file, where it is then, and what it answers once its time is over."""
+    """How to upload to a surface, where the file is then, and what the surface answers once it has expired."""
 
     method: str
     path: str
@@ -42,7 +42,7 @@ UPLOADS = {
 
 
 def upload(app: Flask, surface: str, seconds: object, name: str = NAME) -> TestResponse:
-    """Store a file that is to live for so many seconds."""
+    """Store a file that expires after some seconds."""
     how = UPLOADS[surface]
     asked: dict[str, Any] = {"query_string": {"expires_in": seconds}, "data": b"brief"}
     if how.form:
@@ -51,7 +51,7 @@ def upload(app: Flask, surface: str, seconds: object, name: str = NAME) -> TestR
 
 
 def link_to(surface: str, name: str, answer: Any) -> str:
-    """Return the path of a file by what its upload was answered with."""
+    """Return the path of a file from the response to its upload."""
     found = urlsplit(UPLOADS[surface].link.format(name=name, **(answer or {})))
     return f"{found.path}?{found.query}"
 
@@ -61,7 +61,7 @@ def status(app: Flask, path: str) -> int:
 
 
 def refusal(link: str) -> int | None:
-    """Return with what the real service refuses a file; None while it does not."""
+    """Return the status with which the real service refuses a file, None while it does not."""
     status = requests.head(link, timeout=60).status_code
     return None if status == 200 else status
 
@@ -128,7 +128,7 @@ def test_an_invalid_expiry_is_refused(inprocess: Flask, surface: str, seconds: s
     assert upload(inprocess, surface, seconds).status_code == 400
 
 
-def test_workers_remove_what_has_been_there_long_enough(service: Service) -> None:
+def test_workers_remove_expired_files(service: Service) -> None:
     before = service.stored()
     links = {}
     for surface, how in UPLOADS.items():

@@ -73,7 +73,7 @@ def test_a_fetch_shows_progress_and_can_be_cancelled(fetcher: Service, origin: O
     assert (late.status_code, late.json()) == (410, {"error": "Cancelled."})
 
 
-def test_it_takes_no_url_from_a_form_for_any_site_could_send_one(fetcher: Service, origin: Origin) -> None:
+def test_it_takes_no_url_from_a_form_because_any_site_could_send_one(fetcher: Service, origin: Origin) -> None:
     url, target = origin.serve("/report.xls", Page(content=b"content")), f"{fetcher.url}/uploadFile"
     plain = {"Content-Type": "text/plain"}
     answers = [
@@ -101,7 +101,7 @@ def test_it_checks_the_digest_that_the_request_expects(fetcher: Service, origin:
     ("preference", "statuses"),
     [("RESPOND-ASYNC; wait=9, x", {202}), ("wait=9, respond-async", {202}), ("norespond-async", {200, 202})],
 )
-def test_it_does_not_wait_where_the_client_prefers_that(
+def test_it_does_not_wait_if_the_client_prefers_that(
     fetcher: Service, origin: Origin, preference: str, statuses: set[int]
 ) -> None:
     url = origin.serve("/a.txt", Page(content=b"content"))

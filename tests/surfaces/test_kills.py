@@ -65,7 +65,7 @@ def test_killing_workers_repeatedly_does_no_harm(fetcher: Service, tmp_path: Pat
 
 
 def fetched_meanwhile(service: Service, origin: Origin, seed: str, deaths: Path) -> list[tuple[Fetch, Kind]]:
-    """Have so many fetches run at once as long as workers die, and return them all."""
+    """Keep a number of fetches running at once while workers die, and return them all."""
     fetches: list[tuple[Fetch, Kind]] = []
     flying: list[Fetch] = []
     wanted = cycle(kinds())
@@ -84,7 +84,7 @@ def fetched_meanwhile(service: Service, origin: Origin, seed: str, deaths: Path)
 
 @contextmanager
 def mortals(service: Service, seed: str, deaths: Path) -> Iterator[Callable[[], bool]]:
-    """Let workers of the service die, a line in a file for each; yield what tells whether the last has."""
+    """Kill workers of the service, a line in a file for each; yield what says whether the last one is dead."""
     worker = Path(f"/proc/{await_(lambda: pids_of(service, FETCHER[service.profile]))[0]}")
     command, environ = ((worker / name).read_text().split("\0")[:-1] for name in ("cmdline", "environ"))
     variables = dict(line.split("=", 1) for line in environ) | {"COMMAND": json.dumps(command)}

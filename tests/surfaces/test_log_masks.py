@@ -1,4 +1,4 @@
-"""Links of files, ids of streams and control characters are in no log, however they are asked for. In both profiles."""
+"""Links of files, ids of streams and control characters are in no log, whatever the request, in both profiles."""
 
 import contextlib
 import socket

@@ -125,7 +125,7 @@ def test_it_takes_extensions_in_any_case(service: Service) -> None:
         assert post(service, fresh(extension)).status_code == 201
 
 
-def test_it_says_so_when_there_is_no_file(service: Service) -> None:
+def test_it_says_that_there_is_no_file(service: Service) -> None:
     cases: list[dict[str, Any]] = [{"data": {"x": "y"}}, {"files": {"file": ("", b"")}}, {}]
     for kwargs in cases:
         answer = requests.post(f"{service.url}/upload", headers=HTML, timeout=60, **kwargs)

@@ -174,7 +174,7 @@ def _inapplicable(case: schemathesis.Case[Any]) -> Iterator[Check]:
         yield positive_data_acceptance  # JSON Schema has no name for printable characters, nor for text without NUL
 
 
-def test_it_tells_the_truth_of_what_is_there(service: Service) -> None:
+def test_it_tells_the_truth_about_existing_files(service: Service) -> None:
     # Generated ids name nothing; these name files that are there.
     content = b"quarterly numbers\n"
     form = {"file": ("report.xls", content)}
@@ -232,7 +232,7 @@ def test_it_refuses_a_nul_in_the_query(service: Service, path: str) -> None:
 
 
 @pytest.mark.parametrize("key", [r"\u0000", r"\ud800"])
-def test_it_refuses_to_join_what_is_no_id(service: Service, key: str) -> None:
+def test_it_refuses_to_join_an_invalid_id(service: Service, key: str) -> None:
     answer = requests.post(f"{service.url}/v1/streams:join", data=f'{{"streams":["{key}"]}}', timeout=60)
     assert (answer.status_code, answer.text) == (400, 'The body must be {"streams": [id, …]}.\n')
 

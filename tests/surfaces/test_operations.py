@@ -21,7 +21,7 @@ def sample(service: Service, name: str, **labels: str) -> float:
 
 
 def whole(text: str) -> list[Sample]:
-    """Return all samples, or none where a figure is missing: on a busy machine one may not be had in time."""
+    """Return all samples, or none if one is missing: on a busy machine a figure may come too late."""
     found = [one for family in text_string_to_metric_families(text) for one in family.samples]
     return found if all(one.value for one in found if one.name == "vimeo_api_figures_up") else []
 
@@ -40,7 +40,7 @@ def test_it_is_alive(service: Service) -> None:
     )
 
 
-def test_it_is_ready_and_says_of_what(service: Service) -> None:
+def test_it_is_ready_and_lists_its_dependencies(service: Service) -> None:
     answer = await_(lambda: (a := requests.get(f"{service.url}/readyz", timeout=60)).ok and a)
     assert answer
     assert answer.json()["status"] == "ready"
@@ -64,7 +64,7 @@ def test_it_says_that_beat_and_all_workers_work(service: Service) -> None:
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-def test_whoever_was_forwarded_sees_no_details(service: Service, header: str) -> None:
+def test_a_forwarded_request_sees_no_details(service: Service, header: str) -> None:
     headers = {header: "127.0.0.1"}
     answer = await_(lambda: (a := requests.get(f"{service.url}/readyz", headers=headers, timeout=60)).ok and a)
     assert answer
@@ -97,7 +97,7 @@ def test_it_counts_what_becomes_of_downloads(service: Service) -> None:
     await_(lambda: ended("given_back") > given_back)
 
 
-def test_it_tells_of_files_bytes_leases_and_workers(service: Service) -> None:
+def test_the_metrics_have_files_bytes_leases_and_workers(service: Service) -> None:
     assert requests.post(f"{service.url}/v1/streams", data=bytes(1000), timeout=60).status_code == 201
     await_(lambda: sample(service, "stored_bytes", surface="streams") >= 1000)
     assert sample(service, "files", surface="streams", status="available") >= 1
@@ -108,7 +108,7 @@ def test_it_tells_of_files_bytes_leases_and_workers(service: Service) -> None:
     assert sample(service, "figures_up") == 6
 
 
-def test_openmetrics_is_given_to_who_asks_for_it(service: Service) -> None:
+def test_openmetrics_is_sent_to_clients_that_ask_for_it(service: Service) -> None:
     headers = {"Accept": "application/openmetrics-text;version=1.0.0"}
     answer = requests.get(f"{service.url}/metrics", headers=headers, timeout=60)
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
@@ -123,7 +123,7 @@ def test_openmetrics_is_given_to_who_asks_for_it(service: Service) -> None:
         ("GET", {"Range": "bytes=999999999-"}, 416, "requested range not satisfiable"),
     ],
 )
-def test_what_cannot_be_done_with_a_static_file_is_said_in_json(
+def test_errors_about_static_files_are_json(
     service: Service, method: str, headers: dict[str, str], status: int, phrase: str
 ) -> None:
     answer = requests.request(method, f"{service.url}/static/docs.css", headers=headers, timeout=60)

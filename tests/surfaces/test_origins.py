@@ -128,12 +128,12 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails is tried again almost at once."""
+    """Failures are retried almost at once."""
     monkeypatch.setattr(job, "Limits", partial(Limits, backoff=0.001))
 
 
 def fetched(app: Flask, url: str, **more: str) -> str:
-    """Have a URL fetched, and return the id of the file."""
+    """Fetch a URL, and return the id of the file."""
     client = app.test_client()
     answer = client.post("/uploadFile", json={"file": url, **more}, headers={"Prefer": "respond-async"})
     assert answer.status_code == 202, answer.text

@@ -77,7 +77,7 @@ def urls(app: Flask) -> set[str | None]:
 
 
 def failing_until_given_up(app: Flask, client: FlaskClient, receiver: Receiver, clock: Clock) -> list[float]:
-    """Remove a file, and let every try to say so fail; return the pauses between them, in seconds."""
+    """Remove a file, and let every attempt to report it fail; return the pauses between them, in seconds."""
     new = uploaded(client, receiver)
     client.delete(new["manage_url"])
     receiver.statuses = [500] * 99

@@ -1,4 +1,4 @@
-"""The client, as a module and as the commands `send` and `get`, against the service and against a bad line."""
+"""The client, as a module and as the commands `send` and `get`, against the service and over a bad connection."""
 
 import os
 import random
@@ -119,7 +119,7 @@ def test_a_password_may_have_every_character(service: Service, report: Path, fol
     assert client.get(link, folder, password=password).read_bytes() == CONTENT
 
 
-def test_a_cut_line_is_resumed_and_uses_the_file_up_once(service: Service, report: Path, folder: Path) -> None:
+def test_a_download_resumes_after_a_cut_and_uses_the_file_up_once(service: Service, report: Path, folder: Path) -> None:
     report.write_bytes(content := random.randbytes(15 * MIB))
     link = Client(service.url).send(report).url
     received: list[int] = []
@@ -140,7 +140,7 @@ def test_a_link_may_work_several_times(service: Service, folder: Path, report: P
     assert "--downloads" in run("send", report, "--downloads", "0", VIMEO_API_URL=service.url).stderr
 
 
-def test_refusals_of_an_upload_are_told(service: Service, report: Path) -> None:
+def test_a_refused_upload_says_why(service: Service, report: Path) -> None:
     with pytest.raises(Refused, match="password is empty") as error:
         Client(service.url).send(report, password="")
     assert error.value.status == 400
@@ -247,7 +247,7 @@ def test_a_file_that_changes_while_it_is_sent_is_an_error(service: Service, repo
         Client(service.url).send(report, progress=lambda *_: os.truncate(report, 1))
 
 
-def test_two_downloads_of_a_link_into_a_folder_do_not_meet(folder: Path) -> None:
+def test_two_downloads_of_a_link_into_a_folder_do_not_clash(folder: Path) -> None:
     with PartialDownload("http://localhost/link", folder), pytest.raises(InUse):
         Client("").get("http://localhost/link", folder)
 

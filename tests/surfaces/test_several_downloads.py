@@ -51,7 +51,7 @@ def test_it_is_gone_after_its_last_download(app: Flask, client: FlaskClient) -> 
     sweep(app)
 
 
-def test_ranges_that_cover_the_file_use_one_place_up(app: Flask, client: FlaskClient) -> None:
+def test_ranges_that_cover_the_file_use_one_slot_up(app: Flask, client: FlaskClient) -> None:
     new = put(client, downloads="2")
     for first, last in ((0, 99), (100, len(CONTENT) - 1)):
         with client.get(new["url"], headers={"Range": f"bytes={first}-{last}"}) as answer:
@@ -88,7 +88,7 @@ def test_a_client_gives_nothing_back_while_another_of_its_responses_runs(
 
 @pytest.mark.parametrize("app", ["production"], indirect=True)
 @pytest.mark.parametrize("downloads", [1, 2])
-def test_a_file_is_free_once_the_last_of_several_responses_breaks_off(
+def test_a_file_is_free_once_the_last_of_several_responses_is_interrupted(
     app: Flask, client: FlaskClient, downloads: int
 ) -> None:
     link, first, second = beside_each_other(app, client, downloads)
@@ -100,7 +100,7 @@ def test_a_file_is_free_once_the_last_of_several_responses_breaks_off(
 
 @pytest.mark.parametrize("app", ["production"], indirect=True)
 @pytest.mark.parametrize("released", [True, False], ids=["release", "remove"])
-def test_a_place_is_in_doubt_when_its_report_may_be_lost(
+def test_a_slot_is_in_doubt_when_its_report_may_be_lost(
     app: Flask, client: FlaskClient, clock: Clock, *, released: bool
 ) -> None:
     new = put(client, downloads="2")

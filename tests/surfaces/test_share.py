@@ -17,7 +17,7 @@ def form(size: int = 5, **fields: str) -> dict[str, object]:
     return {"file": (io.BytesIO(bytes(size)), "report.xls"), **fields}
 
 
-def test_an_empty_field_counts_as_none_and_a_bad_one_is_said_on_a_page(inprocess: Flask) -> None:
+def test_an_empty_field_is_ignored_and_a_bad_one_is_explained_on_a_page(inprocess: Flask) -> None:
     client = inprocess.test_client()
     # Werkzeug's client writes an empty field as no other does.
     empty = {"password": "", "expires_in": "", "downloads": "", "notify": ""}

@@ -96,7 +96,7 @@ ODD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("sentence", ODD)
-def test_what_it_does_not_understand_is_refused_and_never_left_out(service: Service, sentence: str) -> None:
+def test_it_refuses_what_it_does_not_understand_instead_of_ignoring_it(service: Service, sentence: str) -> None:
     before = service.stored()
     answer = requests.put(service.vimeo, **{"files": {"file": ("a.txt", b"secret")}, **ODD[sentence]}, timeout=60)
     refused(answer, 400, "Bad Request")

@@ -29,7 +29,7 @@ def put(app: Flask) -> str:
 
 
 def begin(app: Flask, link: str) -> TestResponse:
-    """Begin a download, of which nothing is read until somebody asks for its data."""
+    """Begin a download without reading it; its data is read on demand."""
     return app.test_client().get(link, buffered=False)
 
 

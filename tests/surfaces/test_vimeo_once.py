@@ -46,7 +46,7 @@ def test_it_lets_exactly_one_of_many_concurrent_downloads_through(service: Servi
             gone(link)
 
 
-def test_a_file_for_several_downloads_is_downloaded_exactly_so_often(service: Service) -> None:
+def test_a_file_for_several_downloads_is_downloaded_exactly_that_often(service: Service) -> None:
     content, clients = random.randbytes(50_000), 50
     with ThreadPoolExecutor(clients) as pool:
         for downloads in (2, 5):
@@ -64,7 +64,7 @@ def test_a_file_for_several_downloads_is_downloaded_exactly_so_often(service: Se
             gone(link)
 
 
-def test_several_download_it_at_once_and_one_that_breaks_off_gives_its_slot_back(service: Service) -> None:
+def test_several_download_it_at_once_and_an_interrupted_one_gives_its_slot_back(service: Service) -> None:
     content = bytes(15 * MIB)
     link = put(service, content, downloads="2")
     with get(link, stream=True) as first, get(link, stream=True) as second:
@@ -87,7 +87,7 @@ def test_other_clients_are_told_that_a_download_is_running(service: Service) -> 
 
 
 def cut(link: str, taken: int) -> str:
-    """Take so many bytes of a download, hang up, and return the resume token."""
+    """Read a number of bytes of a download, hang up, and return the resume token."""
     host, port = link.split("/")[2].split(":")
     with socket.create_connection((host, int(port))) as client:
         client.sendall(f"GET /{link.split('/', 3)[3]} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
@@ -314,7 +314,7 @@ def test_a_lease_without_a_report_is_given_back(service: Service) -> None:
     assert len(answer.content) == 15 * MIB
 
 
-def test_a_client_that_reads_nothing_uses_no_file_up_that_its_kernel_does_not_hold(service: Service) -> None:
+def test_a_client_that_reads_nothing_uses_up_only_what_its_kernel_holds(service: Service) -> None:
     link = put(service, random.randbytes(600_000))
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)

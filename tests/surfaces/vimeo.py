@@ -26,7 +26,7 @@ def get(link: str, **kwargs: object) -> requests.Response:
 
 
 def gone(link: str, **kwargs: object) -> None:
-    """Fail unless a file is used up, once nobody holds its lease."""
+    """Fail unless a file is used up once nobody holds its lease."""
     refused(unlocked(link, **kwargs), 410, "Gone")
 
 

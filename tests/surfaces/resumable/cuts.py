@@ -1,4 +1,4 @@
-"""Real clients over a line that keeps breaking: `make cuts CUTS=100`, or `python -m tests.surfaces.resumable.cuts`.
+"""Real clients over a breaking connection: `make cuts CUTS=100`, or `python -m tests.surfaces.resumable.cuts`.
 
 tus-js-client and tuspy upload files, one after the other, while a proxy cuts their connections at random bytes: it
 closes them, resets them, or lets the service wait for a client that has gone without a word. In production one part of
@@ -41,7 +41,7 @@ TRY_SECONDS = 0.1
 
 
 def main() -> int:
-    """Cut the uploads of each profile so often, and say what came of them."""
+    """Cut the uploads in each profile, and print what came of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cuts", type=int, default=100, help="in each profile")
     parser.add_argument("--profile", choices=PROFILES)
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> None:
-    """Upload until there were so many cuts. Raises AssertionError for a file that differs, and for what is left."""
+    """Upload until there were that many cuts. Raises AssertionError for a file that differs, and for leftovers."""
     file, before, made = folder / "file.bin", service.spooled(), 0
     ways = [*WAYS, "tuspy"] if (NODE / "node_modules").exists() else ["tuspy"]
     with killing(service):
@@ -87,7 +87,7 @@ def by_node(endpoint: str, file: Path, way: str) -> str:
 
 
 def by_tuspy(endpoint: str, file: Path) -> str:
-    """Upload by tuspy, which goes on by itself where it can, and return the path of the upload."""
+    """Upload by tuspy, which resumes by itself where it can, and return the path of the upload."""
     url, pause = None, threading.Event()
     for _ in range(TRIES):
         with suppress(TusCommunicationError, requests.RequestException, OSError):
@@ -102,7 +102,7 @@ def by_tuspy(endpoint: str, file: Path) -> str:
 
 
 def stored(service: Service, path: str) -> bytes | None:
-    """Return what the service has of a finished upload, None while it does not say."""
+    """Return what the service stored of a finished upload, None while it does not say."""
     with suppress(requests.RequestException):
         answer = requests.get(service.url + path, timeout=60)
         if answer.status_code == 201:

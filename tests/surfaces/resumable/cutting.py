@@ -1,4 +1,4 @@
-"""A proxy that cuts connections after so many bytes, for clients that have to resume."""
+"""A proxy that cuts connections after a number of bytes, for clients that have to resume."""
 
 import enum
 import select

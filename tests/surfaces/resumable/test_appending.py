@@ -30,7 +30,7 @@ BEHIND_NGINX = pytest.mark.parametrize("app", ["production"], indirect=True, sco
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_goes_on_where_it_broke_off(app: Flask, client: FlaskClient, seed: int) -> None:
+def test_it_resumes_where_it_was_interrupted(app: Flask, client: FlaskClient, seed: int) -> None:
     dice, url, offset = random.Random(seed), begin(client), 0
     while offset < len(DATA):
         cut = dice.randint(0, len(DATA) // 4)
@@ -41,7 +41,7 @@ def test_it_goes_on_where_it_broke_off(app: Flask, client: FlaskClient, seed: in
     assert left(app) == set()
 
 
-def test_a_browser_that_repeats_a_request_by_itself_is_told_what_came_of_the_first(client: FlaskClient) -> None:
+def test_a_browser_that_repeats_a_request_by_itself_learns_what_came_of_the_first(client: FlaskClient) -> None:
     url = begin(client)
     patch(client, url, 0, DATA, cut=1000)
     again = patch(client, url, 0, DATA)
@@ -75,7 +75,7 @@ def test_a_body_counts_only_with_its_checksum(app: Flask, client: FlaskClient, a
 
 
 @BEHIND_NGINX
-def test_nobody_waits_for_a_request_of_which_nothing_came(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_a_request_that_sent_nothing(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resumable, "SETTLE_SECONDS", 0.3)
     url = begin(client)
     patch(client, url, 0, DATA, cut=0)

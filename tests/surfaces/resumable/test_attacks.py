@@ -1,4 +1,4 @@
-"""Attacks on resumable uploads, in both profiles: whatever is sent, bytes neither change nor stay behind."""
+"""Attacks on resumable uploads, in both profiles: whatever is sent, no bytes change and none stay behind."""
 
 import base64
 from pathlib import Path
@@ -155,7 +155,9 @@ def test_an_upload_that_has_lost_bytes_ends(app: Flask, client: FlaskClient, los
 
 
 @pytest.mark.parametrize("app", ["production"], indirect=True, scope="module")
-def test_an_upload_whose_bytes_are_lost_takes_no_bytes_of_a_broken_request(app: Flask, client: FlaskClient) -> None:
+def test_an_upload_whose_bytes_are_lost_takes_no_bytes_of_an_interrupted_request(
+    app: Flask, client: FlaskClient
+) -> None:
     url = begin(client)
     patch(client, url, 0, DATA[:1000])
     with app.app_context():
@@ -185,7 +187,7 @@ def test_a_request_whose_upload_is_ended_meanwhile_leaves_nothing(
 
 
 @pytest.mark.parametrize("app", ["production"], indirect=True, scope="module")
-def test_bytes_of_a_broken_request_go_with_the_upload_that_is_ended_meanwhile(
+def test_bytes_of_an_interrupted_request_are_removed_with_the_upload_that_is_ended_meanwhile(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, settle = begin(client), rows.settle

@@ -113,7 +113,7 @@ def test_a_join_that_was_killed_is_finished_by_the_sweep(
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["durable", "lost"])
-def test_a_join_that_was_killed_goes_on_after_what_it_has_made_durable(
+def test_a_join_that_was_killed_resumes_after_its_durable_bytes(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     _, concat = joinable(client)

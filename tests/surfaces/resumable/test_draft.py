@@ -432,5 +432,5 @@ MUSTS: dict[str, Callable[[Client], bool]] = {
 
 
 @pytest.mark.parametrize("must", MUSTS)
-def test_it_keeps_the_draft(client: Client, must: str) -> None:
+def test_it_conforms_to_the_draft(client: Client, must: str) -> None:
     assert MUSTS[must](client)

@@ -63,7 +63,7 @@ def test_it_publishes_again_what_an_attempt_left_without_a_row(app: Flask, clien
     assert served(app, f"/v1/streams/{stream_of(patch(client, url, 0, DATA))}") == DATA
 
 
-def test_it_gives_up_what_nobody_continues(app: Flask, client: FlaskClient, clock: Clock) -> None:
+def test_it_gives_up_uploads_that_nobody_continues(app: Flask, client: FlaskClient, clock: Clock) -> None:
     url = begin(client)
     patch(client, url, 0, DATA, cut=1000)
     assert offset_of(client, url) == 1000
@@ -77,7 +77,7 @@ def test_it_gives_up_what_nobody_continues(app: Flask, client: FlaskClient, cloc
     assert left(app) == set()
 
 
-def test_it_ends_when_the_client_says_so(app: Flask, client: FlaskClient) -> None:
+def test_a_client_can_end_it(app: Flask, client: FlaskClient) -> None:
     url = begin(client)
     patch(client, url, 0, DATA, cut=1000)
     assert client.delete(url, headers=TUS).status_code == 204

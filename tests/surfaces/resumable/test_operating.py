@@ -34,7 +34,7 @@ def test_tokens_and_quotas_hold(tmp_path: Path) -> None:
             assert begun[-1].status_code == 429
 
 
-def test_the_metrics_have_those_that_are_unfinished(app: Flask, client: FlaskClient) -> None:
+def test_the_metrics_have_the_unfinished_ones(app: Flask, client: FlaskClient) -> None:
     def figures() -> list[float]:
         names = ("resumable_uploads_open", "resumable_open_bytes")
         lines = client.get("/metrics").text.splitlines()

@@ -1,4 +1,4 @@
-"""Resumable uploads as clients send them over real connections, which break off at any byte."""
+"""Resumable uploads by clients over real connections, which break at any byte."""
 
 import io
 import os
@@ -106,7 +106,7 @@ def test_a_client_that_is_back_takes_the_place_of_its_old_connection(service: Se
     assert finished(service, url) == DATA
 
 
-def test_the_place_of_a_body_is_checked_before_it_comes(service: Service) -> None:
+def test_the_offset_of_a_body_is_checked_before_its_first_byte(service: Service) -> None:
     url = begin(service)
     with connected(service, url, 0) as connection:
         connection.close()
@@ -162,7 +162,7 @@ def test_an_ordinary_request_begins_an_upload_in_parts(service: Service) -> None
     assert requests.get(f"{service.url}/v1/streams/{last.json()['id']}", timeout=60).content == DATA
 
 
-def test_a_chunked_body_goes_on_where_it_broke_off(service: Service) -> None:
+def test_a_chunked_body_resumes_where_it_was_interrupted(service: Service) -> None:
     url, piece = begin(service), DATA[: 1024**2]
     with connected(service, url, 0, "Transfer-Encoding: chunked") as connection:
         connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
@@ -207,7 +207,7 @@ def test_tus_js_client_uploads(service: Service, file: Path, way: str) -> None:
 
 @BY_NODE
 @pytest.mark.parametrize("fate", [Fate.CLOSE, Fate.RESET], ids=["close", "reset"])
-def test_tus_js_client_goes_on_after_cuts(service: Service, file: Path, fate: Fate) -> None:
+def test_tus_js_client_resumes_after_cuts(service: Service, file: Path, fate: Fate) -> None:
     dice = random.Random(fate.value)
     with cutting(service.port, [dice.randint(50_000, len(DATA) // 6) for _ in range(5)], fate) as proxy:
         path = by_node(f"http://127.0.0.1:{proxy.port}", file, "plain")

@@ -208,5 +208,5 @@ def exchange(app: Flask) -> dict[str, TestResponse]:
 
 
 @pytest.mark.parametrize("must", MUSTS)
-def test_it_keeps_tus_1_0_0(exchange: dict[str, TestResponse], must: str) -> None:
+def test_it_conforms_to_tus_1_0_0(exchange: dict[str, TestResponse], must: str) -> None:
     assert MUSTS[must](exchange)

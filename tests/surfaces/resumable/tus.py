@@ -74,7 +74,7 @@ def offset_of(client: FlaskClient, url: str) -> int:
 
 
 def left(app: Flask) -> set[str]:
-    """Return what lies in the spool for no upload, once the log has been read."""
+    """Return what is in the spool without an upload, once the log has been read."""
     with app.app_context():
         adoption.catch_up()
         parts_left = {path.name for path in expiry.leftovers()}
