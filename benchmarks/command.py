@@ -1,4 +1,4 @@
-"""What the benchmarks have in common on the command line, and where their results go."""
+"""The command line that the benchmarks share, and where their results go."""
 
 import argparse
 import tempfile
@@ -15,7 +15,7 @@ def arguments(about: str | None) -> argparse.Namespace:
 
 
 def parser(about: str | None) -> argparse.ArgumentParser:
-    """Return what reads these arguments, and may learn of more."""
+    """Return a parser of these arguments, to which more can be added."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="measure less of everything")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to work")

@@ -63,7 +63,7 @@ QUICK = Plan(
 
 
 class Course:
-    """The folder with the source, in which everybody copies it."""
+    """The folder with the source, in which all copy it."""
 
     def __init__(self, folder: Path, size: int) -> None:
         """Make the source."""
@@ -160,7 +160,7 @@ DEFAULT = name_of(THREADS, CHUNK)
 
 
 def under(course: Course, plan: Plan, *, allocated: bool, synced: bool) -> Condition:
-    """Let everybody copy under one condition."""
+    """Let all copy under one condition."""
     ways = [(threads, chunk) for threads in plan.threads for chunk in plan.chunks]
     contestants: dict[str, Copying] = {
         name_of(*way): partial(course.writer, threads=way[0], chunk=way[1], synced=synced) for way in ways
@@ -192,7 +192,7 @@ def digests(course: Course, plan: Plan) -> dict[str, float]:
 
 
 def peak_memory(folder: Path, length: int) -> int:
-    """Return the bytes that a process of its own needed at most to copy so much."""
+    """Return the peak memory, in bytes, of a new process that copies a file of this size."""
     source, target = folder / "large", folder / "copy"
     try:
         with source.open("wb") as file:

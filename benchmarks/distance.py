@@ -1,4 +1,4 @@
-"""Downloads and uploads over a long way: our nginx against one with the kernel's own buffer sizes.
+"""Downloads and uploads over a long distance: our nginx against one with the kernel's own buffer sizes.
 
     python -m benchmarks.distance [--quick] [--folder DIR]
 
@@ -245,7 +245,7 @@ def report(plan: Plan, where: str, results: Mapping[str, tuple[float, float, flo
 
 
 def main() -> None:
-    """Measure, and write the results; only say so where there is no TUN device."""
+    """Measure, and write the results; without a TUN device, only say that there is none."""
     arguments = command.arguments(__doc__)
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         print("benchmarks.distance needs root and /dev/net/tun.")

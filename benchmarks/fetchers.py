@@ -1,4 +1,4 @@
-"""Those who fetch: ours as the service runs it, curl and aria2c. Each fetches a URL into a new file, and removes it."""
+"""The fetchers: ours as the service runs it, curl and aria2c. Each fetches a URL into a new file and removes it."""
 
 import os
 import subprocess

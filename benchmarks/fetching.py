@@ -93,7 +93,7 @@ TLS = Condition("unthrottled, https, no fsync", tls=True)
 
 
 class Course:
-    """The folder into which everybody fetches, and the origin's files."""
+    """The folder into which all fetch, and the origin's files."""
 
     def __init__(self, folder: Path, origin: Origin, plan: Plan) -> None:
         """Make the files."""
@@ -119,7 +119,7 @@ class Course:
         return fetchers.aria2c(**self._given(condition), connections=connections).seconds
 
     def peak_memory(self, length: int) -> int:
-        """Return the bytes that a process of its own needed at most to fetch so much."""
+        """Return the peak memory, in bytes, of a new process that fetches a file of this size."""
         served = self._origin.files / "sparse"
         try:
             with served.open("wb") as file:

@@ -25,7 +25,7 @@ def describe(folder: Path, *programs: str) -> str:
 
 
 def path(program: str) -> str:
-    """Return where a program lies, those for administrators included. Raises FileNotFoundError."""
+    """Return the path of a program, administrators' ones included. Raises FileNotFoundError."""
     found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
         raise FileNotFoundError(f"{program} is missing; deploy/packages bench installs it")
@@ -33,7 +33,7 @@ def path(program: str) -> str:
 
 
 def need(folder: Path, size: int) -> None:
-    """Raise OSError unless so many bytes are free where the folder lies."""
+    """Raise OSError unless `size` bytes are free on the disk of the folder."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, f"{size} bytes are needed; --folder says where else", str(folder))
 

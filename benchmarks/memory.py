@@ -1,4 +1,4 @@
-"""How much memory copying or fetching takes at most, measured in a process that does nothing else.
+"""The peak memory of copying or fetching, measured in a process that does nothing else.
 
     python -m benchmarks.memory copy SOURCE TARGET
     python -m benchmarks.memory fetch URL FOLDER
@@ -21,7 +21,7 @@ def peak(*arguments: str | Path) -> int:
 
 
 def main() -> None:
-    """Do what the arguments say, and print the bytes."""
+    """Copy or fetch as the arguments say, and print the bytes."""
     kind, source, target = sys.argv[1:]
     if kind == "copy":
         _copy(Path(source), Path(target))

@@ -50,7 +50,7 @@ class Taken:
 
 
 def spool(path: Path, size: int) -> None:
-    """Write a body whose file has so many bytes, in pieces as nginx writes them."""
+    """Write a body whose file has `size` bytes, in pieces as nginx writes them."""
     piece = random.randbytes(256 * 1024)
     with path.open("xb", buffering=0) as file:
         file.write(taking.HEAD)
@@ -60,7 +60,7 @@ def spool(path: Path, size: int) -> None:
 
 
 def turn(folder: Path, way: str, size: int) -> Taken:
-    """Let one way take a new body, and see that all bytes came out."""
+    """Let one way take a new body, and check that all bytes came out."""
     with ExitStack() as stack:
         body, target = folder / "body", folder / "taken"
         for path in (body, target):

@@ -1,4 +1,4 @@
-"""Who is compared takes turns, so that whatever else the machine does meets all alike."""
+"""Contestants take turns, so that whatever else the machine does affects all alike."""
 
 import random
 import statistics
@@ -22,7 +22,7 @@ class Outcome:
 
 
 def compare(contestants: Mapping[str, Contestant], measure: Contestant, *, rounds: int, every: int) -> Outcome:
-    """Let all take turns in every round, in a new order each time, and the measure before `every` so many of them.
+    """Let all take turns in every round, in a new order each time, and the measure before every `every` turns.
 
     A ratio compares with the measure's median of the same round.
     """

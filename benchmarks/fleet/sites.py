@@ -80,7 +80,7 @@ class Site:
     database: psycopg.Connection
 
     def settle(self) -> None:
-        """Wait until workers have done what requests have left to them."""
+        """Wait until workers have done what the requests left to them."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while (row := self.database.execute(UNSETTLED).fetchone()) and row[0]:
             if time.monotonic() > deadline:

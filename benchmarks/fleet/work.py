@@ -1,4 +1,4 @@
-"""What clients ask for, kind by kind, and what each kind costs the parts of a service."""
+"""The kinds of requests, and what each costs the parts of a service."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ UP, DOWN = "64 MiB up", "64 MiB down"
 
 
 def costs(site: Site, place: Place, amount: Amount, idle: Mapping[str, float]) -> Costs:
-    """Do everything once; return CPU seconds per request, or per GiB for large files."""
+    """Measure each kind once; return CPU seconds per request, or per GiB for large files."""
     origin, seconds = site.service.origin, amount.seconds
     get_each = partial(load.get_each, origin, seconds=seconds, connections=CONNECTIONS)
     get = partial(load.get, seconds=seconds, connections=CONNECTIONS)
@@ -105,7 +105,7 @@ def _upload(origin: str, place: Place, times: int) -> float:
 
 
 def _fetch(origin: str, url: str) -> float:
-    """Have files fetched; return how many."""
+    """Let files be fetched; return how many."""
 
     def fetch(number: int) -> None:
         answer = requests.post(f"{origin}/uploadFile", json={"file": f"{url}/{number}.txt"}, timeout=60)
@@ -131,7 +131,7 @@ class _Origin(BaseHTTPRequestHandler):
 
 @contextmanager
 def _serving(address: str) -> Iterator[str]:
-    """Serve small files from this process, whose CPU time nobody counts."""
+    """Serve small files from this process, whose CPU time is not counted."""
     with ThreadingHTTPServer((address, 0), _Origin) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

@@ -27,7 +27,7 @@ ROOM = 4 * GIB  # beside some copies of the large file
 
 
 def main() -> int:
-    """Measure, and write the results; return 1 where ours could not take part."""
+    """Measure, and write the results; return 1 if our service failed."""
     parser = command.parser(__doc__)
     parser.add_argument("--only", default="", help=f"of {', '.join(one.name for one in ALL)}")
     arguments = parser.parse_args()
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def run(plan: Plan, benchmarks: list[Benchmark], folder: Path) -> list[str]:
-    """Hold these benchmarks and keep their results; return the names of those in which ours could not take part."""
+    """Run benchmarks and keep their results; return the names of those in which our service failed."""
     failed = []
     with tempfile.TemporaryDirectory(dir=folder, prefix="serving-") as name:
         place = Place(Path(name))

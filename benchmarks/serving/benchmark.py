@@ -34,7 +34,7 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One who takes turns."""
+    """A program that takes turns."""
 
     who: str
     roots: Sequence[int]  # whose processes are watched
@@ -48,7 +48,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Goal:
-    """How one number of ours should compare with the same number of another, or with a bound where there is none."""
+    """How a number of ours should compare with the same number of a peer, or with a bound if there is no peer."""
 
     number: str
     bound: float
@@ -119,7 +119,7 @@ class Course:
         return self._kept("classic", self._start_classic)
 
     def peers(self, *names: str) -> list[Server]:
-        """Return those of the peers that can be started; the others stand in `absent`."""
+        """Return the peers that can be started; `absent` names the others."""
         found = []
         for name in names:
             if name in self.absent:
@@ -146,7 +146,7 @@ class Course:
 
 
 def hold(benchmark: Benchmark, course: Course, machine: str) -> Result:
-    """Let all contestants take their turns, in a new order in each round. Who fails once is out."""
+    """Let all contestants take turns, in a new order in each round. One that fails is out."""
     with ExitStack() as stack:
         contestants = benchmark.contestants(course, stack)
         notes = {one.who: one.note for one in contestants}

@@ -36,12 +36,12 @@ def _downloads(course: Course, streams: int) -> list[Contestant]:
 
 
 def alone(course: Course, _: ExitStack) -> list[Contestant]:
-    """Let everybody send the large file once."""
+    """Let all send the large file once."""
     return _downloads(course, 1)
 
 
 def together(course: Course, _: ExitStack) -> list[Contestant]:
-    """Let everybody send the large file several times at once."""
+    """Let all send the large file several times at once."""
     return _downloads(course, STREAMS)
 
 
@@ -71,14 +71,14 @@ def _check(server: Server, size: int) -> None:
 
 
 def raw(course: Course, _: ExitStack) -> list[Contestant]:
-    """Everybody takes the large file as a raw body."""
+    """Let all receive the large file as a raw body."""
     servers = [course.ours, *course.peers("nginx", "copyparty", "wsgidav", "@tus/server")]
     taking_part = [(server.name, server, server.raw) for server in servers]
     return _uploads(course, [*taking_part, (BY_TUS, course.ours, RESUMABLE)])
 
 
 def multipart(course: Course, _: ExitStack) -> list[Contestant]:
-    """Everybody takes the large file in a form."""
+    """Let all receive the large file in a form."""
     by_hash = Upload("POST", "/", "a SHA-256, fsync of file and folder, a row committed", part="file")
     servers = [course.ours, course.classic, *course.peers("copyparty", "uploadserver")]
     taking_part = [(server.name, server, server.form) for server in servers]
@@ -89,7 +89,7 @@ BENCHMARKS = (
     Benchmark(
         name="large-get",
         title="Large GET",
-        text="1 GiB (128 MiB in a hurry), one connection, curl into /dev/null.",
+        text="1 GiB (128 MiB if quick), one connection, curl into /dev/null.",
         contestants=alone,
         rounds=lambda plan: plan.large_rounds,
         goals=(Goal("rate", 0.97, to="nginx"), *(Goal("rate", 1.0, to=name) for name in GETTERS[1:]), MEMORY),
@@ -97,7 +97,7 @@ BENCHMARKS = (
     Benchmark(
         name="large-get-8",
         title=f"Large GET, {STREAMS} at once",
-        text=f"1 GiB (128 MiB in a hurry) by each of {STREAMS} curls at the same time.",
+        text=f"1 GiB (128 MiB if quick) by each of {STREAMS} curls at the same time.",
         contestants=together,
         rounds=lambda plan: max(1, plan.large_rounds - 2),
         goals=(Goal("rate", 0.97, to="nginx"), *(Goal("rate", 1.0, to=name) for name in GETTERS[1:]), MEMORY),
@@ -105,7 +105,7 @@ BENCHMARKS = (
     Benchmark(
         name="large-put",
         title="Large raw PUT",
-        text="1 GiB (128 MiB in a hurry), one connection. The rate depends on who waits for the disk: compare CPU. "
+        text="1 GiB (128 MiB if quick), one connection. The rate depends on who waits for the disk: compare CPU. "
         "nginx alone is the floor of ours, which receives by nginx, too. Only ours syncs, and pays for what the kernel "
         "writes for the others later.",
         contestants=raw,
@@ -124,7 +124,7 @@ BENCHMARKS = (
     Benchmark(
         name="large-post",
         title="Large multipart POST",
-        text="1 GiB (128 MiB in a hurry), one connection.",
+        text="1 GiB (128 MiB if quick), one connection.",
         contestants=multipart,
         rounds=lambda plan: plan.large_rounds,
         goals=(Goal("rate", 2, to="classic"), Goal("cpu", 2, at_least=False), MEMORY),

@@ -1,4 +1,4 @@
-"""What records say: medians, ratios of ours to others within a round, and whether goals are met."""
+"""What records show: medians, ratios of ours to others within a round, and whether goals are met."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """A goal and what became of it; without a value it could not be measured."""
+    """A goal and its result; without a value it could not be measured."""
 
     goal: Goal
     value: float | None
@@ -36,7 +36,7 @@ class Verdict:
 
 
 def value(records: Sequence[Record], who: str, number: str, at: int | None = None) -> float | None:
-    """Return a number of somebody over all rounds, if it was measured."""
+    """Return a contestant's number over all rounds, if it was measured."""
     found = [
         record.values[number]
         for record in records
@@ -48,7 +48,7 @@ def value(records: Sequence[Record], who: str, number: str, at: int | None = Non
 def ratio(
     records: Sequence[Record], number: str, one: tuple[str, int | None], other: tuple[str, int | None]
 ) -> float | None:
-    """Return how many times the other's number one's is: the median of the rounds in which both took part."""
+    """Return one's number divided by the other's: the median of the rounds in which both took part."""
     ours, theirs = (_by_round(records, number, *who) for who in (one, other))
     found = [ours[number] / theirs[number] for number in ours.keys() & theirs.keys() if theirs[number]]
     return statistics.median(found) if found else None
@@ -63,7 +63,7 @@ def _by_round(records: Sequence[Record], number: str, who: str, at: int | None) 
 
 
 def judge(goal: Goal, records: Sequence[Record]) -> Verdict:
-    """Return what became of a goal."""
+    """Return the result of a goal."""
     if goal.ends:
         found = places(records)
         return Verdict(goal, ratio(records, goal.number, (goal.of, found[-1]), (goal.of, found[0])) if found else None)
@@ -73,7 +73,7 @@ def judge(goal: Goal, records: Sequence[Record]) -> Verdict:
 
 
 def contestants(records: Sequence[Record]) -> list[str]:
-    """Return who took part, the quickest first."""
+    """Return the contestants, the fastest first."""
     found = list(dict.fromkeys(record.who for record in records))
     return sorted(found, key=lambda who: -(value(records, who, "rate") or 0))
 

@@ -63,13 +63,13 @@ def _with_rows(course: Course, service: Service, number: int) -> list[Contestant
 
 
 def _forever(keys: Sequence[str]) -> Iterator[str]:
-    """Give paths of streams in turn, none of them twice, thanks to a query that nobody minds."""
+    """Yield paths of streams in turn, none of them twice: each has a new query, which is ignored."""
     for number, key in enumerate(cycle(keys)):
         yield f"{STREAMS}/{key}?{number}"
 
 
 def connections(course: Course, _: ExitStack) -> list[Contestant]:
-    """Let everybody send the small file over more and more connections."""
+    """Let all send the small file over more and more connections."""
     contestants = []
     for server in (course.ours, *course.peers(*GETTERS)):
         for number in course.plan.connections:

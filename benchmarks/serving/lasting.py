@@ -15,7 +15,7 @@ CLIENTS = 100
 
 
 def siege(course: Course, _: ExitStack) -> list[Contestant]:
-    """Let ours alone answer a mix of everything that can be asked for again and again."""
+    """Let our service answer a mix of all requests that can be repeated."""
     ours, service = course.ours, course.service
     lines = _mix(service, course.place, ours.small)
     turn = partial(load.siege, lines, seconds=course.plan.siege_seconds, clients=CLIENTS)
@@ -45,7 +45,7 @@ BENCHMARKS = (
         name="siege",
         title=f"Siege by {CLIENTS} clients",
         text="Files of four surfaces, the list of names and an upload of 4 KiB in turn, without a pause: five minutes, "
-        "or ten seconds in a hurry.",
+        "or ten seconds if quick.",
         contestants=siege,
         rounds=lambda _: 1,
         goals=(Goal("failed", 0, of=OURS, at_least=False),),

@@ -3,9 +3,9 @@
 What they find, by name:
 
 rate      requests or MiB a second
-p50 p99   milliseconds; a slow answer delays the next request of its connection, so the tail is told too short
-refused   answers of 400 and above
-broken    connections that failed, and requests without an answer
+p50 p99   milliseconds; a slow response delays the next request of its connection, so the tail is underestimated
+refused   responses of 400 and above
+broken    connections that failed, and requests without a response
 """
 
 import json
@@ -29,21 +29,21 @@ Sample = dict[str, float]
 
 
 class LoadError(Exception):
-    """A server did not do what it was asked for; the message says what came instead."""
+    """A server did not do what was requested; the message says what it did."""
 
 
 def get(url: str, *, seconds: int, connections: int) -> Sample:
-    """Ask for one URL over and over. Raises LoadError when most answers are refusals."""
+    """Request one URL over and over. Raises LoadError if most responses are refusals."""
     return _granted(_get(url, seconds, connections, {}))
 
 
 def head(origin: str, path: str, *, seconds: int, connections: int) -> Sample:
-    """Ask for the headers of one path over and over. Raises LoadError when most answers are refusals."""
+    """Request the headers of one path over and over. Raises LoadError if most responses are refusals."""
     return _granted(_wrk(origin, seconds, connections, {}, "varied.lua", "HEAD", path, "0", _seed()))
 
 
 def get_refused(url: str, *, seconds: int, connections: int, headers: Mapping[str, str]) -> Sample:
-    """Ask for a URL that is not there, over and over. Raises LoadError when not all answers say so."""
+    """Request a missing URL over and over. Raises LoadError unless all responses are refusals."""
     found = _get(url, seconds, connections, headers)
     if found["refused"] < found["requests"]:
         raise LoadError(f"{url} is there")
@@ -58,9 +58,9 @@ def _get(url: str, seconds: int, connections: int, headers: Mapping[str, str]) -
 
 
 def get_each(origin: str, paths: Sequence[str], *, seconds: int, connections: int, method: str = "GET") -> Sample:
-    """Ask for each of the paths but the first once, in their order; that one wrk uses up to look at the requests.
+    """Request each path but the first once, in order; wrk itself uses the first one up.
 
-    Where they are over before the time is, there is no rate.
+    If the paths end before the time, there is no rate.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".paths") as file:
         file.writelines(f"{path}\n" for path in paths)
@@ -69,7 +69,7 @@ def get_each(origin: str, paths: Sequence[str], *, seconds: int, connections: in
 
 
 def put(origin: str, upload: Upload, size: int, *, seconds: int, connections: int) -> Sample:
-    """Upload bodies of so many bytes, each under a name of its own where there are names."""
+    """Upload bodies of `size` bytes, each under a new name if the server has names."""
     headers = {name: value.replace("{bytes}", str(size)) for name, value in upload.headers.items()}
     words = [upload.method, upload.path, str(size), _seed()]
     if upload.part:
@@ -132,7 +132,7 @@ def send(origin: str, upload: Upload, body: Path) -> Sample:
 
 
 def siege(lines: Sequence[str], *, seconds: int, clients: int) -> Sample:
-    """Let so many clients ask for these lines of a siege file, without a pause."""
+    """Let a number of clients request the lines of a siege file, without a pause."""
     with tempfile.TemporaryDirectory() as home:
         urls = Path(home) / "urls"
         urls.write_text("".join(f"{line}\n" for line in lines))

@@ -1,4 +1,4 @@
-"""What each part of our service costs: the CPU time of nginx, the app, the workers, PostgreSQL and so on, apart.
+"""What each part of our service costs: the CPU time of nginx, the app, the workers, PostgreSQL and so on.
 
 supervisord, which runs the parts of a host, knows which process is which.
 """

@@ -1,4 +1,4 @@
-"""The other servers: each is started as its documentation has it, with logs off where it has a switch for that.
+"""The other servers: each is started as its documentation says, without logs if it can switch them off.
 
 All serve the same files by hard links. Each function gives a running server for the length of a block, and raises
 ServerError or PackageError where it cannot.
@@ -83,7 +83,7 @@ def copyparty(where: Place) -> Iterator[Server]:
 
 @contextmanager
 def uploadserver(where: Place) -> Iterator[Server]:
-    """Run Python's own http.server with uploads; a connection for each request."""
+    """Run Python's own http.server with uploads; each request has a new connection."""
     root, port = where.root("uploadserver"), free_port()
     program = packages.python() / "python"
     command = [str(program), "-m", "uploadserver", str(port), "--bind", "127.0.0.1", "--directory", str(root)]

@@ -30,7 +30,7 @@ Found = Sequence[tuple[Benchmark, Result]]
 
 
 def draw(folder: Path, name: str, found: Found) -> list[Path]:
-    """Draw what there is, and return the files."""
+    """Draw all results, and return the files."""
     drawn = []
     judged = [(one, judge(goal, result.records)) for one, result in found for goal in one.goals if goal.bound]
     if measured := [(one, verdict) for one, verdict in judged if verdict.value]:

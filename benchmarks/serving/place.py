@@ -1,4 +1,4 @@
-"""The folder in which everybody works, and the files that they serve."""
+"""The folder in which all servers work, and the files that they serve."""
 
 import os
 import random
@@ -27,7 +27,7 @@ class Place:
         return self.folder / LARGE_NAME
 
     def fill(self, large: int) -> None:
-        """Make the files, the large one of so many bytes; they lie in the page cache then."""
+        """Make the files, the large one of `large` bytes; they are in the page cache then."""
         self.small.write_bytes((b"0123456789abcde\n" * SMALL)[:SMALL])
         with self.large.open("wb") as file:
             for _ in range(large // MIB):

@@ -1,4 +1,4 @@
-"""How much is measured: everything, or in a hurry."""
+"""How much is measured: everything, or less if quick."""
 
 from dataclasses import dataclass
 

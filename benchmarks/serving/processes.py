@@ -59,7 +59,7 @@ def _await_start(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], 
 
 
 def _end(process: "subprocess.Popen[bytes]", stop: signal.Signals) -> None:
-    """Ask the process to end, and make sure that nothing of its session is left."""
+    """Ask the process to end, and kill what is left of its session."""
     process.send_signal(stop)
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
@@ -69,14 +69,14 @@ def _end(process: "subprocess.Popen[bytes]", stop: signal.Signals) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on just now."""
+    """Return a port on which no program listens right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:
-    """Return whether somebody takes connections there."""
+    """Return whether a server accepts connections there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -110,13 +110,13 @@ def _tree(roots: Sequence[int], stats: Mapping[int, _Stat]) -> set[int]:
 
 
 def cpu_seconds(roots: Sequence[int]) -> float:
-    """Return what these processes and all below them have used so far, the dead children included."""
+    """Return what these processes and all their children have used so far, ended ones included."""
     stats = _stats()
     return sum(stats[pid].ticks for pid in _tree(roots, stats)) / TICKS
 
 
 class Memory:
-    """How much the resident memory of a tree of processes grows from here on; pages that are shared count each time."""
+    """How much the resident memory of a tree of processes grows from now on; shared pages count each time."""
 
     def __init__(self, roots: Sequence[int]) -> None:
         """Note what they hold now, and reset the kernel's peaks (clear_refs, proc(5))."""

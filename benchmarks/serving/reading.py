@@ -1,4 +1,4 @@
-"""Benchmarks of small answers: public files, refusals, one-time files."""
+"""Benchmarks of small responses: public files, refusals, one-time files."""
 
 import secrets
 from collections.abc import Callable
@@ -21,7 +21,7 @@ USED_UP, UNCACHED = f"{OURS}, 410", f"{OURS}, past nginx's cache"
 
 
 def small_get(course: Course, _: ExitStack) -> list[Contestant]:
-    """Let everybody send the same small file over and over."""
+    """Let all send the same small file over and over."""
     contestants = []
     for server in (course.ours, *course.peers(*GETTERS)):
         turn = partial(load.get, server.origin + server.small, seconds=course.plan.seconds, connections=CONNECTIONS)
@@ -30,7 +30,7 @@ def small_get(course: Course, _: ExitStack) -> list[Contestant]:
 
 
 def hot_refusal(course: Course, _: ExitStack) -> list[Contestant]:
-    """Everybody refuses one path over and over."""
+    """Let all refuse one path over and over."""
     ours, service = course.ours, course.service
     used_up = f"{ONCE}/{_used_up(service, course)}"
     asked = [(ours.name, ours, ours.missing, ours.gets), (USED_UP, ours, used_up, "a one-time link that is used up")]
@@ -42,7 +42,7 @@ def hot_refusal(course: Course, _: ExitStack) -> list[Contestant]:
 
 
 def random_refusal(course: Course, _: ExitStack) -> list[Contestant]:
-    """Everybody refuses paths that nobody has asked for before."""
+    """Let all refuse paths that are new each time."""
     ours = course.ours
     contestants = [
         Contestant(ours.name, ours.roots, _refused(ours, ours.missing, course), ours.gets),
@@ -60,7 +60,7 @@ def random_refusal(course: Course, _: ExitStack) -> list[Contestant]:
 
 
 def _note(peer: Server) -> str:
-    return "`return 404`, without a look at the disk" if peer.name == "nginx" else peer.gets
+    return "`return 404`, without disk access" if peer.name == "nginx" else peer.gets
 
 
 def _used_up(service: Service, course: Course) -> str:
@@ -83,21 +83,21 @@ def _refused(
 
 
 class Keys:
-    """Paths of files of which each is asked for once; what one turn leaves is there for the next."""
+    """Paths of files, each requested once; the next turn uses those that are left."""
 
     def __init__(self, make: Callable[[int], list[str]], count: int) -> None:
-        """Keep so many ready, made by a function."""
+        """Keep `count` of them ready, made by a function."""
         self._make = make
         self._count = count
         self._paths: list[str] = []
 
     def prepare(self) -> None:
-        """Make what is missing."""
+        """Make the missing ones."""
         if missing := self._count - len(self._paths):
             self._paths += self._make(missing)
 
     def turn(self, origin: str, *, seconds: int, connections: int) -> Sample:
-        """Ask for them."""
+        """Request them."""
         found = load.get_each(origin, self._paths, seconds=seconds, connections=connections)
         # Those under way at the end may have been sent or not.
         del self._paths[: int(found["requests"]) + 2 * connections]
@@ -121,7 +121,7 @@ def one_time(course: Course, _: ExitStack) -> list[Contestant]:
 
 
 def first_get(course: Course, _: ExitStack) -> list[Contestant]:
-    """Let both apps send public files that nobody has asked for before."""
+    """Let both apps send public files for the first time."""
     service = course.service
     template = course.ours.small.rpartition("/")[2]
 
@@ -143,7 +143,7 @@ def _each_once(course: Course, server: Server, make: Callable[[int], list[str]],
 
 
 def _classic_paths(service: Service, where: str, count: int) -> list[str]:
-    """Put rows of the small file into the classic app's database, and return the paths under which it gives it."""
+    """Insert rows of the small file into the classic app's database, and return the paths of the file."""
     keys = [secrets.token_hex(16) for _ in range(count)]
     given = "".join(f"{key}\t{SMALL_NAME}\t{SMALL_NAME}\tf\tnow\n" for key in keys)
     copy = "COPY file (key, name, path, gone, created_at) FROM stdin"

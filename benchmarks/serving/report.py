@@ -12,11 +12,11 @@ from benchmarks.serving.server import OURS
 
 HEAD = """# Serving
 
-The service as `make stack` starts it and others on the same work, all on one machine, in turns, in a new order in each
-round. Numbers are medians over the rounds; a ratio is the median of the ratios within a round. The load comes from the
-same machine and takes its share of it, the more the quicker a server is: **server CPU** is the time of the server's
-processes alone (user and system, ended children included), and tells more than a rate. Times in the tail are told too
-short, for a client that waits asks for nothing else. Made by `make bench`.
+The service as `make stack` starts it, and others on the same work: all on one machine, in turns, in a new order in each
+round. Numbers are medians over the rounds; a ratio is the median of the ratios within a round. The load generator runs
+on the same machine, and takes the more of it the faster a server is. So **server CPU**, the time of the server's
+processes alone (user and system, ended children included), says more than a rate. Tail latencies are underestimated,
+because a client that waits sends nothing else. Made by `make bench`.
 """
 
 
@@ -64,7 +64,7 @@ def write(folder: Path, name: str, benchmarks: Sequence[Benchmark]) -> str:
     machines = list(dict.fromkeys(result.machine for _, result in found))
     drawn = pictures.draw(folder, name, found)
     lines = [HEAD, *(f"{machine}.\n" for machine in machines), *(f"![{path.stem}]({path.name})\n" for path in drawn)]
-    lines += ["## Who takes part", "", *_setups([result for _, result in found]), ""]
+    lines += ["## Contestants", "", *_setups([result for _, result in found]), ""]
     lines += ["## Goals", "", "| | | goal | reached |", "|---|---|---|---|"]
     for one, result in found:
         lines += [_goal(one, judge(goal, result.records)) for goal in one.goals]

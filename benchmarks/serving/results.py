@@ -1,4 +1,4 @@
-"""Results as JSON, one file per benchmark: so each can be run again by itself, and the report made of what there is."""
+"""Results as JSON, one file per benchmark, so that each can be run by itself and the report has all of them."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Record:
-    """What one turn has measured."""
+    """What one turn measured."""
 
     who: str
     at: int

@@ -1,4 +1,4 @@
-"""Benchmarks of resumable uploads: what a cut costs, who waits for clients that trickle, how quick offsets are."""
+"""Benchmarks of resumable uploads: what a cut costs, who waits for slow clients, how fast offsets are."""
 
 import itertools
 import random
@@ -37,7 +37,7 @@ UNDISTURBED, UPLOADS_UNDISTURBED = f"{OURS}, undisturbed", f"{UPLOADS}, undistur
 
 
 def cuts(course: Course, _: ExitStack) -> list[Contestant]:
-    """Cut uploads at random bytes, and look how many have to be sent again."""
+    """Cut uploads at random bytes, and count how many have to be sent again."""
     return [
         Contestant(server.name, server.roots, partial(_cut, server), note, after=server.uploads.clear)
         for server, note in _takers(course)
@@ -48,11 +48,11 @@ def offsets(course: Course, _: ExitStack) -> list[Contestant]:
     """Ask for the offset of one upload over and over."""
     path = _begun(course.ours)
     turn = partial(load.head, course.ours.origin, path, seconds=course.plan.seconds, connections=FEW)
-    return [Contestant(OURS, course.ours.roots, turn, "SELECT, and a look at the file")]
+    return [Contestant(OURS, course.ours.roots, turn, "SELECT, and stat of the file")]
 
 
 def trickling(course: Course, stack: ExitStack) -> list[Contestant]:
-    """Let the app answer others while a thousand clients send a resumable upload drop by drop."""
+    """Let the app answer others while a thousand clients send resumable uploads slowly."""
     ours, seconds = course.ours, course.plan.seconds
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4 * CROWD)), hard))
@@ -66,17 +66,17 @@ def trickling(course: Course, stack: ExitStack) -> list[Contestant]:
     note = f"{CROWD:,} clients trickle meanwhile"
     return [
         Contestant(OURS, ours.roots, ping, f"GET /ping; {note}", before=crowd.come, after=crowd.leave),
-        Contestant(UNDISTURBED, ours.roots, ping, "GET /ping; nobody else is there"),
+        Contestant(UNDISTURBED, ours.roots, ping, "GET /ping; no other clients"),
         Contestant(UPLOADS, ours.roots, put, f"PUT {STREAMS}; {note}", before=crowd.come, after=crowd.leave),
-        Contestant(UPLOADS_UNDISTURBED, ours.roots, put, f"PUT {STREAMS}; nobody else is there"),
+        Contestant(UPLOADS_UNDISTURBED, ours.roots, put, f"PUT {STREAMS}; no other clients"),
     ]
 
 
 class Crowd:
-    """Clients that send an upload drop by drop."""
+    """Clients that send an upload slowly."""
 
     def __init__(self, server: Server) -> None:
-        """Have nobody yet."""
+        """Begin with no clients."""
         self._server = server
         self._held: list[socket.socket] = []
         self._paths: list[str] = []
@@ -84,7 +84,7 @@ class Crowd:
         self._thread: threading.Thread | None = None
 
     def come(self) -> None:
-        """Begin their uploads, and let them trickle from now on. Raises LoadError if one is refused."""
+        """Begin their uploads, and send slowly from now on. Raises LoadError if one is refused."""
         with ThreadPoolExecutor(FEW) as pool:
             self._paths = list(pool.map(lambda _: _begun(self._server), range(CROWD)))
             self._held = list(pool.map(lambda path: _sending(self._server, path, 0), self._paths))
@@ -93,7 +93,7 @@ class Crowd:
         self._thread.start()
 
     def leave(self) -> None:
-        """Hang up and end the uploads, so that nothing is left to be done in the next turn."""
+        """Hang up and end the uploads, so that they leave no work for the next turn."""
         self._ends.set()
         if self._thread is not None:
             self._thread.join()

@@ -1,4 +1,4 @@
-"""What the benchmarks know of a server: where it gives and takes bytes, and which processes it is."""
+"""What the benchmarks know of a server: where it sends and receives bytes, and its processes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ OURS = "vimeo_api"
 
 @dataclass(frozen=True)
 class Upload:
-    """How a server takes bytes, and what it has done with them before it answers."""
+    """How a server receives bytes, and what it does with them before it responds."""
 
     method: str
     path: str  # `{name}` stands for a name of its own each time
@@ -20,7 +20,7 @@ class Upload:
 
 
 class Uploads(Protocol):
-    """What was uploaded to a server, seen from behind."""
+    """What was uploaded to a server, as its disk shows it."""
 
     def size(self) -> int:
         """Return how many bytes it is in all."""

@@ -83,14 +83,14 @@ class Service:
         return str(answer.json()["url"].rpartition("/")[2])
 
     def copy_once(self, key: str, count: int) -> list[str]:
-        """Put in so many one-time files like this one, rows and bytes; return their keys."""
+        """Insert `count` one-time files like this one, rows and bytes; return their keys."""
         keys = [secrets.token_hex(16) for _ in range(count)]
         self._copy("vimeo", key, keys, blob="w.key")
         self.link_once(key, keys)
         return keys
 
     def copy_stream(self, key: str, count: int) -> list[str]:
-        """Put in so many streams like this one, which share its bytes; return their keys."""
+        """Insert `count` streams like this one, which share its bytes; return their keys."""
         keys = [str(uuid.uuid4()) for _ in range(count)]
         self._copy("streams", key, keys, blob="f.blob")
         return keys
@@ -120,7 +120,7 @@ class Service:
             (folder / name).hardlink_to(source)
 
     def fill(self, stream: str, once: str, count: int) -> None:
-        """Put in so many rows, half of them like this stream with the same bytes, half like this one-time file."""
+        """Insert `count` rows, half of them like this stream with the same bytes, half like this one-time file."""
         put = f"INSERT INTO files ({self._columns}) SELECT"
         rows = f"generate_series(1, {count // 2})"
         self.query(
@@ -202,7 +202,7 @@ def running_stack(where: Place, name: str) -> Iterator[Service]:
 
 
 def _await_calm(pid: int) -> None:
-    """Wait until the workers have started: that goes on after the first response, and would count as work."""
+    """Wait until the workers have started: otherwise their start would count as work."""
     deadline, before = time.monotonic() + CALM_SECONDS, float("-inf")
     while (used := cpu_seconds([pid])) - before > CALM and time.monotonic() < deadline:
         before = used
@@ -210,7 +210,7 @@ def _await_calm(pid: int) -> None:
 
 
 def server_of(service: Service, where: Place) -> Server:
-    """Upload the files that everybody serves, and describe the service as a server."""
+    """Upload the files that all servers serve, and describe the service as a server."""
     small, large = (service.add_stream(path) for path in (where.small, where.large))
     after = int(service.query("SELECT max(id) FROM files"))
     return Server(
@@ -220,7 +220,7 @@ def server_of(service: Service, where: Place) -> Server:
         setup=f"{VERSION} by `make stack`: nginx, uWSGI, PostgreSQL, Redis, Celery; as it comes, "
         f"but for {', '.join(f'`{name}={value}`' for name, value in SETTINGS.items())}",
         uploads=Rows(service, after),
-        gets="the app and PostgreSQL, unless nginx remembers what they said",
+        gets="the app and PostgreSQL, unless nginx has cached their response",
         small=f"{STREAMS}/{small}",
         large=f"{STREAMS}/{large}",
         missing=f"{STREAMS}/{{uuid}}",

@@ -1,4 +1,4 @@
-"""Benchmarks of small uploads, and of clients that are slow at theirs."""
+"""Benchmarks of small uploads, and of slow clients."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ UNDISTURBED = f"{OURS}, undisturbed"
 
 
 def small_put(course: Course, _: ExitStack) -> list[Contestant]:
-    """Everybody takes small bodies."""
+    """Let all receive small bodies."""
     raw = [course.ours, *course.peers("nginx", "copyparty", "wsgidav", "@tus/server")]
     forms = [course.classic, *course.peers("uploadserver")]
     contestants = []
@@ -51,10 +51,10 @@ def slow_clients(course: Course, stack: ExitStack) -> list[Contestant]:
             holding.pop().close()
 
     stack.callback(end)
-    slow = f"{SLOW_CLIENTS} multipart uploads are half sent meanwhile"
+    slow = f"{SLOW_CLIENTS} multipart uploads wait half sent"
     return [
         Contestant(OURS, ours.roots, turn, slow, before=begin, after=end),
-        Contestant(UNDISTURBED, ours.roots, turn, "nobody else is there"),
+        Contestant(UNDISTURBED, ours.roots, turn, "no other clients"),
     ]
 
 
@@ -79,7 +79,7 @@ BENCHMARKS = (
         name="slow-clients",
         title="Others while clients are slow",
         text=f"`GET /ping`, which Flask answers, over {FEW} connections, with and without {SLOW_CLIENTS} clients that "
-        "have sent half of a multipart upload and hold still.",
+        "have sent half of a multipart upload and pause.",
         contestants=slow_clients,
         rounds=lambda plan: plan.rounds,
         goals=(Goal("rate", 0.9, to=UNDISTURBED),),
