@@ -156,7 +156,7 @@ def test_a_refused_upload_says_why(service: Service, report: Path) -> None:
 def test_the_commands_send_several_files_as_one_zip_and_get_it(service: Service, report: Path, folder: Path) -> None:
     (other := report.with_name("empty.txt")).touch()
     done = run("send", report, other, "--expires-in", "7d", VIMEO_API_URL=service.url, VIMEO_API_PASSWORD=PASSWORD)
-    assert (done.exit_code, done.stderr.rpartition("/")[0]) == (0, f"To see or end it: {service.url}/manage")
+    assert (done.exit_code, done.stderr.rpartition("/")[0]) == (0, f"To follow or delete it: {service.url}/manage")
     [link] = done.stdout.splitlines()
     refused(run("get", link, folder), "protected; the password is missing or wrong. VIMEO_API_PASSWORD may hold it")
     got = run("get", link, folder, VIMEO_API_PASSWORD=PASSWORD)

@@ -153,7 +153,7 @@ def test_a_damaged_entry_is_ignored(app: Flask, client: FlaskClient) -> None:
     assert client.get(LINK).status_code == 404
 
 
-def test_generations_are_renewed_without_a_cache_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renewing_a_generation_without_a_cache_is_no_error(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: object, **__: object) -> None:
         raise RedisTimeout
 

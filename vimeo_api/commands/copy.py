@@ -69,7 +69,7 @@ def _write(source: int, file: int, size: int, *, threads: int, chunk: int) -> No
 
 @contextmanager
 def _reading(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # or a named pipe would wait for a writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # else a named pipe waits for a writer
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):

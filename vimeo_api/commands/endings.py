@@ -34,7 +34,7 @@ def ending_cleanly() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def interrupt(number: int, _frame: object) -> None:
-        finish_undisturbed()  # or a second Ctrl-C would interrupt the cleanup
+        finish_undisturbed()  # else a second Ctrl-C would interrupt the cleanup
         raise _Interrupted(number)
 
     try:

@@ -27,7 +27,7 @@ def bar(total: int | None = None, *, initial: int = 0) -> Bar:
 
 @contextmanager
 def bar_from_first_byte() -> Iterator[Callable[[int, int], None]]:
-    """Yield what shows the bytes so far and in all; before its first call there may be an error or a question."""
+    """Yield a function that shows the bytes so far and in all; the bar appears at its first call, after any prompt."""
     with ExitStack() as stack:
         shown: list[Bar] = []
 

@@ -16,7 +16,7 @@ from vimeo_api.commands.progress import bar_from_first_byte
 @click.option("--password", "asks", is_flag=True, help="Ask for a password that protects the files.")
 @click.option("--expires-in", metavar="TIME", help="How long the link works: seconds, or 7d, 12h, 30m.")
 @click.option("--downloads", metavar="N", type=click.IntRange(1, 10_000), help="How often the link works.  [1]")
-@click.option("--notify", metavar="URL", help="A URL that the server tells what became of the files.")
+@click.option("--notify", metavar="URL", help="A URL that gets a webhook once the files were downloaded or are gone.")
 # Hidden: on a command line, other users of the machine could read them.
 @click.option("--api-token", "token", envvar="VIMEO_API_TOKEN", hidden=True)
 @click.option("--file-password", "password", envvar="VIMEO_API_PASSWORD", hidden=True)
@@ -47,4 +47,4 @@ def send(
             raise click.ClickException(f"{', '.join(map(str, files))}: {error}") from None
         click.echo(sent.url)
         if sent.manage_url:
-            click.echo(f"To see or end it: {sent.manage_url}", err=True)
+            click.echo(f"To follow or delete it: {sent.manage_url}", err=True)

@@ -17,7 +17,7 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # from a filesystem w
 
 
 def settled(target: Path, name: str) -> Path:
-    """Return the file that DST stands for: itself, or `name` in it if it is a folder."""
+    """Return the file that DST means: itself, or `name` in it if it is a folder."""
     real = Path(os.path.realpath(target))
     return real / name if real.is_dir() else real
 

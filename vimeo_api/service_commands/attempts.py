@@ -1,4 +1,4 @@
-"""`manage.py attempts`: how far a one-time file has been downloaded, straight from the database."""
+"""`manage.py attempts`: how far a one-time file has been downloaded, directly from the database."""
 
 import click
 from flask.cli import with_appcontext

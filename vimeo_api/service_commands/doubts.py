@@ -1,4 +1,4 @@
-"""`manage.py doubts`: the one-time files of which nobody knows whether they were downloaded; their owner decides."""
+"""`manage.py doubts`: one-time files that may have been downloaded before a failure; their owner decides."""
 
 import click
 from flask.cli import with_appcontext

@@ -15,6 +15,6 @@ class Duration(click.ParamType[timedelta]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the duration."""
         try:
-            return timedelta(seconds=seconds(str(value)) or self.fail("It must last a while.", param, ctx))
+            return timedelta(seconds=seconds(str(value)) or self.fail("It must be at least a second.", param, ctx))
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a duration such as 90d, 12h or 30m.", param, ctx)

@@ -107,7 +107,7 @@ def delete(which: tuple[str, ...], *, yes: bool, **filters: Any) -> None:
 @_yes
 @with_appcontext
 def expire(which: tuple[str, ...], *, life: timedelta, yes: bool, **filters: Any) -> None:
-    """Set when files expire, given ids, links or filters, whenever they would have expired."""
+    """Set when files expire, given ids, links or filters; this replaces any earlier expiry."""
     ids = _confirmed("Set the expiry of", which, filters, yes=yes)
     expires_at = now() + life
     kept = sum(lifecycle.limit(ids[at : at + _BATCH], expires_at) for at in range(0, len(ids), _BATCH))

@@ -1,4 +1,4 @@
-"""`manage.py hosts`: the hosts of the service, how far each is behind, and the end of one that will not come back."""
+"""`manage.py hosts`: the hosts of the service, how far behind each is, and retiring one that will not come back."""
 
 from datetime import datetime, timedelta
 

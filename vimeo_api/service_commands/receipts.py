@@ -1,4 +1,4 @@
-"""`manage.py receipts`: what uploaders' URLs were told, straight from the database, and the secret that signs it."""
+"""`manage.py receipts`: receipts and how they fared, directly from the database, and the secret that signs them."""
 
 import json
 from datetime import datetime
@@ -50,7 +50,7 @@ def list_(*, state: str | None, as_json: bool) -> None:
 @click.argument("which", metavar="ID|LINK")
 @with_appcontext
 def resend(which: str) -> None:
-    """Send the receipts of a file again that have not arrived, given its id or link.
+    """Send the undelivered receipts of a file again, given its id or link.
 
     Receipts that were given up more than a week ago, or that the receiver did not want, have no URL any more.
     """

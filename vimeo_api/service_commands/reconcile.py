@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: list, and repair if asked, what differs between the database and the folders."""
+"""`manage.py reconcile`: list differences between the database and the stores, and repair them if asked."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from vimeo_api.service_commands.loading import DatabaseCommand, load_existing
     type=click.FloatRange(min=0),
     default=reconciliation.AGE_SECONDS,
     show_default=True,
-    help="Skip files younger than this; less than the longest upload takes is not safe.",
+    help="Skip files younger than this; it must be longer than any upload takes.",
 )
 @click.option(
     "--sample",

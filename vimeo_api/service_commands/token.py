@@ -133,7 +133,7 @@ def _fields(found: Listed) -> dict[str, Any]:
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """Turn errors into a sentence and exit code 1."""
+    """End a command with a sentence and exit code 1 for an error of the core."""
     try:
         yield
     except PipelineError as error:

@@ -1,4 +1,4 @@
-"""`manage.py uploads`: list unfinished resumable uploads and end them, straight from the database."""
+"""`manage.py uploads`: list unfinished resumable uploads and end them, directly in the database."""
 
 import click
 from flask.cli import with_appcontext

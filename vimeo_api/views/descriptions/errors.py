@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from vimeo_api.web.openapi import JSON, STRING, Body, Response, closed
+from vimeo_api.web.openapi import HTML, JSON, STRING, Body, Response, closed
 
 EVERYWHERE = frozenset({400, 405, 414, 421, 503})  # what any operation may answer
 ALLOW = {"Allow": "The methods of the path."}
@@ -13,11 +13,19 @@ NO_SCOPE = "The API token does not allow this, its quota is used up, or a page o
 TOO_OFTEN = "Too many uploads or wrong passwords in a short time."
 BEARER = {"WWW-Authenticate": '`Bearer realm="vimeo_api"`'}
 RANGE = {"Content-Range": "`bytes */18`: the size of the file."}
+PAGE = Body(STRING, "<!doctype html>…")
 
 
 def in_json(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
     """Return an error as `{"error": text}`."""
     return Response(description, {JSON: Body(closed("Error", error=STRING), {"error": text})}, headers or {})
+
+
+def with_message(description: str, text: str, headers: dict[str, str] | None = None, *, message: str = "") -> Response:
+    """Return an error as `{"error": text, "message": …}`, or as a page for a browser."""
+    example = {"error": text, "message": message or description}
+    content = {JSON: Body(closed("Refusal", error=STRING, message=STRING), example), HTML: PAGE}
+    return Response(description, content, headers or {})
 
 
 def common(error: Callable[..., Response]) -> dict[int, Response]:

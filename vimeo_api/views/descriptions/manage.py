@@ -91,14 +91,7 @@ _SHOWN = {
     ],
 }
 
-
-PAGE = Body(STRING, "<!doctype html>…")
-
-
-def _error(description: str, text: str, headers: dict[str, str] | None = None, *, message: str = "") -> Response:
-    example = {"error": text, "message": message or description}
-    content = {JSON: Body(closed("Refusal", error=STRING, message=STRING), example), HTML: PAGE}
-    return Response(description, content, headers or {})
+_error = errors.with_message
 
 
 SECTION = Section(
@@ -122,7 +115,7 @@ SECTION = Section(
 )
 _PARAMETERS = (Parameter("key", "The last segment of the manage URL.", _KEY),)
 _RESPONSE = Response(
-    "What became of the file.", {JSON: Body(_FILE, _SHOWN), HTML: PAGE}, {"Cache-Control": "`no-store`"}
+    "What became of the file.", {JSON: Body(_FILE, _SHOWN), HTML: errors.PAGE}, {"Cache-Control": "`no-store`"}
 )
 
 SHOW = Operation(

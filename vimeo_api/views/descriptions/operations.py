@@ -1,8 +1,7 @@
 """The description of health, readiness and metrics."""
 
+from vimeo_api.views.descriptions import errors
 from vimeo_api.web.openapi import JSON, PLAIN_TEXT, STRING, Body, Operation, Response, Section
-
-_RETRY = {"Retry-After": "Seconds after which to try again."}
 
 
 def _error(description: str, text: str, headers: dict[str, str] | None = None) -> Response:
@@ -17,12 +16,12 @@ SECTION = Section(
     errors={
         400: _error("The request cannot be understood.", "Bad Request"),
         403: _error("`METRICS_FROM` does not allow the client's address.", "Forbidden"),
-        405: _error("The path does not have this method.", "Method Not Allowed", {"Allow": "The methods of the path."}),
+        405: _error("The path does not have this method.", "Method Not Allowed", errors.ALLOW),
         414: _error("The address is too long.", "Request-URI Too Long"),
         421: _error("`HOSTS` does not name the host of the URL.", "Misdirected Request"),
-        503: _error("The service is unavailable for a moment.", "Service Unavailable", _RETRY),
+        503: _error("The service is unavailable for a moment.", "Service Unavailable", errors.RETRY_AFTER),
     },
-    everywhere=frozenset({400, 405, 414, 421, 503}),
+    everywhere=errors.EVERYWHERE,
 )
 
 HEALTH = Operation(

@@ -21,14 +21,7 @@ _PASSWORD: Schema = {"type": "string", "minLength": 1, "maxLength": 1024}
 _VISIBLE: Schema = {"type": "string", "pattern": "^[!-~]{1,100}$"}
 _BASIC = {"WWW-Authenticate": '`Basic realm="file", charset="UTF-8"`'}
 
-
-_PAGE = Body(STRING, "<!doctype html>…")
-
-
-def _error(description: str, text: str, headers: dict[str, str] | None = None, *, message: str = "") -> Response:
-    example = {"error": text, "message": message or description}
-    content = {JSON: Body(closed("Refusal", error=STRING, message=STRING), example), HTML: _PAGE}
-    return Response(description, content, headers or {})
+_error = errors.with_message
 
 
 SECTION = Section(
@@ -198,7 +191,7 @@ GRANTED = Operation(
     curl=f"curl http://localhost:8080/vimeo/api/v1.0/file/{_HASH}/download/{_GRANT.example}",
     description="For people: starts the download, and says how far it is.",
     parameters=(_KEY, _GRANT),
-    responses={200: Response("The page.", {HTML: _PAGE}, {"Cache-Control": "`no-store`"})},
+    responses={200: Response("The page.", {HTML: errors.PAGE}, {"Cache-Control": "`no-store`"})},
     errors=frozenset({404, 410, 423}),
 )
 
