@@ -103,7 +103,7 @@ def test_a_new_quota_counts_from_the_next_upload_on(app: Flask) -> None:
         (["create", "x", "--scope", "nowhere:write"], "'nowhere:write' is no scope"),
         (["create", "x"], "Missing option '--scope'"),
         (["create", "x", "--scope", "*:*", "--expires-in", "soon"], "is not a duration"),
-        (["create", "x", "--scope", "*:*", "--expires-in", "0d"], "must last"),
+        (["create", "x", "--scope", "*:*", "--expires-in", "0d"], "must be at least a second"),
         (["create", "", "--scope", "*:*"], "1 to 64 printable characters"),
         (["revoke", "nobody's"], "no token"),
         (["show", "nobody's"], "no token"),
