@@ -127,7 +127,7 @@ def damage() -> Iterator[str]:
 
 
 def rows_without_bytes(digests: set[str]) -> Iterator[str]:
-    """Yield a sentence for each file whose bytes are missing, cut short, or none that anybody has sent."""
+    """Yield a sentence for each file whose bytes are missing, short, or not what a client sent."""
     columns = (File.surface, File.key, File.blob, File.size, File.pending, File.store)
     for row in statements.rows(select(*columns).where(File.status.in_(KEPT))):
         try:
@@ -183,7 +183,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What nginx's journal says about an answer with bytes of a one-time file."""
+    """What nginx's journal says about a response with bytes of a one-time file."""
 
     key: str
     lease_token: str

@@ -26,7 +26,7 @@ class State(StrEnum):
 
 @dataclass
 class Content:
-    """Bytes that can be made again."""
+    """Bytes that can be generated again."""
 
     seed: str
     size: int
@@ -67,7 +67,7 @@ class Item:
 
 @dataclass
 class Attempt:
-    """A download of a one-time file that was answered with bytes."""
+    """A download of a one-time file whose response had bytes."""
 
     resume_token: str
     start: int  # the first byte that was asked for

@@ -43,7 +43,7 @@ def test_the_database_the_cache_and_the_broker_have_their_time(tmp_path: Path) -
     database = app.config["SQLALCHEMY_ENGINE_OPTIONS"]
     connecting = database["connect_args"]["connect_timeout"]
     assert f"statement_timeout={settings.database_seconds}s" in database["connect_args"]["options"]
-    assert settings.database_seconds + extensions.SILENCE_SECONDS + connecting == 15  # what the README says
+    assert settings.database_seconds + extensions.SILENCE_SECONDS + connecting == 15  # what docs/operations.md says
     as_long_as_a_lock = locks.WAIT_SECONDS - extensions.SILENCE_SECONDS - connecting
     with pytest.raises(config.ConfigError):
         config.load(PRODUCTION | {"DATABASE_SECONDS": str(as_long_as_a_lock)})

@@ -18,7 +18,7 @@ class ClientError(Exception):
 
 
 class Unreachable(ClientError):
-    """The server cannot be reached, or the line broke again and again."""
+    """The server cannot be reached, or the connection broke again and again."""
 
 
 class Unreadable(ClientError):

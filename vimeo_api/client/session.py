@@ -37,8 +37,8 @@ GRANT_HEADER = "X-Download-Grant"
 Progress: TypeAlias = Callable[[int, int], None]  # bytes so far and in all
 
 _PATH = "/vimeo/api/v1.0/file"
-_CHUNK = 64 * 1024  # a part of it is lost when the line breaks
-_TIMEOUT = (10, 120)  # seconds to connect, and without a byte: the server may have much to write
+_CHUNK = 64 * 1024  # at most this much is lost when the connection breaks
+_TIMEOUT = (10, 120)  # seconds to connect, and without a byte: the server may need long to sync a large file
 _PAUSES = (0, 1, 2)  # seconds before another attempt, after one without a byte of progress
 _BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([0-9A-Za-z+/=]+):")
@@ -48,12 +48,12 @@ _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([0-9A-Za-z+/=]+):")
 class Sent:
     """What the server has stored: a file, or several in a zip."""
 
-    url: str  # the link, which works once or as often as was asked for
+    url: str  # the link, which works once or `downloads` times
     manage_url: str | None = None  # for the sender only, from servers that have it
 
 
 class _Broken(Unreachable):
-    """The line broke, or there was none: worth another attempt."""
+    """The connection broke, or there was none: worth another attempt."""
 
 
 class _Authorization(AuthBase):
@@ -95,9 +95,9 @@ class Client:
         """Send a file, or several, of which the server makes one zip, and return the link.
 
         `expires_in` is seconds or a duration such as `7d`. `downloads` is how often the file can be downloaded, once
-        by default. `notify` is a URL that is told what became of it.
-        Files are read while they are sent. If the line breaks they are sent again: the server may then have them twice,
-        once under a link that nobody knows. Raises Unreadable, Refused and Unreachable.
+        by default. `notify` is a URL that gets the receipts.
+        Files are read while they are sent. If the connection breaks, they are sent again: the server may then have them
+        twice, once under a link that nobody knows. Raises Unreadable, Refused and Unreachable.
         """
         expires = None if expires_in is None else str(expires_in)
         times = None if downloads is None else str(downloads)
@@ -124,7 +124,7 @@ class Client:
     ) -> Path:
         """Save the file of a link as `target`, or in the folder `target` under its own name; return where.
 
-        The file appears at once and complete. If the line breaks, the download resumes; if that does not help, what
+        The file appears at once and complete. If the connection breaks, the download resumes; if that fails too, what
         came stays in hidden files beside the target for the next call, unless `resume` is False. `force` replaces a
         file. Raises Exists, InUse, Damaged, PasswordRefused, NotFound, Gone, Locked, Refused, Unreachable and OSError.
         """
@@ -186,7 +186,7 @@ class Client:
                 time.sleep(pause)
 
     def _receive(self, download: PartialDownload, url: str, authorization: AuthBase, progress: Progress) -> None:
-        """Receive what is missing, as far as it comes. Raises _Broken if that is not all."""
+        """Receive as much of the missing bytes as comes. Raises _Broken if some are still missing."""
         notes, headers = download.notes, {}
         if notes and notes.grant:
             headers[GRANT_HEADER] = notes.grant
@@ -219,7 +219,7 @@ def _check_free(file: Path, *, force: bool) -> None:
 
 
 def _retried(attempt: Callable[[], T]) -> T:
-    """Return what an attempt returns; while the line breaks, make some more."""
+    """Return what an attempt returns; if the connection breaks, try a few more times."""
     for pause in _PAUSES:
         try:
             return attempt()
@@ -237,7 +237,7 @@ def _talking(url: str) -> Iterator[None]:
     except requests.exceptions.SSLError as error:
         raise Unreachable(f"There is no safe connection to {host}: its certificate is not valid here.") from error
     except _BROKEN as error:
-        raise _Broken(f"{host} cannot be reached, or the line broke.") from error
+        raise _Broken(f"{host} cannot be reached, or the connection broke.") from error
     except requests.RequestException as error:
         raise ClientError("The address must be a complete one, such as https://files.example.org.") from error
 
@@ -260,7 +260,7 @@ def _basic(password: str | None) -> _Authorization:
 
 
 def _continues(response: requests.Response, received: int) -> bool:
-    """Return whether a response goes on where the download ended (RFC 9110, 14.4)."""
+    """Return whether a response continues where the download ended (RFC 9110, 14.4)."""
     return response.status_code == HTTPStatus.PARTIAL_CONTENT and response.headers.get("Content-Range", "").startswith(
         f"bytes {received}-"
     )
