@@ -32,7 +32,8 @@ from vimeo_api.service_commands.loading import DatabaseCommand, load_existing
 def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> None:
     """Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.
 
-    Exits with 1 if anything remains to be repaired, or if the store is away and cannot be checked.
+    Unfinished multipart uploads of an object store cannot be listed: a rule of the bucket removes them. Exits with 1 if
+    anything remains to be repaired, or if the store is away and cannot be checked.
     """
     with load_existing().app_context():
         try:
