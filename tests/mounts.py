@@ -28,7 +28,7 @@ def filled(folder: Path, *, left: int) -> Iterator[None]:
                 try:
                     os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
                 except OSError as error:
-                    if error.errno != errno.ENOSPC:  # otherwise the service took some of it meanwhile
+                    if error.errno != errno.ENOSPC:  # otherwise the service used some of it meanwhile
                         raise
         yield
     finally:

@@ -29,7 +29,7 @@ def test_wrong_passwords_are_counted_by_address_and_right_ones_are_not(
         return call(method, url, headers={"X-File-Password": password, "X-Forwarded-For": address})
 
     assert [attempt("sesame", "192.0.2.1").status_code for _ in range(10)] == [200] * 10
-    # The second wrong one may be answered from the cache of refusals, and counts all the same.
+    # The second wrong one may be answered from the cache of refusals, and still counts.
     assert [attempt("wrong", "192.0.2.1").status_code for _ in range(4)] == [401, 401, 401, 429]
     refused = attempt("sesame", "192.0.2.1", "GET")
     assert (refused.status_code, refused.json()) == (
@@ -38,7 +38,7 @@ def test_wrong_passwords_are_counted_by_address_and_right_ones_are_not(
     )
     assert 0 < int(refused.headers["Retry-After"]) <= 3600
     assert call("GET", link).status_code == 401  # without a password nothing is counted
-    # What a client writes in front of the trusted proxy's entry is not believed.
+    # Entries that a client writes before the trusted proxy's entry are not trusted.
     assert attempt("sesame", "198.51.100.7, 192.0.2.1").status_code == 429
 
     assert attempt("sesame", "192.0.2.2").status_code == 200

@@ -136,7 +136,7 @@ def test_a_browser_prompts_for_the_token_as_a_password(guarded: Guarded) -> None
     assert call("GET", f"{guarded.url}/v1/queues/q/streams", auth=("anybody", token)).status_code == 403
     large = bytes(11 * MIB)  # so nginx asks before its first byte
     assert call("POST", f"{guarded.url}/v1/streams", auth=("anybody", token), data=large).status_code == 201
-    # A browser adds it to whatever a page of another site asks for.
+    # A browser also adds it to requests of pages of other sites.
     foreign = {"Sec-Fetch-Site": "cross-site"}
     name = f"{token_hex(4)}.txt"
     assert call("POST", f"{guarded.url}/upload/{name}", auth=("", token), data=b"x", headers=foreign).status_code == 403

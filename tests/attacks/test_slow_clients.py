@@ -14,7 +14,7 @@ from tests.services import Service, await_
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
-# Each connection is a thread of the embedded server, and a file of the spool while a body comes slowly.
+# Each connection is a thread of the embedded server, and a file in the spool while its body arrives.
 CROWD = {"production": 1000, "embedded": 150}
 LARGE = b"x" * (4 * 1024**2)  # more than all buffers on the way
 HEAD = b"POST /v1/streams HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
@@ -106,7 +106,7 @@ def test_an_endless_request_head_is_answered_before_it_ends(service: Service, he
     """Not after the megabytes that fit into the buffers on the way."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
         connection.sendall(head)
-        with suppress(BrokenPipeError, ConnectionResetError):  # it hangs up on what it has not read
+        with suppress(BrokenPipeError, ConnectionResetError):  # it hangs up with unread bytes
             for _ in range(1000):
                 if select.select([connection], [], [], 0)[0]:
                     break

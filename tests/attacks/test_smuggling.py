@@ -51,7 +51,7 @@ def test_chunked_bodies_are_refused_in_http_1_0(service: Service) -> None:
     "body",
     [
         b"fffffffffffffffff\r\nabc",  # more than any machine can count
-        b"ffffffff\r\nabc",  # of which werkzeug makes 4 GiB out of nothing
+        b"ffffffff\r\nabc",  # which werkzeug inflates to 4 GiB
         b"-3\r\nabc\r\n0\r\n\r\n",
         b"+3\r\nabc\r\n0\r\n\r\n",
         b"0x3\r\nabc\r\n0\r\n\r\n",
@@ -105,6 +105,6 @@ def test_a_refusal_after_which_nginx_closes_says_connection_close(service: Servi
         for _ in range(3):
             answer = session.get(f"{service.url}/v1/streams/{stored}", headers={"If-Match": '"other"'}, timeout=60)
             assert answer.status_code == 412
-            # Without a word of its end, requests would send this into a connection that is dead, and not again.
+            # Unless told of its end, requests would send this over a dead connection, and not retry.
             uploaded = session.post(f"{service.url}/v1/streams", data=iter([b"abc"]), timeout=60)
             assert uploaded.status_code == 201

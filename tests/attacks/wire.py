@@ -42,7 +42,7 @@ def raw(service: Service, data: bytes, *, end: bool = False) -> bytes:
             if end:
                 connection.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # refused before all of it was sent; the answer may be there all the same
+            pass  # refused before all of it was sent; the response may still have arrived
         return received(connection)
 
 

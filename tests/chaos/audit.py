@@ -16,7 +16,7 @@ from tests.chaos.wire import ask
 from tests.services import Service, await_
 
 READERS = 4
-SETTLING_SECONDS = 900  # what was called for and got lost is called for again after a minute
+SETTLING_SECONDS = 900  # lost messages are sent again after a minute
 LOOK_SECONDS = 4  # between two leaps in time; a few sweeps
 
 

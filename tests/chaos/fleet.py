@@ -21,7 +21,7 @@ class FleetKiller(Killer):
         """Begin with a full deck of kinds."""
         super().__init__(fleet, ledger, say)
         self._fleet = fleet
-        self._host = ""  # on which the next kill is
+        self._host = ""  # of the next kill
 
     def _place(self) -> str:
         return f" ({self._host})"

@@ -158,7 +158,7 @@ def leftovers() -> Iterator[str]:
     columns = (File.surface, File.blob, File.pending)
     kept = statements.rows(select(*columns).where(File.status.in_(KEPT)))
     for _ in _everywhere():
-        promises = settings.spool_dir / ".reserved"  # of room, each of which ends by itself
+        promises = settings.spool_dir / ".reserved"  # reservations, which end by themselves
         for path in _files(settings.spool_dir):
             if not {blobs.pending, promises} & {*path.parents}:
                 yield f"in the spool: {path.name}"

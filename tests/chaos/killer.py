@@ -17,7 +17,7 @@ FULL = "full disk:"
 FULL_SECONDS, FULL_OPERATIONS = 6, 100  # whichever is over first
 PIECE = bytes(64 * 1024)
 RECOVERY_SECONDS = 240  # far more than any part takes to come back, even on a busy machine
-MARKS = {  # what stands in the command line of each part's first process
+MARKS = {  # words in the command line of each part's first process
     "redis-broker": ("redis-broker", ":6379"),
     "redis-cache": ("redis-cache", ":6380"),
     "postgres": ("postgres -D",),

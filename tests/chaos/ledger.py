@@ -50,7 +50,7 @@ class Item:
     digest: str = ""  # SHA-256 of its content
     state: State = State.THERE
     gone_at: float | None = None  # when a client knew so
-    haunted: bool = False  # an upload of it may still be under way, of which nobody will hear
+    haunted: bool = False  # an upload whose response was lost may still be running
 
     def end(self, moment: float) -> None:
         """Note that a client was told that it is gone; from then on it must stay gone."""
@@ -94,7 +94,7 @@ class OneTime:
     content: Content
     password: str | None
     attempts: list[Attempt] = field(default_factory=list)
-    told_gone: bool = False  # somebody was answered 410
+    told_gone: bool = False  # some client got 410
 
     @property
     def key(self) -> str:
@@ -148,7 +148,7 @@ class Ledger:
         self.unfinished: list[Unfinished] = []
         self.joined: list[Joined] = []
         self.digests: set[str] = set()  # of all that was ever sent
-        self.answered: set[str] = set()  # of those, what was sent but once, and stored as the client was told
+        self.answered: set[str] = set()  # of those, files sent only once and stored as the client was told
         self.lost: list[str] = []
         self.doubled: list[str] = []
         self.leaked: list[str] = []

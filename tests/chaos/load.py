@@ -21,10 +21,10 @@ KIB, MIB = 1024, 1024**2
 SIZES = (200, 4 * KIB, 64 * KIB, 64 * KIB, 300 * KIB, 3 * MIB)  # in memory or on disk at nginx, in one packet or many
 SMALL = (200, 4 * KIB, 40 * KIB)  # where nothing can be deleted
 LIVE = 24  # items of a role that it lets live at a time
-KEPT = 8  # every so many-th stays until the end
-# A host may have to start again, for it alone has the bytes; then a lost message is sent again after a minute.
+KEPT = 8  # one in so many stays until the end
+# Only one host has the bytes, so it may have to start first; then a lost message is sent again after a minute.
 JOIN_SECONDS = 240
-PAUSE = 0.05  # seconds, while nobody is there to ask
+PAUSE = 0.05  # seconds while nothing can be asked
 
 
 class Role:

@@ -47,7 +47,7 @@ class OneTimes(Role):
         self.ledger.once.append(file)
         self.ledger.answered.add(content.digest)
         if self.rng.random() < 0.15:
-            return fate  # nobody wants it, so it must be there in the end
+            return fate  # nobody requests it, so it must be there in the end
         rngs = [random.Random(self.rng.random()) for _ in range(self.rng.randint(1, RIVALS))]
         for done in [self._rivals.submit(self._download, file, data, rng) for rng in rngs]:
             done.result()

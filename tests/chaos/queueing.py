@@ -55,7 +55,7 @@ class Consumer(Role):
         queued.takes.append((reply, HIDDEN))
         read = ask(self.port, "GET", queued.item.path)
         self.ledger.count("read queued", read)
-        if read.heard_at < reply.sent_at + HIDDEN:  # else another may have it, and be done with it
+        if read.heard_at < reply.sent_at + HIDDEN:  # else another client may have had it
             self.ledger.check(queued.item, read, during="while it is taken")
         if self.rng.random() < 0.15:
             return Fate.DONE  # a consumer that dies: the stream comes back

@@ -45,7 +45,7 @@ def confirmed(file: OneTime, deliveries: Sequence[Delivery]) -> set[str]:
 
 def _perhaps_used_up(file: OneTime, deliveries: Sequence[Delivery], *, journalled: bool) -> bool:
     size = file.content.size
-    if not journalled:  # a client that got to the end may have used it up
+    if not journalled:  # a client that read all of it may have used it up
         return any(attempt.start + attempt.received == size for attempt in file.attempts)
     complete = any(delivery.complete for delivery in deliveries)
     return complete and _covered([delivery.span for delivery in deliveries], size)

@@ -19,7 +19,7 @@ class Fate(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     UNKNOWN = "unknown"  # it may have happened
-    UNSENT = "unsent"  # nobody was there to ask
+    UNSENT = "unsent"  # nothing was listening
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Reply:
     reached: bool
     complete: bool
     sent_at: float
-    heard_at: float  # the headers were there
+    heard_at: float  # the headers arrived
     ended_at: float
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)

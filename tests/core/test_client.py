@@ -82,7 +82,7 @@ def test_it_gets_the_right_bytes_from_unreliable_origins(
 
 
 def test_a_stalled_range_is_taken_over(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Nothing but others taking over ends this: a stalled connection would be waited for for an hour.
+    # Only other connections that take over end this; a stalled one is waited for for an hour.
     monkeypatch.setattr("vimeo_api.core.fetching.plan.STALL_SECONDS", 0.1)
     url = origin.serve("/file", Page(CONTENT, stall_after=0, stalls=1))
     assert fetched(url, limits=Limits(stall=3600)) == CONTENT

@@ -11,7 +11,7 @@ from vimeo_api.core.files.file_names import folded, safe
 FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}.png"
 SCOTLAND = "\N{WAVING BLACK FLAG}\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f.png"
 PERSIAN = "\u0645\u06cc\N{ZERO WIDTH NON-JOINER}\u062e\u0648\u0627\u0647\u0645.txt"
-NEW_EMOJI = "\U0001fae9\U0001fac6.png"  # of Unicode 16, in which Python 3.11 is not at home
+NEW_EMOJI = "\U0001fae9\U0001fac6.png"  # of Unicode 16, which Python 3.11 does not know
 PRIVATE = "\uf8ff.txt"
 
 

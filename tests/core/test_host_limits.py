@@ -62,7 +62,7 @@ def test_the_first_connection_of_a_fetch_goes_before_extra_ones() -> None:
         while not slots.wanted("host"):
             assert not one.done()
         two = threads.submit(take, 9, extra, first=False)
-        assert not extra.wait(0.2)  # there is room for it, but somebody has the right of way
+        assert not extra.wait(0.2)  # there is a free connection, but another fetch has priority
         held.release()
         one.result()
         two.result()

@@ -99,7 +99,7 @@ def test_a_repeated_lease_first_does_not_renew_a_lease_with_other_responses(file
     [
         {"password_hash": "x"},
         {"size": leases.FIRST_LEASE_BYTES + 1},
-        {"responses": 1},  # somebody may have had it, and not all is read that nginx wrote down
+        {"responses": 1},  # a client may have had it, and not all of nginx's log is read
         {"expires_at": now()},
         {"status": Status.GONE},
         {"status": Status.FETCHING},

@@ -242,7 +242,7 @@ def test_content_stored_again_by_a_killed_process_is_reconciled(apart: Flask) ->
     copy = blobs.path("store", entry.blob, pending=True)
     make_folder(copy.parent)
     copy.write_bytes(CONTENT)  # linked, and no row yet
-    assert repair(findings()) == (0, 0)  # an upload may be at it
+    assert repair(findings()) == (0, 0)  # an upload may be using it
     assert repair(findings(age=-1)) == (1, 0)
     assert (lies(entry), again(entry).status) == ((False, True), "available")
 

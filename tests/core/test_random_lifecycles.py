@@ -135,7 +135,7 @@ class Life(RuleBasedStateMachine):
         token = self.lease_token if ours and self.lease_token else ANOTHER
         finished = self.held(token)
         done = claims.finish(self.id, token, name="n", size=SIZE, modified=0, pending=False)
-        assert done == (finished or self.status == Status.AVAILABLE)  # else it may have been us, and nobody told us
+        assert done == (finished or self.status == Status.AVAILABLE)  # else it may have been us, without our knowing
         if finished:
             self.make(Move.FINISH, None)
 
@@ -331,7 +331,7 @@ class Life(RuleBasedStateMachine):
             assert (row.due_at is not None and row.due_at <= now()) == self.lapsed
 
     def teardown(self) -> None:
-        # What is left of this life is not due in the next one.
+        # Work that this life leaves is not due in the next one.
         statements.execute(update(File).where(File.id == self.id).values(status=Status.GONE, due_at=None))
 
 

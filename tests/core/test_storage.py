@@ -53,7 +53,7 @@ def test_no_kill_leaves_a_probe_behind(app: Flask, monkeypatch: pytest.MonkeyPat
 
 def test_an_existing_name_is_made_durable_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     with blobs.stage() as staging:
-        blobs.publish(staging, "store", "blob")  # by somebody who was killed before the name was durable, perhaps
+        blobs.publish(staging, "store", "blob")  # perhaps by a process that was killed before the name was durable
     synced: list[Path] = []
     monkeypatch.setattr("vimeo_api.core.storage.blobs.fsync_folder", synced.append)
     with blobs.stage() as staging, pytest.raises(FileExistsError):

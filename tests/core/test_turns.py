@@ -103,7 +103,7 @@ def test_the_sweep_skips_fetches_that_must_wait() -> None:
     assert claims.revive(10) == []
     waiting = found("2")
     assert waiting.due_at
-    assert waiting.due_at > now()  # so no alarm says that nobody takes it
+    assert waiting.due_at > now()  # so that no alert says that no worker takes it
 
 
 def test_claims_at_the_same_moment_are_counted(app: Flask) -> None:

@@ -107,7 +107,7 @@ def test_a_source_that_ends_early_is_one_error(source: Source, destination: int)
     size = len(source.bytes)
     with pytest.raises(EndsEarly, match="ends at or before byte") as caught:
         Writer(destination, size + 50 * CHUNK).copy(source.descriptor, size + 50 * CHUNK, threads=4, chunk=CHUNK)
-    # Whichever thread reads beyond the end first says where it did.
+    # The first thread that reads beyond the end reports where.
     assert int(str(caught.value).rsplit(" ", 1)[1]) >= size
 
 

@@ -52,12 +52,12 @@ class Host:
 
     def leader(self) -> int:
         """Return its first process, as we see it."""
-        # While it boots, nspawn has a child more.
+        # While it boots, nspawn has one more child.
         return await_(lambda: sum(found) if len(found := children(self.nspawn.pid)) == 1 else 0)
 
     def reboot(self) -> None:
         self.run("systemctl reboot || true")
-        self.nspawn.wait(STOP_SECONDS)  # it leaves the second boot to us
+        self.nspawn.wait(STOP_SECONDS)  # we start the second boot
         self.nspawn = _boot(self.root)
         await_(self.is_up)
 
@@ -81,7 +81,7 @@ def booted() -> Iterator[Host]:
             yield host
         finally:
             if host.nspawn.poll() is None:
-                os.kill(host.leader(), signal.SIGKILL)  # with it end all its processes, pid_namespaces(7)
+                os.kill(host.leader(), signal.SIGKILL)  # ends all its processes, pid_namespaces(7)
             host.nspawn.wait()
 
 

@@ -40,7 +40,7 @@ def get(url: str, **options: Any) -> requests.Response:
 
 def get_unless(status: int, url: str, **options: Any) -> requests.Response:
     """Download, again and again while the response has a status."""
-    # In a list, for an answer that refuses is false.
+    # In a list, because a refusing response is falsy.
     return await_(lambda: [answer for answer in [get(url, **options)] if answer.status_code != status], PATIENCE)[0]
 
 

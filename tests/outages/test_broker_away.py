@@ -50,5 +50,5 @@ def test_enqueueing_never_delays_a_request(stack: Service, how: object) -> None:
     calls = [line.split() for line in done.stdout.splitlines()]
     assert [call[:2] for call in calls] == [["False", "True"]] * RUNS  # and the next call does not even ask
     # A promise of the interface, not a measure of speed: so much a request may wait. The best of three, for a machine
-    # that is busy with something else holds everybody up.
+    # that is busy with something else delays everyone.
     assert min(float(seconds) for *_, seconds in calls) < 1

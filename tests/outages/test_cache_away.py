@@ -9,7 +9,7 @@ from tests.services import Service, await_, used_up
 from vimeo_api.web.hooks.refusal_cache import KEPT_SECONDS
 
 ROW = "Redis, the cache"
-OUTLIVED = KEPT_SECONDS[404] / 2  # seconds; it would be forgotten by then in no case
+OUTLIVED = KEPT_SECONDS[404] / 2  # seconds; long before it would be forgotten
 
 
 @pytest.mark.parametrize("how", [stopped, frozen, full])

@@ -111,7 +111,7 @@ def test_a_full_database_disk_has_the_same_effect(shaky: Shaky) -> None:
     for answer in answers:
         if answer.status_code == 201:
             assert get(f"{service.url}/v1/streams/{answer.json()['id']}").content == b"content"
-    # Whether the row of a refused one is there nobody knew, so its bytes are left to the reconciliation.
+    # If a row may or may not exist, the bytes of the refused upload are left to the reconciliation.
     refused = [answer for answer in answers if refused_for_now(answer)]
     await_(lambda: len(shaky.unplaced()) == len(refused), 60)
     shaky.mend()

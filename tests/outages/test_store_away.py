@@ -32,7 +32,7 @@ def test_old_files_get_503_and_new_ones_work_without_the_store(shaky: Shaky) -> 
         assert get(new).content == b"new"
         assert (get(new_once).content, used_up(new_once)) == (b"new", True)
         assert shaky.reconcile("--age", "0") == f"Error: {NOT_MOUNTED}\n1\n"
-        # A process that begins now knows no better than those that it joins.
+        # A process that starts now knows no more than the others.
         for pid in children(pid_of(service, "web")):
             os.kill(pid, signal.SIGKILL)
         await_(lambda: get(new).status_code == 200)

@@ -25,7 +25,7 @@ def test_nginx_speaks_the_dialect_and_takes_no_large_upload(shaky: Shaky) -> Non
         assert refused_for_now(get(f"{stack.url}/v1/streams/1"))
         with socket.create_connection(("127.0.0.1", stack.port), timeout=60) as client:
             client.sendall(f"POST /v1/streams HTTP/1.1\r\nHost: h\r\nContent-Length: {100 * MIB}\r\n\r\n".encode())
-            assert client.makefile("rb").readline().split()[1] == b"503"  # though no byte of the body was sent
+            assert client.makefile("rb").readline().split()[1] == b"503"  # although no byte of the body was sent
         assert shaky.settled
     await_(lambda: get(f"{stack.url}/ping").status_code == 200)
 

@@ -65,7 +65,7 @@ def test_work_waits_in_rows_until_a_worker_starts(shaky: Shaky) -> None:
         workers.close()
         for fetch in begun:
             assert fetch.ended()["state"] == "available"
-        # All is where it belongs, and what was used up or deleted is gone.
+        # All files are where they belong; used-up and deleted ones are gone.
         await_(lambda: shaky.settled and not any(queued(service).values()), 120)
         await_(lambda: len(shaky.files("store") - before) == FILES + len(kept[1::2]), 60)
     assert {get(one).content for one in kept[1::2]} == {b"content"}

@@ -16,7 +16,7 @@ ALL = {"resultTypes": ["violations"], "preload": False}
 COLOURS = ["color-contrast", "link-in-text-block"]
 ONLY_COLOURS = {**ALL, "runOnly": COLOURS}
 NO_COLOURS = {**ALL, "rules": {name: {"enabled": False} for name in COLOURS}}
-# Removes what has its like before it, down to the last element; /docs has ten thousand elements of few kinds.
+# Removes elements that repeat earlier ones; /docs has ten thousand elements of few kinds.
 THIN = """() => {
     const seen = new Set();
     const kind = element => element === document.body ? ""
@@ -37,7 +37,7 @@ def violations(page: Page) -> list[str]:
     found = page.evaluate(f"axe.run({json.dumps(NO_COLOURS)})")["violations"]
     page.evaluate(THIN)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # a colour that fades has no contrast yet
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # a fading colour has no contrast yet
         found += page.evaluate(f"axe.run({json.dumps(ONLY_COLOURS)})")["violations"]
     return [f"{page.url}: {one['id']}: {node['html']}" for one in found for node in one["nodes"]]
 

@@ -329,7 +329,7 @@ def test_it_asks_before_leaving_only_while_uploads_run(service: Service, visit: 
     with slow_network(page):
         choose(page, payload(slow, LARGE))
         expect(row(page, slow)).to_contain_text("%")
-        with page.expect_download():  # a download is no leaving
+        with page.expect_download():  # a download does not leave the page
             listed(page, name).click()
         assert asked == []
         with page.expect_event("dialog"):

@@ -85,7 +85,7 @@ def test_uploads_that_do_not_fit_together_are_refused_before_their_first_byte(ti
     assert refused(tight, 40 * MIB, tmp_path) == 507
     assert len(promises(tight)) == 3
 
-    first[0].close()  # aborted: its room is free again
+    first[0].close()  # aborted: its space is free again
     await_(lambda: len(promises(tight)) == 2)
     first[1].sendall(bytes(UPLOAD))
     answer = http.client.HTTPResponse(first[1])

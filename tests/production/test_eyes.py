@@ -175,7 +175,7 @@ def test_nginx_the_service_and_the_worker_log_a_request_under_one_id(stack: Serv
     asked: list[str] = []
 
     def not_enqueued() -> list[dict[str, Any]]:
-        # A process says it once, and then leaves the broker alone for a while, in which it may be already.
+        # A process logs it once, and then leaves the broker alone for a while; it may be doing so already.
         asked.append(fetches.ask(stack, url, wait=False).headers["X-Request-Id"])
         return [line for line in lines(stack, "web.log") if line["request_id"] in asked]
 

@@ -56,7 +56,7 @@ def apart(request: pytest.FixtureRequest, apart_embedded: Callable[[], Apart], s
         return apart_embedded()
     shaky = shaking()
     await_(lambda: shaky.settled, 60)
-    # A quarter of its disks, for a test has copies in the spool and in the store.
+    # A quarter of its disks, because a test has copies in the spool and in the store.
     return Apart(shaky.service, shaky.seen("incoming"), shaky.seen("store"), 16 * MIB)
 
 

@@ -70,7 +70,7 @@ TYPES = [
 BODIES = [b"", b"\x00\xff\xfe", b"{", b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n']
 
 
-# What every surface is asked through the whole service, too: a path that reads bodies, and one that is not there.
+# Requests that every surface also gets through the whole service: to a path that reads bodies, and to a missing one.
 THROUGH_ALL = ["/vimeo/api/v1.0/file", "/v1/streams", "/", "/upload", "/uploadFile", "/metrics", "/nothing"]
 
 

@@ -143,7 +143,7 @@ def test_all_fetches_together_are_polite_to_one_host(fetcher: Service, origin: O
     gate = threading.Event()
     page = Page(random.randbytes(3 * MIB), gate=gate)
     fetches = [begin(fetcher, origin.serve(f"/{number}", page)) for number in range(4)]
-    await_(lambda: origin.busiest > PER_HOST / 2)  # so more than one of them is at it
+    await_(lambda: origin.busiest > PER_HOST / 2)  # so more than one of them works on it
     page.throttle = 500_000
     gate.set()
     assert {fetch.ended()["state"] for fetch in fetches} == {"available"}

@@ -176,7 +176,7 @@ def test_the_uploader_sees_it_in_a_browser_and_deletes_it_there(client: FlaskCli
 
 def test_an_unknown_link_is_a_page_for_browsers_and_json_for_programs(client: FlaskClient, clock: Clock) -> None:
     unknown = "/vimeo/api/v1.0/file/" + "0" * 32
-    for _ in range(3):  # nothing remembers one for the other
+    for _ in range(3):  # no cache serves one for the other
         shows(client.get(unknown, headers=BROWSER), 404, "There is no such file")
         assert client.get(unknown).is_json
     link = put(client, expires_in="60")

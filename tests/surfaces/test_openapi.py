@@ -34,7 +34,7 @@ OPERATIONS = [(path, method, api) for path, methods in DOCUMENT["paths"].items()
 
 PASSWORDS = ("password", "X-File-Password")
 
-# Well-formed requests that a valid answer refuses all the same: the file is used up, taken, or shorter than the range.
+# Valid requests that are refused for good reasons: the file is used up, taken, or shorter than the range.
 REFUSED = ["404", "409", "410", "412", "416", "423"]
 CHECKS = {"checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", *REFUSED]}}}
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=schemathesis.Config.from_dict(CHECKS))
@@ -116,7 +116,7 @@ def test_it_is_served_for_programs_and_for_people(service: Service) -> None:
     assert style.headers["Content-Type"].startswith("text/css")
 
 
-# Made as the test runs: `SCHEMA.parametrize()` makes the requests while tests are collected, in each worker, and
+# Made while the test runs: `SCHEMA.parametrize()` makes the requests while tests are collected, in each worker, and
 # schemathesis's own remedy, `from_fixture`, does not work with pytest 9.2.
 @pytest.mark.parametrize("operation", [f"{method.upper()} {path}" for path, method, _ in OPERATIONS])
 def test_it_tells_the_truth(operation: str, service: Service) -> None:
@@ -219,7 +219,7 @@ def _meets(service: Service, method: str, path: str, status: int, **parts: Any) 
     case = SCHEMA[path][method].Case(**parts)
 
     def unlocked() -> int | None:
-        # How a download ended is noted a moment after its client has it.
+        # The end of a download is recorded a moment after its client has it.
         found = case.call_and_validate(base_url=service.url, timeout=60).status_code
         return None if found == requests.codes.locked else found
 

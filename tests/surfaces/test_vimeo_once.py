@@ -149,7 +149,7 @@ def test_where_python_sends_a_file_it_is_gone_at_the_very_next_request(service: 
         assert get(link).content == b"x"
         begun = time.monotonic()
         status = get(link).status_code
-        # For so long it waits for a download that is about to end, and longer only a machine that stands still takes.
+        # It waits this long for a download that is about to end; only a stalled machine takes longer.
         assert status == 410 or (status == 423 and time.monotonic() - begun >= ENDING_SECONDS)
 
 
@@ -233,7 +233,7 @@ def test_interrupted_downloads_spend_the_budget(service: Service) -> None:
     for _ in range(5):
         unlocked(link, stream=True).close()
     refused(unlocked(link), 410, "Gone")
-    assert unlocked(link, headers={"Range": f"bytes={15 * MIB - 1}-"}).status_code == 206  # nobody came that far
+    assert unlocked(link, headers={"Range": f"bytes={15 * MIB - 1}-"}).status_code == 206  # no download got that far
     refused(unlocked(link), 410, "Gone")
 
 
@@ -321,7 +321,7 @@ def test_a_client_that_reads_nothing_uses_up_only_what_its_kernel_holds(service:
         client.settimeout(60)
         client.connect(("127.0.0.1", service.port))
         client.sendall(f"GET {link.removeprefix(service.url)} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        # The service has begun, and writes on until nothing more fits into the kernels' buffers.
+        # The service has begun, and writes until the kernels' buffers are full.
         assert client.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
         while unread(client) < unread(client):
             pass

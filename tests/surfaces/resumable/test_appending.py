@@ -36,7 +36,7 @@ def test_it_resumes_where_it_was_interrupted(app: Flask, client: FlaskClient, se
         cut = dice.randint(0, len(DATA) // 4)
         last = patch(client, url, offset, DATA[offset:], cut=cut if offset + cut < len(DATA) else None)
         offset = min(len(DATA), offset + cut)
-        assert offset_of(client, url) == offset  # no byte that came is lost
+        assert offset_of(client, url) == offset  # no received byte is lost
     assert served(app, f"/v1/streams/{stream_of(last)}") == DATA
     assert left(app) == set()
 

@@ -68,7 +68,7 @@ def test_it_gives_up_uploads_that_nobody_continues(app: Flask, client: FlaskClie
     patch(client, url, 0, DATA, cut=1000)
     assert offset_of(client, url) == 1000
     clock.forward(86_000)
-    assert patch(client, url, 1000, DATA[1000:2000]).status_code == 204  # which prolongs it
+    assert patch(client, url, 1000, DATA[1000:2000]).status_code == 204  # which extends it
     clock.forward(86_000)
     assert offset_of(client, url) == 2000
     clock.forward(500)

@@ -136,7 +136,7 @@ def test_tuspy_uploads(service: Service, *, checksum: bool) -> None:
 
 
 def test_workers_join_large_parts(service: Service) -> None:
-    part = DATA * 6  # two of them are more than a request joins by itself
+    part = DATA * 6  # two of them are more than a request joins itself
     urls = []
     for _ in range(2):
         headers = {**TUS, "Upload-Length": str(len(part)), "Upload-Concat": "partial"}
