@@ -1,5 +1,7 @@
 """The API's description: complete, valid, and true of the service in both profiles."""
 
+import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -99,6 +101,11 @@ def _exemplified(node: object) -> Iterator[dict[str, Any]]:
     if isinstance(node, list):
         for value in node:
             yield from _exemplified(value)
+
+
+def test_its_texts_have_no_markup_but_code() -> None:
+    """The page knows only backticks."""
+    assert re.findall(r"\]\(|\*\*", json.dumps(DOCUMENT)) == []
 
 
 def test_it_is_served_for_programs_and_for_people(service: Service) -> None:

@@ -132,7 +132,7 @@ SHOW = Operation(
 REMOVE = Operation(
     SECTION,
     curl=f"curl -X DELETE http://localhost:8080/manage/{_KEY}",
-    description="The file is gone at once, and its link says so. A running download may finish.",
+    description="Its link says so from then on. A running download may finish.",
     parameters=_PARAMETERS,
     responses={
         200: Response(

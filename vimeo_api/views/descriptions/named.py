@@ -78,7 +78,7 @@ PAGE = Operation(
 UPLOAD_FORM = Operation(
     SECTION,
     curl="curl -i -F file=@sample.pdf http://localhost:8080/upload",
-    description="All file parts are stored under their names, or none.",
+    description="Each is stored under its own name.",
     parameters=(_ACCEPT,),
     body=files.form("sample.pdf", {"file": "%PDF-1.7\n…"}),
     responses={
@@ -164,8 +164,7 @@ LISTING = Operation(
 DELETE = Operation(
     SECTION,
     curl="curl -X DELETE http://localhost:8080/download/sample.pdf",
-    description="The name is free again. Running downloads finish. Without API tokens this is 403, unless the operator "
-    "allows it.",
+    description="Running downloads finish. Without API tokens this is 403, unless the operator allows it.",
     parameters=(Parameter("key", "The name of the file.", "sample.pdf"), _ACCEPT),
     responses={
         200: Response("The file is gone.", {JSON: _said("Deleted", "status", "sample.pdf deleted")}),
@@ -177,7 +176,7 @@ DELETE = Operation(
 DELETE_PAGE = Operation(
     SECTION,
     curl="curl http://localhost:8080/download/sample.pdf/delete",
-    description="For people: asks whether to delete the file.",
+    description="For people.",
     parameters=(Parameter("key", "The name of the file.", "sample.pdf"), _ACCEPT),
     responses={200: Response("The page.", _PAGE), 403: DELETE.responses[403]},
     errors=frozenset({404}),

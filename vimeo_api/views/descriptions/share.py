@@ -48,7 +48,7 @@ UPLOAD_FORM = Operation(
 LINK = Operation(
     SECTION,
     curl=f"curl -d manage={_KEY} http://localhost:8080/share/link",
-    description="For the script of the page: shows the link of a file to its uploader.",
+    description="For the script of the page.",
     body={
         URLENCODED: Body(
             {

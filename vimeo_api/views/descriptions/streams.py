@@ -193,7 +193,7 @@ JOIN = Operation(
 JOIN_STATUS = Operation(
     SECTION,
     curl=f"curl http://localhost:8080/v1/joins/{ID}",
-    description="Only for streams that were joined.",
+    description="Only for streams that were made by joining.",
     parameters=(_KEY,),
     responses={200: Response("The progress of the join.", {JSON: _PROGRESS})},
     errors=frozenset({404}),

@@ -34,7 +34,7 @@ def _error_or_problem(description: str, text: str, headers: dict[str, str] | Non
 SECTION = Section(
     "uploads",
     "Resumable uploads",
-    "An interrupted upload resumes where it was, by [tus 1.0.0](https://tus.io/protocols/resumable-upload) or by the "
+    "An interrupted upload resumes where it was, by tus 1.0.0 (https://tus.io/protocols/resumable-upload) or by the "
     "IETF's draft of Resumable Uploads for HTTP (interop versions 5 to 8). Once its last byte is durable, it becomes a "
     "file of the surface in its path, under its rules; a token needs that surface's scope `write`. In the draft, a "
     "request to a surface's own path begins one, too: `Upload-Complete: ?0` with the file as the body.",
@@ -164,7 +164,7 @@ END = Operation(
 OVERRIDE = Operation(
     SECTION,
     curl=f"curl -X POST {TUS} -H 'X-HTTP-Method-Override: DELETE' {URL}",
-    description="For clients that cannot send PATCH or DELETE.",
+    description="`X-HTTP-Method-Override` names the method.",
     parameters=(
         _SURFACE,
         _KEY,

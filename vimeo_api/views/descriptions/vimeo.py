@@ -189,7 +189,7 @@ BEGIN = Operation(
 GRANTED = Operation(
     SECTION,
     curl=f"curl http://localhost:8080/vimeo/api/v1.0/file/{_HASH}/download/{_GRANT.example}",
-    description="For people: starts the download, and says how far it is.",
+    description="For people. The page reloads itself until the download is over.",
     parameters=(_KEY, _GRANT),
     responses={200: Response("The page.", {HTML: errors.PAGE}, {"Cache-Control": "`no-store`"})},
     errors=frozenset({404, 410, 423}),
