@@ -12,7 +12,8 @@ SIZES = (64 * KIB, 300 * KIB, 3 * MIB, 12 * MIB)  # the last is one that nginx a
 OPEN = 4  # uploads of a client at a time
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = 64 * KIB
-MOST_PARTS = 4  # with the largest, workers join them, and otherwise the request
+PARTS = 3
+LARGE = 0.1  # of those that are joined have the largest parts, which workers join; the others the request joins
 
 
 class Resuming(Role):
@@ -67,9 +68,8 @@ class Joining(Role):
     def step(self) -> Fate:
         """Begin a part, go on with one, or have all of them joined."""
         if self._joined is None or self._joined.is_over:
-            count = self.rng.randint(2, MOST_PARTS)
-            parts = [Unfinished("", self.ledger.content(self.rng, SIZES)[0]) for _ in range(count)]
-            self._joined = Joined(parts)
+            sizes = SIZES[-1:] if self.rng.random() < LARGE else SIZES[:-1]
+            self._joined = Joined([Unfinished("", self.ledger.content(self.rng, sizes)[0]) for _ in range(PARTS)])
             self.ledger.joined.append(self._joined)
         return join(self.port, self.ledger, self._joined)
 
