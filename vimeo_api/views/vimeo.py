@@ -127,9 +127,9 @@ def _passwords(request: Request) -> list[str]:
 
     API tokens are left out: a browser that was asked for one adds it to every request, by Basic.
     """
-    # WSGI decodes headers as Latin-1.
-    sent = [header.encode("latin-1").decode("utf-8", "replace") for header in request.headers.getlist(PASSWORD_HEADER)]
-    sent += request.args.getlist("password")
+    sent = request.args.getlist("password")
+    if (header := request.headers.get(PASSWORD_HEADER)) is not None:
+        sent.insert(0, header.encode("latin-1").decode("utf-8", "replace"))  # WSGI decodes headers as Latin-1
     basic = request.authorization
     if basic is not None and basic.type == "basic" and not auth.is_token(basic.password or ""):
         sent.append(basic.password or "")

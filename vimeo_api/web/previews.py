@@ -5,6 +5,7 @@ that uses nothing up.
 """
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 
 from flask import Request
@@ -39,7 +40,7 @@ AGENTS = (
     "iframely",  # previews for other services
 )
 # Sec-Purpose (Fetch Standard), and what browsers sent before it: Chrome, Safari, Firefox.
-_PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+_PURPOSE_HEADERS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 _PURPOSES = frozenset({"prefetch", "prerender", "preview"})
 _FIRST_BYTES = 32769  # previewers request these for the title: `bytes=0-32768`
 _FIRST_RANGE = re.compile(rf"bytes *= *0 *- *{_FIRST_BYTES - 1}", re.IGNORECASE)
@@ -58,13 +59,18 @@ class Preview(HTTPException):
 
 def is_agent(request: Request) -> bool:
     """Return whether a request comes from a known maker of previews."""
-    agent = request.headers.get("User-Agent", "").lower()
-    return any(known in agent for known in AGENTS)
+    return _is_previewer(request.environ.get("HTTP_USER_AGENT", ""))
+
+
+@lru_cache(maxsize=256)
+def _is_previewer(agent: str) -> bool:
+    folded = agent.lower()
+    return any(known in folded for known in AGENTS)
 
 
 def check(request: Request) -> None:
     """Raise Preview for a request whose headers say that it is a preview or a prefetch."""
-    said = [value for name in _PURPOSE_HEADERS if (value := request.headers.get(name))]
+    said = [value for name in _PURPOSE_HEADERS if (value := request.environ.get(name))]
     if (said and _PURPOSES & {*re.split(r"[\s;,=]+", " ".join(said).lower())}) or is_agent(request):
         raise Preview
 

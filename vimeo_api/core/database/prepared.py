@@ -94,7 +94,8 @@ class _Compiled:
         """Convert a row of the driver to the types of its columns."""
         values = list(found)
         for index, convert in self._out:
-            values[index] = convert(values[index])
+            if values[index] is not None:  # most moments of a file are not set; a NULL is None in all our types
+                values[index] = convert(values[index])
         return tuple(values)
 
 

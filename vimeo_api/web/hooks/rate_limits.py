@@ -76,8 +76,8 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
             return
         if auth.is_upload(app.view_functions[request.url_rule.endpoint]):
             target = (request.view_args or {}).get("surface", surface.name)  # of a resumable upload
-            if request.method != "OPTIONS" and target in settings.surfaces and "X_ADMIT_UPLOAD" not in request.environ:
-                rates = settings.surfaces[target].upload_limit
+            rates = settings.surfaces[target].upload_limit if target in settings.surfaces else ()
+            if rates and request.method != "OPTIONS" and "X_ADMIT_UPLOAD" not in request.environ:
                 _refuse_after(counters.add(_counts(rates, f"uploads to {target}", clients.client())))
         elif surface.sends_password(request):
             counts = [

@@ -8,12 +8,17 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from werkzeug.datastructures import Headers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 Span = tuple[int, int]  # the first byte, and the one after the last
 
 HEADERS = frozenset({"If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since", "If-Range", "Range"})
+_IN_ENVIRON = frozenset("HTTP_" + name.upper().replace("-", "_") for name in HEADERS)
 
 _TAG = re.compile(r'(W/)?("[^"]*")')
 _RANGE = re.compile(r" *(?:([0-9]{1,19}) *- *([0-9]{0,19})|-([0-9]{1,19})) *", re.ASCII)
@@ -51,6 +56,11 @@ def judge(headers: Headers, version: Version, *, with_ranges: bool) -> tuple[HTT
     if with_ranges and _is_same(headers.get("If-Range"), version):
         return _ranged(asked, version.size)
     return HTTPStatus.OK, None
+
+
+def any_in(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request has a condition or asks for a range."""
+    return not _IN_ENVIRON.isdisjoint(environ)
 
 
 def nginx_differs(headers: Headers) -> bool:

@@ -65,16 +65,12 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     the way may keep a one-time file. Raises NotFound if the bytes are missing, Unavailable if their store or host is
     away.
     """
-    if one_time and ticket is None and request.method == "GET":
-        response = _without_bytes(file)
-    elif settings.behind_nginx:
-        response = _decided_here(file, ticket) or Response(headers=_for_nginx(file, ticket, one_time=one_time))
+    response = _answered_here(file, ticket, one_time=one_time)
+    headers = _headers(file, ticket, attachment=attachment, one_time=one_time)
+    if response is None:
+        response = Response(headers=headers | _for_nginx(file, ticket, one_time=one_time))
     else:
-        with _reading(file, ticket):
-            _check_here(file)
-            content = blobs.opened(file)
-        response = by_python.send(content, _version(file, ticket), ticket)
-    response.headers.update(_headers(file, ticket, attachment=attachment, one_time=one_time))
+        response.headers.update(headers)
     if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         # nginx's log says how many bytes of a range were sent.
         logs.note(
@@ -83,12 +79,23 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     return response
 
 
+def _answered_here(file: Entry, ticket: Ticket | None, *, one_time: bool) -> Response | None:
+    """Return our own response, with or without the bytes; None if nginx is to send them."""
+    if one_time and ticket is None and request.method == "GET":
+        return _without_bytes(file)
+    if settings.behind_nginx:
+        return _decided_here(file, ticket)
+    with _reading(file, ticket):
+        _check_here(file)
+        content = blobs.opened(file)
+    return by_python.send(content, _version(file, ticket), ticket)
+
+
 def _headers(file: Entry, ticket: Ticket | None, *, attachment: bool, one_time: bool) -> dict[str, str]:
     kind = file.content_type or types_by_name.media_type(file.name)
     headers = {
         "Content-Type": kind,
-        # Untrusted bytes: no sniffing, and no scripts if a browser shows them after all.
-        "X-Content-Type-Options": "nosniff",
+        # Untrusted bytes: no scripts if a browser shows them after all. `hooks.hygiene` forbids to guess their type.
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cache-Control": "private, no-store" if one_time else "no-cache",
     }
@@ -110,7 +117,7 @@ def span_of() -> Callable[[Entry], Span | None] | None:
 
     The function returns None for a request that gets no bytes (304, 412, 416).
     """
-    return _asked_span if _has_conditions() else None
+    return _asked_span if conditions.any_in(request.environ) else None
 
 
 def _asked_span(file: Entry) -> Span | None:
@@ -221,17 +228,13 @@ def _object(file: Entry, ticket: Ticket | None) -> tuple[str, dict[str, str]]:
     return path, headers
 
 
-def _has_conditions() -> bool:
-    return bool(conditions.HEADERS & {*request.headers.keys()})
-
-
 def _lifetime(file: Entry) -> int:
     """Return for how many seconds nginx may cache the response.
 
     After a deletion nginx finds no bytes and asks again. Other hosts cannot remove pending bytes at once, so responses
     that lead there are not cached. Nor are those in which we have decided conditions.
     """
-    if file.pending or (_is_object(file) and _has_conditions()):
+    if file.pending or (_is_object(file) and conditions.any_in(request.environ)):
         return 0
     seconds = nginx_cache.RESPONSE_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
     if file.expires_at is not None:
