@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -123,6 +123,24 @@ def test_a_stored_file_whose_link_is_not_shown_is_not_sent_again(visit: Callable
     expect(page.locator("#progress .state")).to_have_text("Stored, but its link could not be shown")
     page.route("**/uploads/**", lambda route: route.abort())
     page.get_by_role("button", name="Try again").click()
+    link_on(page)
+
+
+def test_cancel_while_the_link_is_made_removes_the_stored_file(service: Service, visit: Callable[..., Page]) -> None:
+    page = visit("/share")
+    held: list[Route] = []
+    page.route("**/share/link", lambda route: held.append(route), times=1)  # noqa: PLW0108 -- as above
+    page.get_by_label("Choose files").set_input_files(FILE)
+    page.get_by_role("button", name="Get a link").click()
+    await_(lambda: page.evaluate("1") and held)
+    page.get_by_role("button", name="Cancel").click()
+    manage = f"{service.url}/manage/{parse_qs(held[0].request.post_data)['manage'][0]}"
+    await_(lambda: page.evaluate("1") and requests.get(manage, timeout=60).json()["state"] == "removed")
+    with page.expect_response("**/share/link"):
+        held[0].continue_()
+    expect(page.get_by_role("button", name="Get a link")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Your link is ready")
+    page.get_by_role("button", name="Get a link").click()
     link_on(page)
 
 

@@ -63,11 +63,14 @@ class Sharing extends Row {
     this.show("running", "Starting…", "Cancel", this.pausing);
     try {
       this.answer ??= await this.upload.run(); // another try only shows the link
-      await showLink(this.answer);
+      this.show("running", "Stored, making its link…", "Cancel");
+      const shared = await linkPage(this.answer);
+      if (row === this) showLink(shared);
     } catch (error) {
+      if (row !== this) return; // cancelled
       if (error instanceof Refused) this.refuse(error);
       else if (error instanceof Lost) this.end("failed", error.message, "Try again");
-      else if (error.name !== "AbortError") throw error;
+      else if (error.name !== "AbortError") throw error; // paused
     }
   }
 
@@ -82,6 +85,7 @@ class Sharing extends Row {
 
   cancel() {
     this.upload.cancel();
+    if (this.answer) ask("DELETE", manageUrl(this.answer)).catch(() => {}); // else it lasts until it expires
     back("");
   }
 
@@ -197,14 +201,21 @@ function start(upload) {
   row.retry();
 }
 
-/** Replace the form by the page of the link, which the server makes. Raises Lost. */
-async function showLink({ text }) {
-  const { manage_url: manageUrl } = JSON.parse(text);
-  const body = new URLSearchParams({ manage: manageUrl.split("/").pop() });
+function manageUrl({ text }) {
+  return JSON.parse(text).manage_url;
+}
+
+/** Return the page of the link, which the server makes. Raises Lost. */
+async function linkPage(answer) {
+  const body = new URLSearchParams({ manage: manageUrl(answer).split("/").pop() });
   const headers = { "Content-Type": "application/x-www-form-urlencoded" };
   const page = await ask("POST", "share/link", { headers, body }).catch(() => ({}));
   if (page.status !== 200) throw new Lost("Stored, but its link could not be shown");
-  const shared = document.adoptNode(new DOMParser().parseFromString(page.text, "text/html").getElementById("shared"));
+  return document.adoptNode(new DOMParser().parseFromString(page.text, "text/html").getElementById("shared"));
+}
+
+/** Replace the form by the page of the link. */
+function showLink(shared) {
   for (const button of shared.querySelectorAll("button.copy")) button.hidden = false;
   for (const time of shared.querySelectorAll("time")) writeTime(time);
   byId("progress").hidden = true;
