@@ -112,12 +112,19 @@ def test_the_offset_of_a_body_is_checked_before_its_first_byte(service: Service)
         connection.close()
     with connected(service, url, 7) as connection:
         answer = connection.recv(65536)  # without a byte of the body
-    assert answer.startswith(b"HTTP/1.1 409 ") or service.profile == "embedded"
+    told = answer.startswith(b"HTTP/1.1 409 ") and b"\r\nContent-Type: application/problem+json\r\n" in answer
+    assert told or service.profile == "embedded"
     missing = requests.patch(
         f"{url[:-4]}0000", data=b"x", headers={**TUS, "Upload-Offset": "0", "Content-Type": tus.MEDIA_TYPE}, timeout=60
     )
     assert (missing.status_code, missing.json()) == (404, {"error": "There is no such upload."})
     assert offset_of(url) == 0
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_in_json(service: Service) -> None:
+    headers = {**TUS, "Upload-Length": "9" * 18}
+    answer = requests.post(f"{service.url}/uploads/streams", headers=headers, timeout=60)
+    assert (answer.status_code, "error" in answer.json(), answer.headers["Tus-Resumable"]) == (507, True, "1.0.0")
 
 
 @pytest.mark.parametrize("checksum", [False, True], ids=["plain", "checksum"])
