@@ -16,7 +16,8 @@ from vimeo_api.core import hosts
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Host, Status
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.files import catalog, joining, placing
+from vimeo_api.core.fetching import joining
+from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.unfinished import rows
 
 ADDRESS = "127.0.0.1:9"

@@ -1,1 +1,1 @@
-"""Fetching a URL into a file: the worker's job, and the HTTP client that it uses."""
+"""Fetching a URL, or joining streams, into a file: the worker's job, and the HTTP client that it uses."""

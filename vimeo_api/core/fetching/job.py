@@ -27,11 +27,11 @@ from vimeo_api.core.errors import (
     TooLarge,
     Unavailable,
 )
-from vimeo_api.core.fetching import claims, client, recovery, turns
+from vimeo_api.core.fetching import claims, client, joining, recovery, turns
 from vimeo_api.core.fetching.partial_file import Busy, PartialFile
 from vimeo_api.core.fetching.session import Limits
 from vimeo_api.core.fetching.ssrf import AddressRefused, OriginError, OriginTooSlow, UrlRefused
-from vimeo_api.core.files import joining, placing, types_by_content
+from vimeo_api.core.files import placing, types_by_content
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs, in_app, reservations, settings

@@ -1,4 +1,4 @@
-"""Joining: write several streams, one after the other, into a partial file. `fetching.job` calls it in a worker.
+"""Joining: write several streams, one after the other, into a partial file. `job` calls it in a worker.
 
 What is written when a worker dies is not written again: streams never change, and the partial file knows how far it is.
 """
