@@ -1,5 +1,6 @@
 """The client, as a module and as the commands `send` and `get`, against the service and over a bad connection."""
 
+import fcntl
 import os
 import random
 import socket
@@ -30,7 +31,7 @@ from vimeo_api.client import (
     Unreadable,
     session,
 )
-from vimeo_api.client.partial_download import PartialDownload
+from vimeo_api.client.partial_download import Notes, PartialDownload
 
 CONTENT = noise(300_000)
 
@@ -250,6 +251,25 @@ def test_a_file_that_changes_while_it_is_sent_is_an_error(service: Service, repo
 def test_two_downloads_of_a_link_into_a_folder_do_not_clash(folder: Path) -> None:
     with PartialDownload("http://localhost/link", folder), pytest.raises(InUse):
         Client("").get("http://localhost/link", folder)
+
+
+def test_a_download_that_another_process_completes_meanwhile_is_not_touched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, other = fcntl.flock, PartialDownload("http://localhost/link", folder)
+    other.begin(Notes("file", 4, None, None, None))
+    other.write(b"once")
+
+    def complete_first(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        other.publish(folder / "file", force=False)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", complete_first)
+    with PartialDownload("http://localhost/link", folder) as download:
+        assert download.received == 0
+    assert (folder / "file").read_bytes() == b"once"
+    assert list(folder.iterdir()) == [folder / "file"]
 
 
 def test_a_file_that_appears_meanwhile_is_kept_and_so_is_the_download(origin: Origin, folder: Path) -> None:

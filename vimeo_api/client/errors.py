@@ -5,7 +5,7 @@ from http import HTTPStatus
 import requests
 
 # For HEAD, whose errors have no body.
-_SENTENCES = {
+_SENTENCES: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "The file is protected; the password is missing or wrong.",
     HTTPStatus.NOT_FOUND: "There is no such file.",
     HTTPStatus.GONE: "The file is gone: it has been downloaded, or its time is over.",
@@ -63,7 +63,7 @@ class Locked(Refused):
     """Another client is downloading the file. Without `retry_after` its owner has to decide what becomes of it."""
 
 
-_DOWNLOAD_ERRORS = {
+_DOWNLOAD_ERRORS: dict[int, type[Refused]] = {
     HTTPStatus.UNAUTHORIZED: PasswordRefused,
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.GONE: Gone,
@@ -78,12 +78,8 @@ def upload_refused(response: requests.Response) -> Refused:
 
 def download_refused(response: requests.Response) -> Refused:
     """Return the error for a refused download."""
-    kind = _DOWNLOAD_ERRORS.get(HTTPStatus(response.status_code), Refused) if _is_known(response) else Refused
+    kind = _DOWNLOAD_ERRORS.get(response.status_code, Refused)
     return kind(response.status_code, _message(response), _retry_after(response))
-
-
-def _is_known(response: requests.Response) -> bool:
-    return response.status_code in _DOWNLOAD_ERRORS
 
 
 def _message(response: requests.Response) -> str:
@@ -97,7 +93,7 @@ def _message(response: requests.Response) -> str:
     unknown = f"The server answered {response.status_code} {response.reason}."
     if response.is_redirect:
         unknown = f"The server redirects ({response.status_code}); use the address that it redirects to."
-    return _SENTENCES.get(response.status_code, unknown)  # type: ignore[call-overload, no-any-return]
+    return _SENTENCES.get(response.status_code, unknown)
 
 
 def _retry_after(response: requests.Response) -> int | None:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,17 +42,27 @@ class PartialDownload:
         self._path = folder / f".get-{hashlib.sha256(os.fsencode(url)).hexdigest()[:16]}"
         self._notes_path = self._path.with_name(f"{self._path.name}.json")
         self._draft = self._path.with_name(f"{self._path.name}.new")
-        self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", buffering=0)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise InUse("Another process is downloading this link into this folder.") from None
+        self._file = self._opened()
         self.notes = self._read()
         self.received = self._file.seek(0, os.SEEK_END)
         if self.notes is None or self.received > self.notes.size:
             self.notes = None
             self._truncate()
+
+    def _opened(self) -> FileIO:
+        """Open the file of the bytes and lock it. Raises InUse."""
+        while True:
+            file = FileIO(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
+                    return file
+            except BlockingIOError:
+                file.close()
+                raise InUse("Another process is downloading this link into this folder.") from None
+            except FileNotFoundError:
+                pass
+            file.close()  # its last holder has just published or removed it
 
     def __enter__(self) -> Self:
         """Return the download."""
