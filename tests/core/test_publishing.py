@@ -32,7 +32,8 @@ def test_nothing_is_published_if_its_row_cannot_be_written(
     def refuse(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("the database is away")
 
-    db.engine.dispose()
+    with db.engine.connect() as connection:
+        connection.invalidate()  # as after a statement that has failed; it stays in the pool, to be opened anew
     monkeypatch.setattr("sqlite3.dbapi2.connect", refuse)
     with blobs.stage() as staging, pytest.raises(OperationalError):
         staging.write(b"content")

@@ -20,7 +20,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.pool import QueuePool
 
 from vimeo_api.extensions import Base, db
 
@@ -74,11 +73,9 @@ def check_reachable() -> None:
     """Raise what a statement would raise if the database is down, as far as that can be known without a query.
 
     Callers ask before they publish bytes: an outage would otherwise fill the disk with bytes that have no row. A pooled
-    connection that the server has closed looks fine here; the statement itself will fail.
+    connection that the server has closed looks fine, until a statement fails. From then on each is opened anew here.
     """
-    pool = db.engine.pool
-    if not (isinstance(pool, QueuePool) and pool.checkedin()):
-        db.engine.connect().close()
+    db.engine.connect().close()
 
 
 def _execute(
