@@ -15,6 +15,7 @@ from vimeo_api.core.database.models import File, LastFileStats
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, leases, lifecycle
 from vimeo_api.core.files.catalog import NewFile
+from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.monitoring.file_stats import TokenUse
 from vimeo_api.extensions import db
@@ -80,7 +81,7 @@ def test_it_counts_files_and_bytes_by_kind() -> None:
     leases.use_up(used, LEASE_TOKEN, grace_seconds=60)
     purged = add("d", size=7)
     leases.use_up(purged, LEASE_TOKEN, grace_seconds=60)
-    lifecycle.purged([purged])
+    sweep.purge([purged])
     add("e", size=0, source_url="http://x/")
     cancelled = add("f", size=0, source_url="http://x/")
     claims.cancel(cancelled)
@@ -111,7 +112,7 @@ def test_the_age_of_a_purge_grows_although_each_attempt_postpones_it() -> None:
     assert list(lifecycle.due_purges(1)) == [used]
     changed(used, due_at=ago(10))
     assert waiting("purge") == 10 + 60
-    lifecycle.purged([used])
+    sweep.purge([used])
     assert waiting("purge") == 0
 
 

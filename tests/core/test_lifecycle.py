@@ -155,7 +155,7 @@ def test_due_purges_are_returned_once_until_the_next_try(file: int) -> None:
     assert lifecycle.due_purges(10) == []
     lapse(file)
     assert lifecycle.due_purges(10) == [file]
-    lifecycle.purged([file])
+    lifecycle.purged([entry()])
     assert entry().purged_at is not None
     assert entry().due_at is None
 
@@ -217,7 +217,9 @@ def test_a_removal_succeeds_although_its_result_was_lost(
 ) -> None:
     lease(file, A)
     found = entry()
-    lose_the_answer(monkeypatch, Update)
-    assert lifecycle.remove(found) if receipt is None else lifecycle.confirm(found, receipt)
+    do_twice(monkeypatch, lifecycle._REMOVE if receipt is None else lifecycle._CONFIRM)  # noqa: SLF001 -- as above
+    removed = lifecycle.remove(found) if receipt is None else lifecycle.confirm(found, receipt)
+    assert removed
+    assert removed.status == Status.GONE
     assert not lifecycle.remove(found)
     assert not lifecycle.confirm(found, B)

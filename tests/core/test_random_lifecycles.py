@@ -280,7 +280,8 @@ class Life(RuleBasedStateMachine):
             return
         shown = {"none": None, "right": self.lease_token, "wrong": "z" * 32}[receipt]
         removed = self.may(Move.REMOVE) and receipt != "wrong"
-        assert (lifecycle.remove(entry) if shown is None else lifecycle.confirm(entry, shown)) == removed
+        found = lifecycle.remove(entry) if shown is None else lifecycle.confirm(entry, shown)
+        assert (found is not None) == removed
         if removed:
             row = self.row()
             assert row is not None
@@ -298,6 +299,10 @@ class Life(RuleBasedStateMachine):
         if expired:
             self.make(Move.REMOVE, self.lease_token, lapsed=True)
 
+    def purge(self) -> None:
+        entry = catalog.by_id(self.id)
+        lifecycle.purged([] if entry is None else [entry])
+
     @rule(dies=st.booleans())
     def worker_purges(self, *, dies: bool) -> None:
         due = self.status == Status.GONE and self.lapsed and not self.purged
@@ -306,14 +311,14 @@ class Life(RuleBasedStateMachine):
         if due and dies:
             self.lapsed = False
         elif due:
-            lifecycle.purged([self.id])
+            self.purge()
             self.purged, self.lapsed = True, False
             self.status = self.status if self.keyed else None
 
     @rule()
     @precondition(lambda self: self.status != Status.GONE)
     def purged_by_mistake(self) -> None:
-        lifecycle.purged([self.id])
+        self.purge()
 
     @invariant()
     def the_database_agrees(self) -> None:

@@ -15,6 +15,7 @@ from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import NewFile
 from vimeo_api.core.policy import STREAMS, VIMEO, Policy
 from vimeo_api.extensions import db
+from vimeo_api.services import files
 from vimeo_api.services.downloads import open_download
 
 
@@ -52,6 +53,13 @@ def test_a_download_makes_no_more_round_trips_than_expected(
     with counted() as statements:
         open_download(policy, "k", password=password)
     assert [statement.split()[0] for statement in statements] == words
+
+
+def test_a_deletion_makes_no_more_round_trips_than_expected(app: Flask) -> None:
+    catalog.add(NewFile("streams", "k", blob="b", name="n", size=10))
+    with app.app_context(), counted() as statements:
+        files.remove(STREAMS, "k")
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "DELETE"]
 
 
 def test_a_head_takes_no_lease(app: Flask) -> None:

@@ -34,10 +34,11 @@ def remove_entry(entry: Entry) -> bool:
     """Remove a file of any surface; return False if it was gone already."""
     if entry.status == Status.FETCHING:
         claims.cancel(entry.id)
-    if not lifecycle.remove(entry):
+    removed = lifecycle.remove(entry)
+    if removed is None:
         return False
     # At once, so that the next request finds no bytes; after a crash here the sweep does it.
-    sweep.purge([entry.id])
+    sweep.remove_bytes(removed)
     return True
 
 

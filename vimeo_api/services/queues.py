@@ -41,9 +41,10 @@ def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
     entry = catalog.find(policy.surface, key)
     if entry is None or entry.queue != queue or entry.expired:
         raise NotFound
-    if not lifecycle.confirm(entry, receipt):
+    removed = lifecycle.confirm(entry, receipt)
+    if removed is None:
         raise Conflict("Another client has taken the stream.")
-    sweep.purge([entry.id])
+    sweep.remove_bytes(removed)
 
 
 def _queued(policy: Policy, queue: str, key: str) -> Entry:

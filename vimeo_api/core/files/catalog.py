@@ -99,6 +99,11 @@ class Entry:
         """Whether its bytes are there, taken or not."""
         return self.status in {Status.AVAILABLE, Status.LEASED}
 
+    @property
+    def in_pending_area(self) -> bool:
+        """Whether it has a copy in the pending area of a host, which only that host can remove."""
+        return self.pending or self.place_due_at is not None
+
 
 COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
 _GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at", "host")

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, case, delete, or_, select, update
 
 from vimeo_api import logs
 from vimeo_api.core import identifiers
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Attempt, File, Status
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.files import cache_generations, catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.policy import POLICIES
@@ -66,16 +67,40 @@ def moving(move: Move, *conditions: ColumnElement[bool], **values: Any) -> Updat
     return update(File).where(starts, *conditions).values(status=move.end, **values)
 
 
+def _removing(*conditions: ColumnElement[bool]) -> Prepared:
+    """Return the UPDATE that removes a file at its owner's request."""
+    moved = moving(
+        Move.REMOVE,
+        File.id == bindparam("file"),
+        *conditions,
+        key=bindparam("kept_key"),
+        queue=None,
+        due_at=bindparam("moment"),
+        removed_at=bindparam("moment"),
+        attempts=0,
+        lease_token=bindparam("mark"),
+    )
+    return Prepared(moved.returning(*COLUMNS))
+
+
+_REMOVE = _removing()
+_CONFIRM = _removing(File.lease_token == bindparam("mark"))
+
+
 def advance(file_id: int, move: Move, *conditions: ColumnElement[bool], **values: Any) -> Entry | None:
     """Make a move with one file; return its new row, or None if it is in another state or fails the conditions."""
     moved = catalog.first(moving(move, File.id == file_id, *conditions, **values).returning(*COLUMNS))
     if moved is not None:
-        make_refusals_stale(moved, move)
-        if move in _NOTED:
-            size = None if move is Move.FAIL else moved.size
-            action = _NOTED[move] if moved.source_url is not None else _NOTED_OF_JOINS.get(move, _NOTED[move])
-            logs.note(action, surface=moved.surface, file=moved.id, bytes=size, failure=moved.failure)
+        _note(moved, move)
     return moved
+
+
+def _note(moved: Entry, move: Move) -> None:
+    make_refusals_stale(moved, move)
+    if move in _NOTED:
+        size = None if move is Move.FAIL else moved.size
+        action = _NOTED[move] if moved.source_url is not None else _NOTED_OF_JOINS.get(move, _NOTED[move])
+        logs.note(action, surface=moved.surface, file=moved.id, bytes=size, failure=moved.failure)
 
 
 def advance_all(move: Move, *conditions: ColumnElement[bool], **values: Any) -> int:
@@ -93,36 +118,38 @@ def make_refusals_stale(moved: Entry, move: Move) -> None:
         cache_generations.renew(moved.surface, moved.key)
 
 
-def remove(entry: Entry) -> bool:
-    """Remove a file at its owner's request; its bytes are due for removal at once.
+def remove(entry: Entry) -> Entry | None:
+    """Remove a file at its owner's request; return its new row, or None if it was gone already.
 
-    Its key is free again, except for a one-time file, whose link returns 410 forever.
+    Its bytes are due for removal at once. Its key is free again, except for a one-time file, whose link returns 410
+    forever.
     """
-    return _remove(entry, identifiers.random_hex(), entry.key if entry.surface in _ONE_TIME else None)
+    return _remove(_REMOVE, entry, identifiers.random_hex(), entry.key if entry.surface in _ONE_TIME else None)
 
 
-def confirm(entry: Entry, receipt: str) -> bool:
-    """Remove a stream for the consumer that took it, if its receipt is the latest one for the stream."""
-    return receipt == entry.lease_token and _remove(entry, receipt, None, File.lease_token == receipt)
+def confirm(entry: Entry, receipt: str) -> Entry | None:
+    """Remove a stream for the consumer that took it, if its receipt is the latest one; return as `remove`."""
+    return _remove(_CONFIRM, entry, receipt, None) if receipt == entry.lease_token else None
 
 
-def _remove(entry: Entry, mark: str, key: str | None, *conditions: ColumnElement[bool]) -> bool:
-    values = {"key": key, "queue": None, "due_at": now(), "removed_at": now(), "attempts": 0, "lease_token": mark}
-    removed = advance(entry.id, Move.REMOVE, *conditions, **values) is not None or _removed_under(entry.id, mark, key)
-    if removed:
+def _remove(statement: Prepared, entry: Entry, mark: str, key: str | None) -> Entry | None:
+    row = statement.row({"file": entry.id, "kept_key": key, "moment": now(), "mark": mark})
+    removed = Entry(*row) if row else _removed_under(entry.id, mark, key)
+    if removed is not None:
+        _note(removed, Move.REMOVE)
         cache_generations.renew(entry.surface, entry.key)
     return removed
 
 
-def _removed_under(file_id: int, mark: str, key: str | None) -> bool:
-    """Return whether a file was removed under our mark, by a statement whose result was lost."""
+def _removed_under(file_id: int, mark: str, key: str | None) -> Entry | None:
+    """Return a file that was removed under our mark, by a statement whose result was lost."""
     ours = (
         File.id == file_id,
         File.status == Status.GONE,
         File.lease_token == mark,
         File.key.is_not_distinct_from(key),
     )
-    return statements.row(select(File.id).where(*ours)) is not None
+    return catalog.first(select(*COLUMNS).where(*ours))
 
 
 def expire(*conditions: ColumnElement[bool]) -> int:
@@ -173,14 +200,20 @@ def due_purges(limit: int, *conditions: ColumnElement[bool]) -> Sequence[int]:
     return catalog.put_off(*due, order=File.due_at, limit=limit, values=values)
 
 
-def purged(file_ids: Sequence[int]) -> None:
-    """Record that the bytes of these files are removed; delete the rows without a key, which nobody can ask for."""
-    these = statements.among(File.id, file_ids)
-    over = select(File.id).where(these, File.status == Status.GONE, File.key.is_(None))
-    statements.execute(delete(Attempt).where(Attempt.file_id.in_(over)))
-    statements.execute(delete(File).where(these, File.status == Status.GONE, File.key.is_(None)))
-    statements.execute(
-        update(File)
-        .where(these, File.status == Status.GONE, File.purged_at.is_(None))
-        .values(purged_at=now(), due_at=None, place_due_at=None, host=None, token_id=None)
-    )
+def purged(files: Sequence[Entry]) -> None:
+    """Record that the bytes of these files are removed; delete the rows without a key, which nobody can ask for.
+
+    Pass them as they are since they are gone: from then on a row keeps its key, or has none.
+    """
+    over = [file.id for file in files if file.key is None]
+    attempted = [file.id for file in files if file.key is None and file.responses]
+    kept = [file.id for file in files if file.key is not None]
+    if attempted:
+        gone = select(File.id).where(statements.among(File.id, attempted), File.status == Status.GONE)
+        statements.execute(delete(Attempt).where(Attempt.file_id.in_(gone)))
+    if over:
+        statements.execute(delete(File).where(statements.among(File.id, over), File.status == Status.GONE))
+    if kept:
+        these = (statements.among(File.id, kept), File.status == Status.GONE, File.purged_at.is_(None))
+        values = {"purged_at": now(), "due_at": None, "place_due_at": None, "host": None, "token_id": None}
+        statements.execute(update(File).where(*these).values(values))

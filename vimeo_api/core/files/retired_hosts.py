@@ -35,16 +35,15 @@ def lost(host: str) -> list[Entry]:
 
 def give_up(files: Sequence[Entry]) -> None:
     """Make files gone whose bytes are lost."""
-    for file in files:
-        lifecycle.remove(file)
-    lifecycle.purged([file.id for file in files])
+    removed = [lifecycle.remove(file) for file in files]
+    lifecycle.purged([file for file in removed if file is not None])
 
 
 def forget_copies(host: str) -> None:
     """Record that the copies in the pending area of a host are lost: nothing is left to be removed there."""
     theirs = hosts.means(File.host, host)
-    gone = select(File.id).where(File.pending, File.status == Status.GONE, File.purged_at.is_(None), theirs)
-    lifecycle.purged([row.id for row in statements.rows(gone)])
+    gone = select(*COLUMNS).where(File.pending, File.status == Status.GONE, File.purged_at.is_(None), theirs)
+    lifecycle.purged(catalog.entries(gone))
     forgotten = update(File).where(File.pending.is_(False), File.place_due_at.is_not(None), theirs)
     statements.execute(forgotten.values(place_due_at=None, host=None))
 

@@ -11,10 +11,10 @@ from sqlalchemy import not_, select
 from vimeo_api.core import hosts
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.database.statements import AnyRow
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, lifecycle, placing
+from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.extensions import blobs, mount_check
 
@@ -42,30 +42,32 @@ def due_anywhere(limit: int) -> Sequence[int]:
 
 
 def purge(file_ids: Sequence[int]) -> None:
-    """Remove the bytes of these files if they are gone, and record it. Safe to run twice.
+    """Remove the bytes of these files if they are gone, and record it. Safe to run twice."""
+    gone = (statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None))
+    remove_bytes(*catalog.entries(select(*COLUMNS).where(*gone)))
+
+
+def remove_bytes(*gone: Entry) -> None:
+    """Remove the bytes of files that are gone, and record it.
 
     After a crash between the two, the bytes are removed and the row is still due. Bytes that another file shares by
     digest stay. A copy in the pending area of another host is left to that host, which then records the removal.
     """
-    columns = (File.id, File.surface, File.blob, File.host, catalog.in_pending_area().label("in_pending_area"))
-    gone = select(*columns).where(
-        statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None)
-    )
-    removed = [row for row in statements.rows(gone) if _removed(row)]
-    lifecycle.purged([row.id for row in removed if not row.in_pending_area or hosts.is_here(row.host)])
+    removed = [file for file in gone if _removed(file)]
+    lifecycle.purged([file for file in removed if not file.in_pending_area or hosts.is_here(file.host)])
 
 
-def _removed(row: AnyRow) -> bool:
+def _removed(file: Entry) -> bool:
     """Remove the bytes of a file; return whether that worked. If not, they become due again."""
     try:
         mount_check.check()  # else missing bytes would count as removed
-        with blobs.locked(row.surface, row.blob):
-            if row.surface in _SHARED and catalog.live_blobs(row.surface, [row.blob]):
-                placing.clear(row.surface, row.blob)
+        with blobs.locked(file.surface, file.blob):
+            if file.surface in _SHARED and catalog.live_blobs(file.surface, [file.blob]):
+                placing.clear(file.surface, file.blob)
                 return True
-            blobs.unpublish(row.surface, row.blob)
-        blobs.remove_remote(row.surface, row.blob)
+            blobs.unpublish(file.surface, file.blob)
+        blobs.remove_remote(file.surface, file.blob)
     except (Unavailable, OSError) as error:
-        _log.warning("the bytes of file %d are not removed: %s", row.id, error)
+        _log.warning("the bytes of file %d are not removed: %s", file.id, error)
         return False
     return True
