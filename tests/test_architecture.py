@@ -232,3 +232,9 @@ def test_documents_name_modules_that_exist() -> None:
         for name in re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", document.read_text()):
             found = (ROOT / name).exists() or any(f"/{module}".endswith(f"/{name}") for module in modules)
             assert found, f"{document.name}: {name}"
+
+
+def test_no_line_of_a_paragraph_becomes_a_list() -> None:
+    for document in DOCUMENTS:
+        text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+        assert re.findall(r"^[^\s|#-].*\n(?:[+*>] .*|1[.)] .*)$", text, re.MULTILINE) == [], document.name
