@@ -72,7 +72,7 @@ def _created(key: str) -> Response:
 
 def _checked(queue: str) -> str:
     if not 0 < len(queue) <= MAX_QUEUE_NAME or not queue.isprintable():
-        raise Malformed(f"The name of a queue is 1 to {MAX_QUEUE_NAME} printable characters.")
+        raise Malformed(f"The name of a queue must be 1 to {MAX_QUEUE_NAME} printable characters.")
     return queue
 
 

@@ -82,7 +82,7 @@ def create(name: str, scopes: Sequence[str], *, quota: int | None = None, life: 
         "expires_at": None if life is None else now() + life,
     }
     if not statements.execute(statements.insert_new(Token).values(values)):
-        raise Exists(f"There is a token {name!r} already, valid or not.")
+        raise Exists(f"There is already a token {name!r}; it may be revoked or expired.")
     logs.note("token created", name=name, scopes=values["scopes"], quota=quota)
     return secret
 
@@ -126,7 +126,7 @@ def rename(name: str, new: str) -> None:
     _check_name(new)
     token_id = named(name).id
     if new in names().values():
-        raise Exists(f"There is a token {new!r} already.")
+        raise Exists(f"There is already a token {new!r}.")
     statements.execute(update(Token).where(Token.id == token_id).values(name=new))
     logs.note("token renamed", name=name, new=new)
 
@@ -191,7 +191,7 @@ def _listed() -> tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...]:
 
 def _check_name(name: str) -> None:
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-        raise Malformed(f"The name of a token is 1 to {MAX_NAME} printable characters.")
+        raise Malformed(f"The name of a token must be 1 to {MAX_NAME} printable characters.")
 
 
 def _used() -> ColumnElement[int]:
@@ -210,7 +210,7 @@ def _checked(scopes: Sequence[str]) -> list[str]:
         surface, _, verb = scope.partition(":")
         if surface not in surfaces or verb not in {*VERBS, "*"}:
             words = f"one of {', '.join(sorted(surfaces))}, a colon, and one of {', '.join(VERBS)}, *"
-            raise Malformed(f"{scope!r} is no scope: {words}.")
+            raise Malformed(f"{scope!r} is not a scope: {words}.")
     if not scopes:
         raise Malformed("A token without a scope allows nothing.")
     return sorted(set(scopes))

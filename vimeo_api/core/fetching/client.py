@@ -178,7 +178,7 @@ class _Fetch:
             raise Unranged("The origin sends a part of the file without saying which.")
         piece = headers.piece(response.headers)
         if piece.start != 0 or (not ranged and piece.end != piece.size):
-            raise OriginFailed("The origin sends a part of the file that nobody asked for.")
+            raise OriginFailed("The origin sends a part of the file that was not requested.")
 
     def _begin(self, offer: Fetched, *, resumed: bool) -> None:
         self.stored = offer.version

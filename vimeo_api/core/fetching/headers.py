@@ -74,7 +74,7 @@ def length(headers: Headers) -> int | None:
         return None  # RFC 9112, 6.3: the transfer coding decides
     values = {part.strip() for part in value.split(",")}
     if len(values) != 1 or not _DIGITS.fullmatch(value := values.pop()):
-        raise OriginFailed("The origin gives no credible length.")
+        raise OriginFailed("The origin gives no valid length.")
     return int(value)
 
 
@@ -126,7 +126,7 @@ def coding(headers: Headers) -> str:
 def check_framing(headers: Headers) -> None:
     """Raise OriginFailed for a transfer coding that we cannot undo."""
     if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
-        raise OriginFailed("The origin uses a transfer coding that nobody asked for.")
+        raise OriginFailed("The origin uses a transfer coding that was not requested.")
 
 
 def retry_after(headers: Headers) -> float:

@@ -238,7 +238,7 @@ def _origin_errors(host: str) -> Iterator[None]:
     except exceptions.NewConnectionError as error:  # a subclass of timeouts, but means a refused connection
         raise OriginFailed(f"{host} cannot be reached.", transient=True) from error
     except exceptions.InvalidHeader as error:
-        raise OriginFailed(f"{host} gives no credible length.") from error
+        raise OriginFailed(f"{host} gives no valid length.") from error
     except (exceptions.TimeoutError, TimeoutError) as error:
         raise OriginTooSlow(f"{host} does not answer in time.", transient=True) from error
     except exceptions.SSLError as error:
