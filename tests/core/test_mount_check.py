@@ -11,9 +11,11 @@ from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
+from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.files import digests
+from vimeo_api.core.files import catalog, digests
 from vimeo_api.core.monitoring import readiness
+from vimeo_api.core.storage.blobs import Blobs
 from vimeo_api.core.storage.mount_check import NOT_MOUNTED
 from vimeo_api.extensions import blobs, mount_check
 
@@ -63,6 +65,19 @@ def test_a_restart_does_not_accept_another_store(app: Flask, away: Callable[[Pat
 def test_files_stay_pending_while_the_store_is_not_mounted(app: Flask, away: Callable[[Path], None]) -> None:
     away(app.config["SETTINGS"].store_dir)
     assert blobs.uses_pending()
+
+
+def test_bytes_stay_due_if_their_store_goes_away_while_they_are_removed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = app.test_client()
+    key = client.post("/v1/streams", data=b"x").get_json()["id"]
+    blob = catalog.find("streams", key).blob  # type: ignore[union-attr]
+    monkeypatch.setattr(Blobs, "unpublish", lambda blobs, *_: unmounted(blobs.store))
+    assert client.delete(f"/v1/streams/{key}").status_code == 200
+    removed = catalog.by_blob("streams", blob)
+    assert removed
+    assert (removed.status, removed.purged_at) == (Status.GONE, None)
 
 
 def test_reconcile_stops_with_a_sentence_if_the_store_is_not_mounted(

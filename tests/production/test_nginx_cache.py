@@ -92,6 +92,8 @@ def test_a_deleted_file_is_gone_at_the_next_request(stack: Service, surface: str
         kind = "text/plain; charset=utf-8" if surface in {"streams", "store"} else "application/json"
         assert {(answer.status_code, answer.headers["Content-Type"]) for answer in missing} == {(404, kind)}
         assert len({answer.text for answer in missing}) == 1
+        seen = [{k: v for k, v in answer.headers.items() if k not in {"Date", "X-Request-Id"}} for answer in missing]
+        assert seen[0] == seen[2]  # nothing of the response that nginx had cached
 
 
 @pytest.mark.parametrize("surface", ["streams", "transfer"])

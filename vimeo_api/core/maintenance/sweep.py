@@ -53,14 +53,19 @@ def remove_bytes(*gone: Entry) -> None:
     After a crash between the two, the bytes are removed and the row is still due. Bytes that another file shares by
     digest stay. A copy in the pending area of another host is left to that host, which then records the removal.
     """
-    removed = [file for file in gone if _removed(file)]
+    try:
+        mount_check.check()
+        removed = [file for file in gone if _removed(file)]
+        mount_check.check()  # else bytes that were away would count as removed
+    except Unavailable as error:
+        _log.warning("the bytes of %d files are not removed: %s", len(gone), error)
+        return
     lifecycle.purged([file for file in removed if not file.in_pending_area or hosts.is_here(file.host)])
 
 
 def _removed(file: Entry) -> bool:
     """Remove the bytes of a file; return whether that worked. If not, they become due again."""
     try:
-        mount_check.check()  # else missing bytes would count as removed
         with blobs.locked(file.surface, file.blob):
             if file.surface in _SHARED and catalog.live_blobs(file.surface, [file.blob]):
                 placing.clear(file.surface, file.blob)
