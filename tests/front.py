@@ -40,11 +40,12 @@ class Front:
         environ |= {"CONTENT_LENGTH": "", "wsgi.input": io.BytesIO(), "X_REQUEST_ID": uuid.uuid4().hex}
         if environ["REQUEST_METHOD"] in {"POST", "PATCH"}:
             announced = "" if environ.get("HTTP_TRANSFER_ENCODING") else length
-            answer, status, headers = self._run(environ | {"X_ADMIT_UPLOAD": "1", "X_ANNOUNCED": announced})
+            _, status, headers = self._run(environ | {"X_ADMIT_UPLOAD": "1", "X_ANNOUNCED": announced})
             if not status.startswith("2"):
-                start_response(status, headers)
-                return answer
+                start_response(status, [one for one in headers if one[0] != "Content-Length"])
+                return [f"{dict(headers).get('X-Refusal', '')}\n".encode()]
         environ["X_BODY_FILE"] = self.keep(body)
+        answer: Iterable[bytes]
         if len(body) < int(length or 0) or environ.get("test.killed"):
             answer, status, headers = iter([b""]), "400 Bad Request", []
         else:

@@ -132,7 +132,8 @@ def test_it_refuses_what_does_not_fit(app: Flask, client: FlaskClient) -> None:
     assert patch(client, url, 0, b"", headers={"Content-Type": "text/plain"}).status_code == 415
     assert patch(client, url, 0, b"", headers={"Upload-Checksum": "crc32 AAAA"}).status_code == 400
     assert client.patch(url, headers={"Content-Type": tus.MEDIA_TYPE}).status_code == 412
-    assert client.post(url, headers=TUS).status_code == 405
+    for elsewhere in (client.post(url, headers=TUS), client.patch("/uploads/streams", data=b"x", headers=TUS)):
+        assert (elsewhere.status_code, "error" in (elsewhere.json or {})) == (405, True)
     assert patch(client, f"/uploads/vimeo/{url[-32:]}", 0, DATA).status_code == 404
     assert patch(client, f"/uploads/streams/{'0' * 32}", 0, DATA).status_code == 404
     assert (offset_of(client, url), left(app)) == (0, set())

@@ -58,6 +58,8 @@ def render(problem: Problem) -> Response:
     else:
         response = jsonify(error=problem.reason or problem.phrase)
     response.headers["Tus-Resumable"] = tus.VERSION  # here, too, for paths and methods that no view has
+    if steps.is_admission():
+        response.headers["X-Refusal"] = " ".join(response.get_data(as_text=True).split())  # nginx sends it on
     return response
 
 
@@ -91,8 +93,6 @@ def speak(response: Response) -> Response:
         response.headers.update(_offer())
         return response
     response.headers["Tus-Resumable"] = tus.VERSION
-    if steps.is_admission():
-        response.headers["X-Refusal"] = " ".join(response.get_data(as_text=True).split())  # nginx sends it on
     if draft.is_meant():
         response.headers.setdefault("Upload-Complete", draft.boolean(g.get("processed", False)))
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
