@@ -48,7 +48,7 @@ class Cutter:
     def _forward(self, client: socket.socket) -> None:
         """Forward both ways; in one thread, because a close while another reads would close nothing."""
         sent = 0
-        with client, socket.create_connection(("127.0.0.1", self._port)) as server, suppress(OSError):
+        with client, suppress(OSError), socket.create_connection(("127.0.0.1", self._port)) as server:
             others = {client: server, server: client}
             while True:
                 for end in select.select(others, [], [])[0]:
