@@ -39,6 +39,10 @@ from deploy.service_user import become_service_user, data_dir  # noqa: E402 -- a
 if __name__ == "__main__":
     become_service_user()  # runs this program again: before the imports that take a second
 
+from vimeo_api import startup  # noqa: E402
+
+startup.begin()
+
 import psycopg  # noqa: E402
 
 from vimeo_api import config  # noqa: E402
@@ -147,6 +151,7 @@ class Layout:
 
 def main() -> int:
     """Run the stack until SIGINT or SIGTERM; return the exit status."""
+    startup.end()
     data = data_dir()
     bind = os.environ.get("BIND") or "127.0.0.1"
     data.mkdir(parents=True, exist_ok=True)

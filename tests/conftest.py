@@ -15,6 +15,7 @@ from tests.access.guarded import all_guarded
 from tests.fetches import OPEN
 from tests.groups import (
     PROFILES,
+    pytest_collection,
     pytest_collection_modifyitems,
     pytest_configure_node,
     pytest_runtest_setup,
@@ -34,6 +35,7 @@ from vimeo_api.extensions import db
 
 __all__ = [
     "all_guarded",
+    "pytest_collection",
     "pytest_collection_modifyitems",
     "pytest_configure_node",
     "pytest_runtest_setup",

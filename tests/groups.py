@@ -4,10 +4,11 @@ conftest.py gives these hooks to pytest. A worker writes the groups of its tests
 named, because the controller collects nothing; xdist's own `loadgroup` finds no group with pytest 9.2.
 """
 
+import gc
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from xdist.workermanage import WorkerController
 
 from tests import services
 from tests.services import ROOT
+from vimeo_api import startup
 
 T = TypeVar("T")
 
@@ -52,6 +54,7 @@ DIALECTS = (
     "tests/surfaces/test_vimeo",  # all of them
 )
 STARTED = {*SHARED, "stack", "browser"}  # the fixtures that start something
+THRESHOLD = 10_000  # new objects between two runs of the garbage collector; each test leaves hundreds behind
 NOTED = pytest.StashKey[Path]()
 _at_end: list[Callable[[], None]] = []  # what to stop after the last test of a group
 
@@ -84,6 +87,17 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if nextitem is not None and group(nextitem) != group(item):
         for stop in _at_end:
             stop()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Load tests as the service loads its modules: the garbage collector need not scan what stays."""
+    startup.begin()
+    result = yield
+    gc.freeze()
+    startup.end()
+    gc.set_threshold(THRESHOLD)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

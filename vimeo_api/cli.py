@@ -8,6 +8,7 @@ from importlib import import_module
 
 import click
 
+from vimeo_api import startup
 from vimeo_api.version import VERSION
 
 # Where each command is, and its line in `--help`: the first line of its docstring.
@@ -82,7 +83,11 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(f"vimeo_api.{module}"), name)
+        startup.begin()
+        try:
+            command: click.Command = getattr(import_module(f"vimeo_api.{module}"), name)
+        finally:
+            startup.end()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

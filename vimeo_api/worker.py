@@ -1,6 +1,11 @@
 """What Celery runs: `celery -A vimeo_api.worker worker`, and `beat`. Tasks need no views, so none are imported."""
 
+import gc
 from typing import Any
+
+from vimeo_api import startup
+
+startup.begin()
 
 from celery import signals
 from flask import Flask
@@ -17,6 +22,8 @@ add_heartbeats(celery)
 if celery.conf.broker_transport_options:
     # A worker has time: it waits for a slow broker where a request must not.
     celery.conf.broker_transport_options = {"socket_timeout": 10, "socket_connect_timeout": 5}
+gc.freeze()  # as in `wsgi`
+startup.end()
 
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]

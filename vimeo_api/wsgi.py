@@ -2,6 +2,10 @@
 
 import gc
 
+from vimeo_api import startup
+
+startup.begin()
+
 from vimeo_api import logs
 from vimeo_api.app import create_app
 from vimeo_api.config import ConfigError, Settings
@@ -32,3 +36,4 @@ spool_watch.start(application.extensions["reservations"], settings.data_dir / "l
 # What is loaded by now stays, so the garbage collector need not scan it again and again.
 gc.collect()
 gc.freeze()
+startup.end()
