@@ -7,6 +7,7 @@ service and writes it to access.log, and Celery messages carry it to the tasks. 
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ def configure(settings: Settings) -> None:
 
     Other packages log warnings only: their other lines may hold queries, or URLs with passwords.
     """
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
@@ -123,6 +124,19 @@ def under(identifier: str) -> Iterator[None]:
         yield
     finally:
         _request_id.reset(token)
+
+
+class _Stderr(logging.Handler):
+    """Writes each line by one call, write(2), so that threads need not queue for a lock while one of them writes."""
+
+    def createLock(self) -> None:  # noqa: N802 -- logging's name
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            os.write(2, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except Exception:  # noqa: BLE001 -- as the library's handlers do
+            self.handleError(record)
 
 
 class _Text(logging.Formatter):

@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -116,6 +118,14 @@ def test_tokens_are_named_from_their_creation_on(tmp_path: Any, said: list[dict[
         ("token revoked", "nightly", None),
     ]
     assert secret not in json.dumps(said)
+
+
+def test_lines_of_several_threads_are_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    handler = logs._Stderr()  # noqa: SLF001 -- `configure` would replace the handlers of all tests
+    records = [logging.makeLogRecord({"msg": str(number) * 300}) for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(handler.handle, records * 50))
+    assert Counter(capfd.readouterr().err.splitlines()) == {record.msg: 50 for record in records}
 
 
 def test_a_line_for_people_has_the_same(caplog: pytest.LogCaptureFixture) -> None:
