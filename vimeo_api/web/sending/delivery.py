@@ -68,7 +68,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     response = _answered_here(file, ticket, one_time=one_time)
     headers = _headers(file, ticket, attachment=attachment, one_time=one_time)
     if response is None:
-        response = Response(headers=headers | _for_nginx(file, ticket, one_time=one_time))
+        response = Response(headers=_for_nginx(file, ticket, headers, one_time=one_time))
     else:
         response.headers.update(headers)
     if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
@@ -172,17 +172,21 @@ def _is_object(file: Entry) -> bool:
     return not file.pending and file.store != FILESYSTEM
 
 
-def _for_nginx(file: Entry, ticket: Ticket | None, *, one_time: bool) -> dict[str, str]:
-    """Return the headers that tell nginx which file to send."""
+def _for_nginx(file: Entry, ticket: Ticket | None, file_headers: dict[str, str], *, one_time: bool) -> dict[str, str]:
+    """Return the headers that tell nginx which file to send, and with which headers."""
     # nginx logs `/_once/` in its journal, but not `/_any/`; it percent-decodes the path.
     times = "_once" if ticket else "_any"
     location, headers = _location(file, ticket, times)
+    headers |= file_headers
     headers["X-Accel-Redirect"] = f"/{times}/{location}"
     headers["X-File"] = str(file.id)  # for the access log
     if ticket:
         headers["X-Ticket"] = str(ticket)
     if not one_time:
         headers[nginx_cache.EXPIRES_HEADER] = str(_lifetime(file))
+        # If the bytes are gone, nginx asks again. Under their own names it would keep these for what it sends then.
+        for name in headers.keys() & {"Cache-Control", "Content-Disposition"}:
+            headers[f"X-{name}"] = headers.pop(name)
     return headers
 
 
