@@ -129,8 +129,10 @@ def under(identifier: str) -> Iterator[None]:
 class _Stderr(logging.Handler):
     """Writes each line by one call, write(2), so that threads need not queue for a lock while one of them writes."""
 
-    def createLock(self) -> None:  # noqa: N802 -- logging's name
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record; the library's own method would hold the lock meanwhile."""
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
