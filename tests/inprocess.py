@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from werkzeug.routing import Rule
 
 from vimeo_api import config, extensions, tasks
 from vimeo_api.app import create_app
+from vimeo_api.core.access import passwords
 from vimeo_api.embedded.server import upgrade_database
 from vimeo_api.extensions import db
 
@@ -50,8 +52,10 @@ def _prepare_quick_sqlite(connection: Any, record: object) -> None:
     connection.execute("PRAGMA synchronous=OFF")
 
 
-# Nothing in this process waits for the disk. The tests of power cuts start the service.
+# Nothing in this process waits for the disk, or for a hash that is slow on purpose. The tests of power cuts start the
+# service, and so do many with passwords.
 for module, name, quick in (
+    (passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)),
     (extensions, "_prepare_sqlite", _prepare_quick_sqlite),
     (os, "fsync", lambda _descriptor: None),
     (os, "fdatasync", lambda _descriptor: None),

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.origin import Origin, serving
-from tests.production.parts import children, frozen, pid_of, stopped
+from tests.production.parts import children, frozen, pid_of, stopped, unreachable
 from tests.production.secret_places import Marks, everything_in, tell_everything, tell_fetches, tell_requests, written
 from tests.services import ROOT, Service, await_, running
 
@@ -45,7 +45,7 @@ def disturbed(
 
 
 def without_the_service(service: Service, marks: Marks, _: Origin) -> None:
-    with stopped(service, "web"):
+    with unreachable(service):
         tell_requests(service, marks)
 
 

@@ -23,8 +23,7 @@ from vimeo_api.core.deliveries.endings import ENDING_SECONDS
 RECEIVE_BUFFER = 8 * MIB
 
 
-@pytest.mark.parametrize("times", range(2))
-def test_it_lets_exactly_one_of_many_concurrent_downloads_through(service: Service, times: int) -> None:
+def test_it_lets_exactly_one_of_many_concurrent_downloads_through(service: Service) -> None:
     content = random.randbytes(50_000)
     with ThreadPoolExecutor(20) as pool:
         for _ in range(25):
