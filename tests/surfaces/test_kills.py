@@ -77,7 +77,7 @@ def fetched_meanwhile(service: Service, origin: Origin, seed: str, deaths: Path)
                 fetch = begin(service, origin.serve(f"/{len(fetches)}", kind.page), **kind.more)
                 flying.append(fetch)
                 fetches.append((fetch, kind))
-            time.sleep(0.2)
+            time.sleep(0.5)  # to ask for the status of each costs the service more than the fetches
     assert deaths.read_text().count("is dead") == WORKERS * DEATHS
     return fetches
 

@@ -129,7 +129,7 @@ def test_it_is_served_for_programs_and_for_people(service: Service) -> None:
 def test_it_tells_the_truth(operation: str, service: Service) -> None:
     schema, modes, number = SCHEMA, list(HypothesisTestMode), 20
     if service.profile == "embedded":  # the same views: random requests suffice to show how it frames responses
-        modes, number = [HypothesisTestMode.EXAMPLES, HypothesisTestMode.FUZZING], 10
+        modes, number = [HypothesisTestMode.EXAMPLES, HypothesisTestMode.FUZZING], 5
     chosen = settings(max_examples=number, deadline=None, derandomize=True)  # the same requests in each run
     config = HypothesisTestConfig(project=schema.config, modes=modes, settings=chosen)
     method, path = operation.split()
