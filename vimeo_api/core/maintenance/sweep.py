@@ -44,18 +44,18 @@ def due_anywhere(limit: int) -> Sequence[int]:
 def purge(file_ids: Sequence[int]) -> None:
     """Remove the bytes of these files if they are gone, and record it. Safe to run twice."""
     gone = (statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None))
-    remove_bytes(*catalog.entries(select(*COLUMNS).where(*gone)))
+    remove_bytes(*catalog.entries(select(*COLUMNS).where(*gone)), brief=True)
 
 
-def remove_bytes(*gone: Entry) -> None:
-    """Remove the bytes of files that are gone, and record it.
+def remove_bytes(*gone: Entry, brief: bool = False) -> None:
+    """Remove the bytes of files that are gone, and record it. If `brief`, an object store has to answer soon.
 
     After a crash between the two, the bytes are removed and the row is still due. Bytes that another file shares by
     digest stay. A copy in the pending area of another host is left to that host, which then records the removal.
     """
     try:
         mount_check.check()
-        removed = [file for file in gone if _removed(file)]
+        removed = _removed(gone, brief=brief)
         mount_check.check()  # else bytes that were away would count as removed
     except Unavailable as error:
         _log.warning("the bytes of %d files are not removed: %s", len(gone), error)
@@ -63,16 +63,33 @@ def remove_bytes(*gone: Entry) -> None:
     lifecycle.purged([file for file in removed if not file.in_pending_area or hosts.is_here(file.host)])
 
 
-def _removed(file: Entry) -> bool:
-    """Remove the bytes of a file; return whether that worked. If not, they become due again."""
-    try:
-        with blobs.locked(file.surface, file.blob):
-            if file.surface in _SHARED and catalog.live_blobs(file.surface, [file.blob]):
-                placing.clear(file.surface, file.blob)
-                return True
-            blobs.unpublish(file.surface, file.blob)
-        blobs.remove_remote(file.surface, file.blob)
-    except (Unavailable, OSError) as error:
-        _log.warning("the bytes of file %d are not removed: %s", file.id, error)
-        return False
-    return True
+def _removed(gone: Sequence[Entry], *, brief: bool) -> list[Entry]:
+    """Remove the bytes of files; return those for which that worked. The others become due again.
+
+    Sweeps share their workers with removals, so once an object store has not answered, the rest of a batch waits, too.
+    """
+    removed = []
+    for file in gone:
+        try:
+            needed = _removed_here(file)
+        except (Unavailable, OSError) as error:
+            _log.warning("the bytes of file %d are not removed: %s", file.id, error)
+            continue
+        try:
+            if not needed:
+                blobs.remove_remote(file.surface, file.blob, brief=brief)
+        except Unavailable as error:
+            _log.warning("the bytes of file %d are not removed: %s", file.id, error)
+            break
+        removed.append(file)
+    return removed
+
+
+def _removed_here(file: Entry) -> bool:
+    """Remove the bytes of a file from the folders of this host; return whether another file needs them in the store."""
+    with blobs.locked(file.surface, file.blob):
+        if file.surface in _SHARED and catalog.live_blobs(file.surface, [file.blob]):
+            placing.clear(file.surface, file.blob)
+            return True
+        blobs.unpublish(file.surface, file.blob)
+    return False

@@ -266,14 +266,16 @@ class Blobs:
         if self.uses_pending():
             remove_from(self.path(surface, blob, pending=True))
 
-    def remove_remote(self, surface: str, blob: str) -> None:
-        """Remove a blob from the stores that are no folder. A missing one is no error. Raises Unavailable.
+    def remove_remote(self, surface: str, blob: str, *, brief: bool = False) -> None:
+        """Remove a blob from the stores that are no folder; if `brief`, give up soon.
+
+        A missing one is no error. Raises Unavailable.
 
         Nobody holds `locked` meanwhile, for it can take long; it need not be, because no other file has this blob.
         """
         for store in self.stores.values():
             if store is not self.filesystem:
-                store.remove(surface, blob)
+                store.remove(surface, blob, brief=brief)
 
     def check(self, file: Located) -> None:
         """Raise Unavailable if the bytes of a file are only missing because their store is."""

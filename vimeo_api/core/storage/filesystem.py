@@ -54,8 +54,9 @@ class Filesystem:
         """Return how many bytes a blob has. Raises FileNotFoundError."""
         return self.path(surface, blob).stat().st_size
 
-    def remove(self, surface: str, blob: str) -> None:
+    def remove(self, surface: str, blob: str, *, brief: bool = False) -> None:
         """Remove a blob for good, under `blobs.locked`."""
+        del brief
         remove_from(self.path(surface, blob))
 
     @contextmanager

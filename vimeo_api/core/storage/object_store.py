@@ -41,7 +41,7 @@ AT_ONCE = 4  # parts of one file that are sent at the same time
 SIGNED_SECONDS = 3600  # longer than nginx keeps a response
 _PIECE = 1024**2  # bytes
 _READ = 256 * 1024  # bytes
-_AWAY_SECONDS, _REFUSING_SECONDS = 5, 30
+_AWAY_SECONDS = 5
 _LISTED = 500  # names in one group
 
 
@@ -56,8 +56,7 @@ class ObjectStore:
         """Keep objects in a bucket; the files in `drafts` lock those that are being made."""
         self._bucket = bucket
         self._drafts = drafts
-        # So that workers do not wait for it with every file. A full one takes none, but removes what it has.
-        self._breaker, self._removing = Breaker(_AWAY_SECONDS), Breaker(_REFUSING_SECONDS)
+        self._breaker = Breaker(_AWAY_SECONDS)  # so that workers do not wait for it with every file
         self._takes_files = True  # as far as this process knows
 
     @cached_property
@@ -120,19 +119,10 @@ class ObjectStore:
         with self._bucket.asking("read from"):
             return obstore.head(self._client, relative(surface, blob))["size"]
 
-    def remove(self, surface: str, blob: str) -> None:
-        """Remove an object for good. A missing one is no error. Raises Unavailable, for a while also after a failure.
-
-        Sweeps share their workers with removals, which must not wait for a frozen object store with every file.
-        """
-        if self._removing.open:
-            raise Unavailable(f"{self._bucket.origin} removed nothing a moment ago.")
-        try:
-            with suppress(FileNotFoundError), self._bucket.asking("delete from"):
-                obstore.delete(self._brief, relative(surface, blob))
-        except Unavailable:
-            self._removing.trip()
-            raise
+    def remove(self, surface: str, blob: str, *, brief: bool = False) -> None:
+        """Remove an object for good. A missing one is no error. Raises Unavailable."""
+        with suppress(FileNotFoundError), self._bucket.asking("delete from"):
+            obstore.delete(self._brief if brief else self._client, relative(surface, blob))
 
     @contextmanager
     def receiving(self, surface: str, blob: str) -> Iterator["ObjectDraft | None"]:
