@@ -25,7 +25,7 @@ fleet: .venv/dev .venv/packages-fleet ## serve on PORT with two web hosts, a wor
 test: lint .venv/packages-test .venv/node ## lint, type-check and test everything
 	$(BIN)/pytest -n 4 --durations=30
 
-test-fast: .venv/dev ## ruff, mypy and the tests that start nothing, in about 70 s
+test-fast: .venv/dev ## ruff, mypy and the tests that start nothing, in about a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
