@@ -1,7 +1,7 @@
 """A fake nginx for resumable uploads, in this process: it asks before the body, keeps what came of it, and logs it.
 
-It does what the location /uploads of deploy/nginx/vimeo_api.conf does. A body that is shorter than its Content-Length
-is one whose client hung up.
+It does what the location /uploads of nginx does. A body that is shorter than its Content-Length is one whose client
+hung up.
 """
 
 import io

@@ -194,13 +194,20 @@ def test_no_other_user_enters_a_folder_of_sockets() -> None:
 
 
 def test_no_location_whose_paths_or_queries_may_be_secret_logs_them_with_an_error() -> None:
-    site = (ROOT / "deploy/nginx/vimeo_api.conf").read_text()
-    public = site.split("\nserver {")[1]
-    locations = re.findall(r"^    location ([^{]+) \{(.*?)^    }", public, re.MULTILINE | re.DOTALL)
+    files = [path.read_text() for path in (ROOT / "deploy/nginx/vimeo_api/locations").iterdir()]
+    locations = re.findall(r"^location ([^{]+) \{(.*?)^}", "".join(files), re.MULTILINE | re.DOTALL)
+    assert len(locations) == "".join(files).count("\nlocation ")
     assert len(locations) > 10
     open_ones = {name for name, body in locations if "include /etc/nginx/vimeo_api/secret.conf;" not in body}
     # A subrequest uses its request's log.
     assert open_ones == {"= /ping", "= /healthz", "= /readyz", "= /metrics", "/static/", "= /_admit"}
+
+
+def test_the_site_includes_all_its_parts() -> None:
+    site = (ROOT / "deploy/nginx/vimeo_api.conf").read_text()
+    included = set(re.findall(r"include /etc/nginx/vimeo_api/((?:maps|locations)/\w+\.conf);", site))
+    folder = ROOT / "deploy/nginx/vimeo_api"
+    assert included == {str(path.relative_to(folder)) for path in folder.glob("*/*.conf")}
 
 
 def test_documents_name_files_that_exist() -> None:

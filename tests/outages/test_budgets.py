@@ -123,7 +123,9 @@ def test_a_worker_that_starts_follows_the_one_before_however_much_waits(
 
 
 def test_nginx_waits_a_minute_for_answers_and_an_hour_only_where_bytes_are_searched() -> None:
-    public, answers = (ROOT / "deploy/nginx/vimeo_api.conf").read_text().split("\nserver {")[1:]
+    nginx = ROOT / "deploy/nginx"
+    site = [nginx / "vimeo_api.conf", *(nginx / "vimeo_api/locations").iterdir()]
+    public, answers = "".join(path.read_text() for path in site), (nginx / "vimeo_api/inner_server.conf").read_text()
 
     def seconds(text: str, directive: str) -> set[int]:
         return {int(number) * SECONDS[unit] for number, unit in re.findall(rf"{directive} (\d+)(\w);", text)}

@@ -4,7 +4,7 @@ For a file that may be read any number of times, nginx caches our headers and wh
 a deletion the very next request is correct: nginx finds no bytes and asks us again (`X_FRESH`). Refusals are cached for
 a second, but only under keys that we make: they are random, so a 404 stays true. Under names and hashes, which clients
 choose, a file may appear at any moment. Requests with credentials bypass this cache, and so do one-time files, except
-for their 404 and 410. Sources: ngx_http_uwsgi_module, deploy/nginx/vimeo_api.conf.
+for their 404 and 410. Sources: ngx_http_uwsgi_module, deploy/nginx/vimeo_api/maps/caching.conf.
 """
 
 from collections.abc import Callable
