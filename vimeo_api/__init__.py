@@ -9,7 +9,7 @@ processes. `cli` lists the commands of manage.py: those that need no app are in 
 The ten-minute tour:
 
 1.  `app.create_app` lists the parts in the order in which they are assembled.
-2.  `views/vimeo.py` is a whole dialect on one page: parse, one call into `services`, shape the response.
+2.  `views/vimeo/__init__.py` is a whole dialect: parse, one call into `services`, shape the response.
 3.  `core/files/storing.py` and `services/downloads.py` show how bytes and rows go together: `upload`, `open_download`.
 4.  `core/database/models.py` opens with the glossary. `core/files/lifecycle.py` has the states of a file and the table
     of moves between them; each move is one UPDATE. `core/files/leases.py` decides who downloads a one-time file.

@@ -1,6 +1,6 @@
 """Downloads in a browser: a page that says what a link holds, a grant for one browser, and how far its download is.
 
-`views.vimeo` calls it; `downloads` leases.
+`views.vimeo.browsers` calls it; `downloads` leases.
 """
 
 import math
