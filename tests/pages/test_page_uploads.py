@@ -311,7 +311,7 @@ def test_an_upload_in_parts_pauses_and_goes_on_after_a_reload(
     expect(row(page, path.name)).to_contain_text("Paused")
     page.unroute_all(behavior="ignoreErrors")
     page.reload()
-    expect(row(page, path.name)).to_contain_text("Broke off.")
+    expect(row(page, path.name)).to_contain_text("Interrupted.")
     with posts(page) as sent:
         page.get_by_label("Choose").set_input_files(path)
         expect(row(page, path.name)).to_contain_text("Uploaded")

@@ -68,7 +68,7 @@ def test_an_upload_that_a_reload_interrupts_goes_on_with_its_password(
     page.get_by_role("button", name="Pause").click()
     page.unroute_all(behavior="ignoreErrors")
     page.reload()
-    expect(page.get_by_text("broke off")).to_contain_text("plan.xls")
+    expect(page.get_by_text("was interrupted")).to_contain_text("plan.xls")
     page.get_by_label("Choose plan.xls again").set_input_files(path)
     link = service.url + urlsplit(link_on(page)).path
     assert requests.get(link, timeout=60).status_code == 401

@@ -170,12 +170,12 @@ function add(files) {
   }
 }
 
-/** An upload that broke off with a reload: the browser has no file any more, until it is chosen again. */
+/** An upload that a reload interrupted: the browser has no file any more, until it is chosen again. */
 class Interrupted extends Row {
   constructor(one) {
     super(one.name);
     this.one = one;
-    this.show("interrupted", "Broke off. Choose the same file again, and it goes on where it was.", "Forget it");
+    this.show("interrupted", "Interrupted. Choose the same file again to continue it.", "Forget it");
   }
 
   /** Return whether it is about a file. */
@@ -269,9 +269,9 @@ form.elements.file.addEventListener("change", (event) => {
 for (const type of ["dragenter", "dragover"]) document.addEventListener(type, highlightDrop);
 for (const type of ["dragleave", "drop"]) document.addEventListener(type, endDrop);
 window.addEventListener("beforeunload", (event) => {
-  // A fetch of a URL goes on without the page.
+  // A fetch of a URL continues without the page.
   const running = rows.some((row) => row instanceof Upload && (row.state === "waiting" || row.state === "running"));
-  if (running) event.preventDefault(); // a paused one goes on later
+  if (running) event.preventDefault(); // a paused one continues later
 });
 prepare(document);
 for (const one of interrupted(ENDPOINT)) new Interrupted(one);

@@ -1,8 +1,8 @@
-// One resumable upload by tus 1.0.0 (views/uploads.py): it goes on from where the server has it, after any failure, a
+// One resumable upload by tus 1.0.0 (views/uploads): it continues from where the server has it, after any failure, a
 // pause, and a reload of the page. A large file goes up in parts at the same time, which the server joins.
 //
-// What it takes to go on after a reload is kept in sessionStorage, which goes with the tab: anyone who has the URL of an
-// upload can go on with it. The fields, which may hold a password, are not kept.
+// What it takes to continue after a reload is kept in sessionStorage, which goes with the tab: anyone who has the URL of an
+// upload can continue it. The fields, which may hold a password, are not kept.
 
 const KEPT = "uploads"; // the key in sessionStorage: [{endpoint, name, size, modified, parts}]
 const LARGE = 64 * 1024 ** 2; // bytes from which a file goes up in parts
@@ -22,12 +22,12 @@ export class Refused extends Error {
 /** The connection or the server was away too often in a row. */
 export class Lost extends Error {}
 
-/** Return what was kept of uploads to an endpoint that broke off with a reload. */
+/** Return what was kept of uploads to an endpoint that a reload interrupted. */
 export function interrupted(endpoint) {
   return kept().filter((one) => one.endpoint === endpoint);
 }
 
-/** Forget an upload that broke off, and end it on the server. */
+/** Forget an interrupted upload, and end it on the server. */
 export function discard(one) {
   keep(kept().filter((other) => !same(one, other)));
   for (const { url } of one.parts) if (url) end(url);

@@ -20,7 +20,7 @@ const fields = () => ({
 });
 const MOST_FILES = 95; // the server takes 100 parts in a form, fields included
 let chosen = []; // [{file, path}]
-let before; // an upload that broke off with a reload: its fields are on the server
+let before; // an upload that a reload interrupted: its fields are on the server
 let row;
 
 /** Several files in one request. It cannot pause: the server makes a zip of them once it has all. */
@@ -259,14 +259,14 @@ function drag(event) {
   form.querySelector(".way").classList.toggle("dropping", event.type === "dragenter" || event.type === "dragover");
 }
 
-/** Offer to go on with an upload that broke off with a reload, with the settings that it began with. */
+/** Offer to continue an upload that a reload interrupted, with the settings that it began with. */
 function offerInterrupted() {
   for (const one of interrupted(endpoint)) {
     const place = document.createElement("p");
     place.className = "way broken";
     const words = document.createElement("span");
-    words.append("The upload of ", Object.assign(document.createElement("bdi"), { textContent: one.name }), " broke off.");
-    words.append(" Choose the same file to go on. It keeps its password and lifetime.");
+    words.append("The upload of ", Object.assign(document.createElement("bdi"), { textContent: one.name }), " was interrupted.");
+    words.append(" Choose the same file to continue. It keeps its password and lifetime.");
     const input = Object.assign(document.createElement("input"), { type: "file", ariaLabel: `Choose ${one.name} again` });
     const button = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: "Forget it" });
     input.addEventListener("change", () => {
@@ -298,6 +298,6 @@ byId("make").addEventListener("click", makePassword);
 form.addEventListener("submit", send);
 for (const type of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(type, drag);
 window.addEventListener("beforeunload", (event) => {
-  if (row?.active && row.state !== "paused") event.preventDefault(); // a paused one goes on later
+  if (row?.active && row.state !== "paused") event.preventDefault(); // a paused one continues later
 });
 offerInterrupted();
