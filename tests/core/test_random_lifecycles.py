@@ -99,7 +99,8 @@ class Life(RuleBasedStateMachine):
     @rule(ours=st.booleans())
     def worker_renews(self, *, ours: bool) -> None:
         token = self.lease_token if ours and self.lease_token else ANOTHER
-        assert claims.renew(self.id, token, received=1) == self.held(token)
+        assert claims.renew(self.id, token) == self.held(token)
+        assert claims.record(self.id, token, received=1, total=None, advanced=True) == self.held(token)
         if self.held(token):
             self.make(Move.WORK, token)
 

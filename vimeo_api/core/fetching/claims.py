@@ -10,14 +10,15 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, not_, or_, select
+from sqlalchemy import Boolean, and_, bindparam, case, not_, or_, select
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import shared_locks, statements
 from vimeo_api.core.database.models import Failure, File, Status
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.fetching import turns
 from vimeo_api.core.files import catalog, file_names, lifecycle
-from vimeo_api.core.files.catalog import Entry
+from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.files.lifecycle import Move
 from vimeo_api.extensions import settings
 
@@ -28,6 +29,34 @@ _NO_URL = case((File.source_url.is_not(None), ""))
 
 _log = logging.getLogger(__name__)
 
+_CLAIM = Prepared(
+    lifecycle.moving(
+        Move.WORK,
+        File.id == bindparam("file"),
+        or_(
+            File.lease_token.is_(None),
+            File.due_at <= bindparam("moment"),
+            File.lease_token == bindparam("dead"),
+        ),
+        not_(turns.CROWDED),
+        lease_token=bindparam("holder"),
+        due_at=bindparam("until"),
+        attempts=File.attempts + 1,
+    ).returning(*COLUMNS)
+)
+_HELD = (File.id == bindparam("file"), File.lease_token == bindparam("holder"))
+_RENEW = Prepared(lifecycle.moving(Move.WORK, *_HELD, due_at=bindparam("until")).returning(File.id))
+_RECORD = Prepared(
+    lifecycle.moving(
+        Move.WORK,
+        *_HELD,
+        due_at=bindparam("until"),
+        received=bindparam("bytes"),
+        total=bindparam("of"),
+        attempts=case((bindparam("advanced", type_=Boolean), 0), else_=File.attempts),
+    ).returning(File.id)
+)
+
 
 def claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
     """Take the claim if it is free, has lapsed, or is `dead`: the token of a worker that is known to be dead.
@@ -35,18 +64,26 @@ def claim(file_id: int, token: str, *, dead: str | None = None) -> Entry | None:
     Returns None if it is not, or if the fetch must wait for its turn. The lock makes the count of running fetches
     exact: PostgreSQL would let two that claim at the same moment not see each other.
     """
-    free = or_(File.lease_token.is_(None), File.due_at <= now(), File.lease_token == dead)
-    values: dict[str, Any] = {"lease_token": token, "attempts": File.attempts + 1}
     with shared_locks.held("fetches"):
         until = now() + timedelta(seconds=CLAIM_SECONDS)
-        return lifecycle.advance(file_id, Move.WORK, free, not_(turns.crowded()), due_at=until, **values)
+        row = _CLAIM.row({"file": file_id, "holder": token, "dead": dead, "until": until, **turns.limits()})
+    return Entry(*row) if row else None
 
 
-def renew(file_id: int, token: str, *, seconds: float = CLAIM_SECONDS, **progress: Any) -> bool:
-    """Keep the claim for `seconds` from now and record progress; return whether it was still ours."""
-    due_at = now() + timedelta(seconds=seconds)
-    held = File.lease_token == token
-    return lifecycle.advance(file_id, Move.WORK, held, due_at=due_at, **progress) is not None
+def renew(file_id: int, token: str, *, seconds: float = CLAIM_SECONDS) -> bool:
+    """Keep the claim for `seconds` from now; return whether it was still ours."""
+    values = {"file": file_id, "holder": token, "until": now() + timedelta(seconds=seconds)}
+    return _RENEW.row(values) is not None
+
+
+def record(file_id: int, token: str, *, received: int, total: int | None, advanced: bool) -> bool:
+    """Record the progress, which also renews the claim; return whether it was still ours.
+
+    `advanced`: there are more bytes than any attempt had, so this one is worth others.
+    """
+    until = now() + timedelta(seconds=CLAIM_SECONDS)
+    values = {"file": file_id, "holder": token, "until": until, "bytes": received, "of": total, "advanced": advanced}
+    return _RECORD.row(values) is not None
 
 
 def release(surface: str, blob: str, token: str | None) -> None:

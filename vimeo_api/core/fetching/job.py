@@ -12,12 +12,12 @@ import logging
 import time
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Failure, File, Status
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.errors import (
     DigestMismatch,
     NotFound,
@@ -56,6 +56,8 @@ _KINDS: tuple[tuple[type[PipelineError], Failure], ...] = (
     (client.Cancelled, Failure.CANCELLED),
 )
 
+_WAITING = Prepared(select(File.surface, File.blob).where(File.id == bindparam("file"), File.status == Status.FETCHING))
+
 
 def run(file_id: int) -> list[int]:
     """Fetch the file of a row, unless that is done or another worker has the claim; record how it ended.
@@ -63,13 +65,14 @@ def run(file_id: int) -> list[int]:
     Returns the ids of fetches whose turn has come by that. If it is not the turn of this one, puts it off.
     """
     is_over = False
-    row = statements.row(select(File.surface, File.blob).where(File.id == file_id, File.status == Status.FETCHING))
-    if row is None or turns.wait(file_id):
+    found = _WAITING.row({"file": file_id})
+    if found is None or turns.wait(file_id):
         return []
+    surface, blob = found
     token = identifiers.random_hex()
     entry = None
     try:
-        with PartialFile(reservations, row.surface, row.blob) as partial:
+        with PartialFile(reservations, surface, blob) as partial:
             dead = partial.claim
             partial.sign(token)  # before we claim: if we die, `recovery` can always match the claim to this file
             entry = claims.claim(file_id, token, dead=dead)
@@ -218,8 +221,7 @@ class _Claim:
         if not advanced and time.monotonic() - self._renewed < CLAIM_RENEW_SECONDS:
             return
         self._renewed = time.monotonic()
-        values: dict[str, Any] = {"received": received, "total": total} | ({"attempts": 0} if advanced else {})
-        self._lost = not claims.renew(self._file_id, self._token, **values)
+        self._lost = not claims.record(self._file_id, self._token, received=received, total=total, advanced=advanced)
 
     def extend(self, seconds: float) -> None:
         """Keep the claim for `seconds` without progress. Raises Cancelled if it is already lost."""

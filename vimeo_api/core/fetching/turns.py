@@ -9,12 +9,13 @@ over.
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, not_, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, delete, exists, func, insert, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, QueuedFetch, Status
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.lifecycle import Move
 from vimeo_api.extensions import settings
@@ -27,18 +28,74 @@ _other = aliased(QueuedFetch)
 _running = aliased(File)
 
 
-def add(file_id: int, *, client: str, origin: str) -> None:
-    """Note who asked for a fetch, and which host it fetches from."""
-    statements.execute(insert(QueuedFetch).values(file_id=file_id, client=client, origin=origin))
+def crowded(*, moment: Any, per_client: Any, per_origin: Any) -> ColumnElement[bool]:
+    """Return the condition that enough fetches of a file's client, or from its host, are running.
 
-
-def crowded() -> ColumnElement[bool]:
-    """Return the condition that enough fetches of a file's client, or from its host, are running."""
+    Its parameters are those of `limits`, or stand for them in a prepared statement.
+    """
     enough = or_(
-        _asking.client.in_(_busy(_other.client, settings.fetch_per_client)),
-        _asking.origin.in_(_busy(_other.origin, settings.fetch_per_origin)),
+        _asking.client.in_(_busy(_other.client, per_client, moment)),
+        _asking.origin.in_(_busy(_other.origin, per_origin, moment)),
     )
     return exists().where(_asking.file_id == File.id, enough)
+
+
+def _busy(column: InstrumentedAttribute[str], most: Any, moment: Any) -> Select[Any]:
+    running = (_running.status == Status.FETCHING, _running.lease_token.is_not(None), _running.due_at > moment)
+    these = select(column).join(_running, _running.id == _other.file_id).where(*running)
+    return these.group_by(column).having(func.count() >= most)
+
+
+def _next(*, ended: Any, until: Any, moment: Any, **most: Any) -> ColumnElement[bool]:
+    """Return the condition that the turn of a waiting fetch may have come by the end of another one."""
+    over = select(QueuedFetch).where(QueuedFetch.file_id == ended).subquery()
+    same = or_(_other.client == over.c.client, _other.origin == over.c.origin)
+    return and_(
+        File.status == Status.FETCHING,
+        File.lease_token.is_(None),
+        File.due_at.between(moment, until),  # put off, so no message is under way
+        File.id.in_(select(_other.file_id).where(same)),
+        not_(crowded(moment=moment, **most)),
+    )
+
+
+_LIMITS = {
+    "moment": bindparam("moment"),
+    "per_client": bindparam("per_client", type_=Integer),
+    "per_origin": bindparam("per_origin", type_=Integer),
+}
+CROWDED = crowded(**_LIMITS)
+_ADD = Prepared(
+    insert(QueuedFetch)
+    .values(file_id=bindparam("file"), client=bindparam("asking"), origin=bindparam("asked"))
+    .returning(QueuedFetch.file_id)
+)
+_WAIT = Prepared(
+    lifecycle.moving(
+        Move.WORK,
+        File.id == bindparam("file"),
+        or_(File.lease_token.is_(None), File.due_at <= bindparam("moment")),
+        CROWDED,
+        lease_token=None,
+        due_at=bindparam("until"),
+    ).returning(File.id)
+)
+_NEXT = Prepared(
+    select(File.id)
+    .where(_next(ended=bindparam("ended"), until=bindparam("until"), **_LIMITS))
+    .order_by(File.id)
+    .limit(1)
+)
+
+
+def limits() -> dict[str, Any]:
+    """Return the parameters of `crowded`, as of now."""
+    return {"moment": now(), "per_client": settings.fetch_per_client, "per_origin": settings.fetch_per_origin}
+
+
+def add(file_id: int, *, client: str, origin: str) -> None:
+    """Note who asked for a fetch, and which host it fetches from."""
+    _ADD.row({"file": file_id, "asking": client, "asked": origin})
 
 
 def first_of_each_client() -> ColumnElement[bool]:
@@ -51,37 +108,23 @@ def first_of_each_client() -> ColumnElement[bool]:
 
 def wait(file_id: int) -> bool:
     """Put a fetch off if it must wait for its turn; return whether it must."""
-    unclaimed = or_(File.lease_token.is_(None), File.due_at <= now())
-    values: dict[str, Any] = {"lease_token": None, "due_at": now() + WAIT}
-    return lifecycle.advance(file_id, Move.WORK, unclaimed, crowded(), **values) is not None
+    return _WAIT.row({"file": file_id, "until": now() + WAIT, **limits()}) is not None
 
 
 def wait_all() -> None:
     """Put off all due fetches that must wait for their turn."""
-    lifecycle.advance_all(Move.WORK, File.due_at <= now(), crowded(), lease_token=None, due_at=now() + WAIT)
+    lifecycle.advance_all(Move.WORK, File.due_at <= now(), crowded(**limits()), lease_token=None, due_at=now() + WAIT)
 
 
 def following(file_id: int) -> list[int]:
     """Return the id of the fetch whose turn it is after this one, if any: the oldest of the same client or host."""
-    ended = select(QueuedFetch).where(QueuedFetch.file_id == file_id).subquery()
-    same = or_(_other.client == ended.c.client, _other.origin == ended.c.origin)
-    waiting = (
-        File.status == Status.FETCHING,
-        File.lease_token.is_(None),
-        File.due_at.between(now(), now() + WAIT),  # put off, so no message is under way
-        File.id.in_(select(_other.file_id).where(same)),
-        not_(crowded()),
-    )
-    return catalog.put_off(*waiting, order=File.id, limit=1, values={"due_at": now() + BEGIN})
+    ended = {"ended": file_id, "until": now() + WAIT, **limits()}
+    if _NEXT.row(ended) is None:  # most often nobody waits
+        return []
+    return catalog.put_off(_next(**ended), order=File.id, limit=1, values={"due_at": now() + BEGIN})
 
 
 def forget() -> None:
     """Forget who asked for fetches that are over."""
     going_on = exists().where(File.id == QueuedFetch.file_id, File.status == Status.FETCHING)
     statements.execute(delete(QueuedFetch).where(not_(going_on)))
-
-
-def _busy(column: InstrumentedAttribute[str], most: int) -> Select[Any]:
-    running = (_running.status == Status.FETCHING, _running.lease_token.is_not(None), _running.due_at > now())
-    these = select(column).join(_running, _running.id == _other.file_id).where(*running)
-    return these.group_by(column).having(func.count() >= most)
