@@ -32,10 +32,11 @@ class Prepared:
 
     def row(self, values: Values) -> tuple[Any, ...] | None:
         """Execute it in its own transaction and return its row, if any. Raises what `statements.row` does."""
-        dialect = db.engine.dialect
+        engine = db.engine
+        dialect = engine.dialect
         compiled = self._for(dialect)
         with _sqlalchemy_errors(compiled.text, dialect):
-            connection = db.engine.raw_connection()
+            connection = engine.raw_connection()
             try:
                 cursor = connection.cursor()
                 cursor.execute(compiled.text, compiled.parameters(values))

@@ -25,7 +25,9 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
     @app.after_request
     def log(response: Response) -> Response:
         events = logs.collected()
-        if not events and response.status_code >= HTTPStatus.BAD_REQUEST:
+        if not events:
+            if response.status_code < HTTPStatus.BAD_REQUEST:
+                return response
             surface = surface_of(request.path)
             events = [{"action": "refused", "surface": surface.name if surface else None}]
         client = {
