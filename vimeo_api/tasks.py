@@ -17,7 +17,7 @@ from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.fetching import claims, job, recovery, turns
 from vimeo_api.core.files import copies, digests, placing
-from vimeo_api.core.maintenance import reconciliation
+from vimeo_api.core.maintenance import dead_bodies, reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.core.maintenance.sweep import due_anywhere, due_here, purge, settle_leases
 from vimeo_api.core.monitoring import file_stats
@@ -147,6 +147,7 @@ def sweep_host() -> None:
 def _sweep_host() -> Counter[Counted]:
     due = Counter({Counted.LAPSED: settle_leases()})
     due[Counted.UPLOADS_EXPIRED] = expiry.sweep()
+    due[Counted.RECONCILED] = dead_bodies.remove()
     recovery.settle()
     here = settings.host_name
     for key in joining.due(min(SWEEP_BATCH, room(join, here))):

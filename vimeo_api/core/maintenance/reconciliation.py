@@ -1,6 +1,6 @@
 """What crashes and bad disks leave behind: found, reported, and repaired where nothing can be lost.
 
-    leftover   bytes in the spool that no request receives any more          removed
+    leftover   bytes in the spool that nobody needs (sweeps remove most)      removed
     orphan     a blob in the store or pending area without a row             removed
     draft      a copy that a killed worker left                              removed
     missing    a row whose bytes are missing                                 reported: only a backup has them

@@ -149,7 +149,7 @@ def _counters(counted: Counters) -> Iterator[Metric]:
         placed = counted[name][0] if name in counted else 0
         yield _counter(metric, text, ["store"], [((blobs.target.name,), placed)])
     yield _counter("sweep_found", "Rows that sweeps found due, by kind of work.", ["work"], counts(_WORKS))
-    yield _counter("reconciled_files", "Orphaned files that reconciliation removed.", [], [((), removed)])
+    yield _counter("reconciled_files", "Files that belonged to nothing and were removed.", [], [((), removed)])
     yield _gauge("last_run_timestamp_seconds", "When a periodic task last ran.", ["task"], runs.items())
 
 
