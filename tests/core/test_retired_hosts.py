@@ -13,7 +13,9 @@ from flask import Flask
 from tests.hosts import two_hosts
 from tests.inprocess import Clock
 from vimeo_api.core import hosts as registry
+from vimeo_api.core import identifiers
 from vimeo_api.core.deliveries import confirmations
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.unfinished import rows
 from vimeo_api.core.unfinished.rows import NewUpload
@@ -83,6 +85,26 @@ def test_a_file_that_a_retired_host_has_joined_is_answered_by_another(fleet: tup
     assert run(b, "retire", "a").stdout.endswith("uploads ended: 0\n")
     answer = b.test_client().get(f"/uploads/store/{key}")
     assert (answer.status_code, answer.text) == (200, digest)
+
+
+def test_an_upload_that_a_retired_host_has_stored_and_not_answered_is_answered_by_another(
+    fleet: tuple[Flask, Flask], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = fleet
+    monkeypatch.setattr(identifiers, "random_hex", lambda: "1" * 32)  # the client knows its URL
+    headers = {**TUS, "Upload-Length": "7", "Content-Type": "application/offset+octet-stream"}
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "finish", killed)
+        assert a.test_client().post("/uploads/streams", data=b"content", headers=headers).status_code == 503
+    placed(a, 1)
+    clock.forward(90)
+    assert run(b, "retire", "a").stdout.endswith("uploads ended: 0\n")
+    answer = b.test_client().get(f"/uploads/streams/{'1' * 32}")
+    assert (answer.status_code, (answer.json or {})["status"]) == (201, "created")
+
+
+def killed(*_: object, **__: object) -> None:
+    raise Unavailable("killed here")
 
 
 def test_retiring_a_host_gives_up_what_only_it_had(fleet: tuple[Flask, Flask], clock: Clock) -> None:

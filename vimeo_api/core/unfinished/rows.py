@@ -15,6 +15,7 @@ from vimeo_api.core import hosts
 from vimeo_api.core.access.api_tokens import LEAST_CHARGE
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
+from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.database.models import Upload as Row
 from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.errors import NotFound
@@ -200,9 +201,13 @@ def remove(key: str) -> bool:
 def remove_of_host(host: str) -> int:
     """Remove the unfinished uploads whose part is on a host; return how many.
 
-    Those that became files there, and whose clients have yet to ask for the answer, are this host's from now on.
+    Those that became files there, and whose clients have yet to get the answer, are this host's from now on. The host
+    may have died after it stored a file and before it recorded that; files of `store` cannot be told then.
     """
     theirs = (Row.answer_status.is_(None), hosts.means(Row.host, host))
+    file = select(File.key).where(File.surface == Row.surface, File.blob == Row.key, File.status != Status.GONE)
+    stored = update(Row).where(Row.file_key.is_(None), file.exists(), *theirs)
+    statements.execute(stored.values(file_key=file.scalar_subquery()))
     _set(and_(Row.file_key.is_not(None), *theirs), host=settings.host_name)
     return statements.execute(delete(Row).where(Row.file_key.is_(None), *theirs))
 
