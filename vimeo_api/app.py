@@ -20,6 +20,7 @@ from vimeo_api.web.hooks import (
     hygiene,
     rate_limits,
     refusal_cache,
+    repeated_headers,
     request_ids,
 )
 from vimeo_api.web.monitoring import metrics
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     admission.init_app(app)
     metrics.init_app(app, views.owner)
     host_check.init_app(app)
+    repeated_headers.init_app(app)
     csrf.init_app(app)
     auth.init_app(app)
     rate_limits.init_app(app, views.owner)

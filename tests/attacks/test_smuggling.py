@@ -5,6 +5,8 @@ import requests
 
 from tests.attacks.wire import answers, ask, raw
 from tests.services import Service
+from vimeo_api.embedded import framing
+from vimeo_api.web.hooks import repeated_headers
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -29,6 +31,22 @@ CHUNKED = b"3\r\nabc\r\n0\r\n\r\n"
 )
 def test_a_request_with_two_lengths_is_refused(service: Service, fields: tuple[str, ...]) -> None:
     assert ask(service, STREAMS, *fields, method="POST", body=CHUNKED, end=True).status == 400
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/vimeo/api/v1.0/file"), ("POST", "/uploads/streams")])
+def test_a_header_that_says_two_things_is_refused(service: Service, method: str, path: str) -> None:
+    def told(name: str) -> tuple[int, bool]:
+        answer = ask(service, path, "Content-Length: 3", f"{name}: 1", f"{name}: 2", method=method, body=b"abc")
+        return answer.status, f"{name} comes twice".encode() in answer.body
+
+    assert {name: told(name) for name in repeated_headers.NAMES} == dict.fromkeys(repeated_headers.NAMES, (400, True))
+    assert {name: told(name)[0] for name in framing.ONCE} == dict.fromkeys(framing.ONCE, 400)
+
+
+def test_a_header_that_says_the_same_twice_says_it_once(service: Service) -> None:
+    tus = ("Tus-Resumable: 1.0.0", "Upload-Length: 3", "Content-Type: application/offset+octet-stream")
+    fields = ("Content-Length: 3", *tus, *tus)
+    assert ask(service, "/uploads/streams", *fields, method="POST", body=b"abc").status == 201
 
 
 @pytest.mark.parametrize("length", ["abc", "-5", "+3", "3_0", "0x3", "3.0", "", "9" * 23, "\N{SUPERSCRIPT THREE}"])

@@ -19,6 +19,17 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _UNPRINTABLE = re.compile(r"[\x00\r\n]")
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
+# What nginx refuses if it comes twice, even with the same value, beside what `refusal` looks at.
+ONCE = (
+    "Authorization",
+    "Content-Range",
+    "Expect",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+)
 
 
 def is_token(text: str) -> bool:
@@ -58,7 +69,8 @@ def _are_fields(headers: Message) -> bool:
     # The mail parser takes the rest as a body once a line is not a field, and accepts blanks in names, folds and NULs.
     if headers.get_payload():
         return False
-    return all(is_token(name) and not _UNPRINTABLE.search(value) for name, value in headers.items())
+    sound = all(is_token(name) and not _UNPRINTABLE.search(value) for name, value in headers.items())
+    return sound and all(len(headers.get_all(name, [])) <= 1 for name in ONCE)
 
 
 def _has_host(version: str, headers: Message) -> bool:

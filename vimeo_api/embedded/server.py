@@ -17,7 +17,7 @@ from vimeo_api.core import broker
 from vimeo_api.core.database.migrations import migrate
 from vimeo_api.embedded import framing
 from vimeo_api.embedded.worker import worker_child
-from vimeo_api.web.hooks import request_ids
+from vimeo_api.web.hooks import repeated_headers, request_ids
 from vimeo_api.web.sending import sockets
 
 if TYPE_CHECKING:
@@ -98,9 +98,21 @@ class Handler(WSGIRequestHandler):
         environ = super().make_environ()
         environ[request_ids.VARIABLE] = request_ids.new()
         environ["PATH_INFO"] = environ["PATH_INFO"] or "/"  # `http://host` has none
+        self._pass_repeated(environ)
         if "Transfer-Encoding" in self.headers:
             environ["wsgi.input"] = framing.Chunked(self.rfile)
         return environ
+
+    def _pass_repeated(self, environ: "WSGIEnvironment") -> None:
+        """Pass headers that came twice as nginx and uWSGI do; werkzeug joins them by a comma."""
+        names, keys = repeated_headers.NAMES, repeated_headers.KEYS
+        for name, key in zip(names, keys, strict=True):
+            if values := self.headers.get_all(name):
+                environ[key] = values[-1]
+        first = (self.headers.get(name, "") for name in names)
+        environ[repeated_headers.VARIABLE] = repeated_headers.SEPARATOR.join(first)
+        if "Range" in self.headers:
+            environ["HTTP_RANGE"] = self.headers["Range"]
 
     def handle_expect_100(self) -> bool:
         """Leave `100 Continue` to werkzeug, which sends it as well."""

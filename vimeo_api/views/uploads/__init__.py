@@ -14,15 +14,16 @@ surface answers to an upload is the body of GET, of the last PATCH in the draft,
 in tus, whose responses have no body; its header `X-Manage-Url` comes with any of them. The name and the fields of the
 file come in `Upload-Metadata` (tus), or in `Content-Disposition` and the query (draft).
 
-Departures: `X-HTTP-Method-Override` counts for POST alone, so that no link or form can do what only a script may.
-`password` and `notify` in `Upload-Metadata` are not repeated by HEAD. Partial uploads are removed once they
-are joined; a request that joins them again gets the upload that the first one made, whatever its metadata. Workers join
-what is large: the client waits for the answer a while, then gets 201 without `Upload-Offset` and `Upload-Result`. HEAD
-and GET of that upload have them once the file is stored, or tell why it could not be. Parts that lie on different hosts
-cannot be joined: 400 (docs/fleet.md). There are no 104 responses and no trailers. `Want-Repr-Digest` is not answered:
-the digest of a large file is computed after the upload, and GET of the file has it. In production, if a client
-continues an upload over a new connection, the old one is not closed; HEAD waits for it a while, and its bytes are
-dropped once a later request has the claim.
+Departures: a header that comes twice with two values is refused (400), lists like `Upload-Metadata` too, for behind
+nginx the service would see only one of them. `X-HTTP-Method-Override` counts for POST alone, so that no link or form
+can do what only a script may. `password` and `notify` in `Upload-Metadata` are not repeated by HEAD. Partial uploads
+are removed once they are joined; a request that joins them again gets the upload that the first one made, whatever its
+metadata. Workers join what is large: the client waits for the answer a while, then gets 201 without `Upload-Offset` and
+`Upload-Result`. HEAD and GET of that upload have them once the file is stored, or tell why it could not be. Parts that
+lie on different hosts cannot be joined: 400 (docs/fleet.md). There are no 104 responses and no trailers.
+`Want-Repr-Digest` is not answered: the digest of a large file is computed after the upload, and GET of the file has it.
+In production, if a client continues an upload over a new connection, the old one is not closed; HEAD waits for it a
+while, and its bytes are dropped once a later request has the claim.
 """
 
 from http import HTTPStatus
