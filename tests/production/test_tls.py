@@ -1,66 +1,24 @@
 """HTTPS with the files of deploy/nginx/https: the site with a certificate, and the redirect from HTTP."""
 
 import random
-import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import requests
 
-from tests.production.parts import environ_of, pid_of
-from tests.production.test_sharing import as_user_of, listens
-from tests.services import ROOT, Service, await_, free_port
+from tests.production.tls import Front, fronting
+from tests.services import Service
+from tests.surfaces.resumable.tus_js import BY_NODE, uploaded
 
 OPERATION_TIMEDOUT = 28  # curl(1)
 
 
-class Front(NamedTuple):
-    """Where another nginx listens in front of a stack's web processes."""
-
-    http: str
-    https: str
-    certificate: Path
-
-
 @pytest.fixture(scope="module")
 def front(stack: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """Run the stack's site once more, with TLS switched on as deploy/README.md says."""
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "nginx").mkdir()
-    etc, run, http, https = folder / "etc", stack.data / "run", free_port(), free_port()
-    shutil.copytree(stack.data / "etc/nginx", etc)
-    shutil.copy(ROOT / "deploy/nginx/https/listen.conf", etc / "vimeo_api")
-    shutil.copy(ROOT / "deploy/nginx/https/redirect.conf", etc / "conf.d/vimeo_api_redirect.conf")
-    moved = {
-        str(stack.data / "etc/nginx"): str(etc),
-        f"{run}/uwsgi.sock": f"{run}/uwsgi.sock",  # the stack's own: not moved by the next line
-        f"{run}/": f"{folder}/",
-        "listen 443 ": f"listen 127.0.0.1:{https} ",
-        "listen 80 ": f"listen 127.0.0.1:{http} ",
-        "/etc/nginx/vimeo_api/": f"{etc}/vimeo_api/",
-        "/etc/vimeo_api/tls": str(folder),
-        "/var/log/vimeo_api": str(folder),
-        "conf.d/vimeo_api.conf": "conf.d/*.conf",
-    }
-    for path in etc.rglob("*.conf"):
-        path.write_text(re.sub("|".join(map(re.escape, moved)), lambda found: moved[found[0]], path.read_text()))
-    key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
-    names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names, "-keyout", str(key)]
-    subprocess.run([*made, "-out", str(certificate)], check=True, capture_output=True)
-    command = ["nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(etc / "nginx.conf")]
-    nginx = subprocess.Popen([*as_user_of(pid_of(stack, "web")), *command], env=environ_of(stack, "web"))
-    try:
-        await_(lambda: nginx.poll() is not None or (listens(https) and listens(http)))
-        assert nginx.poll() is None, (folder / "error.log").read_text()
-        yield Front(f"http://127.0.0.1:{http}", f"https://127.0.0.1:{https}", certificate)
-    finally:
-        nginx.terminate()
-        nginx.wait(30)
+    with fronting(stack, tmp_path_factory.mktemp("tls")) as front:
+        yield front
 
 
 def test_files_go_up_and_down_by_https_and_links_say_so(front: Front) -> None:
@@ -106,6 +64,17 @@ def test_an_upload_by_http_2_resumes_where_it_was_reset(front: Front, tmp_path: 
     assert 0 < offset < len(data)
     assert send(offset, "-o", "/dev/null", "-w", "%{http_version} %{http_code}").stdout == "2 204"
     key = requests.get(url, verify=str(front.certificate), timeout=60).json()["id"]
+    stream = requests.get(f"{front.https}/v1/streams/{key}", verify=str(front.certificate), timeout=60)
+    assert stream.content == data
+
+
+@BY_NODE
+def test_tus_js_client_resumes_over_http_2(front: Front, tmp_path: Path) -> None:
+    dice, file = random.Random(15), tmp_path / "file.bin"
+    file.write_bytes(data := dice.randbytes(4 * 1024**2))
+    limits = [dice.randint(1, len(data) // 10) for _ in range(10)]  # of requests of a kept connection, and of cut ones
+    path = uploaded(front.https, file, "plain", limits=limits, trusted=front.certificate)
+    key = requests.get(front.https + path, verify=str(front.certificate), timeout=60).json()["id"]
     stream = requests.get(f"{front.https}/v1/streams/{key}", verify=str(front.certificate), timeout=60)
     assert stream.content == data
 

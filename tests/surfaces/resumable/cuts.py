@@ -1,19 +1,20 @@
 """Real clients over a breaking connection: `make cuts CUTS=100`, or `python -m tests.surfaces.resumable.cuts`.
 
 tus-js-client and tuspy upload files, one after the other, while a proxy cuts their connections at random bytes: it
-closes them, resets them, or lets the service wait for a client that has gone without a word. In production one part of
-the service after the other is killed meanwhile. Each file must be the one that was sent, and nothing may be left.
+closes them, resets them, or lets the service wait for a client that has gone without a word. In production
+tus-js-client also speaks HTTP/2, by an nginx of its own that is not killed, and resets streams of a connection that
+stays; and one part of the service after the other is killed meanwhile. Each file must be the one that was sent, and
+nothing may be left.
 """
 
 import argparse
 import itertools
 import random
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from os import kill
 from pathlib import Path
@@ -24,8 +25,10 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
 from tests.chaos.killer import parts
-from tests.services import ROOT, Service, await_, running
+from tests.production.tls import fronting
+from tests.services import Service, await_, running
 from tests.surfaces.resumable.cutting import Fate, cutting
+from tests.surfaces.resumable.tus_js import INSTALLED, uploaded
 from vimeo_api.core.maintenance import dead_bodies
 
 PROFILES = ("embedded", "production")
@@ -34,8 +37,8 @@ KILL_SECONDS = 8  # between two kills; the service is back in a part of it
 SIZE = 3 * 1024**2
 CUTS = 10  # of one upload
 SILENCES = 2  # of one upload: in production a client that is back waits 15 s for the old connection
-NODE = ROOT / ".venv/node"
 WAYS = ("plain", "chunked", "parallel", "parallel and chunked", "deferred", "data during creation")
+HTTP_2 = "HTTP/2"
 UNFINISHED_SECONDS = 60  # then uploads are removed that a client has given up to begin anew, as tus-js-client does
 TRIES = 200
 TRY_SECONDS = 0.1
@@ -59,19 +62,24 @@ def main() -> int:
 def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> None:
     """Upload until there were that many cuts. Raises AssertionError for a file that differs, and for leftovers."""
     file, before, made = folder / "file.bin", service.spooled(), 0
-    ways = [*WAYS, "tuspy"] if (NODE / "node_modules").exists() else ["tuspy"]
-    with killing(service):
+    ways = [*WAYS, "tuspy"] if INSTALLED else ["tuspy"]
+    with killing(service), ExitStack() as stack:
+        front = stack.enter_context(fronting(service, folder / "tls")) if service.profile == "production" else None
+        ways += [HTTP_2] if front and INSTALLED else []
         for way, fate in zip(itertools.cycle(ways), itertools.cycle(Fate)):
             data = dice.randbytes(SIZE)
             file.write_bytes(data)
             limits = [dice.randint(1, SIZE // 8) for _ in range(SILENCES if fate is Fate.SILENCE else CUTS)]
-            with cutting(service.port, limits, fate) as proxy:
-                upload = by_tuspy if way == "tuspy" else partial(by_node, way=way)
-                path = upload(f"http://127.0.0.1:{proxy.port}/uploads/streams", file)
-                cuts = len(limits) - len(proxy.left)
-            assert await_(partial(stored, service, path)) == data, f"{way}, {fate.value}: another file"
+            if front and way == HTTP_2:
+                path = uploaded(front.https, file, "plain", limits=limits, trusted=front.certificate, seconds=600)
+                said, cuts = way, len(limits)
+            else:
+                with cutting(service.port, limits, fate) as proxy:
+                    path = upload(f"http://127.0.0.1:{proxy.port}", file, way)
+                    said, cuts = f"{way}, {fate.value}", len(limits) - len(proxy.left)
+            assert await_(partial(stored, service, path)) == data, f"{said}: another file"
             made += cuts
-            print(f"{service.profile}: {way}, {cuts} times {fate.value}: identical; {made} cuts", flush=True)
+            print(f"{service.profile}: {said}, {cuts} cuts: identical; {made} in all", flush=True)
             if made >= wanted:
                 break
     unfinished = service.spool / "unfinished"
@@ -82,12 +90,9 @@ def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> Non
     print(f"{service.profile}: nothing is left", flush=True)
 
 
-def by_node(endpoint: str, file: Path, way: str) -> str:
-    """Upload by tus-js-client, and return the path of the upload."""
-    command = ["node", str(ROOT / "tests/surfaces/resumable/node/upload.mjs"), endpoint, str(file), way]
-    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, f"{way}: {done.stderr}"
-    return "/uploads/" + done.stdout.strip().partition("/uploads/")[2]
+def upload(origin: str, file: Path, way: str) -> str:
+    """Upload by one of the clients, and return the path of the upload."""
+    return by_tuspy(f"{origin}/uploads/streams", file) if way == "tuspy" else uploaded(origin, file, way, seconds=600)
 
 
 def by_tuspy(endpoint: str, file: Path) -> str:

@@ -1,25 +1,21 @@
 """Resumable uploads by clients over real connections, which break at any byte."""
 
 import io
-import os
 import random
 import socket
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.services import ROOT, Service, await_
+from tests.services import Service, await_
 from tests.surfaces.resumable.cutting import RESET, Fate, cutting
+from tests.surfaces.resumable.tus_js import BY_NODE, uploaded
 from vimeo_api.web.resumable import draft, tus
 
 DATA = random.Random(15).randbytes(3 * 1024**2)
 TUS = {"Tus-Resumable": "1.0.0"}
-NODE = ROOT / ".venv/node"  # `make test` installs tus-js-client there
-MISSING = not (NODE / "node_modules").exists() and not os.environ.get("CI")  # in CI they fail
-BY_NODE = pytest.mark.skipif(MISSING, reason="npm could not install tus-js-client; `make test` says why")
 
 
 def begin(service: Service) -> str:
@@ -199,18 +195,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def by_node(url: str, file: Path, way: str) -> str:
-    """Upload a file by tus-js-client and return the upload's path."""
-    command = ["node", str(ROOT / "tests/surfaces/resumable/node/upload.mjs"), f"{url}/uploads/streams", str(file), way]
-    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return "/uploads/" + done.stdout.strip().partition("/uploads/")[2]
-
-
 @BY_NODE
 @pytest.mark.parametrize("way", ["plain", "parallel and chunked", "deferred", "data during creation"])
 def test_tus_js_client_uploads(service: Service, file: Path, way: str) -> None:
-    assert stored(service, service.url + by_node(service.url, file, way)) == DATA
+    assert stored(service, service.url + uploaded(service.url, file, way)) == DATA
 
 
 @BY_NODE
@@ -218,6 +206,6 @@ def test_tus_js_client_uploads(service: Service, file: Path, way: str) -> None:
 def test_tus_js_client_resumes_after_cuts(service: Service, file: Path, fate: Fate) -> None:
     dice = random.Random(fate.value)
     with cutting(service.port, [dice.randint(50_000, len(DATA) // 6) for _ in range(5)], fate) as proxy:
-        path = by_node(f"http://127.0.0.1:{proxy.port}", file, "plain")
+        path = uploaded(f"http://127.0.0.1:{proxy.port}", file, "plain")
         assert proxy.left == []
     assert stored(service, service.url + path) == DATA
