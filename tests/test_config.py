@@ -10,6 +10,7 @@ from tests.services import ROOT
 from vimeo_api import config
 from vimeo_api.cli import cli
 from vimeo_api.config import host_name
+from vimeo_api.config.values import listed
 
 PRODUCTION = {
     "PROFILE": "production",
@@ -62,6 +63,17 @@ def test_correct_production_settings_are_accepted(data: Path) -> None:
         ({"PROFILE": "staging"}, "PROFILE: "),
         ({"LEASE_SECONDS": "-5"}, "LEASE_SECONDS: it is not a duration such as 90, 90s, 30m, 12h or 7d."),
         ({"VIMEO_EXPIRES_SECONDS": "week"}, "VIMEO_EXPIRES_SECONDS: it is not a duration"),
+        ({"VIMEO_EXPIRES_SECONDS": "99999999d"}, "VIMEO_EXPIRES_SECONDS: it is longer than 100 years."),
+        ({"LEASE_SECONDS": "999999999999"}, "LEASE_SECONDS: it is longer than 100 years."),
+        ({"FETCH_WAIT_SECONDS": "inf"}, "FETCH_WAIT_SECONDS: it is not a duration"),
+        ({"NAMED_EXTENSIONS": "pdf,tar.gz"}, "NAMED_EXTENSIONS: tar.gz is not an extension such as pdf."),
+        ({"NAMED_EXTENSIONS": "*.pdf"}, "NAMED_EXTENSIONS: *.pdf is not an extension such as pdf."),
+        ({"NAMED_EXTENSIONS": ","}, "NAMED_EXTENSIONS: it needs at least one extension."),
+        ({"CORS_ORIGINS": "example.org"}, "CORS_ORIGINS: example.org is not an origin such as https://example.org."),
+        ({"CORS_ORIGINS": "https://example.org/"}, "CORS_ORIGINS: https://example.org/ is not an origin"),
+        ({"CORS_ORIGINS": "https://exämple.org"}, "CORS_ORIGINS: https://exämple.org is not an origin"),
+        ({"CORS_ORIGINS": "https://me@example.org"}, "CORS_ORIGINS: https://me@example.org is not an origin"),
+        ({"CORS_ORIGINS": "https://example.org:x"}, "CORS_ORIGINS: https://example.org:x is not an origin"),
         ({"KEEP_FREE": "-5"}, "KEEP_FREE: "),
         ({"BROKER_URL": "amqp://h"}, "BROKER_URL must begin with one of"),
         ({"VIMEO_MAX_BYTES": "-1"}, "VIMEO_MAX_BYTES: "),
@@ -75,6 +87,17 @@ def test_correct_production_settings_are_accepted(data: Path) -> None:
 )
 def test_a_mistake_gets_a_clear_message(data: Path, changes: dict[str, str], sentence: str) -> None:
     assert sentence in fault(data, **changes)
+
+
+def test_extensions_may_be_written_with_their_dots(tmp_path: Path) -> None:
+    settings = config.load({"DATA_DIR": str(tmp_path), "NAMED_EXTENSIONS": ".PDF, txt"})
+    assert settings.named.allowed_extensions == {"pdf", "txt"}
+
+
+def test_origins_are_read_as_browsers_write_them(tmp_path: Path) -> None:
+    asked = "https://Example.org:443, http://a.example:8080,http://[::1]:80"
+    settings = config.load({"DATA_DIR": str(tmp_path), "CORS_ORIGINS": asked})
+    assert listed(settings.cors_origins) == {"https://example.org", "http://a.example:8080", "http://[::1]"}
 
 
 def test_a_message_contains_no_secret(data: Path) -> None:

@@ -104,6 +104,7 @@ def test_a_new_quota_counts_from_the_next_upload_on(app: Flask) -> None:
         (["create", "x"], "Missing option '--scope'"),
         (["create", "x", "--scope", "*:*", "--expires-in", "soon"], "is not a duration"),
         (["create", "x", "--scope", "*:*", "--expires-in", "0d"], "must be at least a second"),
+        (["create", "x", "--scope", "*:*", "--expires-in", "9999999d"], "is not a duration"),
         (["create", "", "--scope", "*:*"], "1 to 64 printable characters"),
         (["revoke", "nobody's"], "no token"),
         (["show", "nobody's"], "no token"),

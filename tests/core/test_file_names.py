@@ -23,6 +23,7 @@ PRIVATE = "\uf8ff.txt"
         ("C:\\temp\\a.txt", "a.txt"),
         ("a\r\nSet-Cookie: x\x00\x1b", "aSet-Cookie: x"),
         ("\u202exls.exe\ufeff", "xls.exe"),
+        ("a\u2028b\u2029.txt", "ab.txt"),
         ("a\u2066\u2069\u200b\xad\x85.txt", "a.txt"),
         ("a\ud800\ufffe\U0010ffff\ufdd0.txt", "a.txt"),
         ("e\u0301", "é"),

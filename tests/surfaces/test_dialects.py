@@ -185,6 +185,16 @@ def test_the_limit_of_16_mib_is_only_for_vimeo(service: Service, path: str) -> N
     assert answer.status_code in {200, 201}
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/vimeo/api/v1.0/file"), ("PUT", "/v1/streams"), ("POST", "/"), ("POST", "/upload/part.txt")],
+)
+def test_a_part_of_a_file_is_not_taken_for_the_whole(inprocess: Flask, method: str, path: str) -> None:
+    part = {"Content-Range": "bytes 5-9/10"}  # as `curl -C 5 -T file` sends it
+    answer = inprocess.test_client().open(path, method=method, data=b"56789", headers=part)
+    assert (answer.status_code, "Content-Range is not supported" in answer.text) == (400, True)
+
+
 def test_every_known_path_answers_options_with_allow(service: Service) -> None:
     for path in ("/", "/ping", "/v1/streams", "/upload", "/download", "/uploadFile", "/downloadFile"):
         answer = requests.options(service.url + path, timeout=60)

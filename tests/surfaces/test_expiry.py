@@ -128,6 +128,24 @@ def test_an_invalid_expiry_is_refused(inprocess: Flask, surface: str, seconds: s
     assert upload(inprocess, surface, seconds).status_code == 400
 
 
+@pytest.mark.parametrize("surface", UPLOADS)
+def test_it_may_come_in_the_query_of_any_upload_and_once_only(inprocess: Flask, clock: Clock, surface: str) -> None:
+    how, client, name = UPLOADS[surface], inprocess.test_client(), f"{token_hex(8)}.xls"
+
+    def sent(query: str, **fields: str) -> TestResponse:
+        data = {**fields, "file": (io.BytesIO(b"brief"), name)} if how.form else b"brief"
+        return client.open(how.path.format(name=name), method=how.method, query_string=query, data=data)
+
+    assert sent("expires_in=300&expires_in=400").status_code == 400
+    if how.form:
+        assert sent("expires_in=300", expires_in="400").status_code == 400
+    answer = sent("expires_in=5m", expires_in="300") if how.form else sent("expires_in=5m&expires_in=300")
+    path = link_to(surface, name, answer.get_json(silent=True))
+    assert status(inprocess, path) == 200
+    clock.forward(300)
+    assert status(inprocess, path) == how.after
+
+
 def test_workers_remove_expired_files(service: Service) -> None:
     before = service.stored()
     links = {}

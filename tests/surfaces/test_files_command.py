@@ -145,6 +145,8 @@ def test_what_a_token_stored_expires_when_the_operator_says(app: Flask, links: d
         (["show", "http://["], "There is no file http://[."),
         (["list", "--token", "nobody"], "There is no token 'nobody'."),
         (["list", "--older", "soon"], "is not a duration"),
+        (["list", "--older", "99999999d"], "is not a duration"),
+        (["expire", "--in", "99999999d", "--surface", "named"], "is not a duration"),
         (["expire", "1"], "Missing option '--in'"),
     ],
     ids=str,

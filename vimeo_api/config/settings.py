@@ -15,6 +15,7 @@ from vimeo_api.config.values import (
     DraftVersions,
     Duration,
     Endpoint,
+    Extensions,
     FernetKeys,
     Forwarded,
     FractionalDuration,
@@ -393,7 +394,7 @@ class NamedSettings(SurfaceSettings):
         default=False, description="Whether anyone may delete files while `REQUIRE_TOKENS` is off."
     )
 
-    extensions: str = Field(
+    extensions: Extensions = Field(
         "csv,doc,docx,gif,jpeg,jpg,pdf,png,rtf,txt,xls,xlsx,zip",
         description="File name extensions to accept, in upper or lower case, separated by commas.",
     )

@@ -31,6 +31,10 @@ def networks(words: str) -> frozenset[ipaddress.IPv4Network | ipaddress.IPv6Netw
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,12})([smhd]?)")
+_FRACTION = re.compile(r"[0-9]{0,9}\.[0-9]{1,9}")
+
+
+LONGEST_SECONDS = 100 * 365 * 86400  # of a duration: the calendar ends not long after
 
 
 def seconds(text: str) -> int:
@@ -38,12 +42,14 @@ def seconds(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError("it is not a duration such as 90, 90s, 30m, 12h or 7d")
-    return int(match[1]) * UNITS[match[2]]
+    found = int(match[1]) * UNITS[match[2]]
+    if found > LONGEST_SECONDS:
+        raise ValueError("it is longer than 100 years")
+    return found
 
 
 def _seconds(value: float | str) -> float | str:
-    is_number = isinstance(value, int | float) or re.fullmatch(r"[0-9]*\.?[0-9]+", value)
-    return value if is_number else seconds(str(value))
+    return value if _FRACTION.fullmatch(str(value)) else seconds(str(value))
 
 
 MAX_HOST_NAME = 253  # characters, RFC 1035
@@ -58,6 +64,7 @@ def is_host_name(text: str) -> bool:
 
 
 MAX_PORT = 65535
+_PORTS = {"http": 80, "https": 443}
 MAX_OWN_NAME = 64  # characters, as Linux allows for the name of a machine
 _OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -124,11 +131,34 @@ def _draft_versions(text: str) -> str:
 
 
 def _origins(text: str) -> str:
-    for origin in filter(None, text.split(",")):
-        scheme, found, host = origin.partition("://")
-        if scheme not in {"http", "https"} or not found or not host or "/" in host or "*" in host:
-            raise ValueError(f"{origin} is not an origin such as https://example.org")
-    return text
+    return ",".join(map(_origin, listed(text)))
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it: in lower case, without the port that its scheme has anyway."""
+    try:
+        parts = urlsplit(text.lower())
+        named = is_host_name(parts.hostname or "") or _is_address(parts.hostname or "")
+        port = parts.port
+    except ValueError:
+        named = False
+    if not (named and parts.scheme in _PORTS and text.lower() == f"{parts.scheme}://{parts.netloc}") or "@" in text:
+        raise ValueError(f"{text} is not an origin such as https://example.org")
+    return text.lower().removesuffix(f":{port}") if port == _PORTS[parts.scheme] else text.lower()
+
+
+_EXTENSION = re.compile(r"[^\s./\\*]+")
+
+
+def _extensions(text: str) -> str:
+    """Return file name extensions without the dots that some write in front."""
+    found = [word.removeprefix(".") for word in listed(text)]
+    for extension in found:
+        if not _EXTENSION.fullmatch(extension):
+            raise ValueError(f"{extension} is not an extension such as pdf")
+    if not found:
+        raise ValueError("it needs at least one extension")
+    return ",".join(found)
 
 
 _STORE_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9_.-]+)*/?")
@@ -194,6 +224,7 @@ def _webhook_secrets(secrets: str) -> str:
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 FernetKeys = Annotated[str, AfterValidator(_fernet_keys)]
 DraftVersions = Annotated[str, AfterValidator(_draft_versions)]
+Extensions = Annotated[str, AfterValidator(_extensions)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Duration = Annotated[int, BeforeValidator(_seconds)]  # in seconds
 FractionalDuration = Annotated[float, BeforeValidator(_seconds)]

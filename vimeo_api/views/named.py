@@ -130,7 +130,7 @@ def page() -> Response:
 def upload_form() -> AnyResponse:
     """Store the files of a form, all or none."""
     with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
-        expires_in = receive.expires_in(form.fields.get("expires_in"))
+        expires_in = receive.lifetime(form.fields.get("expires_in"))
         files = [(file.name, file.staging) for file in form.files]
         new = storing.upload_all(POLICY, files, expires_in=expires_in, token_id=auth.token_id())
     response = redirect(url_for("named.listing"))
@@ -144,7 +144,7 @@ def upload_form() -> AnyResponse:
 @needs("write")
 def upload_raw(key: str) -> Response:
     """Store the raw body under a name."""
-    name, expires_in = storing.check_name(POLICY, key), receive.expires_in(request.args.get("expires_in"))
+    name, expires_in = storing.check_name(POLICY, key), receive.lifetime()
     with receive.raw(POLICY.max_bytes) as staging:
         return _stored(storing.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id()))
 

@@ -235,7 +235,7 @@ def confirm(queue: str, key: str) -> Response:
 
 def _stored(*, queue: str | None) -> str:
     with receive.raw(POLICY.max_bytes) as staging:
-        kind, expires_in = types_by_content.detect(staging.head), receive.expires_in(request.args.get("expires_in"))
+        kind, expires_in = types_by_content.detect(staging.head), receive.lifetime()
         return storing.upload(
             POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=auth.token_id()
         ).key

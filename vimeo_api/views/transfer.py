@@ -72,7 +72,7 @@ def upload() -> Response:
     with receive.form(POLICY.max_bytes, fields={"expires_in"}) as form:
         file = form.file("file")
         name = storing.check_name(POLICY, file.name)
-        expires_in = receive.expires_in(form.fields.get("expires_in"))
+        expires_in = receive.lifetime(form.fields.get("expires_in"))
         new = storing.upload(POLICY, file.staging, name=name, expires_in=expires_in, token_id=auth.token_id())
     return _stored(new)
 
@@ -121,7 +121,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     sha256 = wanted.get("sha256")
     if sha256 is not None and not isinstance(sha256, str):
         raise Malformed("sha256 must be a string.")
-    expires_in = receive.expires_in(wanted.get("expires_in"))
+    expires_in = receive.lifetime(wanted.get("expires_in"))
     url = _text(wanted, "file")
     rate_limits.allow_fetch()
     begun = fetches.begin(

@@ -13,9 +13,9 @@ from itertools import groupby
 MAX_BYTES = 255  # NAME_MAX of ext4, XFS and NTFS: a client can save a file under this name
 
 _NONCHARACTERS = "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
-# Control characters, text directions, surrogates, noncharacters, and invisible characters that no script needs.
+# Control characters, line breaks, text directions, surrogates, noncharacters, and invisible ones that no script needs.
 _HARMFUL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
     f"\ufdd0-\ufdef\ufeff\ufff9-\ufffb\U000e0001{_NONCHARACTERS}]"
 )
 # Zero-width joiners and tags belong to letters and emoji: Persian, families, flags. Elsewhere they are only invisible.

@@ -40,7 +40,7 @@ def form(filename: str, example: Mapping[str, str], *, closed: bool = False, **f
     properties = {
         "file": {**BINARY_STRING, "description": "The file, with its name."},
         **fields,
-        "expires_in": LIFE,
+        "expires_in": {**LIFE, "description": f"{LIFE['description']} It may also come in the query."},
     }
     schema = {"type": "object", "properties": properties, "required": ["file"], "additionalProperties": not closed}
     return {FORM: Body(schema, example, filename=filename)}

@@ -48,7 +48,7 @@ from vimeo_api.web.surface import FORM, Resumable, Surface
 
 POLICY = policy.VIMEO
 FIELDS = frozenset({"password", "expires_in", "downloads", "notify"})  # of the form
-QUERY = frozenset({"password"})  # of an upload
+QUERY = frozenset({"password", "expires_in"})  # of an upload
 STORED = "File Uploaded Successfully"
 
 blueprint = Blueprint("vimeo", __name__, url_prefix="/vimeo/api/v1.0")
@@ -113,7 +113,7 @@ def upload() -> Response:
         _check_known(request.args, QUERY, "query")
         options: dict[str, Any] = {
             "password": passwords.new(form.fields.get("password")),
-            "expires_in": receive.expires_in(form.fields.get("expires_in")),
+            "expires_in": receive.lifetime(form.fields.get("expires_in")),
             "notify_url": receipts.checked(form.fields.get("notify")),
             "downloads": receive.downloads(form.fields.get("downloads")),
         }

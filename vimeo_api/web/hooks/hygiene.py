@@ -1,8 +1,9 @@
-"""Small rules that hold on every path: no NUL in a URL, methods in a fixed order, no guessing of media types."""
+"""Small rules for every path: about NULs, parts of files, the order of methods, and guessing of media types."""
 
 from flask import Flask, Response, request
 
 from vimeo_api.core.errors import Malformed
+from vimeo_api.web.receiving import bodies
 
 
 def init_app(app: Flask) -> None:
@@ -13,6 +14,13 @@ def init_app(app: Flask) -> None:
         # PostgreSQL stores no NUL; in paths nginx refuses it too.
         if "\0" in request.path or b"%00" in request.query_string:
             raise Malformed("The URL contains a NUL.")
+
+    @app.before_request
+    def refuse_part() -> None:
+        # RFC 9110, section 14.5. `curl -C` and some upload widgets send it; each part would become a file.
+        if "Content-Range" in request.headers and request.method in {"POST", "PUT"}:
+            bodies.drain()
+            raise Malformed("Content-Range is not supported in an upload; /uploads takes files in parts.")
 
     @app.after_request
     def sort_methods(response: Response) -> Response:

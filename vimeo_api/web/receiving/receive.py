@@ -118,6 +118,14 @@ def expires_in(value: object) -> int | None:
     return life
 
 
+def lifetime(field: object = None) -> int | None:
+    """Return the lifetime that the current request asks for, by its field or in the query. Raises Malformed."""
+    sent = {expires_in(value) for value in (field, *request.args.getlist("expires_in")) if value is not None}
+    if len(sent) > 1:
+        raise Malformed("The request has two values of expires_in.")
+    return sent.pop() if sent else None
+
+
 def downloads(value: str | None) -> int:
     """Return how often a client wants a file to be downloaded, once by default. Raises Malformed."""
     return number("downloads", value, default=1, most=MOST)
