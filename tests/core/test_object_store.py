@@ -1,13 +1,15 @@
 """Files in an object store, a real one: what workers place there, and what is read, removed and found again."""
 
 import random
+import time
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO, RawIOBase
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import obstore
@@ -40,7 +42,7 @@ from vimeo_api.core.storage.object_store import ObjectDraft
 from vimeo_api.core.storage.stores import Store
 from vimeo_api.extensions import blobs
 from vimeo_api.service_commands import move as command
-from vimeo_api.services import files
+from vimeo_api.services import deletions, files
 
 CONTENT = random.randbytes(100_000)
 NOWHERE = "http://127.0.0.1:1"
@@ -453,11 +455,65 @@ def test_removals_do_not_wait_for_a_frozen_object_store_with_every_file(
     assert {client.get(url(stream)).status_code for stream in streams} == {404}
 
 
+def placed_where_nothing_answers(bucket: ObjectStore, data: Path, **settings: str) -> AbstractContextManager[Flask]:
+    """Make an app behind nginx whose object store is away; `settled` has its files there."""
+    return made("production", data, **bucket.settings(data.parent.name) | {"STORE_ENDPOINT": NOWHERE} | settings)
+
+
+def settled(client: FlaskClient) -> Entry:
+    """Return a stream whose row says that its bytes are in the object store."""
+    stream = posted(client)
+    placed = update(File).where(File.id == stream.id)
+    statements.execute(placed.values(pending=False, place_due_at=None, host=None, store=object_store.NAME))
+    return again(stream)
+
+
+def test_a_deletion_is_answered_when_no_cached_response_leads_to_its_object(
+    bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_RETRIES", 0)
+    answered = []
+    clock = SimpleNamespace(
+        monotonic=time.monotonic, sleep=lambda seconds: answered.append(now() + timedelta(seconds=seconds))
+    )
+    monkeypatch.setattr(deletions, "time", clock)
+    with placed_where_nothing_answers(bucket, tmp_path / "data") as app, app.app_context():
+        client = app.test_client()
+        stream, queued, pending = settled(client), settled(client), posted(client)
+        statements.execute(update(File).where(File.id == queued.id).values(queue="q"))
+        receipt = client.post("/v1/queues/q/take").json["receipt"]  # type: ignore[index]
+        confirmation = f"/v1/queues/q/streams/{queued.key}?receipt={receipt}"
+        for file, path in ((stream, url(stream)), (queued, confirmation)):
+            until = client.get(url(file)).headers["X-Accel-Expires"]
+            assert client.delete(path).status_code == 200
+            nginx_asks_again = int(until.removeprefix("@")) + 1
+            assert answered.pop().timestamp() >= nginx_asks_again > now().timestamp() + 5
+        assert client.delete(url(pending)).status_code == 200
+        assert answered == []
+
+
+def test_few_requests_wait_for_an_object_store_that_does_not_answer(
+    bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_RETRIES", 0)
+    with placed_where_nothing_answers(bucket, tmp_path / "data") as app, app.app_context(), ExitStack() as waiting:
+        client = app.test_client()
+        stream, pending = settled(client), posted(client)
+        gate = blobs.objects.gate
+        for _ in range(3):
+            waiting.enter_context(gate.passing())
+        gate.note_failure()
+        refused = client.delete(url(stream))
+        assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (503, True)
+        assert client.get(url(stream)).status_code == 200
+        assert client.delete(url(pending)).status_code == 200
+        assert client.get(url(pending)).status_code == 404
+
+
 def test_an_object_store_that_does_not_answer_gets_through_503_in_time(
     bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(buckets, "_READ_SECONDS", 0.2)
-    monkeypatch.setattr(buckets, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(buckets, "_BRIEF_SECONDS", 0.2)
     monkeypatch.setattr(object_store, "_AWAY_SECONDS", 0)
     settings = bucket.settings(tmp_path.name) | {"PLACE": "through"}
     with made("embedded", tmp_path / "data", **settings) as app, app.app_context():

@@ -31,6 +31,7 @@ from tests.services import await_
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # seconds
 CLIENTS = 20
 ROUNDS = 100
+CONTENT = secrets.token_bytes(5000)
 GRACE_SECONDS = 2  # after which a placed file leaves the pending area
 
 
@@ -242,6 +243,20 @@ def test_a_host_that_dies_has_its_files_when_it_is_back(fleet: Fleet, hosts: dic
         assert int(answer.headers["Retry-After"]) > 0
     await_(b.is_ready, 120)
     await_(lambda: a.get(path).content == content)
+
+
+def test_what_is_deleted_while_the_object_store_is_frozen_is_not_sent_when_it_is_back(
+    fleet: Fleet, hosts: dict[str, Host]
+) -> None:
+    a, b = hosts["a"], hosts["b"]
+    paths = [f"/v1/streams/{a.request('POST', '/v1/streams', data=CONTENT).json()['id']}" for _ in range(3)]
+    await_(lambda: not fleet.pending())
+    for path in paths * 3:  # so that nginx caches where they are
+        assert b.get(path).content == CONTENT
+    with frozen(*object_store(fleet.data)), ThreadPoolExecutor(len(paths)) as pool:
+        deleted = pool.map(lambda path: a.request("DELETE", path).status_code, paths)
+        assert set(deleted) == {200}
+    assert {b.get(path).status_code for path in paths} == {404}
 
 
 def test_an_object_store_that_is_frozen_costs_only_what_it_has(fleet: Fleet, hosts: dict[str, Host]) -> None:

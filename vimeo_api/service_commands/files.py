@@ -96,7 +96,7 @@ def delete(which: tuple[str, ...], *, yes: bool, **filters: Any) -> None:
     """Delete files, given ids, links or filters; running downloads finish."""
     ids = _confirmed("Delete", which, filters, yes=yes)
     entries = (catalog.by_id(file_id) for file_id in ids)
-    gone = sum(1 for entry in entries if entry is not None and stored.remove_entry(entry))
+    gone = stored.remove_entries(*(entry for entry in entries if entry is not None))
     click.echo(f"{_files(gone)} deleted")
 
 

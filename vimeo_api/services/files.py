@@ -9,8 +9,8 @@ from vimeo_api.core.errors import NotFound
 from vimeo_api.core.fetching import claims
 from vimeo_api.core.files import catalog, lifecycle
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import Policy
+from vimeo_api.services import deletions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +24,18 @@ class Page:
 
 
 def remove(policy: Policy, key: str) -> None:
-    """Remove a file for its owner; running downloads finish, a fetch is cancelled. Raises NotFound."""
+    """Remove a file for its owner; running downloads finish, a fetch is cancelled. Raises NotFound and Unavailable."""
     entry = catalog.find(policy.surface, key)
-    if entry is None or entry.expired or not remove_entry(entry):
+    if entry is None or entry.expired or not remove_entries(entry):
         raise NotFound
 
 
-def remove_entry(entry: Entry) -> bool:
-    """Remove a file of any surface; return False if it was gone already."""
-    if entry.status == Status.FETCHING:
-        claims.cancel(entry.id)
-    removed = lifecycle.remove(entry)
-    if removed is None:
-        return False
-    # At once, so that the next request finds no bytes; after a crash here the sweep does it.
-    sweep.remove_bytes(removed)
-    return True
+def remove_entries(*entries: Entry) -> int:
+    """Remove files of any surface; return how many were not gone already. Raises Unavailable."""
+    for entry in entries:
+        if entry.status == Status.FETCHING:
+            claims.cancel(entry.id)
+    return len(deletions.delete(lifecycle.remove, entries))
 
 
 def page(policy: Policy, *, query: str, sort: str, number: int, size: int) -> Page:

@@ -93,7 +93,7 @@ def remove(key: str) -> None:
     file = find(key)
     if file.state in OVER:
         raise Gone(f"The file is gone already: it was {file.state}.".replace("was expired", "has expired"))
-    if not files.remove_entry(file.entry):
+    if not files.remove_entries(file.entry):
         raise Gone("The file is gone already.")
 
 

@@ -3,8 +3,8 @@
 from vimeo_api.core.errors import Conflict, NotFound, NotFoundYet
 from vimeo_api.core.files import catalog, lifecycle, queues
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.maintenance import sweep
 from vimeo_api.core.policy import Policy
+from vimeo_api.services import deletions
 
 
 def listing(policy: Policy, queue: str, *, after: str | None, limit: int) -> list[Entry]:
@@ -37,14 +37,12 @@ def take_first(policy: Policy, queue: str, *, seconds: float) -> tuple[Entry, st
 
 
 def confirm(policy: Policy, queue: str, key: str, *, receipt: str) -> None:
-    """Delete a taken stream. Raises NotFound, and Conflict if another client has taken it since."""
+    """Delete a taken stream. Raises NotFound, Unavailable, and Conflict if another client has taken it since."""
     entry = catalog.find(policy.surface, key)
     if entry is None or entry.queue != queue or entry.expired:
         raise NotFound
-    removed = lifecycle.confirm(entry, receipt)
-    if removed is None:
+    if not deletions.delete(lambda taken: lifecycle.confirm(taken, receipt), [entry]):
         raise Conflict("Another client has taken the stream.")
-    sweep.remove_bytes(removed)
 
 
 def _queued(policy: Policy, queue: str, key: str) -> Entry:

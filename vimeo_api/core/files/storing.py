@@ -237,13 +237,15 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
 def _sent(*new: tuple[NewFile, Staging]) -> Iterator[list[NewFile]]:
     """Put files into the object store, and yield what their rows say; if those cannot be added, remove the objects.
 
-    After a crash before the rows, reconciliation removes them. Raises Unavailable if the object store takes no file.
+    After a crash before the rows, reconciliation removes them. Raises Unavailable if the object store takes no file, or
+    does not answer and others wait for it already.
     """
     statements.check_reachable()
     sent: list[NewFile] = []
     try:
-        for file, staging in new:
-            sent.append(replace(file, **placing.send(staging, file.surface, file.blob, digest=file.digest)))
+        with blobs.objects.gate.passing():
+            for file, staging in new:
+                sent.append(replace(file, **placing.send(staging, file.surface, file.blob, digest=file.digest)))
         yield sent
     except (Exists, QuotaExceeded, Unavailable):
         for file in sent:

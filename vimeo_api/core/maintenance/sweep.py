@@ -44,26 +44,28 @@ def due_anywhere(limit: int) -> Sequence[int]:
 def purge(file_ids: Sequence[int]) -> None:
     """Remove the bytes of these files if they are gone, and record it. Safe to run twice."""
     gone = (statements.among(File.id, file_ids), File.status == Status.GONE, File.purged_at.is_(None))
-    remove_bytes(*catalog.entries(select(*COLUMNS).where(*gone)), brief=True)
+    remove_bytes(*catalog.entries(select(*COLUMNS).where(*gone)))
 
 
-def remove_bytes(*gone: Entry, brief: bool = False) -> None:
-    """Remove the bytes of files that are gone, and record it. If `brief`, an object store has to answer soon.
+def remove_bytes(*gone: Entry) -> list[Entry]:
+    """Remove the bytes of files that are gone, and record it; return the files for which that failed.
 
     After a crash between the two, the bytes are removed and the row is still due. Bytes that another file shares by
     digest stay. A copy in the pending area of another host is left to that host, which then records the removal.
     """
     try:
         mount_check.check()
-        removed = _removed(gone, brief=brief)
+        removed = _removed(gone)
         mount_check.check()  # else bytes that were away would count as removed
     except Unavailable as error:
         _log.warning("the bytes of %d files are not removed: %s", len(gone), error)
-        return
+        return list(gone)
     lifecycle.purged([file for file in removed if not file.in_pending_area or hosts.is_here(file.host)])
+    done = {file.id for file in removed}
+    return [file for file in gone if file.id not in done]
 
 
-def _removed(gone: Sequence[Entry], *, brief: bool) -> list[Entry]:
+def _removed(gone: Sequence[Entry]) -> list[Entry]:
     """Remove the bytes of files; return those for which that worked. The others become due again.
 
     Sweeps share their workers with removals, so once an object store has not answered, the rest of a batch waits, too.
@@ -77,7 +79,7 @@ def _removed(gone: Sequence[Entry], *, brief: bool) -> list[Entry]:
             continue
         try:
             if not needed:
-                blobs.remove_remote(file.surface, file.blob, brief=brief)
+                blobs.remove_remote(file.surface, file.blob)
         except Unavailable as error:
             _log.warning("the bytes of file %d are not removed: %s", file.id, error)
             break

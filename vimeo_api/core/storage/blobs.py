@@ -153,6 +153,7 @@ class Blobs:
         self.spool = spool
         self.pending = spool / PENDING
         self.filesystem = Filesystem(store, mount_check)
+        self.remote = remote
         self.target: Store = remote or self.filesystem  # where files are placed
         self.stores: dict[str, Store] = {store.name: store for store in (self.filesystem, self.target)}
         self._locks = locks
@@ -266,16 +267,13 @@ class Blobs:
         if self.uses_pending():
             remove_from(self.path(surface, blob, pending=True))
 
-    def remove_remote(self, surface: str, blob: str, *, brief: bool = False) -> None:
-        """Remove a blob from the stores that are no folder; if `brief`, give up soon.
-
-        A missing one is no error. Raises Unavailable.
+    def remove_remote(self, surface: str, blob: str) -> None:
+        """Remove a blob from the object store, if there is one. A missing one is no error. Raises Unavailable.
 
         Nobody holds `locked` meanwhile, for it can take long; it need not be, because no other file has this blob.
         """
-        for store in self.stores.values():
-            if store is not self.filesystem:
-                store.remove(surface, blob, brief=brief)
+        if self.remote is not None:
+            self.remote.remove(surface, blob)
 
     def check(self, file: Located) -> None:
         """Raise Unavailable if the bytes of a file are only missing because their store is."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig  # not there at runtime
 
 _CONNECT_SECONDS, _READ_SECONDS, _REQUEST_SECONDS = 5, 30, 24 * 3600
-_RETRIES, _RETRY_SECONDS = 3, 60
-_BRIEF_SECONDS = 5  # for an answer without content, and for trying again
+_RETRIES, _RETRY_SECONDS = 3, 30
+_BRIEF_SECONDS = 5  # for small requests and answers, and for trying again
 
 
 class Refused(Unavailable):
@@ -63,7 +63,7 @@ class Bucket:
             virtual_hosted_style_request=not self.path_style,
             client_options=connection,
             retry_config={
-                "max_retries": 1 if brief else _RETRIES,
+                "max_retries": _RETRIES,
                 "retry_timeout": timedelta(seconds=_BRIEF_SECONDS if brief else _RETRY_SECONDS),
             },
             **dict(self.options),

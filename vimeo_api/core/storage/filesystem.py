@@ -54,9 +54,8 @@ class Filesystem:
         """Return how many bytes a blob has. Raises FileNotFoundError."""
         return self.path(surface, blob).stat().st_size
 
-    def remove(self, surface: str, blob: str, *, brief: bool = False) -> None:
+    def remove(self, surface: str, blob: str) -> None:
         """Remove a blob for good, under `blobs.locked`."""
-        del brief
         remove_from(self.path(surface, blob))
 
     @contextmanager

@@ -30,6 +30,7 @@ from vimeo_api.core.errors import Damaged, Unavailable
 from vimeo_api.core.storage import folders
 from vimeo_api.core.storage.buckets import Bucket
 from vimeo_api.core.storage.folders import relative
+from vimeo_api.core.storage.gate import Gate
 from vimeo_api.core.storage.stores import Progress
 
 _log = logging.getLogger(__name__)
@@ -39,9 +40,12 @@ PART = 8 * 1024**2  # bytes; files up to this size are sent in one request
 MOST_PARTS = 9000  # S3 allows 10,000
 AT_ONCE = 4  # parts of one file that are sent at the same time
 SIGNED_SECONDS = 3600  # longer than nginx keeps a response
+GRANT_SECONDS = 10  # from when a row is read until no response of it may lead to the object (`services.deletions`)
 _PIECE = 1024**2  # bytes
 _READ = 256 * 1024  # bytes
 _AWAY_SECONDS = 5
+_BRIEF_BYTES = 1024**2  # what any object store takes within seconds
+_MOST_WAITING, _SILENT_SECONDS = 3, 1  # of the eight threads of a web process
 _LISTED = 500  # names in one group
 
 
@@ -58,6 +62,7 @@ class ObjectStore:
         self._drafts = drafts
         self._breaker = Breaker(_AWAY_SECONDS)  # so that workers do not wait for it with every file
         self._takes_files = True  # as far as this process knows
+        self.gate = Gate(few=_MOST_WAITING, patience=_SILENT_SECONDS)
 
     @cached_property
     def _client(self) -> S3Store:
@@ -75,12 +80,14 @@ class ObjectStore:
     def note_failure(self, error: Unavailable) -> None:
         """Leave the object store alone for a while; log only the first of several failures."""
         self._breaker.trip()
+        self.gate.note_failure()
         if self._takes_files:
             self._takes_files = False
             _log.error("the object store takes no files: %s", error)
 
     def note_success(self) -> None:
         """Log that the object store works again, if it did not."""
+        self.gate.note_answer()
         if not self._takes_files:
             self._takes_files = True
             _log.warning("the object store takes files again")
@@ -119,10 +126,15 @@ class ObjectStore:
         with self._bucket.asking("read from"):
             return obstore.head(self._client, relative(surface, blob))["size"]
 
-    def remove(self, surface: str, blob: str, *, brief: bool = False) -> None:
-        """Remove an object for good. A missing one is no error. Raises Unavailable."""
-        with suppress(FileNotFoundError), self._bucket.asking("delete from"):
-            obstore.delete(self._brief if brief else self._client, relative(surface, blob))
+    def remove(self, surface: str, blob: str) -> None:
+        """Remove an object for good; give up soon. A missing one is no error. Raises Unavailable."""
+        try:
+            with suppress(FileNotFoundError), self._bucket.asking("delete from"):
+                obstore.delete(self._brief, relative(surface, blob))
+        except Unavailable:
+            self.gate.note_failure()
+            raise
+        self.gate.note_answer()
 
     @contextmanager
     def receiving(self, surface: str, blob: str) -> Iterator["ObjectDraft | None"]:
@@ -132,7 +144,7 @@ class ObjectStore:
             if descriptor is None:
                 yield None
                 return
-            draft = ObjectDraft(self, self._client, self._bucket, relative(surface, blob))
+            draft = ObjectDraft(self, self._client, self._brief, self._bucket, relative(surface, blob))
             yield draft
             if draft.made and not draft.kept:
                 self.remove(surface, blob)  # after an error, the next try replaces it
@@ -179,10 +191,11 @@ class ObjectStore:
 class ObjectDraft:
     """An object that appears once all of its parts are there."""
 
-    def __init__(self, store: ObjectStore, client: S3Store, bucket: Bucket, key: str) -> None:
-        """Make the object under its own key, because keys are never used again."""
+    def __init__(self, store: ObjectStore, client: S3Store, brief: S3Store, bucket: Bucket, key: str) -> None:
+        """Make the object under its own key, because keys are never used again; `brief` sends what is small."""
         self._store = store
         self._client = client
+        self._brief = brief
         self._bucket = bucket
         self._key = key
         self.made = self.kept = False
@@ -197,7 +210,8 @@ class ObjectDraft:
                 if size <= PART:
                     content = os.pread(source, size, 0)
                     digest.update(content)
-                    obstore.put(self._client, self._key, content, use_multipart=False)
+                    client = self._brief if size <= _BRIEF_BYTES else self._client
+                    obstore.put(client, self._key, content, use_multipart=False)
                 else:
                     self._put_parts(source, size, digest, progress)
         except Unavailable as error:
@@ -208,10 +222,12 @@ class ObjectDraft:
         return digest.hexdigest()
 
     def _put_parts(self, source: int, size: int, digest: Any, progress: Progress) -> None:
+        def note(position: int) -> None:
+            self._store.gate.note_answer()
+            progress(position)
+
         part = max(PART, -(-size // MOST_PARTS))
-        obstore.put(
-            self._client, self._key, _pieces(source, digest, progress), chunk_size=part, max_concurrency=AT_ONCE
-        )
+        obstore.put(self._client, self._key, _pieces(source, digest, note), chunk_size=part, max_concurrency=AT_ONCE)
         stored = obstore.head(self._client, self._key)["size"]
         if stored != size:
             raise Unavailable(f"the object store has {stored} of {size} bytes of {self._key}")

@@ -50,8 +50,8 @@ class Store(Protocol):
     def size(self, surface: str, blob: str) -> int:
         """Return how many bytes a blob has. Raises FileNotFoundError and Unavailable."""
 
-    def remove(self, surface: str, blob: str, *, brief: bool = False) -> None:
-        """Remove a blob for good; if `brief`, give up soon. A missing one is no error. Raises Unavailable."""
+    def remove(self, surface: str, blob: str) -> None:
+        """Remove a blob for good. A missing one is no error. Raises Unavailable."""
 
     def receiving(self, surface: str, blob: str) -> AbstractContextManager[Draft | None]:
         """Begin the copy of a blob; yield None if another worker of this host makes it. Raises StorageFull."""

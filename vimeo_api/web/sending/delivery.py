@@ -17,13 +17,13 @@ from werkzeug.http import http_date
 
 from vimeo_api import logs
 from vimeo_api.core import hosts
-from vimeo_api.core.clock import now
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.errors import NotFound, Unavailable
 from vimeo_api.core.files import types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.send_budget import Span
+from vimeo_api.core.storage import object_store
 from vimeo_api.core.storage.blobs import PENDING
 from vimeo_api.core.storage.filesystem import NAME as FILESYSTEM
 from vimeo_api.core.storage.folders import relative
@@ -183,7 +183,7 @@ def _for_nginx(file: Entry, ticket: Ticket | None, file_headers: dict[str, str],
     if ticket:
         headers["X-Ticket"] = str(ticket)
     if not one_time:
-        headers[nginx_cache.EXPIRES_HEADER] = str(_lifetime(file))
+        headers[nginx_cache.EXPIRES_HEADER] = _end_of_life(file)
         # If the bytes are gone, nginx asks again. Under their own names it would keep these for what it sends then.
         for name in headers.keys() & {"Cache-Control", "Content-Disposition"}:
             headers[f"X-{name}"] = headers.pop(name)
@@ -232,18 +232,19 @@ def _object(file: Entry, ticket: Ticket | None) -> tuple[str, dict[str, str]]:
     return path, headers
 
 
-def _lifetime(file: Entry) -> int:
-    """Return for how many seconds nginx may cache the response.
+def _end_of_life(file: Entry) -> str:
+    """Return until when nginx may cache the response.
 
     After a deletion nginx finds no bytes and asks again. Other hosts cannot remove pending bytes at once, so responses
-    that lead there are not cached. Nor are those in which we have decided conditions.
+    that lead there are not cached. Nor are those in which we have decided conditions. An object store may be away when
+    it should remove an object, so responses that lead there end soon after the row was read (`services.deletions`).
     """
     if file.pending or (_is_object(file) and conditions.any_in(request.environ)):
-        return 0
+        return nginx_cache.NEVER
     seconds = nginx_cache.RESPONSE_SECONDS if file.digest else nginx_cache.UNFINISHED_SECONDS
-    if file.expires_at is not None:
-        seconds = min(seconds, int((file.expires_at - now()).total_seconds()))
-    return max(seconds, 0)
+    if _is_object(file):
+        seconds = min(seconds, object_store.GRANT_SECONDS)
+    return nginx_cache.until(seconds, file.expires_at)
 
 
 @contextmanager

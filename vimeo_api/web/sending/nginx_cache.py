@@ -7,14 +7,19 @@ choose, a file may appear at any moment. Requests with credentials bypass this c
 for their 404 and 410. Sources: ngx_http_uwsgi_module, deploy/nginx/vimeo_api/maps/caching.conf.
 """
 
+import math
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
+from vimeo_api.core.clock import now
 from vimeo_api.web.surface import Surface
 
 EXPIRES_HEADER = "X-Accel-Expires"
+NEVER = "0"
 RESPONSE_SECONDS = 600
 UNFINISHED_SECONDS = 5  # while a worker may still add the digest
 REFUSAL_SECONDS = 1
@@ -33,6 +38,16 @@ def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
             if surface is not None and surface.makes_keys:
                 response.headers[EXPIRES_HEADER] = str(REFUSAL_SECONDS)
         return response
+
+
+def until(seconds: float, expires_at: datetime | None) -> str:
+    """Return the end of the life of a response: `seconds` after its request came, and before its file expires.
+
+    It is a moment, because nginx may get the response long after we read the row. nginx uses a response until the
+    second that we name is over.
+    """
+    end = now() + timedelta(seconds=seconds - (time.monotonic() - g.began))
+    return f"@{math.floor(min(end, expires_at or end).timestamp()) - 1}"
 
 
 def is_fresh() -> bool:
