@@ -6,8 +6,8 @@ that time is over. Few threads may wait like that; the others delete nothing and
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance import sweep
@@ -20,29 +20,17 @@ def delete(move: Callable[[Entry], Entry | None], entries: Sequence[Entry]) -> l
 
     After a crash between the moves and the removal of the bytes, the sweep removes them. Raises Unavailable.
     """
-    placed = any(not entry.pending for entry in entries)
-    with _admitted(placed=placed):
+    store = blobs.remote
+    with store.gate.passing() if store and _any_placed(entries) else nullcontext():
         removed = [row for row in map(move, entries) if row is not None]
         moved_at = time.monotonic()
-        # At once, so that the next request finds no bytes. No cached response leads to pending bytes.
-        left = sweep.remove_bytes(*removed) if placed or not _store_is_silent() else removed
-        if settings.behind_nginx and any(map(_is_object, left)):
+        if store and store.gate.silent and not _any_placed(removed):
+            return removed  # no cached response leads to pending bytes; the sweep removes them
+        left = sweep.remove_bytes(*removed)  # at once, so that the next request finds none
+        if store and settings.behind_nginx and _any_placed(left):
             time.sleep(max(0, moved_at + object_store.GRANT_SECONDS - time.monotonic()))
     return removed
 
 
-@contextmanager
-def _admitted(*, placed: bool) -> Iterator[None]:
-    if placed and blobs.remote is not None:
-        with blobs.remote.gate.passing():
-            yield
-    else:
-        yield
-
-
-def _store_is_silent() -> bool:
-    return blobs.remote is not None and blobs.remote.gate.silent
-
-
-def _is_object(entry: Entry) -> bool:
-    return not entry.pending and entry.store == object_store.NAME
+def _any_placed(entries: Iterable[Entry]) -> bool:
+    return any(not entry.pending for entry in entries)
