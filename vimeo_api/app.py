@@ -1,15 +1,10 @@
 """The factory: settings → extensions → hooks around every request → surfaces. `wsgi` and `cli` call it."""
 
-from collections.abc import Callable
-from typing import Any
-
-from flask import Flask, Request
-from werkzeug.routing import MapAdapter
+from flask import Flask
 
 from vimeo_api import config, extensions, views
 from vimeo_api.config import Settings
 from vimeo_api.config.values import listed
-from vimeo_api.web import hosts
 from vimeo_api.web.hooks import (
     admission,
     auth,
@@ -24,29 +19,9 @@ from vimeo_api.web.hooks import (
     request_ids,
 )
 from vimeo_api.web.monitoring import metrics
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.proxies import Forwarded
 from vimeo_api.web.sending import nginx_cache
-
-
-class Pipeline(Flask):
-    """A Flask app whose views and hooks are all plain functions, and whose links have the host of `hosts`."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func` itself: Flask would check on every call whether it is a coroutine."""
-        return func
-
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Return what finds a request's route and makes links, with the host as `hosts` writes it.
-
-        Flask's own way knows fewer hosts, and it parses each several times: a twentieth of the time of a first GET.
-        """
-        if request is None:
-            return super().create_url_adapter(None)
-        request.host = hosts.of(request.environ) or ""
-        query = request.query_string.decode(errors="replace")
-        return MapAdapter(
-            self.url_map, request.host, request.root_path, "", request.scheme, request.path, request.method, query
-        )
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -8,18 +8,19 @@ Source: ngx_http_auth_request_module.
 
 from http import HTTPStatus
 
-from flask import Flask, Response, request
+from flask import Request, Response, request
 
 from vimeo_api.extensions import reservations
 from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth
+from vimeo_api.web.pipeline import Pipeline
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hooks: answer nginx, and release the reservation when the upload ends."""
 
-    @app.before_request
-    def admit() -> Response | None:
+    @app.before
+    def admit(request: Request) -> Response | None:
         if not request.environ.get("X_ADMIT"):
             return None
         _check()  # refusals are worded like any other error; nginx uses the status and the challenge

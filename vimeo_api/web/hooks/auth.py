@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from flask import Flask, current_app, g, request
+from flask import Request, current_app, g, request
 from werkzeug.datastructures import Authorization
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
@@ -20,6 +20,7 @@ from vimeo_api.core.access import api_tokens
 from vimeo_api.core.access.api_tokens import Holder
 from vimeo_api.core.errors import NotAllowed, PipelineError, TokenNeeded, TurnedOff
 from vimeo_api.extensions import settings
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.receiving import bodies
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -95,13 +96,13 @@ def is_token(password: str) -> bool:
     return settings.require_tokens and password.startswith(api_tokens.TOKEN_PREFIX)
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hook, if tokens are required."""
     if not app.config["SETTINGS"].require_tokens:
         return
 
-    @app.before_request
-    def check_token() -> None:
+    @app.before
+    def check_token(request: Request) -> None:
         if request.url_rule is None or request.method == "OPTIONS":
             return
         scope = _scope(request.url_rule.endpoint, request.view_args or {})

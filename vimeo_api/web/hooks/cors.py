@@ -4,9 +4,10 @@ Twenty lines instead of Flask-CORS, as nginx has to pass each of these headers o
 uses no cookies, so none are allowed. Source: the Fetch Standard, https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
 
-from flask import Flask, Response, request
+from flask import Request, Response
 
 from vimeo_api.extensions import settings
+from vimeo_api.web.pipeline import Pipeline
 
 UPLOADS = (
     "Tus-Resumable, Upload-Complete, Upload-Concat, Upload-Defer-Length, Upload-Draft-Interop-Version, Upload-Length, "
@@ -24,13 +25,13 @@ SHOWN = (
 PREFLIGHT_SECONDS = "600"
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hook, if origins are named."""
     if not _origins(app.config["SETTINGS"].cors_origins):
         return
 
-    @app.after_request
-    def allow_origin(response: Response) -> Response:
+    @app.after
+    def allow_origin(request: Request, response: Response) -> Response:
         response.vary.add("Origin")
         if is_allowed(request.headers.get("Origin")):
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]

@@ -6,26 +6,27 @@ token: a browser never adds one by itself, and lets a foreign page add one only 
 Source: the Fetch Metadata Request Headers (Sec-Fetch-Site), RFC 6454 (Origin), and Go's net/http.CrossOriginProtection.
 """
 
-from flask import Flask, request
+from flask import Request
 from werkzeug.exceptions import Forbidden
 
 from vimeo_api.web import hosts
 from vimeo_api.web.hooks import auth, cors
+from vimeo_api.web.pipeline import Pipeline
 
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN = frozenset({"same-origin", "none"})  # none: the user's own action, such as opening a bookmark
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hook."""
 
-    @app.before_request
-    def refuse_foreign_pages() -> None:
-        if request.method not in _HARMLESS and _foreign() and auth.bearer() is None:
+    @app.before
+    def refuse_foreign_pages(request: Request) -> None:
+        if request.method not in _HARMLESS and _foreign(request) and auth.bearer() is None:
             raise Forbidden("A page of another site sent this request.")
 
 
-def _foreign() -> bool:
+def _foreign(request: Request) -> bool:
     if cors.is_allowed(request.headers.get("Origin")):
         return False
     # Browsers send Sec-Fetch-Site over https and to localhost, and Origin always.

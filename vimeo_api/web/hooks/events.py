@@ -8,22 +8,23 @@ the time of the service without that of nginx, which access.log has under the sa
 import time
 from http import HTTPStatus
 
-from flask import Flask, Response, g, request
+from flask import Request, Response, g
 
 from vimeo_api import logs
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.surface import SurfaceOf
 
 
-def init_app(app: Flask, surface_of: SurfaceOf) -> None:
+def init_app(app: Pipeline, surface_of: SurfaceOf) -> None:
     """Wire the hooks; `surface_of` names the surface that owns a path."""
 
-    @app.before_request
-    def begin() -> None:
+    @app.before
+    def begin(_request: Request) -> None:
         g.began = time.monotonic()
         logs.collect()
 
-    @app.after_request
-    def log(response: Response) -> Response:
+    @app.after
+    def log(request: Request, response: Response) -> Response:
         events = logs.collected()
         if not events:
             if response.status_code < HTTPStatus.BAD_REQUEST:

@@ -7,12 +7,13 @@ literal address is no name that could be rebound. Source: RFC 9110 section 15.5.
 
 from http import HTTPStatus
 
-from flask import Flask, request
+from flask import Request
 from werkzeug.exceptions import HTTPException
 
 from vimeo_api.config.values import listed
 from vimeo_api.core.errors import Malformed
 from vimeo_api.web import hosts
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.receiving import bodies
 
 
@@ -33,12 +34,12 @@ class OtherHost(HTTPException):
         return [("Cache-Control", "no-store")]
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hook."""
     names = listed(app.config["SETTINGS"].hosts)
 
-    @app.before_request
-    def refuse_other_hosts() -> None:
+    @app.before
+    def refuse_other_hosts(request: Request) -> None:
         host = hosts.of(request.environ)
         if host is None:
             raise OddHost("The Host header is not a valid host.")

@@ -1,36 +1,37 @@
 """Small rules for every path: about NULs, parts of files, the order of methods, and guessing of media types."""
 
-from flask import Flask, Response, request
+from flask import Request, Response
 
 from vimeo_api.core.errors import Malformed
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.receiving import bodies
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hooks."""
 
-    @app.before_request
-    def refuse_nul() -> None:
+    @app.before
+    def refuse_nul(request: Request) -> None:
         # PostgreSQL stores no NUL; in paths nginx refuses it too.
         if "\0" in request.path or b"%00" in request.query_string:
             raise Malformed("The URL contains a NUL.")
 
-    @app.before_request
-    def refuse_part() -> None:
+    @app.before
+    def refuse_part(request: Request) -> None:
         # RFC 9110, section 14.5. `curl -C` and some upload widgets send it; each part would become a file.
-        if "Content-Range" in request.headers and request.method in {"POST", "PUT"}:
+        if request.method in {"POST", "PUT"} and "Content-Range" in request.headers:
             bodies.drain()
             raise Malformed("Content-Range is not supported in an upload; /uploads takes files in parts.")
 
-    @app.after_request
-    def sort_methods(response: Response) -> Response:
+    @app.after
+    def sort_methods(_request: Request, response: Response) -> Response:
         # Werkzeug joins a set, so the order would differ between processes.
         if allowed := response.headers.get("Allow"):
             response.headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
         return response
 
-    @app.after_request
-    def forbid_sniffing(response: Response) -> Response:
+    @app.after
+    def forbid_sniffing(_request: Request, response: Response) -> Response:
         # Errors and listings repeat what clients sent.
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from flask import Flask, Response, current_app, g, request
+from flask import Request, Response, current_app, g
 from limits import RateLimitItem
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -25,6 +25,7 @@ from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import CACHE_OPTIONS, settings
 from vimeo_api.web import clients
 from vimeo_api.web.hooks import auth
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.receiving import bodies
 from vimeo_api.web.surface import SurfaceOf
 
@@ -65,12 +66,12 @@ class Counters:
         return question(self._memory, rate, key)
 
 
-def init_app(app: Flask, surface_of: SurfaceOf) -> None:
+def init_app(app: Pipeline, surface_of: SurfaceOf) -> None:
     """Wire the hooks, before those of the refusal cache; `surface_of` names the surface that owns a path."""
     counters = app.extensions["rate_limits"] = Counters(app.config["SETTINGS"])
 
-    @app.before_request
-    def limit() -> None:
+    @app.before
+    def limit(request: Request) -> None:
         surface = surface_of(request.path)
         if surface is None or request.url_rule is None:
             return
@@ -87,8 +88,8 @@ def init_app(app: Flask, surface_of: SurfaceOf) -> None:
             _refuse_after(counters.look(counts))
             g.password_counts = counts
 
-    @app.after_request
-    def count_wrong_password(response: Response) -> Response:
+    @app.after
+    def count_wrong_password(_request: Request, response: Response) -> Response:
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             counters.add(g.pop("password_counts", ()))
         return response

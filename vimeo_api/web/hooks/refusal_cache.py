@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Request, Response, g, request
+from flask import Request, Response, g
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.files import cache_generations
 from vimeo_api.core.files.cache_generations import CacheErrors
 from vimeo_api.extensions import cache, settings
+from vimeo_api.web.pipeline import Pipeline
 
 # Which refusals are cached, and for how many seconds. Not cached: 408, 413 (about the body), 409, 412, 416, 423, 425
 # (true for a moment only), 429 (counted elsewhere).
@@ -71,27 +72,27 @@ class _Lookup:
     generation: str | None
 
 
-def init_app(app: Flask, file_of: SubjectOf) -> None:
+def init_app(app: Pipeline, file_of: SubjectOf) -> None:
     """Wire the hooks; `file_of` names surface and key of a request's file, None if refusals must not be cached."""
 
-    @app.before_request
-    def answer_known_refusal() -> Response | None:
+    @app.before
+    def answer_known_refusal(request: Request) -> Response | None:
         if request.method not in READS or hash(_question(request)) not in _refused:
             return None
         subject = file_of(request)
-        return _known(subject) if subject else None
+        return _known(request, subject) if subject else None
 
-    @app.after_request
-    def keep_refusal(response: Response) -> Response:
+    @app.after
+    def keep_refusal(request: Request, response: Response) -> Response:
         lookup: _Lookup | None = g.pop("refusal_lookup", None)
-        if request.method in READS and response.status_code in KEPT_SECONDS and not response.cache_control.no_store:
+        if response.status_code in KEPT_SECONDS and request.method in READS and not response.cache_control.no_store:
             _refused.add(hash(_question(request)))
             if lookup is not None:
                 _keep(lookup, response)
         return response
 
 
-def _known(subject: tuple[str, str]) -> Response | None:
+def _known(request: Request, subject: tuple[str, str]) -> Response | None:
     if _breaker.open:
         return None
     key, generation_key = _key(request), cache_generations.cache_key(*subject)

@@ -11,9 +11,10 @@ nginx itself, and `embedded.framing`, refuse what is in `framing.ONCE`. Sources:
 
 from typing import Any
 
-from flask import Flask, request
+from flask import Request
 
 from vimeo_api.core.errors import Malformed
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.receiving import bodies
 
 # In the order of $vimeo_api_first in deploy/nginx/vimeo_api/maps/requests.conf.
@@ -46,11 +47,11 @@ class Repeated(Malformed):
     lasting = False
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hook."""
 
-    @app.before_request
-    def refuse_two_values() -> None:
+    @app.before
+    def refuse_two_values(request: Request) -> None:
         first = request.environ.get(VARIABLE)  # nginx's second server does not pass it: it only passes plain GETs
         if first is not None and first != (last := _last(request.environ)):
             bodies.drain()

@@ -6,19 +6,20 @@ header: it answers many requests without us, and a cached response must not carr
 
 import uuid
 
-from flask import Flask, Response, request
+from flask import Request, Response
 
 from vimeo_api import logs
+from vimeo_api.web.pipeline import Pipeline
 
 REQUEST_ID_HEADER = "X-Request-Id"
 VARIABLE = "X_REQUEST_ID"  # in the WSGI environment; no client can set it, as client headers begin with HTTP_ there
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Wire the hooks: everything logged for a request is logged under its id."""
 
-    @app.before_request
-    def begin() -> None:
+    @app.before
+    def begin(request: Request) -> None:
         if VARIABLE not in request.environ:
             request.environ[VARIABLE] = new()
         logs.begin(request.environ[VARIABLE])
@@ -30,8 +31,8 @@ def init_app(app: Flask) -> None:
     if app.config["SETTINGS"].behind_nginx:
         return
 
-    @app.after_request
-    def send_id(response: Response) -> Response:
+    @app.after
+    def send_id(request: Request, response: Response) -> Response:
         response.headers[REQUEST_ID_HEADER] = request.environ[VARIABLE]
         return response
 

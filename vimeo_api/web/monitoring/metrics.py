@@ -12,13 +12,14 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from flask import Flask, Response, g, request
+from flask import Request, Response, g
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from vimeo_api.extensions import settings
 from vimeo_api.web.monitoring.gauges import Figures
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.surface import Surface
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -41,25 +42,21 @@ _FILE_BYTES = 64 * 1024  # for each file of a process; our metrics take half of 
 _log = logging.getLogger(__name__)
 
 
-def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
+def init_app(app: Pipeline, surface_of: Callable[[str], Surface | None]) -> None:
     """Wire the hooks, unless the disk has no room for the counters; `surface_of` names the surface that owns a path."""
     folder: Path | None = app.config["SETTINGS"].prometheus_multiproc_dir
     if folder is not None and not _reserved(folder):
         return
 
-    @app.before_request
-    def begin() -> None:
-        g.begun = time.perf_counter()
-
-    @app.after_request
-    def count(response: Response) -> Response:
-        if "begun" not in g:
+    @app.after
+    def count(request: Request, response: Response) -> Response:
+        if request.environ.get("X_ADMIT"):
             return response  # nginx's question for `admission`, not a client's request
         surface = surface_of(request.path)
         name = surface.name if surface else "none"
         answered, seconds = _children(name, response.status_code)
         answered.inc()
-        seconds.observe(time.perf_counter() - g.begun)
+        seconds.observe(time.monotonic() - g.began)
         return response
 
 

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from flask import Flask, Response, g, request
+from flask import Request, Response, g, request
 
 from vimeo_api.core.clock import now
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.surface import Surface
 
 EXPIRES_HEADER = "X-Accel-Expires"
@@ -26,13 +27,13 @@ REFUSAL_SECONDS = 1
 KEPT_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 
 
-def init_app(app: Flask, surface_of: Callable[[str], Surface | None]) -> None:
+def init_app(app: Pipeline, surface_of: Callable[[str], Surface | None]) -> None:
     """Wire the hook, if there is an nginx; `surface_of` names the surface that owns a path."""
     if not app.config["SETTINGS"].behind_nginx:
         return
 
-    @app.after_request
-    def let_nginx_keep(response: Response) -> Response:
+    @app.after
+    def let_nginx_keep(request: Request, response: Response) -> Response:
         if response.status_code in KEPT_STATUSES and not response.cache_control.no_store:
             surface = surface_of(request.path)
             if surface is not None and surface.makes_keys:
