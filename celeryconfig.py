@@ -45,7 +45,6 @@ task_publish_retry_policy = {"max_retries": 0}
 # A task that waited longer than this is dropped: the next one is already queued. Redis keeps expired messages until a
 # worker takes them, so beat stops enqueueing when the queue is full (core/broker.py).
 beat_schedule = {
-    "count": {"task": "vimeo_api.tasks.count", "schedule": 5.0, "options": {"expires": 5.0}},
     "reconcile": {"task": "vimeo_api.tasks.reconcile", "schedule": crontab(hour="4", minute="17")},
     "sweep": {"task": "vimeo_api.tasks.sweep", "schedule": 2.0, "options": {"expires": 10.0}},
 }
@@ -57,6 +56,7 @@ broker_connection_max_retries = None
 worker_cancel_long_running_tasks_on_connection_loss = False
 worker_hijack_root_logger = False
 worker_send_task_events = False
+worker_enable_remote_control = False  # nobody uses it; `core.monitoring.heartbeats` shows whether a worker works
 task_serializer = "json"
 accept_content = ["json"]
 timezone = "UTC"

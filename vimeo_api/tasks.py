@@ -19,7 +19,15 @@ from vimeo_api.core.fetching import claims, job, recovery, turns
 from vimeo_api.core.files import copies, digests, placing
 from vimeo_api.core.maintenance import dead_bodies, reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
-from vimeo_api.core.maintenance.sweep import due_anywhere, due_here, purge, settle_leases
+from vimeo_api.core.maintenance.sweep import (
+    Due,
+    due_anywhere,
+    due_here,
+    look,
+    purge,
+    read_logs,
+    settle_leases,
+)
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.receipts import job as receipts
 from vimeo_api.core.receipts import outbox
@@ -123,6 +131,16 @@ def sweep() -> None:
 
     The other hosts are asked to do what is due there.
     """
+    due = _look()
+    if due.work:
+        _sweep_all()
+    if due.count:
+        enqueue(count)
+    counters.ran(Counted.SWEEP)
+    _for_the_others(sweep_host)
+
+
+def _sweep_all() -> None:
     due = _sweep_host()
     turns.forget()
     _sweep_receipts()
@@ -134,21 +152,26 @@ def sweep() -> None:
         if digests.due():
             enqueue(digest)
     counters.add(due)
-    counters.ran(Counted.SWEEP)
-    _for_the_others(sweep_host)
 
 
 @shared_task(name="vimeo_api.tasks.sweep_host")  # type: ignore[untyped-decorator]
 def sweep_host() -> None:
     """Do what is due on this host: its journal and leases, its spool, its pending area."""
-    counters.add(_sweep_host())
+    if _look().work:
+        counters.add(_sweep_host())
+
+
+def _look() -> Due:
+    """Take over what nginx and killed processes have left on this host; return whether there is anything to do."""
+    read_logs()
+    counters.add({Counted.RECONCILED: dead_bodies.remove()})
+    recovery.settle()
+    return look()
 
 
 def _sweep_host() -> Counter[Counted]:
     due = Counter({Counted.LAPSED: settle_leases()})
     due[Counted.UPLOADS_EXPIRED] = expiry.sweep()
-    due[Counted.RECONCILED] = dead_bodies.remove()
-    recovery.settle()
     here = settings.host_name
     for key in joining.due(min(SWEEP_BATCH, room(join, here))):
         _published(join, key, host=here)

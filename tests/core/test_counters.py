@@ -3,13 +3,12 @@
 import threading
 
 from flask import Flask
-from sqlalchemy import update
 
 from tests.core.leasing import lease
+from tests.inprocess import Clock
 from vimeo_api import tasks
-from vimeo_api.core.database import counters, statements
+from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import RUN_RESOLUTION, Counted
-from vimeo_api.core.database.models import Counter
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.files import catalog, leases
@@ -60,12 +59,12 @@ def test_a_sweep_says_what_it_found_and_when_it_ran(app: Flask) -> None:
     assert counts() == {"purges": 1, "fetches": 1, "sweep": 1}
 
 
-def test_runs_that_follow_closely_are_noted_once(app: Flask) -> None:
+def test_runs_that_follow_closely_are_noted_once(app: Flask, clock: Clock) -> None:
     counters.ran(Counted.SWEEP)
     first = counters.read()["sweep"]
     counters.ran(Counted.SWEEP)
     assert counters.read()["sweep"] == first
-    statements.execute(update(Counter).values(noted_at=first[1] - 2 * RUN_RESOLUTION))
+    clock.forward(2 * RUN_RESOLUTION.total_seconds())
     counters.ran(Counted.SWEEP)
     value, moment = counters.read()["sweep"]
     assert value == 2

@@ -14,6 +14,7 @@ from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, digests
+from vimeo_api.core.maintenance.sweep import Due
 from vimeo_api.core.monitoring import readiness
 from vimeo_api.core.storage.blobs import Blobs
 from vimeo_api.core.storage.mount_check import NOT_MOUNTED
@@ -93,6 +94,7 @@ def test_reconcile_stops_with_a_sentence_if_the_store_is_not_mounted(
 
 def test_the_sweep_digests_nothing_while_the_store_is_not_mounted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
+    monkeypatch.setattr(tasks, "look", lambda: Due(work=True, count=False))
     monkeypatch.setattr(digests, "due", lambda: True)
     monkeypatch.setattr(tasks, "enqueue", lambda task: asked.append(task.name))
     with app.app_context():

@@ -56,6 +56,7 @@ def test_hosts_are_listed_with_what_they_have_not_placed(fleet: tuple[Flask, Fla
     link(a, "a.txt")
     clock.forward(90)
     with b.app_context():
+        confirmations.read_journal()
         confirmations.end_lapsed()
     first, second = (line.split("\t") for line in run(b).stdout.splitlines())
     assert (first[0], *first[3:5]) == ("a", "1 pending", "7 bytes")
@@ -117,6 +118,7 @@ def test_retiring_a_host_gives_up_what_only_it_had(fleet: tuple[Flask, Flask], c
     a.test_client().post("/uploads/streams", headers=TUS)
     clock.forward(3600)
     with b.app_context():
+        confirmations.read_journal()
         confirmations.end_lapsed()
         assert [catalog.by_id(number).status for number in (3, 4)] == ["leased", "leased"]  # type: ignore[union-attr]
     assert (status(b, lost), status(b, running)) == (503, 423)

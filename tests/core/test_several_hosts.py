@@ -62,6 +62,7 @@ def taken(app: Flask, token: str = TOKEN) -> Ticket:
 def swept(app: Flask) -> str:
     """Return the status of the file after a host's sweep."""
     with app.app_context():
+        confirmations.read_journal()
         confirmations.end_lapsed()
         return entry().status
 
@@ -201,6 +202,7 @@ def test_reconciliation_misses_nothing_that_another_host_has(fleet: tuple[Flask,
 
 def test_a_host_has_read_its_journal_up_to_its_last_sweep(fleet: tuple[Flask, Flask]) -> None:
     with fleet[0].app_context():
+        confirmations.read_journal()
         confirmations.end_lapsed()
         assert hosts.have_read(["a"], now() - timedelta(seconds=5))
         assert not hosts.have_read(["a"], now() + timedelta(seconds=5))

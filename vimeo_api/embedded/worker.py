@@ -73,8 +73,8 @@ def run_worker(app: Flask, *, until_stdin_ends: bool) -> None:
     EmbeddedService(celery, thread=True, scheduler_cls=celery.conf.beat_scheduler).start()
     broker = Path(urlsplit(celery.conf.broker_url).path.removeprefix("/"))
     signals.task_postrun.connect(lambda **_: _forget_consumed(broker), weak=False)
-    options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
-    options.append("--exclude-queues=fetch,notify")
+    options = ["--pool=threads", "--concurrency=4", "--loglevel=WARNING", "--exclude-queues=fetch,notify"]
+    options += ["--without-mingle", "--without-gossip", "--without-heartbeat"]
     # Celery warns of root because of pickle; our messages are JSON.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     try:
@@ -97,6 +97,7 @@ def _start_fetchers(celery: Celery) -> None:
         concurrency=FETCHERS,
         without_mingle=True,
         without_gossip=True,
+        without_heartbeat=True,
     )
     threading.Thread(target=worker.start, daemon=True).start()
 

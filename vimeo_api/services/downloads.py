@@ -84,6 +84,7 @@ def may_have_moved(policy: Policy, entry: Entry) -> bool:
         return False
     endings.wait(entry.id)
     if entry.status == Status.LEASED and entry.due_at is not None and entry.due_at <= now():
+        confirmations.read_journal()
         confirmations.end_lapsed()
     else:
         confirmations.catch_up()

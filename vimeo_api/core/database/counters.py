@@ -12,12 +12,15 @@ from sqlalchemy import bindparam, select, text
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import Counter, UtcDateTime
+from vimeo_api.extensions import settings
 
 _INCREMENT = text(
     "INSERT INTO counters (name, value, noted_at) VALUES (:name, :count, :moment) "
     "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value, noted_at = excluded.noted_at"
 ).bindparams(bindparam("moment", type_=UtcDateTime))
 RUN_RESOLUTION = timedelta(seconds=10)  # runs in quick succession are recorded once, with one write
+
+_recorded: dict[tuple[str, str], datetime] = {}  # by database and task: when this process last recorded a run
 
 
 class Counted(StrEnum):
@@ -56,10 +59,11 @@ def add(counts: Mapping[Counted, int]) -> None:
 
 
 def ran(task: Counted) -> None:
-    """Record that a periodic task has just run, at most once per RUN_RESOLUTION."""
-    last = statements.row(select(Counter.noted_at).where(Counter.name == task))
-    if last is None or last.noted_at < now() - RUN_RESOLUTION:
+    """Record that a periodic task has just run, at most once per RUN_RESOLUTION in each process."""
+    this = settings.database_url, task
+    if this not in _recorded or _recorded[this] < now() - RUN_RESOLUTION:
         _increment(task, 1)
+        _recorded[this] = now()
 
 
 def read() -> dict[str, tuple[int, datetime]]:

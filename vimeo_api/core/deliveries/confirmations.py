@@ -39,11 +39,8 @@ def catch_up() -> None:
         journal.read_new(settings.journal, lambda lines: handle(*_responses(lines)), lambda: losses.note("broken line"))
 
 
-def end_lapsed() -> int:
-    """End the leases of this host that lapsed without a report; return how many.
-
-    Such a download used nothing up, unless its report may be lost: then the file is in doubt.
-    """
+def read_journal() -> None:
+    """Handle this host's journal up to now, and note whether it may have lost lines."""
     losses.note_boot()
     moment = now() - LINE_DELAY
     catch_up()
@@ -53,6 +50,13 @@ def end_lapsed() -> int:
         for name in journal.broken_off(settings.journal):
             losses.note_once(f"file {name[:32]}")
     hosts.note(journal_read_at=moment)
+
+
+def end_lapsed() -> int:
+    """End the leases of this host that lapsed without a report; return how many. Read the journal first.
+
+    Such a download used nothing up, unless its report may be lost: then the file is in doubt.
+    """
     doubted, given_back = _end_ours(losses.last())
     if doubted:
         _log.warning("%d one-time downloads are in doubt: lines of the journal may be lost (manage.py doubts)", doubted)

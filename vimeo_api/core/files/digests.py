@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import case, select, text, update
 
@@ -36,6 +37,14 @@ def of_small(staging: Staging) -> str | None:
     if not settings.digests or (size := staging.size) > AT_ONCE_BYTES:
         return None
     return f"sha256:{hashlib.sha256(os.pread(staging.descriptor, size, 0)).hexdigest()}"
+
+
+def ready(moment: Any) -> tuple[Any, ...]:
+    """Return the conditions that a file is to be digested at a moment."""
+    # Not `due_at IS NULL OR …`: SQLite would use the index on `due_at`, which has nearly all files.
+    put_off = File.due_at > moment
+    # Placing gives a pending file its digest.
+    return text(UNDIGESTED), put_off.is_not(True), File.pending.is_(False)
 
 
 def due() -> bool:
@@ -64,11 +73,8 @@ def _alone() -> AbstractContextManager[bool]:
 
 
 def _undigested(limit: int) -> Sequence[AnyRow]:
-    # Not `due_at IS NULL OR …`: SQLite would use the index on `due_at`, which has nearly all files.
-    put_off = File.due_at > now()
-    # Placing gives a pending file its digest.
-    ready = (text(UNDIGESTED), put_off.is_not(True), File.pending.is_(False))
-    wanted = select(File.id, File.surface, File.blob, File.size, File.pending, File.store).where(*ready)
+    columns = (File.id, File.surface, File.blob, File.size, File.pending, File.store)
+    wanted = select(*columns).where(*ready(now()))
     return statements.rows(wanted.order_by(File.id).limit(limit))
 
 

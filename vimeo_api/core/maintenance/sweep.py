@@ -1,31 +1,80 @@
 """The guarantee behind every fast path: due work is found in the rows, whatever happened to messages and workers.
 
-`tasks.sweep` and `tasks.delete` call it.
+`tasks.sweep` and `tasks.delete` call it. A sweep of an idle service reads the logs of nginx and runs one statement
+(`look`). Only if that finds work does it look for each kind.
 """
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import not_, select
+from sqlalchemy import Boolean, bindparam, exists, not_, or_, select, text
 
 from vimeo_api.core import hosts
+from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
-from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.database.models import (
+    OWES_RECEIPTS,
+    File,
+    LastFileStats,
+    QueuedFetch,
+    Receipt,
+    Status,
+    Upload,
+    UtcDateTime,
+)
+from vimeo_api.core.database.prepared import Prepared
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.files import catalog, lifecycle, placing
+from vimeo_api.core.files import catalog, digests, lifecycle, placing
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.extensions import blobs, mount_check
+from vimeo_api.core.unfinished import adoption
+from vimeo_api.extensions import blobs, mount_check, settings
 
 # The surfaces where several files may share one blob.
 _SHARED = frozenset(policy.surface for policy in POLICIES if policy.by_content)
 
+_MOMENT = bindparam("moment", type_=UtcDateTime)
+# What each step of a sweep needs at least, on any host: where this is false, none of them finds anything.
+_WORK = or_(
+    exists().where(File.due_at <= _MOMENT),  # leases, fetches, removals
+    exists().where(File.expires_at <= _MOMENT),
+    exists().where(File.place_due_at <= _MOMENT),
+    exists().where(bindparam("digests", type_=Boolean), *digests.ready(_MOMENT)),
+    exists().where(QueuedFetch.file_id.is_not(None)),
+    exists().where(Upload.expires_at <= _MOMENT),
+    exists().where(Upload.joined_keys.is_not(None), Upload.failure.is_(None)),
+    exists().where(File.id.is_not(None), text(OWES_RECEIPTS)),
+    exists().where(Receipt.due_at <= _MOMENT),
+)
+_LOOK = Prepared(select(_WORK, not_(exists().where(LastFileStats.due_at > _MOMENT))))
+
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a sweep has to do."""
+
+    work: bool  # something that a step of it may find, here or on another host
+    count: bool  # `file_stats.count`
+
+
+def read_logs() -> None:
+    """Handle what nginx has logged on this host: how downloads ended, and what came of uploads that broke off."""
+    confirmations.read_journal()
+    adoption.catch_up()
+
+
+def look() -> Due:
+    """Return whether there is anything to do."""
+    row = _LOOK.row({"moment": now(), "digests": settings.digests})
+    return Due(*map(bool, row or (True, True)))
+
+
 def settle_leases() -> int:
-    """Handle this host's journal, end its lapsed leases and expire files; return how many leases lapsed."""
+    """End the lapsed leases of this host and expire files; return how many leases lapsed."""
     lapsed = confirmations.end_lapsed()
     lifecycle.expire()
     return lapsed

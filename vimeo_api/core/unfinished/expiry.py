@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from vimeo_api.core.unfinished import adoption, parts, rows
+from vimeo_api.core.unfinished import parts, rows
 
 
 def sweep() -> int:
-    """Take over what nginx has kept, then remove expired uploads; return how many were unfinished."""
-    adoption.catch_up()
+    """Remove expired uploads; return how many were unfinished."""
     keys = rows.expired()
     return sum(_removed(key) for key in keys)
 
