@@ -51,7 +51,9 @@ def file(app: Flask) -> None:
 
 
 def test_nothing_is_due_of_what_can_wait() -> None:
-    statements.execute(update(File).values(due_at=FUTURE, place_due_at=FUTURE))
+    statements.execute(update(File).values(due_at=PAST))  # its digest was put off
+    assert not sweep.look().work
+    statements.execute(update(File).values(due_at=FUTURE, place_due_at=FUTURE, status=Status.LEASED))
     statements.execute(insert(Upload).values(**UPLOAD))
     statements.execute(insert(Receipt).values(**RECEIPT, due_at=FUTURE))
     assert not sweep.look().work
@@ -60,7 +62,9 @@ def test_nothing_is_due_of_what_can_wait() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"due_at": PAST},
+        {"due_at": PAST, "status": Status.LEASED},
+        {"due_at": PAST, "status": Status.FETCHING},
+        {"due_at": PAST, "status": Status.GONE},
         {"expires_at": PAST},
         {"place_due_at": PAST},
         {"digest": None},

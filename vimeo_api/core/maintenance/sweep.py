@@ -38,7 +38,8 @@ _SHARED = frozenset(policy.surface for policy in POLICIES if policy.by_content)
 _MOMENT = bindparam("moment", type_=UtcDateTime)
 # What each step of a sweep needs at least, on any host: where this is false, none of them finds anything.
 _WORK = or_(
-    exists().where(File.due_at <= _MOMENT),  # leases, fetches, removals
+    # Leases, fetches, removals. `due_at` of an available file only puts off its digest.
+    exists().where(File.due_at <= _MOMENT, File.status != Status.AVAILABLE),
     exists().where(File.expires_at <= _MOMENT),
     exists().where(File.place_due_at <= _MOMENT),
     exists().where(bindparam("digests", type_=Boolean), *digests.ready(_MOMENT)),
