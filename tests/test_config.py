@@ -79,6 +79,8 @@ def test_correct_production_settings_are_accepted(data: Path) -> None:
         ({"VIMEO_MAX_BYTES": "-1"}, "VIMEO_MAX_BYTES: "),
         ({"VIMEO_MAX_BYTES": "big"}, "VIMEO_MAX_BYTES: "),
         ({"LEASE_SECONDS": "0"}, "LEASE_SECONDS: "),
+        ({"VIMEO_MAX_BYTES": "9" * 23}, "VIMEO_MAX_BYTES: Input should be less than"),
+        ({"STORE_MAX_BYTES": "9" * 23}, "STORE_MAX_BYTES: Input should be less than"),
         ({"METRICS_FROM": "here"}, "METRICS_FROM: "),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: "),
         ({"SECRETS_DIR": "/nowhere"}, "/nowhere cannot be used: No such file or directory."),
@@ -139,6 +141,12 @@ def test_settings_may_come_from_files(data: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secrets))  # systemd.exec(5)
     assert config.load({**rest, "DATA_DIR": str(data)}).secret_key == "f" * 64
     assert config.load({**rest, "DATA_DIR": str(data), "SECRET_KEY": "e" * 64}).secret_key == "e" * 64
+
+
+def test_a_setting_in_a_file_must_be_text(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_bytes(b"\xff" * 32)
+    with pytest.raises(config.ConfigError, match="secret_key is not UTF-8"):
+        config.load({"SECRETS_DIR": str(tmp_path)})
 
 
 def test_embedded_takes_its_secrets_from_files_too(tmp_path: Path) -> None:

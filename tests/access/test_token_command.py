@@ -108,6 +108,7 @@ def test_a_new_quota_counts_from_the_next_upload_on(app: Flask) -> None:
         (["create", "", "--scope", "*:*"], "1 to 64 printable characters"),
         (["revoke", "nobody's"], "no token"),
         (["show", "nobody's"], "no token"),
+        (["show", "\udcff"], "An argument is not UTF-8."),
         (["rename", "nobody's", "x"], "no token"),
         (["quota", "nobody's", "1G"], "no token"),
         (["quota", "x", "much"], "is not a size"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.commands.running import invoked, refused
 from tests.services import ROOT
 from vimeo_api.cli import COMMANDS, cli
 
@@ -48,6 +49,11 @@ def test_help_describes_each_command_as_the_command_does(name: str) -> None:
 def test_it_refuses_an_unknown_command() -> None:
     with pytest.raises(click.UsageError, match="No such command"):
         cli(["unknown"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("file_id", ["x", "0", "9" * 20])
+def test_an_id_that_no_row_has_is_a_wrong_argument(file_id: str) -> None:
+    refused(invoked("doubts", "release", file_id), "Invalid value for 'ID'", code=2)
 
 
 def test_it_migrates_a_database(tmp_path: Path) -> None:

@@ -87,6 +87,25 @@ def test_a_database_without_tables_gets_a_clear_sentence(tmp_path: Path, run: Ru
     assert done.stderr == "Error: The database lacks tables; `manage.py db upgrade` makes them.\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "settings", "sentence"),
+    [
+        (["--addr", "localhost:\N{SUPERSCRIPT TWO}"], {}, "PORT: "),
+        (["--bind", "\udcff"], {}, "A setting is not UTF-8."),
+        ([], {"DATABASE_URL": "sqlite:///nowhere/x.db"}, "The database cannot be used: unable to open database file"),
+        ([], {"DATABASE_URL": "sqlite:///"}, "DATABASE_URL must name a database"),
+        ([], {"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL must name a database"),
+        ([], {"BROKER_URL": "redis://localhost:1"}, "The broker cannot be used: "),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(
+    tmp_path: Path, words: list[str], settings: dict[str, str], sentence: str
+) -> None:
+    done = in_process(tmp_path, ["runserver", *words], **settings)
+    assert (done.returncode, done.stdout, sentence in done.stderr) == (1, "", True)
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_that_loads_the_app_words_a_missing_database(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)

@@ -142,4 +142,6 @@ def test_the_command_says_what_it_would_do_and_does_it_when_told(app: Flask, mon
     assert run("--fix") == (0, "leftover: spool/left: removed\n1 found, 0 remain\n")
     assert not left.exists()
     assert run() == (0, "0 found, 0 remain\n")
-    assert run("--age", "-1") == (2, "")
+    for age in ("-1", "nan", "inf", "1e20", "9" * 20):
+        assert run("--age", age) == (2, "")
+    assert run("--sample", "9" * 20) == (2, "")

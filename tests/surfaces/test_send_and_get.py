@@ -240,7 +240,23 @@ def test_a_server_that_is_not_there_is_one_sentence_without_the_link(folder: Pat
     refused(run("get", f"http://{address}/vimeo/api/v1.0/file/secret", folder), f"{address} cannot be reached")
     refused(run("get", "secret", folder), "The address must be a complete one")
     refused(run("send", __file__), "Missing option '--server'", code=2)
+    refused(run("get", "http://[", folder), "The address must be a complete one")
+    refused(run("send", __file__, "--server", "http://["), "The address must be a complete one")
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"VIMEO_API_PASSWORD": "\udcff"}, "password is not UTF-8"),
+        ({"VIMEO_API_TOKEN": "va_\udcff"}, "has characters that no token has"),
+        ({"VIMEO_API_TOKEN": "va_x\ny"}, "has characters that no token has"),
+    ],
+)
+def test_text_that_cannot_be_sent_is_one_sentence(settings: dict[str, str], sentence: str) -> None:
+    refused(run("send", __file__, "--server", "http://localhost:1", **settings), sentence)
+    if "VIMEO_API_PASSWORD" in settings:
+        refused(run("get", "http://localhost:1/x", **settings), sentence)
 
 
 def test_a_file_that_changes_while_it_is_sent_is_an_error(service: Service, report: Path) -> None:

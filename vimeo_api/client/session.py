@@ -36,11 +36,13 @@ T = TypeVar("T")
 GRANT_HEADER = "X-Download-Grant"
 Progress: TypeAlias = Callable[[int, int], None]  # bytes so far and in all
 
+_ADDRESS = "The address must be a complete one, such as https://files.example.org."
 _PATH = "/vimeo/api/v1.0/file"
 _CHUNK = 64 * 1024  # at most this much is lost when the connection breaks
 _TIMEOUT = (10, 120)  # seconds to connect, and without a byte: the server may need long to sync a large file
 _PAUSES = (0, 1, 2)  # seconds before another attempt, after one without a byte of progress
 _BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_TOKEN = re.compile(r"[!-~]+")
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([0-9A-Za-z+/=]+):")
 
 
@@ -76,7 +78,9 @@ class Client:
     """A client of one server, such as `https://files.example.org`. Not for several threads at once."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        """Take the address and an API token, for servers that want one for uploads."""
+        """Take the address and an API token, for servers that want one for uploads. Raises ClientError."""
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ClientError("The API token has characters that no token has.")
         self._url = url.rstrip("/")
         self._token = token
         self._session = requests.Session()
@@ -103,6 +107,8 @@ class Client:
         times = None if downloads is None else str(downloads)
         given = {"password": password, "expires_in": expires, "downloads": times, "notify": notify}
         fields = {name: value for name, value in given.items() if value is not None}
+        for name, value in fields.items():
+            _check_text(value, name)
         response = _retried(lambda: self._put([Path(one) for one in (path, *more)], fields, progress))
         if response.status_code != HTTPStatus.CREATED:
             raise upload_refused(response)
@@ -231,7 +237,7 @@ def _retried(attempt: Callable[[], T]) -> T:
 @contextmanager
 def _talking(url: str) -> Iterator[None]:
     """Raise our errors for those of `requests`, whose sentences contain the link."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
+    host = _host(url)
     try:
         yield
     except requests.exceptions.SSLError as error:
@@ -239,7 +245,15 @@ def _talking(url: str) -> Iterator[None]:
     except _BROKEN as error:
         raise _Broken(f"{host} cannot be reached, or the connection broke.") from error
     except requests.RequestException as error:
-        raise ClientError("The address must be a complete one, such as https://files.example.org.") from error
+        raise ClientError(_ADDRESS) from error
+
+
+def _host(url: str) -> str:
+    """Return the host and port of a URL, without its credentials. Raises ClientError."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        raise ClientError(_ADDRESS) from None
 
 
 def _chunks(response: requests.Response, url: str) -> Iterator[bytes]:
@@ -256,7 +270,16 @@ def _basic(password: str | None) -> _Authorization:
     """Return the password as a header: Basic carries every character (RFC 7617)."""
     if password is None:
         return _Authorization(None)
+    _check_text(password, "password")
     return _Authorization(f"Basic {base64.b64encode(f':{password}'.encode()).decode()}")
+
+
+def _check_text(value: str, name: str) -> None:
+    """Raise ClientError for a text that is not UTF-8, as one of a command line may be."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ClientError(f"{name} is not UTF-8.") from None
 
 
 def _continues(response: requests.Response, received: int) -> bool:

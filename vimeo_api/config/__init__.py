@@ -65,6 +65,8 @@ def load(overrides: Mapping[str, str] | None = None, *, existing: bool = False) 
         # A default that is made from a wrong value is no fault of its own.
         wrong = [e for e in error.errors(include_input=False) if e["type"] != "default_factory_not_called"]
         raise ConfigError(" ".join(f"{_name(*e['loc'])}: {_said(e['msg'])}." for e in wrong)) from None
+    except UnicodeEncodeError:
+        raise ConfigError("A setting is not UTF-8.") from None
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be used: {error.strerror}.") from error
     return settings
@@ -143,7 +145,14 @@ def _said(message: str) -> str:
 
 def _read_files(folder: Path) -> dict[str, str]:
     files = {path.name.upper(): path for path in folder.iterdir() if path.is_file()}
-    return _upper({name: files[name].read_text().strip() for name in _names() & files.keys()})
+    return _upper({name: _text(files[name]).strip() for name in _names() & files.keys()})
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8.") from None
 
 
 def _nest(values: Mapping[str, str]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+
 from vimeo_api.config import host_name
 from vimeo_api.config.profiles import Production
 from vimeo_api.config.settings import Settings
@@ -20,6 +22,8 @@ def of(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each fault of the settings on this host, and create the service's folders."""
     if not settings.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
         yield "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."
+    elif make_url(settings.database_url).database in {None, "", ":memory:"}:
+        yield "DATABASE_URL must name a database, which several processes can use: a file or one of PostgreSQL."
     if not settings.broker_url.startswith(BROKERS):
         yield f"BROKER_URL must begin with one of: {', '.join(BROKERS)}."
     if settings.cache_url and not settings.cache_url.startswith(("redis://", "rediss://", "unix://")):

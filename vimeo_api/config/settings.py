@@ -33,6 +33,7 @@ from vimeo_api.config.values import (
     rates,
 )
 
+MOST_BYTES = 2**62  # that a limit may be: with MULTIPART_OVERHEAD, nginx and the database can still count them
 MULTIPART_OVERHEAD = 1024**2  # bytes of a body beside its file: fields, part headers, boundaries
 
 
@@ -339,7 +340,7 @@ class SurfaceSettings(Section):
     """The settings of every surface; a subclass adds or changes what differs for one surface."""
 
     max_bytes: ByteSize | None = Field(
-        None, gt=0, description="Largest file, in bytes or as `16MiB`. Default: no limit."
+        None, gt=0, le=MOST_BYTES, description="Largest file, in bytes or as `16MiB`. Default: no limit."
     )
     expires_seconds: Duration | None = Field(
         None,
@@ -359,7 +360,9 @@ class SurfaceSettings(Section):
 class VimeoSettings(SurfaceSettings):
     """Surface `vimeo`."""
 
-    max_bytes: ByteSize = Field(ByteSize(16 * 1024**2), gt=0, description="Largest file, in bytes or as `16MiB`.")
+    max_bytes: ByteSize = Field(
+        ByteSize(16 * 1024**2), gt=0, le=MOST_BYTES, description="Largest file, in bytes or as `16MiB`."
+    )
     budget: int = Field(
         5,
         ge=1,

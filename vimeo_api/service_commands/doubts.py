@@ -9,6 +9,8 @@ from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.slots import Hold
 from vimeo_api.service_commands.loading import APP, DatabaseGroup
 
+MAX_ID = 2**63 - 1  # of a row
+
 
 @click.group(cls=DatabaseGroup, context_settings={"obj": APP}, invoke_without_command=True)
 @click.pass_context
@@ -31,7 +33,7 @@ def _list() -> None:
 
 
 @doubts.command()
-@click.argument("file_id", metavar="ID", type=int)
+@click.argument("file_id", metavar="ID", type=click.IntRange(1, MAX_ID))
 @with_appcontext
 def release(file_id: int) -> None:
     """Make the file ID, or its downloads in doubt, available again; it may be downloaded once too often."""
@@ -40,7 +42,7 @@ def release(file_id: int) -> None:
 
 
 @doubts.command()
-@click.argument("file_id", metavar="ID", type=int)
+@click.argument("file_id", metavar="ID", type=click.IntRange(1, MAX_ID))
 @with_appcontext
 def remove(file_id: int) -> None:
     """Remove the file ID, as if it had been downloaded; of a file for several downloads, count those in doubt."""

@@ -13,7 +13,7 @@ from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import NotFound
-from vimeo_api.core.files import catalog, inventory, lifecycle
+from vimeo_api.core.files import catalog, file_names, inventory, lifecycle
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.inventory import Search
 from vimeo_api.core.policy import BY_SURFACE, POLICIES
@@ -141,6 +141,8 @@ def _search(
         token_id = None if token_name is None else api_tokens.named(token_name).id
     except NotFound as error:
         raise click.ClickException(str(error)) from None
+    if part is not None and not file_names.folded(part):
+        raise click.UsageError("--name needs a part of a name: an empty one would mean all files.")
     moment = now()
     return Search(
         surface=surface,

@@ -37,9 +37,11 @@ def load_existing() -> Flask:
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """End a command with a sentence if the database is away or lacks tables."""
+    """End a command with a sentence if the database is away or lacks tables, or if it cannot store an argument."""
     try:
         yield
+    except UnicodeEncodeError:
+        raise click.ClickException("An argument is not UTF-8.") from None
     except DBAPIError as error:
         words = f"{type(error.orig).__name__} {error.orig}"
         if any(missing in words for missing in MISSING):

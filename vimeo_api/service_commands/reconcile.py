@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import click
 
+from vimeo_api.config.values import LONGEST_SECONDS
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.maintenance import reconciliation
 from vimeo_api.core.maintenance.reconciliation import Finding
 from vimeo_api.service_commands.loading import DatabaseCommand, load_existing
+
+_MOST = 10**9  # files in a sample
 
 
 @click.command(cls=DatabaseCommand)
@@ -15,7 +18,7 @@ from vimeo_api.service_commands.loading import DatabaseCommand, load_existing
 @click.option(
     "--age",
     metavar="SECONDS",
-    type=click.FloatRange(min=0),
+    type=click.IntRange(0, LONGEST_SECONDS),
     default=reconciliation.AGE_SECONDS,
     show_default=True,
     help="Skip files younger than this; it must be longer than any upload takes.",
@@ -23,13 +26,13 @@ from vimeo_api.service_commands.loading import DatabaseCommand, load_existing
 @click.option(
     "--sample",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, _MOST),
     default=reconciliation.SAMPLE,
     show_default=True,
     help="How many files to read and compare with their digests.",
 )
 @click.pass_context
-def reconcile(context: click.Context, *, fix: bool, age: float, sample: int) -> None:
+def reconcile(context: click.Context, *, fix: bool, age: int, sample: int) -> None:
     """Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.
 
     Unfinished multipart uploads of an object store cannot be listed: a rule of the bucket removes them. Exits with 1 if
