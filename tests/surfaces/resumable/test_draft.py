@@ -1,68 +1,17 @@
 """The IETF's Resumable Uploads for HTTP, interop version 8: each MUST of the document for servers, by its section."""
 
 import base64
-import hashlib
 import os
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.front import fronted
-from tests.inprocess import PROFILES
+from tests.surfaces.resumable.draft_client import DATA, Client, client, digest
 from vimeo_api.core.unfinished import parts
 from vimeo_api.web.resumable import draft
 
-DATA = random.Random(8).randbytes(100_000)
-VERSION = {"Upload-Draft-Interop-Version": "8"}
-
-
-class Client:
-    """A client of the draft, in this process."""
-
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self._client: FlaskClient = app.test_client()
-
-    def begin(self, body: bytes = b"", *, surface: str = "streams", done: bool = False, **headers: str) -> TestResponse:
-        sent = {**VERSION, "Upload-Complete": draft.boolean(done), **_named(headers)}
-        return self._client.post(f"/uploads/{surface}", data=body, headers=sent)
-
-    def append(
-        self, url: str, offset: int, body: bytes, *, done: bool, cut: int | None = None, **headers: str
-    ) -> TestResponse:
-        fields = {"Upload-Offset": str(offset), "Upload-Complete": draft.boolean(done)}
-        sent = {**VERSION, "Content-Type": draft.MEDIA_TYPE, **fields, **_named(headers)}
-        environ = {"CONTENT_LENGTH": str(len(body))} | (
-            {"wsgi.input_terminated": "1"} if "Transfer_Encoding" in headers else {}
-        )
-        return self._client.patch(url, data=body[:cut], headers=sent, environ_overrides=environ)
-
-    def at(self, method: str, path: str, body: bytes, *, done: bool, **headers: str) -> TestResponse:
-        """Upload at a path of a surface."""
-        sent = {**VERSION, "Upload-Complete": draft.boolean(done), **_named(headers)}
-        return self._client.open(path, method=method, data=body, headers=sent)
-
-    def ask(self, url: str, method: str = "HEAD") -> TestResponse:
-        return self._client.open(url, method=method, headers=VERSION)
-
-
-def _named(headers: dict[str, str]) -> dict[str, str]:
-    return {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-def digest(data: bytes, algorithm: str = "sha-256") -> str:
-    raw = hashlib.new(algorithm.replace("-", ""), data).digest()
-    return f"{algorithm}=:{base64.b64encode(raw).decode()}:"
-
-
-@pytest.fixture(params=PROFILES, scope="module")
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with fronted(request.param, tmp_path_factory.mktemp("draft") / "data", VIMEO_MAX_BYTES="1MiB") as app:
-        yield Client(app)
+__all__ = ["client"]
 
 
 def offset_keeps_growing(client: Client) -> bool:
@@ -323,74 +272,6 @@ def older_versions_are_spoken(client: Client) -> bool:
     )
 
 
-def surfaces_take_uploads_in_parts(client: Client) -> bool:
-    answers = {
-        "streams": ("POST", "/v1/streams", 201, '"status":"created"'),
-        "store": ("POST", "/", 200, hashlib.sha256(DATA).hexdigest()),
-        "named": ("POST", "/upload/in-parts.pdf", 201, "in-parts.pdf uploaded"),
-        "transfer": ("POST", "/uploadFile", 200, '"file_id":"'),
-        "vimeo": ("PUT", "/vimeo/api/v1.0/file", 201, "File Uploaded Successfully"),
-    }
-    for surface, (method, path, status, said) in answers.items():
-        for first in (b"", DATA[:10]):
-            begun = client.at(method, path, first, done=False, Content_Disposition='inline; filename="a.pdf"')
-            url = begun.headers["Location"]
-            offset = len(first)
-            if (begun.status_code, f"/uploads/{surface}/" in url) != (201, True):
-                return False
-            if (begun.headers["Upload-Offset"], begun.headers["Upload-Complete"]) != (str(offset), "?0"):
-                return False
-            client.append(url, offset, DATA[offset:], done=True, cut=500)
-            last = client.append(url, offset + 500, DATA[offset + 500 :], done=True)
-            if (last.status_code, said in last.text, last.headers["Upload-Complete"]) != (status, True, "?1"):
-                return False
-            if surface == "named":
-                break  # the name is taken now
-    return True
-
-
-def queues_take_uploads_in_parts(client: Client) -> bool:
-    url = client.at("POST", "/v1/queues/parts/streams", DATA[:10], done=False).headers["Location"]
-    key = (client.append(url, 10, DATA[10:], done=True).json or {})["id"]
-    return key in client.ask("/v1/queues/parts/streams", "GET").text
-
-
-def in_one_request_nothing_changes(client: Client) -> bool:
-    spoken = client.at("POST", "/v1/streams", DATA, done=True)
-    other = client.at("POST", "/v1/streams", DATA, done=True, Upload_Draft_Interop_Version="99")
-    told = [(one.status_code, one.headers.get("Upload-Complete"), "Location" in one.headers) for one in (spoken, other)]
-    return told == [(201, "?1", False), (201, None, False)]
-
-
-def refusals_are_those_of_the_surface(client: Client) -> bool:
-    vimeo = "/vimeo/api/v1.0/file"
-    form = client.at("PUT", vimeo, b"--x", done=False, Content_Type="multipart/form-data; boundary=x")
-    wanted = client.at("POST", "/uploadFile", b"{}", done=False, Content_Type="application/json")
-    name = client.at("POST", "/upload/a.exe", b"", done=False)
-    version = client.at("POST", "/v1/streams", b"", done=False, Upload_Draft_Interop_Version="3")
-    large = client.at("PUT", vimeo, b"", done=False, Upload_Length=str(2**21))
-    statuses = [answer.status_code for answer in (form, wanted, name, version, large)]
-    assert form.json
-    assert form.headers["Upload-Complete"] == "?0"
-    return (statuses, form.json["error"]) == ([415, 415, 400, 400, 413], "Unsupported Media Type") and (
-        "max-size" in large.headers["Upload-Limit"]
-    )
-
-
-def targets_tell_limits(client: Client) -> bool:
-    paths = (
-        "/v1/streams",
-        "/v1/queues/q/streams",
-        "/",
-        "/upload/a.pdf",
-        "/uploadFile",
-        "/vimeo/api/v1.0/file",
-        "/docs",
-    )
-    limits = [client.ask(path, "OPTIONS").headers.get("Upload-Limit") for path in paths]
-    return limits == [*["min-size=0"] * 5, "max-size=1048576", None]
-
-
 MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.1.1 the offset does not decrease": offset_keeps_growing,
     "4.1.1 bytes that are lost end the upload": lost_bytes_end_it,
@@ -402,11 +283,6 @@ MUSTS: dict[str, Callable[[Client], bool]] = {
     "4.1.3 also where the body does not say its own": it_does_not_end_before_its_length,
     "4.1.4 OPTIONS has Upload-Limit, min-size=0 without limits": options_tell_limits,
     "4.2.2 creation has Location and Upload-Limit": creation_tells_the_resource,
-    "4.2.2 any request that uploads can begin it": surfaces_take_uploads_in_parts,
-    "4.2.2 also one to a queue": queues_take_uploads_in_parts,
-    "4.2.2 and may be refused": refusals_are_those_of_the_surface,
-    "4.1.4 OPTIONS has Upload-Limit there, too": targets_tell_limits,
-    "11.1.1 without 104, ?1 is an upload like any other": in_one_request_nothing_changes,
     "4.2.2 creation records the length": creation_records_the_length,
     "4.2.2 the whole in one request": everything_in_one_request,
     "4.3.2 offset retrieval has offset, completeness, length and limits": state_is_told,
