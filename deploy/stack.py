@@ -27,7 +27,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,8 +243,7 @@ def _end_orphans_until_the_end(supervisord: "subprocess.Popen[bytes]") -> None:
     """Poll for orphans until supervisord ends, because the kernel does not notify us of new ones."""
     while supervisord.poll() is None:
         _end_orphans(supervisord)
-        with suppress(subprocess.TimeoutExpired):
-            supervisord.wait(ORPHAN_SECONDS)
+        time.sleep(ORPHAN_SECONDS)  # Popen.wait would look at it twenty times a second
 
 
 def _end_orphans(supervisord: "subprocess.Popen[bytes]") -> None:

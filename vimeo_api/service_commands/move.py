@@ -69,7 +69,7 @@ def _report(failure: Failure) -> None:
 
 
 class _OldCopies:
-    """The copies that moved files have left. Whoever was just sent to one still opens it, so each stays a while."""
+    """The copies that moved files have left. Each stays a while: a client that was just sent to one still opens it."""
 
     def __init__(self) -> None:
         self._left: deque[tuple[float, list[Entry]]] = deque()  # with the moment from which on they may go

@@ -1,4 +1,4 @@
-"""Bodies in the spool that nobody receives or needs any more, because whoever did was killed; `tasks.sweep` calls this.
+"""Bodies in the spool that nobody needs any more, because the process that did was killed; `tasks.sweep` calls this.
 
 Neither the age of a body nor the time when nginx started tells whether it is dead: a slow client fills the buffer for
 hours before nginx writes it, and after a reload the old workers of nginx go on with their uploads. But whoever receives

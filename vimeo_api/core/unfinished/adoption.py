@@ -15,7 +15,7 @@ from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.deliveries import journal
 from vimeo_api.core.errors import BytesLost, StorageFull, Unavailable
-from vimeo_api.core.unfinished import parts, rows
+from vimeo_api.core.unfinished import expiry, parts, rows
 from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.extensions import blobs, settings
 
@@ -73,7 +73,7 @@ def _end(line: Mapping[str, Any], body: Path | None) -> None:
         elif upload.length is None or upload.offset + body.stat().st_size <= upload.length:
             _append(upload, writer, body)
         elif line.get("draft"):  # section 4.4.2: the upload is invalid from now on
-            _remove(upload.key)
+            expiry.remove(upload.key)
         else:
             rows.give_up(upload.key, writer)
 
@@ -84,7 +84,7 @@ def _append(upload: Upload, writer: str, body: Path) -> None:
     try:
         parts.take(upload.key, upload.offset, body)
     except BytesLost:
-        _remove(upload.key)
+        expiry.remove(upload.key)
         raise
     except (StorageFull, OSError):
         rows.give_up(upload.key, writer)
@@ -94,8 +94,3 @@ def _append(upload: Upload, writer: str, body: Path) -> None:
             parts.remove(upload.key)
         return
     counters.add({Counted.ADOPTED_BYTES: size, Counted.UPLOADS_INTERRUPTED: 1})
-
-
-def _remove(key: str) -> None:
-    rows.remove(key)
-    parts.remove(key)
