@@ -11,7 +11,7 @@ it uses the same files as every other deployment. It needs root, for the namespa
                                      worker ───┘
 
 The namespaces are those of processes that end with us, so nothing is left behind, however we end.
-Sources: network_namespaces(7), veth(4), nsenter(1), haproxy(1).
+Sources: network_namespaces(7), mount_namespaces(7), veth(4), nsenter(1), haproxy(1).
 """
 
 import json
@@ -47,7 +47,7 @@ BUCKET = "files"
 ACCESS_KEY, REGION = "fleet", "us-east-1"
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")  # ends with us, however we end
 USER = ("setpriv", "--reuid", "www-data", "--regid", "www-data", "--clear-groups", "--pdeathsig", "KILL", "--")
-PROGRAMS = ("ip", "nsenter", "unshare", "setpriv", "haproxy", f"{sys.prefix}/bin/weed")
+PROGRAMS = ("ip", "mount", "nsenter", "unshare", "setpriv", "haproxy", f"{sys.prefix}/bin/weed")
 WORKERS = "worker placer"
 # What each host runs, as deploy/stack.py calls it, and the last number of its address.
 HOSTS = {
@@ -57,6 +57,20 @@ HOSTS = {
     "worker": (13, f"web nginx {WORKERS} fetcher beat"),
 }
 FRONT = ("a", "b")  # the hosts to which the balancer sends clients
+
+# SeaweedFS puts sockets of the same names into /tmp, whoever runs it, so it has a /tmp of its own. The folder of its
+# files may lie there, too, and stays in its place. It ends at times if it starts on a busy machine, or is killed: it
+# starts again.
+OBJECT_STORE = """
+folder=$1
+shift
+exec 9<"$folder"
+mount -t tmpfs tmpfs /tmp
+mkdir -p "$folder"
+mount --no-canonicalize --bind /proc/self/fd/9 "$folder"
+exec 9<&-
+while :; do "$@" || :; sleep 1; done
+"""
 
 
 def network(port: int) -> str:
@@ -213,10 +227,9 @@ def _object_store(fleet: Fleet, secret_key: str) -> Iterator["subprocess.Popen[s
     shutil.chown(folder, "www-data")
     shutil.chown(rights, "www-data")
     address = fleet.address("services")
-    # It ends at times if it starts on a busy machine, or is killed, and then starts again.
     command = fleet.within(
         "services",
-        *(*TIED, "sh", "-c", 'while :; do "$@"; sleep 1; done', "-"),
+        *(*TIED, "unshare", "--mount", "sh", "-e", "-c", OBJECT_STORE, "-", str(folder)),
         *(*USER, f"{sys.prefix}/bin/weed", "server", f"-ip={address}", "-ip.bind=0.0.0.0", f"-dir={folder}"),
         *("-volume.max=0", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false"),
         *("-filer", "-s3", f"-s3.config={rights}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
