@@ -123,6 +123,10 @@ ATTACKS = [
         json.dumps({"streams": [f"{n:036}" for n in range(10_000)]}).encode(),
         404,
     ),
+    *(
+        data(f"a queue called {name}", "/v1/streams:join", json.dumps({"streams": ["x"], "queue": name}).encode(), 400)
+        for name in (".", "..", "a/b")
+    ),
     data("a queue with a name of half a character", "/v1/streams:join", rb'{"streams": ["x"], "queue": "\ud800"}'),
     head("an address of ten thousand characters", f"/v1/streams/{'a' * 10_000}"),
     head("thousands of slashes", "/" * 6000, statuses=frozenset({302, 404})),
@@ -138,6 +142,7 @@ ATTACKS = [
     head("Arabic digits", "/v1/queues/q/streams?limit=%D9%A3"),
     head("a page beyond all pages", f"/upload?page={'9' * 500}", statuses=frozenset({200, 400})),
     head("a page below nothing", "/upload?page=-9", statuses=frozenset({200, 400})),
+    head("a queue that no URL leads to", "/v1/queues/%2e%2e/first", statuses=frozenset({400, 404})),
     head("a queue with a name of a kilobyte", f"/v1/queues/{'q' * 1024}/first"),
     head("a name of a file of four kilobytes", f"/download/{'n' * 4096}"),
     head("a search that is a pattern", "/upload?q=%25_%5c%27", statuses=frozenset({200})),
@@ -179,7 +184,7 @@ ATTACKS = [
     ),
     *(
         head(f"the method {name}", "/upload", method=name, statuses=frozenset({400, 405, 501}))
-        for name in ("TRACE", "CONNECT", "PROPFIND", "A" * 100)
+        for name in ("TRACE", "CONNECT", "PROPFIND", "A" * 100, "get", "Post")
     ),
 ]
 

@@ -60,6 +60,26 @@ def test_a_transfer_coding_other_than_chunked_is_refused(service: Service, codin
     assert answer.status in {400, 501}
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/vimeo/api/v1.0/file", "application/json"),
+        ("/v1/streams", "text/plain"),
+        ("/", "text/plain"),
+        ("/upload", "application/json"),
+        ("/uploadFile", "application/json"),
+        ("/nothing", "application/json"),
+    ],
+)
+def test_a_malformed_request_is_refused_in_the_words_of_its_path(service: Service, path: str, kind: str) -> None:
+    for field in ("Transfer-Encoding: gzip", "Content-Length: x"):
+        answer = ask(service, path, field, method="POST", body=b"abc")
+        assert answer.status in {400, 501}
+        assert (answer.header("Content-Type") or "").startswith(kind)
+        assert answer.headers.count("content-type") == answer.headers.count("content-length") == 1
+        assert (b'"message":' in answer.body) == path.startswith("/vimeo")
+
+
 def test_chunked_bodies_are_refused_in_http_1_0(service: Service) -> None:
     answer = ask(service, STREAMS, "Transfer-Encoding: chunked", method="POST", body=CHUNKED, version="HTTP/1.0")
     assert answer.status == 400

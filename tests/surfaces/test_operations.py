@@ -130,6 +130,15 @@ def test_errors_about_static_files_are_json(
     assert (answer.status_code, answer.json()["error"].lower()) == (status, phrase)
 
 
+def test_the_methods_of_static_files_are_told(service: Service) -> None:
+    for method, status in (("OPTIONS", 200), ("POST", 405), ("DELETE", 405)):
+        for name in ("docs.css", "none.css"):
+            answer = requests.request(method, f"{service.url}/static/{name}", data=b"x", timeout=60)
+            assert (answer.status_code, answer.headers["Allow"]) == (status, "GET, HEAD, OPTIONS")
+    page = requests.get(f"{service.url}/static/none.css", headers={"Accept": "text/html"}, timeout=60)
+    assert (page.status_code, "There is no such page" in page.text) == (404, True)
+
+
 PATHS = [
     "/healthz",
     "/metrics",

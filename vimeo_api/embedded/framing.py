@@ -15,6 +15,7 @@ MAX_LINE_BYTES = 4096  # of a chunk's head, and of a trailer
 MAX_TRAILERS = 100
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_METHOD = re.compile(r"[A-Z_-]+")  # methods are case-sensitive (RFC 9110, 9.1); werkzeug would take `get` for GET
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _UNPRINTABLE = re.compile(r"[\x00\r\n]")
@@ -41,7 +42,7 @@ def refusal(method: str, version: str, target: str, headers: Message) -> HTTPSta
     """Return the status that refuses an ambiguous or malformed request head, None for a sound one."""
     if version not in _VERSIONS:
         return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-    if not (is_token(method) and _is_target(target) and _are_fields(headers) and _has_host(version, headers)):
+    if not (_METHOD.fullmatch(method) and _is_target(target) and _are_fields(headers) and _has_host(version, headers)):
         return HTTPStatus.BAD_REQUEST
     codings = headers.get_all("Transfer-Encoding", [])
     lengths = headers.get_all("Content-Length", [])

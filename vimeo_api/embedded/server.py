@@ -4,20 +4,21 @@ import fcntl
 import logging
 import signal
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import flask_migrate
-from flask import Flask
+from flask import Flask, Response, jsonify
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from vimeo_api import logs
+from vimeo_api import logs, views
 from vimeo_api.config import Settings
 from vimeo_api.core import broker
 from vimeo_api.core.database.migrations import migrate
 from vimeo_api.embedded import framing
 from vimeo_api.embedded.worker import worker_child
 from vimeo_api.web.hooks import repeated_headers, request_ids
+from vimeo_api.web.problems import Problem
 from vimeo_api.web.sending import sockets
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Handler(WSGIRequestHandler):
     def handle_one_request(self) -> None:
         """Handle a request, without the environ of the one before: the log reads the path from it."""
         self.environ: WSGIEnvironment = {}
+        self.path = ""
         super().handle_one_request()
 
     def parse_request(self) -> bool:
@@ -78,20 +80,25 @@ class Handler(WSGIRequestHandler):
         return False
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse a request without repeating any of it."""
+        """Refuse a request without repeating any of it, in the words of the surface that owns its path."""
         del message, explain
-        phrase = HTTPStatus(code).phrase
-        body = f'{{"error":"{phrase}"}}\n'.encode()
+        response = self._worded(Problem(code, ""))
         self.log_error()
-        self.send_response(code, phrase)
+        self.send_response(code, HTTPStatus(code).phrase)
         self.send_header("Connection", "close")
-        self.send_header("Content-Type", "application/json")
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Content-Length", str(len(body)))
+        response.headers.pop("X-Content-Type-Options", None)
+        for name, value in response.headers:
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(response.get_data())
         self.close_connection = True
+
+    def _worded(self, problem: Problem) -> Response:
+        surface = views.owner(self.path.partition("?")[0])
+        with cast("Flask", self.server.app).test_request_context():  # a request that asks for no media type
+            return surface.render(problem) if surface else jsonify(error=problem.phrase)
 
     def make_environ(self) -> "WSGIEnvironment":
         """Return the WSGI environ, with a request id as nginx would make one, and with chunked bodies decoded."""
