@@ -2,6 +2,7 @@
 
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -67,6 +68,25 @@ def test_a_statement_is_repeated_after_a_lost_connection(key: str) -> None:
     assert lost is not None
     lost.close()  # and the pool learns nothing of it
     assert prepared.row({"key": key})
+
+
+def test_after_a_lost_connection_no_other_pooled_one_is_tried(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pooled = [db.engine.raw_connection() for _ in range(2)]
+    lost = [connection.dbapi_connection for connection in pooled]
+    for connection in pooled:
+        connection.close()
+    for broken in lost:
+        assert broken is not None
+        broken.close()
+    left, ask = [], statements.row
+
+    def row(*arguments: Any) -> Any:
+        left.append(db.engine.pool.checkedin())  # type: ignore[attr-defined]
+        return ask(*arguments)
+
+    monkeypatch.setattr(statements, "row", row)
+    assert Prepared(EVERYTHING).row({"key": key})
+    assert left == [0]
 
 
 def test_an_unreachable_database_raises_the_error_of_sqlalchemy(key: str, monkeypatch: pytest.MonkeyPatch) -> None:

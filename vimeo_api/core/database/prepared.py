@@ -46,6 +46,7 @@ class Prepared:
                 if not dialect.is_disconnect(error, connection.dbapi_connection, None):
                     raise
                 connection.invalidate()
+                engine.dispose()  # the others are as old; each that hangs would cost this request its patience again
                 row = statements.row(self._statement, values)
                 return None if row is None else tuple(row)
             finally:
