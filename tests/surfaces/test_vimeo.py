@@ -89,7 +89,7 @@ ODD: dict[str, dict[str, Any]] = {
     "The password in Authorization cannot be read.": {"headers": {"Authorization": "Basic %%%"}},
     "The form has two values of password.": {"data": [("password", "a"), ("password", "b")]},
     "The form has 'pasword', which is not one of: downloads, expires_in, notify, password.": {"data": {"pasword": "a"}},
-    "The query has 'pasword', which is not one of: password.": {"params": {"pasword": "a"}},
+    "The query has 'pasword', which is not one of: expires_in, password.": {"params": {"pasword": "a"}},
     "downloads must be a number from 1 to 10000.": {"data": {"downloads": "10001"}},
     "expires_in must be a number of seconds, or a duration such as 30m, 12h or 7d.": {"data": {"expires_in": "soon"}},
 }
