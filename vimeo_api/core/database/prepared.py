@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Dialect, Select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from vimeo_api.core.database import statements
 from vimeo_api.extensions import db
 
 Columns = tuple[Any, ...]
-Statement = Select[*Columns] | ReturningInsert[*Columns] | ReturningUpdate[*Columns]
+Statement = Select[*Columns] | ReturningInsert[*Columns] | ReturningUpdate[*Columns] | ReturningDelete[*Columns]
 Values = Mapping[str, Any]
 Convert = Callable[[Any], Any]
 Position = TypeVar("Position", int, str)

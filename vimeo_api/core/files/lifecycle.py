@@ -83,6 +83,7 @@ def _removing(*conditions: ColumnElement[bool]) -> Prepared:
     return Prepared(moved.returning(*COLUMNS))
 
 
+_FORGET = Prepared(delete(File).where(File.id == bindparam("file"), File.status == Status.GONE).returning(File.id))
 _REMOVE = _removing()
 _CONFIRM = _removing(File.lease_token == bindparam("mark"))
 
@@ -211,7 +212,9 @@ def purged(files: Sequence[Entry]) -> None:
     if attempted:
         gone = select(File.id).where(statements.among(File.id, attempted), File.status == Status.GONE)
         statements.execute(delete(Attempt).where(Attempt.file_id.in_(gone)))
-    if over:
+    if len(over) == 1:
+        _FORGET.row({"file": over[0]})
+    elif over:
         statements.execute(delete(File).where(statements.among(File.id, over), File.status == Status.GONE))
     if kept:
         these = (statements.among(File.id, kept), File.status == Status.GONE, File.purged_at.is_(None))
