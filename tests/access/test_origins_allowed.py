@@ -24,6 +24,23 @@ def test_pages_of_allowed_origins_may_read(guarded: Guarded, anything: dict[str,
     assert "Access-Control-Allow-Origin" not in call("POST", url, headers={"Origin": "https://evil.example"}).headers
 
 
+def test_pages_of_allowed_origins_may_read_what_refuses_them_before_the_body(guarded: Guarded) -> None:
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "3"}
+    for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
+        page = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}  # so that only the missing token is wrong
+        chunked = call("POST", f"{guarded.url}/v1/streams", data=iter([b"x"]), headers=page)
+        begun = call("POST", f"{guarded.url}/uploads/streams", headers=page | tus)
+        for answer in (chunked, begun):
+            assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (401, allowed)
+
+
+def test_a_page_of_an_allowed_origin_may_read_the_errors_of_nginx(guarded: Guarded, anything: dict[str, str]) -> None:
+    key = call("POST", f"{guarded.url}/v1/streams", data=b"abc", headers=anything).json()["id"]
+    for status, asked in [(412, {"If-Match": '"x"'}), (416, {"Range": "bytes=9-"})] * 2:
+        answer = call("GET", f"{guarded.url}/v1/streams/{key}", headers={"Origin": ORIGIN, **asked})
+        assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (status, ORIGIN)
+
+
 def test_other_sites_may_not_read_by_default(service: Service) -> None:
     answer = call("GET", f"{service.url}/ping", headers={"Origin": ORIGIN})
     assert not {"Access-Control-Allow-Origin", "Vary"} & set(answer.headers)
