@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import requests
-from flask import Flask
 
 from tests.access.guarded import FORM, MIB, Guarded, answered, call
 from tests.access.guarded import PROTECTED as PROTECTED_FILE
@@ -13,6 +12,7 @@ from tests.services import Service, await_
 from vimeo_api import views
 from vimeo_api.core.access import api_tokens
 from vimeo_api.web import openapi
+from vimeo_api.web.pipeline import Pipeline
 
 KEY = "0" * 32
 UUID = "20ef43f7-4bfd-4b86-9204-7c857a09a940"
@@ -55,7 +55,7 @@ PROTECTED: list[tuple[str, str, str, dict[str, Any]]] = [
 
 
 def test_every_view_that_needs_a_token_is_listed_and_described() -> None:
-    app = Flask("vimeo_api")
+    app = Pipeline("vimeo_api")
     views.init_app(app)
     operations = [
         (method.upper(), path, api)

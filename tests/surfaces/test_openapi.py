@@ -26,10 +26,11 @@ from tests.services import ROOT, Service, await_
 from vimeo_api import views
 from vimeo_api.version import VERSION
 from vimeo_api.web import openapi
+from vimeo_api.web.pipeline import Pipeline
 
 Check = Callable[..., bool | None]
 
-APP = Flask("vimeo_api")
+APP = Pipeline("vimeo_api")
 views.init_app(APP)
 DOCUMENT = openapi.document(APP)
 OPERATIONS = [(path, method, api) for path, methods in DOCUMENT["paths"].items() for method, api in methods.items()]

@@ -2,10 +2,12 @@
 
 from http import HTTPStatus
 
-from flask import Flask, Request, Response, jsonify, request
+from flask import Request, Response, jsonify, request
 
 from vimeo_api.views import docs, manage, named, operations, share, store, streams, transfer, uploads, vimeo
+from vimeo_api.views.uploads import at_surfaces
 from vimeo_api.web import pages, problems
+from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.problems import Problem
 from vimeo_api.web.surface import Surface
 
@@ -25,11 +27,13 @@ SURFACES: tuple[Surface, ...] = (
 _OWNERS = {segment: surface for surface in SURFACES for segment in surface.first_segments}
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Pipeline) -> None:
     """Register the surfaces; every error, a missing route included, is rendered by the surface that owns the path."""
     for surface in SURFACES:
         app.register_blueprint(surface.blueprint)
     app.extensions["resumable"] = {surface.name: surface.resumable for surface in SURFACES if surface.resumable}
+    app.before(at_surfaces.begin)  # after all hooks
+    app.after(at_surfaces.tell)
 
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:

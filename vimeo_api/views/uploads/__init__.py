@@ -37,7 +37,7 @@ from vimeo_api.core.unfinished import expiry
 from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.services import resumable
 from vimeo_api.views.descriptions import uploads as described_as
-from vimeo_api.views.uploads import at_surfaces, by_draft, by_tus, steps
+from vimeo_api.views.uploads import by_draft, by_tus, steps
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.hooks.auth import needs
 from vimeo_api.web.openapi import described
@@ -65,9 +65,6 @@ def render(problem: Problem) -> Response:
 
 
 surface = Surface("uploads", frozenset({"uploads"}), blueprint, render, remembers=False)
-
-blueprint.before_app_request(at_surfaces.begin)  # after all hooks: the views are registered last
-blueprint.after_app_request(at_surfaces.tell)
 
 
 @blueprint.before_request

@@ -8,7 +8,7 @@ and so we do for `?1` in a version that we do not speak. A form or JSON is not t
 
 from http import HTTPStatus
 
-from flask import Response, current_app, g, request
+from flask import Request, Response, current_app, g
 from werkzeug.exceptions import UnsupportedMediaType
 
 from vimeo_api.views.uploads import by_draft
@@ -16,9 +16,11 @@ from vimeo_api.web.resumable import draft
 from vimeo_api.web.surface import Resumable
 
 
-def begin() -> Response | None:
-    """Begin a resumable upload if the current request asks for one; app.before_request."""
-    if "Upload-Complete" not in request.headers or draft.completes() is not False or (dialect := _dialect()) is None:
+def begin(request: Request) -> Response | None:
+    """Begin a resumable upload if the request asks for one; a hook before every view."""
+    if "HTTP_UPLOAD_COMPLETE" not in request.environ or draft.completes() is not False:
+        return None
+    if (dialect := _dialect(request)) is None:
         return None
     draft.check_version()
     if request.mimetype in dialect.targets[request.endpoint or ""]:
@@ -27,10 +29,10 @@ def begin() -> Response | None:
     return by_draft.create(dialect, name=values.get("key", ""), queue=values.get("queue"))
 
 
-def tell(response: Response) -> Response:
-    """Say what the draft wants in a response from such a path; app.after_request."""
-    asked = "Upload-Complete" in request.headers
-    if not (asked or request.method == "OPTIONS") or (dialect := _dialect()) is None:
+def tell(request: Request, response: Response) -> Response:
+    """Say what the draft wants in a response from such a path; a hook after every view."""
+    asked = "HTTP_UPLOAD_COMPLETE" in request.environ
+    if not (asked or request.method == "OPTIONS") or (dialect := _dialect(request)) is None:
         return response
     limits = draft.limits(dialect.policy.max_bytes)
     if not asked:
@@ -45,7 +47,7 @@ def tell(response: Response) -> Response:
     return response
 
 
-def _dialect() -> Resumable | None:
-    """Return the dialect to which the current request uploads, if its path takes uploads in parts."""
+def _dialect(request: Request) -> Resumable | None:
+    """Return the dialect to which a request uploads, if its path takes uploads in parts."""
     dialect: Resumable | None = current_app.extensions["resumable"].get(request.blueprint)
     return dialect if dialect is not None and request.endpoint in dialect.targets else None

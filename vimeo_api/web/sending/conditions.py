@@ -63,12 +63,12 @@ def any_in(environ: "WSGIEnvironment") -> bool:
     return not _IN_ENVIRON.isdisjoint(environ)
 
 
-def nginx_differs(headers: Headers) -> bool:
+def nginx_differs(environ: "WSGIEnvironment") -> bool:
     """Return whether nginx might decide these conditions otherwise; `$vimeo_api_odd` in its site checks the same.
 
     nginx applies both conditions of a pair, and treats an If-Unmodified-Since with an invalid date as failed.
     """
-    return "If-Unmodified-Since" in headers or ("If-None-Match" in headers and "If-Modified-Since" in headers)
+    return "HTTP_IF_UNMODIFIED_SINCE" in environ or environ.keys() >= {"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"}
 
 
 def _matches(tags: str, version: Version, *, weakly: bool) -> bool:

@@ -74,7 +74,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         # nginx's log says how many bytes of a range were sent.
         logs.note(
-            "download", surface=file.surface, file=file.id, bytes=None if "Range" in request.headers else file.size
+            "download", surface=file.surface, file=file.id, bytes=None if "HTTP_RANGE" in request.environ else file.size
         )
     return response
 
@@ -156,7 +156,7 @@ def _decided_here(file: Entry, ticket: Ticket | None) -> Response | None:
     RequestedRangeNotSatisfiable.
     """
     is_object = _is_object(file)
-    if not (is_object or conditions.nginx_differs(request.headers)):
+    if not (is_object or conditions.nginx_differs(request.environ)):
         return None
     version = _version(file, ticket)
     with_ranges = is_object and request.method != "HEAD"
