@@ -83,6 +83,7 @@ def test_a_file_is_sent_from_the_object_store_as_from_the_disk(far: Far, upload:
     assert {name: value for name, value in head.headers.items() if name not in varying} == {
         name: value for name, value in after.headers.items() if name not in varying
     }
+    _head_has_no_ranges(url)
     for headers, status, content in (
         ({"Range": "bytes=5-9"}, 206, CONTENT[5:10]),
         ({"Range": "bytes=-3"}, 206, CONTENT[-3:]),
@@ -98,6 +99,19 @@ def test_a_file_is_sent_from_the_object_store_as_from_the_disk(far: Far, upload:
         answer = GET.get(url, headers=headers, timeout=60)
         assert (answer.status_code, content is None or answer.content == content) == (status, True), headers
     assert GET.get(url, timeout=60).content == CONTENT
+
+
+def test_head_of_a_one_time_file_has_no_ranges(far: Far) -> None:
+    url = requests.put(far.service.vimeo, files={"file": ("a.bin", CONTENT)}, timeout=60).json()["url"]
+    await_(far.settled)
+    _head_has_no_ranges(url)
+
+
+def _head_has_no_ranges(url: str) -> None:
+    for asked in ("bytes=5-9", "bytes=999999-", "bytes=5-9"):  # nginx caches the second response
+        head = GET.head(url, headers={"Range": asked}, timeout=60)
+        assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(CONTENT)))
+        assert (head.headers["Accept-Ranges"], "Content-Range" in head.headers) == ("bytes", False)
 
 
 def test_a_deleted_file_is_404_at_once(far: Far) -> None:
