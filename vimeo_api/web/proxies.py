@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SCHEMES = frozenset({"http", "https"})
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # `//example.org` would make our redirects lead there
+# Some proxies add the port, as RFC 7239 does: with it, each connection would count as another client.
+_WITH_PORT = re.compile(r"\[(?P<six>[0-9A-Fa-f:.]+)\](?::[0-9]+)?|(?P<four>[0-9.]+):[0-9]+")
 
 
 class Forwarded:
@@ -41,7 +43,8 @@ class Forwarded:
 
 
 def _address(environ: "WSGIEnvironment", value: str) -> None:
-    environ["REMOTE_ADDR"] = value
+    match = _WITH_PORT.fullmatch(value)
+    environ["REMOTE_ADDR"] = match["six"] or match["four"] if match else value
 
 
 def _scheme(environ: "WSGIEnvironment", value: str) -> None:
