@@ -4,6 +4,7 @@ The tests run in this order and share the fleet.
 """
 
 import secrets
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from tests.deployments.checks import *  # noqa: F403 -- the tests of every deplo
 from tests.deployments.site import PATIENCE, Site
 from tests.fetches import OPEN
 from tests.fleets import Fleet, cut_off, kill, object_store, parted
-from tests.object_stores import frozen, full, slow
+from tests.object_stores import frozen, full, signal_all, slow
 from tests.services import await_
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # seconds
@@ -249,13 +250,16 @@ def test_what_is_deleted_while_the_object_store_is_frozen_is_not_sent_when_it_is
     fleet: Fleet, hosts: dict[str, Host]
 ) -> None:
     a, b = hosts["a"], hosts["b"]
-    paths = [f"/v1/streams/{a.request('POST', '/v1/streams', data=CONTENT).json()['id']}" for _ in range(3)]
+    kept, *paths = [f"/v1/streams/{a.request('POST', '/v1/streams', data=CONTENT).json()['id']}" for _ in range(4)]
     await_(lambda: not fleet.pending())
     for path in paths * 3:  # so that nginx caches where they are
         assert b.get(path).content == CONTENT
-    with frozen(*object_store(fleet.data)), ThreadPoolExecutor(len(paths)) as pool:
+    pids = object_store(fleet.data)
+    with frozen(*pids), ThreadPoolExecutor(len(paths)) as pool:
         deleted = pool.map(lambda path: a.request("DELETE", path).status_code, paths)
         assert set(deleted) == {200}
+        signal_all(pids, signal.SIGKILL)  # so that it forgets what it was asked
+    await_(lambda: b.get(kept).content == CONTENT)
     assert {b.get(path).status_code for path in paths} == {404}
 
 

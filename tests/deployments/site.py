@@ -1,5 +1,6 @@
 """A deployment under test: where it is and what a test may know of its disk."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +27,11 @@ class Site:
 
     def holds(self, content: bytes) -> bool:
         """Return whether a file below DATA_DIR has this content."""
-        return any(
-            path.read_bytes() == content for path in files_below(self.data) if path.stat().st_size == len(content)
-        )
+        for path in files_below(self.data):
+            with suppress(FileNotFoundError):  # it may be removed meanwhile
+                if path.stat().st_size == len(content) and path.read_bytes() == content:
+                    return True
+        return False
 
     def answers(self) -> bool:
         """Return whether the service is ready; nobody may listen yet."""
