@@ -34,7 +34,7 @@ from vimeo_api.core.maintenance import dead_bodies
 PROFILES = ("embedded", "production")
 KILLED = ("web", "nginx", "postgres", "placer")
 KILL_SECONDS = 8  # between two kills; the service is back in a part of it
-SIZE = 3 * 1024**2
+SIZE = 6 * 1024**2
 CUTS = 10  # of one upload
 SILENCES = 2  # of one upload: in production a client that is back waits 15 s for the old connection
 WAYS = ("plain", "chunked", "parallel", "parallel and chunked", "deferred", "data during creation")
@@ -69,7 +69,7 @@ def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> Non
         for way, fate in zip(itertools.cycle(ways), itertools.cycle(Fate)):
             data = dice.randbytes(SIZE)
             file.write_bytes(data)
-            limits = [dice.randint(1, SIZE // 8) for _ in range(SILENCES if fate is Fate.SILENCE else CUTS)]
+            limits = [dice.randint(1, SIZE // 6) for _ in range(SILENCES if fate is Fate.SILENCE else CUTS)]
             if front and way == HTTP_2:
                 path = uploaded(front.https, file, "plain", limits=limits, trusted=front.certificate, seconds=600)
                 said, cuts = way, len(limits)
@@ -84,9 +84,8 @@ def run(service: Service, folder: Path, wanted: int, dice: random.Random) -> Non
                 break
     unfinished = service.spool / "unfinished"
     await_(lambda: not list(unfinished.glob("*")), 3 * UNFINISHED_SECONDS)
-    await_(
-        lambda: service.spooled() <= before, 3 * dead_bodies.AGE_SECONDS
-    )  # what a killed nginx told nobody of goes, too
+    # What a killed nginx told nobody of goes, too.
+    await_(lambda: service.spooled() <= before, 3 * dead_bodies.AGE_SECONDS)
     print(f"{service.profile}: nothing is left", flush=True)
 
 

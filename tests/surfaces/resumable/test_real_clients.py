@@ -70,7 +70,7 @@ def test_a_connection_that_breaks_costs_few_bytes(service: Service, *, reset: bo
     dice, url, offset, most = random.Random(reset), begin(service), 0, 0
     resent = []
     for _ in range(8):
-        sent = dice.randint(1, len(DATA) // 8 - 1)
+        sent = dice.randint(1, len(DATA) // 5)
         connection = connected(service, url, offset)
         connection.sendall(DATA[offset : offset + sent])
         if reset:
@@ -168,7 +168,8 @@ def test_an_ordinary_request_begins_an_upload_in_parts(service: Service) -> None
 
 def test_a_chunked_body_resumes_where_it_was_interrupted(service: Service) -> None:
     url, piece = begin(service), DATA[: 1024**2]
-    with connected(service, url, 0, "Transfer-Encoding: chunked") as connection:
+    with connected(service, url, 0, "Transfer-Encoding: chunked", "Expect: 100-continue") as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # a balancer may drop what it has yet to pass on
         connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
     offset = await_(lambda: offset_of(url))
     assert 0 < offset <= len(piece)
@@ -205,7 +206,7 @@ def test_tus_js_client_uploads(service: Service, file: Path, way: str) -> None:
 @pytest.mark.parametrize("fate", [Fate.CLOSE, Fate.RESET], ids=["close", "reset"])
 def test_tus_js_client_resumes_after_cuts(service: Service, file: Path, fate: Fate) -> None:
     dice = random.Random(fate.value)
-    with cutting(service.port, [dice.randint(50_000, len(DATA) // 6) for _ in range(5)], fate) as proxy:
+    with cutting(service.port, [dice.randint(50_000, len(DATA) // 4) for _ in range(5)], fate) as proxy:
         path = uploaded(f"http://127.0.0.1:{proxy.port}", file, "plain")
         assert proxy.left == []
     assert stored(service, service.url + path) == DATA
