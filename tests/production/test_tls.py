@@ -72,7 +72,8 @@ def test_an_upload_by_http_2_resumes_where_it_was_reset(front: Front, tmp_path: 
 def test_tus_js_client_resumes_over_http_2(front: Front, tmp_path: Path) -> None:
     dice, file = random.Random(15), tmp_path / "file.bin"
     file.write_bytes(data := dice.randbytes(8 * 1024**2))
-    limits = [dice.randint(200_000, len(data) // 8) for _ in range(6)]  # of requests of a kept connection, and of cut ones
+    # Of requests of a connection that is kept, and of one that breaks.
+    limits = [dice.randint(200_000, len(data) // 8) for _ in range(6)]
     path = uploaded(front.https, file, "plain", limits=limits, trusted=front.certificate)
     key = requests.get(front.https + path, verify=str(front.certificate), timeout=60).json()["id"]
     stream = requests.get(f"{front.https}/v1/streams/{key}", verify=str(front.certificate), timeout=60)
