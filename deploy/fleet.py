@@ -58,17 +58,22 @@ HOSTS = {
 }
 FRONT = ("a", "b")  # the hosts to which the balancer sends clients
 
-# SeaweedFS puts sockets of the same names into /tmp, whoever runs it, so it has a /tmp of its own. The folder of its
-# files may lie there, too, and stays in its place. It ends at times if it starts on a busy machine, or is killed: it
-# starts again.
+# SeaweedFS puts sockets of the same names into /tmp, whoever runs it, so it has a /tmp of its own. The folders of its
+# files and of its program may lie there, too, and stay in their places. It ends at times if it starts on a busy
+# machine, or is killed: it starts again.
 OBJECT_STORE = """
-folder=$1
-shift
-exec 9<"$folder"
+files=$1 program=$2
+shift 2
+exec 8<"$program" 9<"$files"
 mount -t tmpfs tmpfs /tmp
-mkdir -p "$folder"
-mount --no-canonicalize --bind /proc/self/fd/9 "$folder"
-exec 9<&-
+for number in 8 9; do
+    [ $number = 8 ] && folder=$program || folder=$files
+    case $folder in /tmp/*)
+        mkdir -p "$folder"
+        mount --no-canonicalize --bind /proc/self/fd/$number "$folder"
+    esac
+done
+exec 8<&- 9<&-
 while :; do "$@" || :; sleep 1; done
 """
 
@@ -229,7 +234,7 @@ def _object_store(fleet: Fleet, secret_key: str) -> Iterator["subprocess.Popen[s
     address = fleet.address("services")
     command = fleet.within(
         "services",
-        *(*TIED, "unshare", "--mount", "sh", "-e", "-c", OBJECT_STORE, "-", str(folder)),
+        *(*TIED, "unshare", "--mount", "sh", "-e", "-c", OBJECT_STORE, "-", str(folder), sys.prefix),
         *(*USER, f"{sys.prefix}/bin/weed", "server", f"-ip={address}", "-ip.bind=0.0.0.0", f"-dir={folder}"),
         *("-volume.max=0", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false"),
         *("-filer", "-s3", f"-s3.config={rights}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
