@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from tests.entries import again, found
 from tests.services import other_filesystem
 from vimeo_api import config, tasks
 from vimeo_api.app import create_app
@@ -22,7 +23,7 @@ from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.fetching import job
 from vimeo_api.core.fetching.partial_file import PartialFile
-from vimeo_api.core.files import catalog, placing, storing
+from vimeo_api.core.files import placing, storing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.maintenance.reconciliation import AGE_SECONDS, findings, repair
 from vimeo_api.core.policy import STORE, STREAMS
@@ -58,16 +59,6 @@ def stored(content: bytes = CONTENT) -> Entry:
     with blobs.stage() as staging:
         staging.write(content)
         return found("store", storing.upload_content(STORE, staging))
-
-
-def found(surface: str, key: str) -> Entry:
-    entry = catalog.find(surface, key)
-    assert entry is not None
-    return entry
-
-
-def again(entry: Entry) -> Entry:
-    return found(entry.surface, entry.key)
 
 
 def lies(entry: Entry) -> tuple[bool, bool]:

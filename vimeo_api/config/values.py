@@ -32,9 +32,7 @@ def networks(words: str) -> frozenset[ipaddress.IPv4Network | ipaddress.IPv6Netw
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,12})([smhd]?)")
 _FRACTION = re.compile(r"[0-9]{0,9}\.[0-9]{1,9}")
-
-
-LONGEST_SECONDS = 100 * 365 * 86400  # of a duration: the calendar ends not long after
+LONGEST_SECONDS = 100 * 365 * 86400  # of a duration, so that no date passes the last year of the calendar
 
 
 def seconds(text: str) -> int:

@@ -7,11 +7,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from tests.entries import found
 from tests.object_stores import ObjectStore
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
-from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files import placing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.monitoring import readiness
 from vimeo_api.core.monitoring.probes import Finding
@@ -22,17 +23,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 def posted(client: FlaskClient, content: bytes = CONTENT) -> Entry:
     """Return a stream that is still to be placed."""
-    return entry("streams", client.post("/v1/streams", data=content).json["id"])  # type: ignore[index]
-
-
-def entry(surface: str, key: str) -> Entry:
-    found = catalog.find(surface, key)
-    assert found is not None
-    return found
-
-
-def again(old: Entry) -> Entry:
-    return entry(old.surface, old.key)
+    return found("streams", client.post("/v1/streams", data=content).json["id"])  # type: ignore[index]
 
 
 def url(stream: Entry) -> str:

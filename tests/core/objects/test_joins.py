@@ -8,7 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from tests.core.objects.streams import CONTENT, NOWHERE, end_grace, entry, posted, url
+from tests.core.objects.streams import CONTENT, NOWHERE, end_grace, posted, url
+from tests.entries import found
 from tests.inprocess import made, sweep
 from tests.object_stores import ObjectStore
 from vimeo_api.core.clock import now
@@ -21,7 +22,7 @@ def test_streams_in_the_object_store_are_joined(app: Flask, client: FlaskClient)
     streams = [posted(client, content) for content in (b"one", b"two")]
     sweep(app)
     asked = {"streams": [stream.key for stream in streams]}
-    joined = entry("streams", client.post("/v1/streams:join", json=asked).json["id"])  # type: ignore[index]
+    joined = found("streams", client.post("/v1/streams:join", json=asked).json["id"])  # type: ignore[index]
     sweep(app)
     assert client.get(url(joined)).data == b"onetwo"
 
@@ -37,7 +38,7 @@ def test_a_join_of_objects_holds_little_of_them_in_memory(app: Flask, client: Fl
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     sweep(app)
-    joined = entry("streams", answer.json["id"])  # type: ignore[index]
+    joined = found("streams", answer.json["id"])  # type: ignore[index]
     assert (joined.pending, joined.store) == (False, "s3")
     assert client.get(url(joined)).data == content + CONTENT + 2 * content
     assert most < len(content)
@@ -54,7 +55,7 @@ def test_a_join_waits_for_an_object_store_that_is_away_and_fails_for_a_missing_o
     asked = {"streams": [stream.key for stream in streams]}
     with made("embedded", data, **settings | {"STORE_ENDPOINT": NOWHERE}) as app, app.app_context():
         key = app.test_client().post("/v1/streams:join", json=asked).json["id"]  # type: ignore[index]
-        assert entry("streams", key).status == Status.FETCHING
+        assert found("streams", key).status == Status.FETCHING
     with made("embedded", data, **settings) as app, app.app_context():
         client = app.test_client()
         statements.execute(update(File).where(File.key == key).values(due_at=now()))

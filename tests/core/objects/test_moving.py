@@ -13,8 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from tests.core.objects.streams import CONTENT, again, end_grace, objects, posted, url
+from tests.core.objects.streams import CONTENT, end_grace, objects, posted, url
 from tests.core.test_round_trips import counted
+from tests.entries import again
 from tests.inprocess import made, sweep
 from tests.object_stores import ObjectStore
 from tests.services import files_below

@@ -10,8 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from tests.core.objects.streams import CONTENT, NOWHERE, again, end_grace, objects, posted, readiness_of, url
+from tests.core.objects.streams import CONTENT, NOWHERE, end_grace, objects, posted, readiness_of, url
 from tests.core.test_round_trips import counted
+from tests.entries import again
 from tests.inprocess import made, sweep
 from tests.object_stores import ObjectStore, damaging, refusing
 from tests.services import files_below

@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 from obstore.store import S3Store
 from sqlalchemy import update
 
-from tests.core.objects.streams import CONTENT, NOWHERE, again, objects, posted, url
+from tests.core.objects.streams import CONTENT, NOWHERE, objects, posted, url
+from tests.entries import again
 from tests.inprocess import made, sweep
 from tests.object_stores import ObjectStore, frozen
 from vimeo_api.core.clock import now

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from tests.core.objects.streams import CONTENT, NOWHERE, again, entry, objects, posted, url
+from tests.core.objects.streams import CONTENT, NOWHERE, objects, posted, url
+from tests.entries import again, found
 from tests.inprocess import made, sweep
 from tests.object_stores import ObjectStore, frozen, full
 from tests.origin import Page, serving
@@ -37,7 +38,7 @@ def test_through_has_fetches_and_joins_in_the_object_store_before_they_are_avail
         origin.pages["/a.bin"] = Page(CONTENT)
         client = app.test_client()
         asked = {"streams": [posted(client, content).key for content in (b"one", b"two")]}
-        joined = entry("streams", client.post("/v1/streams:join", json=asked).json["id"])  # type: ignore[index]
+        joined = found("streams", client.post("/v1/streams:join", json=asked).json["id"])  # type: ignore[index]
         assert client.post("/uploadFile", json={"file": origin.url("/a.bin")}).status_code == 200
         (fetched,) = catalog.entries(select(*COLUMNS).where(File.surface == "transfer"))
         assert [(file.pending, file.store, file.status) for file in (joined, fetched)] == [
@@ -56,7 +57,7 @@ def test_through_leaves_no_object_of_an_upload_that_is_refused(bucket: ObjectSto
         assert [client.post("/upload/a.txt", data=CONTENT).status_code for _ in range(2)] == [201, 409]
         digests = {client.post("/", data=CONTENT).text for _ in range(2)}
         assert len(digests) == 1
-        kept = {entry("named", "a.txt").blob, entry("store", digests.pop()).blob}
+        kept = {found("named", "a.txt").blob, found("store", digests.pop()).blob}
         assert objects(bucket, app) == kept
         assert placing.waiting(10) == 0
         assert files_below(app.config["SETTINGS"].spool_dir) == []
