@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import NotFound
 from vimeo_api.core.fetching import claims
-from vimeo_api.core.files import catalog, lifecycle
+from vimeo_api.core.files import catalog, lifecycle, lists
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import Policy
 from vimeo_api.services import deletions
@@ -39,17 +39,17 @@ def remove_entries(*entries: Entry) -> int:
 
 
 def page(policy: Policy, *, query: str, sort: str, number: int, size: int) -> Page:
-    """Return a page of a surface's files whose names contain the query, in one of `catalog.SORTS`."""
-    total = catalog.count(policy.surface, containing=query)
+    """Return a page of a surface's files whose names contain the query, in one of `lists.SORTS`."""
+    total = lists.count(policy.surface, containing=query)
     pages = max(1, math.ceil(total / size))
     number = min(max(1, number), pages)
-    files = catalog.sorted_by(sort, policy.surface, containing=query, limit=size, offset=(number - 1) * size)
+    files = lists.sorted_by(sort, policy.surface, containing=query, limit=size, offset=(number - 1) * size)
     return Page(files, total, number, pages)
 
 
 def names(policy: Policy, *, after: str = "", limit: int) -> tuple[list[str], bool]:
     """Return the first names of a surface's files that sort after a given one, and whether there are more."""
-    found = catalog.names(policy.surface, after=after, limit=limit + 1)
+    found = lists.names(policy.surface, after=after, limit=limit + 1)
     return found[:limit], len(found) > limit
 
 

@@ -26,7 +26,7 @@ from jinja2.filters import do_filesizeformat
 from werkzeug.wrappers import Response as AnyResponse
 
 from vimeo_api.core import policy
-from vimeo_api.core.files import catalog, file_names, storing, types_by_name
+from vimeo_api.core.files import file_names, lists, storing, types_by_name
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.extensions import settings
@@ -104,7 +104,7 @@ surface = Surface(
 def page() -> Response:
     """Show the files, newest first, and the upload form."""
     query, sort = request.args.get("q", "").strip(), request.args.get("sort", "")
-    sort = sort if sort in catalog.SORTS else NEWEST
+    sort = sort if sort in lists.SORTS else NEWEST
     number = request.args.get("page", 1, type=int)
     found = files.page(POLICY, query=query, sort=sort, number=number, size=PAGE_SIZE)
     return pages.page(

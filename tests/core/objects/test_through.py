@@ -14,7 +14,7 @@ from tests.services import await_, files_below
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
-from vimeo_api.core.files import catalog, placing
+from vimeo_api.core.files import catalog, lists, placing
 from vimeo_api.core.files.catalog import COLUMNS
 from vimeo_api.core.storage import buckets, object_store
 
@@ -26,7 +26,7 @@ def test_through_answers_once_the_file_is_in_the_object_store(bucket: ObjectStor
         assert (stream.pending, objects(bucket, app)) == (False, {stream.blob})
     with made("embedded", tmp_path / "data", **settings | {"STORE_ENDPOINT": NOWHERE}) as app, app.app_context():
         assert app.test_client().post("/v1/streams", data=CONTENT).status_code == 503
-        assert catalog.count("streams") == 1
+        assert lists.count("streams") == 1
 
 
 def test_through_has_fetches_and_joins_in_the_object_store_before_they_are_available(
@@ -97,5 +97,5 @@ def test_an_object_store_that_does_not_answer_gets_through_503_in_time(
         client = app.test_client()
         with frozen(bucket.process.pid):
             assert client.post("/v1/streams", data=CONTENT).status_code == 503
-        assert catalog.count("streams") == 0
+        assert lists.count("streams") == 0
         await_(lambda: client.post("/v1/streams", data=CONTENT).status_code == 201)

@@ -1,11 +1,11 @@
 """The rows of files: services and the rest of the core add and find them here; `lifecycle` changes their state."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -112,14 +112,6 @@ _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 _ADD = Prepared(
     statements.insert_new(File).values({name: bindparam(name) for name in _GIVEN} | _BEGINS).returning(File.id)
 )
-# The orders of a list; equal ones stand in the order of upload. Made when they are used, because the database decides.
-SORTS: Mapping[str, Callable[[], tuple[ColumnElement[Any], ...]]] = {
-    "newest": lambda: (File.id.desc(),),
-    "oldest": lambda: (File.id.asc(),),
-    "name": lambda: (statements.by_code_point(File.folded_name).asc(), File.id.asc()),
-    "largest": lambda: (File.size.desc(), File.id.asc()),
-    "smallest": lambda: (File.size.asc(), File.id.asc()),
-}
 _FIND = Prepared(select(*COLUMNS).where(File.surface == bindparam("surface"), File.key == bindparam("key")))
 
 
@@ -236,30 +228,10 @@ def entries(statement: statements.Query) -> list[Entry]:
     return [Entry(*row) for row in statements.rows(statement)]
 
 
-def sorted_by(sort: str, surface: str, *, containing: str = "", limit: int, offset: int = 0) -> list[Entry]:
-    """Return a surface's files in one of SORTS, whose names contain a text, ignoring case."""
-    order = SORTS[sort]()
-    found = select(*COLUMNS).where(*_named(surface, containing)).order_by(*order)
-    return entries(found.limit(limit).offset(offset))
-
-
-def count(surface: str, *, containing: str = "") -> int:
-    """Return how many files `sorted_by` would return without a limit."""
-    row = statements.row(select(func.count()).select_from(File).where(*_named(surface, containing)))
-    return int(row[0]) if row else 0
-
-
 def in_doubt() -> list[Entry]:
     """Return all one-time files in doubt or with slots in doubt, the oldest first."""
     doubtful = or_(File.status == Status.IN_DOUBT, and_(File.doubtful > 0, File.status != Status.GONE))
     return entries(select(*COLUMNS).where(doubtful).order_by(File.id))
-
-
-def names(surface: str, *, after: str = "", limit: int) -> list[str]:
-    """Return the first names of a surface's files that sort after a given one, by code point."""
-    name = statements.by_code_point(File.name)
-    found = select(File.name).where(*_named(surface, ""), name > after).order_by(name).limit(limit)
-    return [row.name for row in statements.rows(found)]
 
 
 def live_blobs(surface: str, blobs: Sequence[str], *conditions: ColumnElement[bool]) -> set[str]:
@@ -292,14 +264,3 @@ def in_pending_area() -> ColumnElement[bool]:
 def alive() -> ColumnElement[bool]:
     """Return the condition that a file has not expired."""
     return or_(File.expires_at.is_(None), File.expires_at > now())
-
-
-def _named(surface: str, containing: str) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [
-        File.surface == surface,
-        File.status.in_((Status.AVAILABLE, Status.LEASED)),
-        alive(),
-    ]
-    if containing:
-        conditions.append(File.folded_name.contains(file_names.folded(containing), autoescape=True))
-    return conditions
