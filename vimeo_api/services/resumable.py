@@ -1,19 +1,16 @@
-"""The use cases of resumable uploads: begin, append, join, finish, end. `views.uploads` calls them.
+"""The use cases of resumable uploads: begin, append, finish. `views.uploads` calls them; `concatenation` joins uploads.
 
 A finished upload goes the way of any other: `core.files.storing` checks and publishes it, under the same rules.
 """
 
 import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
 
-from vimeo_api import tasks
-from vimeo_api.core import hosts
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.access.api_tokens import LEAST_CHARGE
 from vimeo_api.core.database import counters
@@ -32,17 +29,15 @@ from vimeo_api.core.errors import (
 from vimeo_api.core.files import storing
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.unfinished import adoption, checks, expiry, finishing, joining, parts, rows, streaming
+from vimeo_api.core.unfinished import adoption, checks, expiry, finishing, parts, rows, streaming
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
 from vimeo_api.extensions import blobs, reservations, settings
 
 READ_CHUNK = 64 * 1024  # bytes
 GLANCE_SECONDS = 1.0  # in which nginx sees that a connection was closed, and says what came
-JOIN_SECONDS = 15.0  # for which a client waits for the file; then it has to ask for it
-MAX_REPEATED = 1024**3  # bytes that partial uploads add which are named again: a short request must not fill the disk
 SETTLE_SECONDS = 15.0  # longer than nginx takes to see that a client is gone (`so_keepalive`)
-_POLL = 0.05  # seconds
+POLL_SECONDS = 0.05
 _waiters = BoundedSemaphore(4)  # of the threads of a process, so that waiting never holds them all
 
 
@@ -101,9 +96,9 @@ def settled(upload: Upload, seconds: float = SETTLE_SECONDS) -> Upload:
     """
     if upload.writer is None:
         return upload
-    if not _waiters.acquire(blocking=False):
-        raise Writing(retry_after=1)
-    try:
+    with waiting() as may_wait:
+        if not may_wait:
+            raise Writing(retry_after=1)
         deadline = time.monotonic() + seconds
         while upload.writer is not None and time.monotonic() < deadline:
             if settings.behind_nginx:
@@ -112,10 +107,19 @@ def settled(upload: Upload, seconds: float = SETTLE_SECONDS) -> Upload:
                 rows.give_up(upload.key, upload.writer)  # that process was killed
             upload = rows.existing(upload.key)
             if upload.writer is not None:
-                time.sleep(_POLL)
-    finally:
-        _waiters.release()
+                time.sleep(POLL_SECONDS)
     return upload
+
+
+@contextmanager
+def waiting() -> Iterator[bool]:
+    """Yield whether the caller may wait; too many requests of this process may do so already."""
+    may_wait = _waiters.acquire(blocking=False)
+    try:
+        yield may_wait
+    finally:
+        if may_wait:
+            _waiters.release()
 
 
 def checked(upload: Upload) -> Upload:
@@ -187,73 +191,6 @@ def append_streamed(
                 raise
             stream.finish()
     return rows.existing(upload.key)
-
-
-def join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> Upload:
-    """Begin an upload that is made of complete partial uploads, one after the other, and wait a little until it is.
-
-    Its key follows from theirs. So a client that lost the response and asks again gets the same upload, whatever was
-    killed meanwhile. A partial upload may be named more than once. Raises Malformed unless all of them are complete,
-    what `check_new` does, and what joining and storing do; then the same request may be tried again.
-    """
-    new = replace(new, key=_joined_key(keys))
-    if rows.find(new.key) is None:
-        try:
-            _begin_join(policy, new, keys)
-        except NotFound:
-            if rows.find(new.key) is None:  # else another request has just joined and removed them
-                raise
-    upload = find(policy, new.key, token_id=new.token_id)
-    if upload.joined_keys is not None:
-        if (upload.length or 0) <= joining.SMALL and hosts.is_here(upload.host):
-            joining.run(upload.key)
-        else:
-            tasks.enqueue(tasks.join, upload.key, host=hosts.of(upload.host))
-        upload = _joined(upload)
-    if upload.failure is not None:
-        expiry.remove(upload.key)
-        joining.check(upload)
-    return upload
-
-
-def _joined_key(keys: Sequence[str]) -> str:
-    return hashlib.sha256(" ".join(keys).encode()).hexdigest()[:32]  # as hard to guess as the random keys
-
-
-def _begin_join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> None:
-    rows.remove_expired(new.key)
-    sources = [find(policy, key, token_id=new.token_id) for key in keys]
-    if not all(source.is_partial and source.is_whole for source in sources):
-        raise Malformed("Only partial uploads that are complete can be joined.")
-    if len({hosts.of(source.host) for source in sources}) > 1:
-        raise Malformed(
-            "These partial uploads are on different hosts and cannot be joined: your address has changed, or a host "
-            "has come or gone. Begin all of them again. With an API token, your address does not matter."
-        )
-    size = sum(source.offset for source in sources)
-    if size - sum({source.key: source.offset for source in sources}.values()) > MAX_REPEATED:
-        raise TooLarge("Partial uploads that are named more than once may add 1 GiB.")
-    checks.check_size(policy, size)
-    api_tokens.check_quota(new.token_id, size)
-    storing.check_name(policy, new.name)
-    reservations.check_spool_space(size)
-    rows.prolong(keys)
-    rows.add(replace(new, length=size, joined_keys=json.dumps(keys)), host=sources[0].host)
-    counters.add({Counted.UPLOADS_STARTED: 1})
-
-
-def _joined(upload: Upload) -> Upload:
-    """Return an upload once it is joined, or as it is after JOIN_SECONDS, or if too many requests wait already."""
-    upload = rows.existing(upload.key)
-    if upload.is_joining and _waiters.acquire(blocking=False):
-        try:
-            deadline = time.monotonic() + JOIN_SECONDS
-            while upload.is_joining and time.monotonic() < deadline:
-                time.sleep(_POLL)
-                upload = rows.existing(upload.key)
-        finally:
-            _waiters.release()
-    return upload
 
 
 def finish(policy: Policy, upload: Upload, word: Callable[[Uploaded], Answer]) -> Upload:

@@ -19,7 +19,7 @@ from vimeo_api.core.errors import StorageFull
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.core.unfinished import expiry, joining, parts, rows
 from vimeo_api.service_commands.uploads import uploads as command
-from vimeo_api.services import resumable
+from vimeo_api.services import concatenation
 
 
 def test_it_joins_parts_that_came_in_parallel(app: Flask, client: FlaskClient) -> None:
@@ -167,7 +167,7 @@ def test_a_client_need_not_wait_until_its_upload_is_joined(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joining, "SMALL", 1000)
-    monkeypatch.setattr(resumable, "JOIN_SECONDS", 0.1)
+    monkeypatch.setattr(concatenation, "JOIN_SECONDS", 0.1)
     urls, concat = joinable(client)
     with monkeypatch.context() as patched:
         patched.setattr(joining, "run", lambda _key: None)  # the worker has not come to it yet
@@ -191,7 +191,7 @@ def test_a_client_that_has_gone_learns_later_why_its_upload_was_not_joined(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joining, "SMALL", 1000)
-    monkeypatch.setattr(resumable, "JOIN_SECONDS", 0.1)
+    monkeypatch.setattr(concatenation, "JOIN_SECONDS", 0.1)
     _, concat = joinable(client, "named")
     concat |= described(filename="gone.pdf")
     with monkeypatch.context() as patched:
@@ -212,7 +212,7 @@ def test_a_part_may_be_joined_more_than_once_but_not_to_fill_the_disk(
     (first, second), _ = joinable(client)
     concat = {**TUS, "Upload-Concat": f"final;{first} {second} {first} {first}"}
     with monkeypatch.context() as patched:
-        patched.setattr(resumable, "MAX_REPEATED", 179_999)
+        patched.setattr(concatenation, "MAX_REPEATED", 179_999)
         assert client.post("/uploads/streams", headers=concat).status_code == 413
     final = client.post("/uploads/streams", headers=concat)
     assert served(app, f"/v1/streams/{stream_of(final)}") == DATA + 2 * DATA[:90_000]

@@ -9,7 +9,7 @@ from werkzeug.http import http_date
 from vimeo_api.core.errors import DigestMismatch
 from vimeo_api.core.unfinished.checks import Content
 from vimeo_api.core.unfinished.rows import NewUpload, Upload
-from vimeo_api.services import resumable
+from vimeo_api.services import concatenation
 from vimeo_api.views.uploads import steps
 from vimeo_api.web.resumable import tus
 from vimeo_api.web.surface import Resumable
@@ -84,7 +84,7 @@ def _join(dialect: Resumable, new: NewUpload) -> Response:
     keys = tus.sources(new.concat, new.surface)
     if steps.is_admission():
         return Response(status=HTTPStatus.NO_CONTENT)
-    upload = steps.finished(dialect, resumable.join(dialect.policy, new, keys))
+    upload = steps.finished(dialect, concatenation.join(dialect.policy, new, keys))
     response = Response(status=HTTPStatus.CREATED)
     response.headers.update(headers(upload))
     response.headers["Location"] = steps.url(upload)
