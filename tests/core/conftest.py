@@ -11,10 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.core.journals import log
 from tests.inprocess import clock
 from vimeo_api.core.fetching.host_limits import SLOTS
 
-__all__ = ["clock"]
+__all__ = ["clock", "log"]
 
 
 @pytest.fixture

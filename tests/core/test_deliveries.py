@@ -1,46 +1,25 @@
 """Journal lines and their effects; every line is read twice, because that must change nothing."""
 
-import errno
-import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import delete, update
 
+from tests.core.journals import write
 from tests.core.leasing import lease
-from tests.mounts import mounting
-from tests.services import ROOT
-from vimeo_api import config
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, JournalFile, Status
-from vimeo_api.core.deliveries import attempts, confirmations, journal, losses
+from vimeo_api.core.deliveries import attempts, confirmations, losses
 from vimeo_api.core.deliveries.lines import Ticket
 from vimeo_api.core.files import catalog, leases
 from vimeo_api.core.files.catalog import Entry, NewFile
 from vimeo_api.core.maintenance import sweep
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
-Write = Callable[..., None]
-
-
-@pytest.fixture
-def log(app: Flask, tmp_path: Path) -> Path:
-    """An app that reads a journal, as production does."""
-    path = tmp_path / "journal" / "deliveries.log"
-    path.parent.mkdir()
-    settings: config.Settings = app.config["SETTINGS"]
-    app.config["SETTINGS"] = settings.model_copy(update={"journal": path})
-    return path
 
 
 @pytest.fixture
@@ -50,12 +29,6 @@ def ticket(log: Path) -> Ticket:
     answer = lease(file, A)
     assert answer is not None
     return Ticket(file, A, answer)
-
-
-def write(log: Path, told: Ticket | str, **changes: object) -> None:
-    line = {"ticket": str(told), "method": "GET", "status": "200", "sent": "10", "range": "", "completion": "OK"}
-    with log.open("a") as file:
-        file.write(json.dumps(line | changes) + "\n")
 
 
 def write_range(log: Path, file_id: int, token: str, first: int, last: int) -> None:
@@ -254,149 +227,8 @@ def test_a_lapsed_lease_from_before_a_boot_is_in_doubt(
     assert status() == Status.AVAILABLE
 
 
-def test_a_filesystem_without_fallocate_is_refused(log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal.check_allocation(log)
-    monkeypatch.setattr(journal, "_allocate", partial(_fail, errno.EOPNOTSUPP))
-    with pytest.raises(OSError, match="not supported"):
-        journal.check_allocation(log)
-    monkeypatch.setattr(journal, "_allocate", partial(_fail, errno.ENOSPC))
-    journal.check_allocation(log)
-
-
-def _fail(number: int, *_: object) -> None:
-    raise OSError(number, os.strerror(number))
-
-
-def test_no_line_is_lost_when_the_disk_fills_up(tmp_path: Path) -> None:
-    script = """
-set -e
-mount -t tmpfs -o size=16m tmpfs "$1"
-exec "$2" - "$1" <<'END'
-import errno, os, sys
-from pathlib import Path
-from vimeo_api.core.deliveries import journal
-from vimeo_api.core.errors import Unavailable
-log, ballast = Path(sys.argv[1], "deliveries.log"), Path(sys.argv[1], "ballast")
-log.write_text("first\\n")
-journal.check_writable(log)
-assert log.read_text() == "first\\n"
-with ballast.open("wb", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError as error:
-        assert error.errno == errno.ENOSPC
-lines = 0
-with log.open("ab", buffering=0) as file:
-    while True:
-        try:
-            journal.check_writable(log)
-        except Unavailable:
-            break
-        for _ in range(1000):
-            assert file.write(bytes(300)) == 300
-        lines += 1000
-    for _ in range(1000):  # of the downloads that had begun
-        assert file.write(bytes(300)) == 300
-assert lines > 5000, lines
-ballast.unlink()
-journal.check_writable(log)
-END
-"""
-    (tmp_path / "disk").mkdir()
-    command = mounting(script, str(tmp_path / "disk"), sys.executable)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_lines_are_handled_once_across_rotation(log: Path, app: Flask) -> None:
-    seen: list[str] = []
-
-    def handle(lines: journal.Lines) -> None:
-        seen.extend(str(line["ticket"]) for line in lines)
-
-    write(log, "1")
-    journal.read_new(log, handle)
-    write(log, "2")
-    log.rename(log.with_name("deliveries.log.1"))
-    with log.with_name("deliveries.log.1").open("a") as old:
-        old.write('{"ticket": "3"}\n{"ticket": "4"')  # nginx has not reopened yet, and is in the middle of a line
-    journal.read_new(log, handle)
-    write(log, "5")
-    with log.with_name("deliveries.log.1").open("a") as old:
-        old.write("}\n")
-    assert journal.lag(log) > 0
-    journal.read_new(log, handle)
-    journal.read_new(log, handle)
-    assert sorted(seen) == ["1", "2", "3", "4", "5"]
-    assert journal.lag(log) == 0
-
-
-def test_a_file_rotated_while_opened_is_not_confused_with_its_successor(
-    log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-
-    def handle(lines: journal.Lines) -> None:
-        seen.extend(str(line["ticket"]) for line in lines)
-
-    write(log, "1")
-    write(log, "2")
-    with monkeypatch.context() as patch:
-        opening = Path.open
-
-        def rotated(self: Path, mode: str) -> IO[Any]:
-            file = opening(self, mode)
-            patch.undo()
-            log.rename(log.with_name("deliveries.log.1"))
-            write(log, "3")
-            return file
-
-        patch.setattr(Path, "open", rotated)
-        journal.read_new(log, handle)
-    journal.read_new(log, handle)
-    assert sorted(seen) == ["1", "2", "3"]
-
-
-def test_the_offset_is_saved_after_each_batch(log: Path, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "BATCH", 100)
-    for number in range(20):
-        write(log, str(number))
-    calls: list[int] = []
-
-    def handle(lines: journal.Lines) -> None:
-        calls.append(len(lines))
-        if len(calls) == 5:
-            raise ConnectionError
-
-    with pytest.raises(ConnectionError):
-        journal.read_new(log, handle)
-    done = sum(calls[:4])
-    journal.read_new(log, handle)
-    assert sum(calls[5:]) == 20 - done
-
-
 def test_invalid_lines_are_skipped(log: Path, ticket: Ticket) -> None:
     log.write_bytes(b"\xff\xfe\n[]\n\n{}\nnull\n")
     write(log, ticket)
     confirmations.catch_up()
     assert status() == Status.GONE
-
-
-def test_an_error_leaves_the_lines_for_the_next_reader(log: Path, app: Flask) -> None:
-    write(log, "1")
-
-    def fail(_lines: journal.Lines) -> None:
-        raise ConnectionError
-
-    with pytest.raises(ConnectionError):
-        journal.read_new(log, fail)
-    seen: journal.Lines = []
-    journal.read_new(log, seen.extend)
-    assert len(seen) == 1
-
-
-def test_a_missing_or_empty_journal_is_no_error(log: Path, app: Flask) -> None:
-    confirmations.catch_up()
-    log.touch()
-    confirmations.catch_up()
