@@ -9,25 +9,20 @@ its secrets and its store, and starts none of its own. A host of a fleet (deploy
 STACK_PARTS lists, as supervisor/stack.conf calls them; PostgreSQL and the two Redis listen on STACK_ADDRESS for other
 hosts; with BALANCED=1 a load balancer is in front; the settings say where the other parts are.
 
-`service_user` changes the user, `main` reads the environment, `run` starts the parts in order, and supervisord keeps
-them running.
+`service_user` changes the user, `main` reads the environment, `layout` has the places and writes the configuration,
+`run` starts the parts in order, and supervisord keeps them running.
 """
 
-import configparser
 import ctypes
-import hashlib
 import http.client
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,108 +39,24 @@ startup.begin()
 
 import psycopg  # noqa: E402
 
+from deploy.layout import (  # noqa: E402
+    DATABASE_USER,
+    LATER,
+    PARTS,
+    Layout,
+    StackError,
+    make_folders,
+    run_folder,
+    write_configs,
+)
 from vimeo_api import config  # noqa: E402
 from vimeo_api.config import secret  # noqa: E402
-from vimeo_api.service_commands.nginx import body_limit, objects_upstream, peer_key  # noqa: E402
 
-DATABASE_USER = "vimeo_api"
 START_SECONDS = 60
 POLL_SECONDS = 0.02
 ORPHAN_SECONDS = 0.5  # between two checks for processes whose parent has died
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# The settings that lead to a service, the part that it is, and the port on which other hosts reach it.
-SERVICES = {
-    "DATABASE_URL": ("postgres", 5432),
-    "BROKER_URL": ("redis-broker", 6379),
-    "CACHE_URL": ("redis-cache", 6380),
-}
-# They start once the tables exist. uWSGI loads the app meanwhile; no request can reach it yet.
-LATER = ("worker", "fetcher", "placer", "beat", "nginx")
-PARTS = (*(part for part, _ in SERVICES.values()), "web", *LATER)
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-MAX_SOCKET_FOLDER = 80  # characters; unix(7) gives a socket's path 108 bytes, file name included
-CONFIGS = {
-    "nginx/nginx.conf": "/etc/nginx/nginx.conf",
-    "nginx/vimeo_api.conf": "/etc/nginx/conf.d/vimeo_api.conf",
-    "nginx/vimeo_api": "/etc/nginx/vimeo_api",
-    "nginx/http/listen.conf": "/etc/nginx/vimeo_api/listen.conf",
-    "uwsgi/vimeo_api.ini": "/etc/uwsgi/vimeo_api.ini",
-    "redis/redis-broker.conf": "/etc/redis/redis-broker.conf",
-    "redis/redis-cache.conf": "/etc/redis/redis-cache.conf",
-    "supervisor/stack.conf": "/etc/supervisor/stack.conf",
-}
-
-
-class StackError(Exception):
-    """The stack cannot start; the message says why."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where this stack puts what a host has in /etc, /run and /var."""
-
-    bind: str
-    port: int
-    data: Path
-    run: Path
-    settings: config.Settings
-    parts: tuple[str, ...] = PARTS
-    shared_at: str = ""  # where other hosts reach our services, "" if none does
-    balanced: bool = False  # a load balancer is in front, which speaks the PROXY protocol
-
-    @property
-    def moved(self) -> dict[str, str]:
-        """The paths and words in a host's configuration, and their replacements here."""
-        return {
-            "listen 80 ": f"listen {self.bind}:{self.port} ",
-            "listen 8081 ": f"listen {self.settings.peer_address} ",
-            **{place: str(self.etc(place)) for place in CONFIGS.values()},
-            "listen_addresses=": f"listen_addresses={self.shared_at}",
-            "/run/redis-broker": f"{self.run}/redis-broker",
-            "/run/redis-cache": f"{self.run}/redis-cache",
-            "/run/vimeo_api-nginx": f"{self.run}/nginx",
-            "/run/vimeo_api": str(self.run),
-            "/var/log/vimeo_api": f"{self.data}/log",
-            "/var/lib/vimeo_api/store": str(self.settings.store_dir),
-            "/var/lib/vimeo_api/incoming": str(self.settings.spool_dir),
-            "/var/lib/vimeo_api": str(self.data),
-            "/var/lib/redis": f"{self.data}/redis",
-            "/srv/vimeo_api/.venv": sys.prefix,
-            "/srv/vimeo_api": str(ROOT),
-        }
-
-    @property
-    def address(self) -> str:
-        """Where our nginx listens, for the other hosts of this machine."""
-        bind = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.bind, self.bind)
-        return f"{bind}:{self.port}"
-
-    def etc(self, place: str) -> Path:
-        """Return our path for a file or folder of a host."""
-        return self.data / place.lstrip("/")
-
-    def environ(self) -> dict[str, str]:
-        """Return the environment of all parts: our own plus deploy/env.example with our paths."""
-        lines = (ROOT / "deploy/env.example").read_text().splitlines()
-        example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-        postgres = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
-        return {
-            **os.environ,
-            **{name: self.move(value.strip('"')) for name, value in example.items()},
-            "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={self.run}&user={DATABASE_USER}",
-            **{name: os.environ.get(name, "") for name, (part, _) in SERVICES.items() if part not in self.parts},
-            "SECRET_KEY": self.settings.secret_key or secret.secret_key(self.data),
-            "SEALING_KEYS": self.settings.sealing_keys or secret.sealing_keys(self.data),
-            "PEER_ADDRESS": self.settings.peer_address or self.address,
-            "PATH": os.pathsep.join([os.environ["PATH"], *postgres, "/usr/sbin"]),
-            "PYTHONUNBUFFERED": "1",
-        }
-
-    def move(self, text: str) -> str:
-        """Return text with the paths of a host replaced by ours."""
-        moved = self.moved
-        longest_first = sorted(moved, key=len, reverse=True)
-        return re.sub("|".join(map(re.escape, longest_first)), lambda found: moved[found[0]], text)
 
 
 def main() -> int:
@@ -169,7 +80,7 @@ def _layout(bind: str, data: Path) -> Layout:
         bind,
         _free_port(bind),
         data,
-        _run_folder(data),
+        run_folder(data),
         config.load(),
         tuple(part for part in PARTS if part in named),
         shared_at=os.environ.get("STACK_ADDRESS", ""),
@@ -179,7 +90,7 @@ def _layout(bind: str, data: Path) -> Layout:
 
 def _share(kept: Path) -> None:
     """Take the services, the store and the secrets of another stack, unless others are set."""
-    sockets = _run_folder(kept)
+    sockets = run_folder(kept)
     shared = {
         "STACK_PARTS": " ".join(("web", *LATER)),
         "DATABASE_URL": f"postgresql+psycopg:///vimeo_api?host={sockets}&user={DATABASE_USER}",
@@ -198,8 +109,8 @@ def run(layout: Layout) -> int:
     """Start all parts in order, say when the service is ready, and stop them all at the end."""
     environ = layout.environ()
     _check_programs(environ["PATH"])
-    _make_folders(layout)
-    _write_configs(layout)
+    make_folders(layout)
+    write_configs(layout)
     if "postgres" in layout.parts:
         _make_postgres(layout, environ)
     # From here on, a signal stops all parts, even in the middle of the start.
@@ -207,9 +118,9 @@ def run(layout: Layout) -> int:
         signal.signal(number, _interrupt)
     # The orphans of a killed part become our children; on a host they stay in the cgroup of its unit.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _socket(layout).unlink(missing_ok=True)  # that of a stack that was killed
+    layout.supervisor_socket.unlink(missing_ok=True)  # that of a stack that was killed
     supervisord = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", "--", f"{sys.prefix}/bin/supervisord", "-c", _supervisor_config(layout)],
+        ["setpriv", "--pdeathsig", "TERM", "--", f"{sys.prefix}/bin/supervisord", "-c", str(layout.supervisor_config)],
         env=environ,
         start_new_session=True,  # Ctrl-C goes only to us, and we stop the parts
     )
@@ -218,8 +129,8 @@ def run(layout: Layout) -> int:
             _await("PostgreSQL", lambda: _make_database(layout), supervisord)
             _call([sys.executable, str(ROOT / "manage.py"), "db", "upgrade"], environ)
         if later := [f"stack:{part}" for part in LATER if part in layout.parts]:
-            _await("supervisord", _socket(layout).exists, supervisord)
-            _call([f"{sys.prefix}/bin/supervisorctl", "-c", _supervisor_config(layout), "start", *later], environ)
+            _await("supervisord", layout.supervisor_socket.exists, supervisord)
+            _call([f"{sys.prefix}/bin/supervisorctl", "-c", str(layout.supervisor_config), "start", *later], environ)
         if "nginx" in layout.parts:
             _await("the service", lambda: _pings(layout), supervisord)
         print(f"vimeo_api stack is ready on http://{layout.bind}:{layout.port} (all in {layout.data})", flush=True)
@@ -271,75 +182,10 @@ def _free_port(bind: str) -> int:
     return port
 
 
-def _run_folder(data: Path) -> Path:
-    """Return the folder for sockets: DATA_DIR/run, unless its path is too long for a socket."""
-    folder = data / "run"
-    if len(str(folder)) > MAX_SOCKET_FOLDER:
-        folder = Path(tempfile.gettempdir()) / f"vimeo_api-{hashlib.sha256(bytes(data)).hexdigest()[:12]}"
-    return folder
-
-
 def _check_programs(path: str) -> None:
     programs = ("nginx", "redis-server", "postgres", "initdb", "setpriv", f"{sys.prefix}/bin/uwsgi")
     if missing := [name for name in programs if not shutil.which(name, path=path)]:
         raise StackError(f"{', '.join(missing)} not found; `deploy/packages stack` installs what is missing.")
-
-
-def _make_folders(layout: Layout) -> None:
-    """Create the folders of all parts, for our user only. Raises StackError if another user owns that of sockets."""
-    layout.run.mkdir(mode=0o700, exist_ok=True)
-    try:
-        layout.run.chmod(0o700)  # its sockets trust every client, and in /tmp anyone may have created the folder
-    except PermissionError:
-        raise StackError(f"{layout.run} belongs to another user.") from None
-    runs = [layout.run / name for name in ("redis-broker", "redis-cache", "nginx")]
-    kept = [layout.data / name for name in ("log", "redis", "journal")]
-    for folder in (*runs, *kept, layout.settings.store_dir, layout.settings.spool_dir):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _write_configs(layout: Layout) -> None:
-    for source, place in CONFIGS.items():
-        _write_moved(layout, ROOT / "deploy" / source, layout.etc(place))
-    snippets = layout.etc(CONFIGS["nginx/vimeo_api"])
-    (snippets / "body_limit.conf").write_text(f"{body_limit(layout.settings)}\n")
-    objects = snippets / "objects/upstream.conf"
-    objects.unlink(missing_ok=True)
-    if layout.settings.store_url:
-        objects.parent.mkdir(exist_ok=True)
-        objects.write_text(objects_upstream(layout.settings))
-    (snippets / "peer_key.conf").write_text(f"{peer_key(layout.settings)}\n")
-    if layout.balanced:
-        _write_moved(layout, ROOT / "deploy/nginx/balanced/listen.conf", snippets / "listen.conf")
-    if layout.shared_at:
-        for part, port in SERVICES.values():
-            if part != "postgres":
-                with layout.etc(f"/etc/redis/{part}.conf").open("a") as file:
-                    file.write(f"bind {layout.shared_at}\nport {port}\nprotected-mode no\n")
-    _select_parts(layout)
-
-
-def _select_parts(layout: Layout) -> None:
-    """Leave only our parts in supervisord's configuration."""
-    parser = configparser.RawConfigParser()
-    path = layout.etc(CONFIGS["supervisor/stack.conf"])
-    parser.read(path)
-    for part in PARTS:
-        if part not in layout.parts:
-            parser.remove_section(f"program:{part}")
-    parser.set("group:stack", "programs", ", ".join(layout.parts))
-    with path.open("w") as file:
-        parser.write(file)
-
-
-def _write_moved(layout: Layout, source: Path, target: Path) -> None:
-    """Write a configuration file, or all files of a folder, with our paths."""
-    if source.is_dir():
-        for path in source.iterdir():
-            _write_moved(layout, path, target / path.name)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(layout.move(source.read_text()))
 
 
 def _make_postgres(layout: Layout, environ: Mapping[str, str]) -> None:
@@ -362,15 +208,6 @@ def _make_database(layout: Layout) -> bool:
     except psycopg.OperationalError:
         return False
     return True
-
-
-def _supervisor_config(layout: Layout) -> str:
-    return str(layout.etc(CONFIGS["supervisor/stack.conf"]))
-
-
-def _socket(layout: Layout) -> Path:
-    """Return where supervisord listens, as supervisor/stack.conf says."""
-    return layout.run / "supervisor.sock"
 
 
 def _pings(layout: Layout) -> bool:
