@@ -80,51 +80,81 @@ def test_the_rows_of_files_change_in_one_place() -> None:
 
 def test_a_status_changes_by_the_table_of_moves() -> None:
     """Only `moving` sets a status with an UPDATE; `catalog` sets the first one of a new row."""
-    named = {
-        path.name
-        for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
-        if (
-            isinstance(node, ast.Dict)
-            and any(isinstance(key, ast.Constant) and key.value == "status" for key in node.keys)
-        )
-        or (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "values" and "status" in keywords(node))
-        if "core" in path.parts
-    }
+    named = {path.name for path in SOURCES if "core" in path.parts and sets_status(path.read_text())}
     assert named == {"lifecycle.py", "catalog.py"}
 
 
-def keywords(call: ast.Call) -> set[str | None]:
-    return {keyword.arg for keyword in call.keywords}
+def sets_status(source: str) -> bool:
+    """Return whether a module has a value for `status`: by name, by column, or as an attribute of a row."""
+    for node in ast.walk(ast.parse(source)):
+        keys: list[ast.expr | None] = []
+        if isinstance(node, ast.Dict):
+            keys = node.keys
+        elif isinstance(node, ast.Assign):
+            keys = [target for target in node.targets if isinstance(target, ast.Attribute)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"values", "dict", "moving"}:
+            keys = [ast.Constant(keyword.arg) for keyword in node.keywords]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"setattr", "bindparam"}:
+            keys = [*node.args[:2]]
+        texts = {ast.unparse(key) for key in keys if key} - {"self.status"}
+        if any(text.endswith((".status", "'status'")) for text in texts):
+            return True
+    return False
 
 
 def writes_to_files(source: str) -> list[str]:
-    """Return what in a module writes to the table `files`: with SQLAlchemy, its ORM, or SQL text."""
+    """Return what in a module may write to the table `files`: with SQLAlchemy, its ORM, or SQL text."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             verb = ast.unparse(node.func).rpartition(".")[2]
             about = ast.unparse(node.args[0]) if node.args else ast.unparse(node.func)
-            if verb in {"update", "insert", "delete"} and re.search(r"\bFile\b(?!\.[a-z])", about):
+            if verb in {"update", "insert", "insert_new", "delete"} and re.search(r"\bFile\b(?!\.[a-z])", about):
                 found.append(ast.unparse(node))
-        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "db.session":
-            found.append("db.session")
+        elif isinstance(node, ast.Attribute) and ast.unparse(node).endswith("db.session"):
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.ImportFrom):
+            found += [name.name for name in node.names if (name.name in {"File", "db"} and name.asname)]
+            found += [name.name for name in node.names if node.module == "sqlalchemy.orm" and name.name in SESSIONS]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found += re.findall(r"(?i)\b(?:UPDATE|INSERT\s+INTO|DELETE\s+FROM)\s+\"?files\b", node.value)
+            found += re.findall(SQL, node.value)
     return found
 
 
+SESSIONS = {"Session", "sessionmaker", "scoped_session"}
+# Or a piece of an f-string, with the name of a table after it.
+SQL = re.compile(r"(?i:\b(?:UPDATE|INSERT\s+INTO|DELETE\s+FROM)\s+\"?files\b)|(?:UPDATE|INTO|DELETE FROM) $")
+
+
 def test_writes_are_found_in_every_form() -> None:
-    assert len(writes_to_files(WRITES)) == WRITES.count("\n")
+    for line in WRITES.splitlines():
+        assert len(writes_to_files(line)) == 1, line
+    for line in STATUSES.splitlines():
+        assert sets_status(line), line
 
 
 WRITES = """update(File).values(size=1)
 sqlalchemy.delete(models.File)
 insert(File)
+statements.insert_new(File)
 File.__table__.update()
 update(File.__table__)
 db.session.get(File, 1)
+extensions.db.session.execute(changed)
+from vimeo_api.extensions import db as database
+from sqlalchemy.orm import Session
+from vimeo_api.core.database.models import File as Row
 text("UPDATE files SET size = 1")
+text(f"UPDATE {File.__tablename__} SET size = 1")
+text("delete from files")
+"""
+
+STATUSES = """update(File).values(status=Status.GONE)
+update(File).values({"status": Status.GONE})
+update(File).values({File.status: Status.GONE})
+update(File).values(**dict(status=Status.GONE))
+file.status = Status.GONE
+setattr(file, "status", Status.GONE)
 """
 
 
