@@ -30,6 +30,12 @@ def test_files_go_up_and_down_by_https_and_links_say_so(front: Front) -> None:
     assert requests.get(link, verify=str(front.certificate), timeout=60).content == b"sealed"
 
 
+@pytest.mark.parametrize("path", ["/ping", "/v1/streams/none", "/\\"])  # of the service, its error, nginx's own
+def test_browsers_are_asked_to_use_only_https(front: Front, path: str) -> None:
+    answer = requests.get(front.https + path, verify=str(front.certificate), timeout=60)
+    assert answer.headers["Strict-Transport-Security"] == "max-age=63072000"
+
+
 def test_browsers_are_offered_http_2(front: Front) -> None:
     command = [
         "curl",

@@ -27,7 +27,8 @@ def fronting(stack: Service, folder: Path) -> Iterator[Front]:
     (folder / "nginx").mkdir(parents=True)
     etc, run, http, https = folder / "etc", stack.data / "run", free_port(), free_port()
     shutil.copytree(stack.data / "etc/nginx", etc)
-    shutil.copy(ROOT / "deploy/nginx/https/listen.conf", etc / "vimeo_api")
+    for name in ("listen.conf", "hsts.conf"):
+        shutil.copy(ROOT / "deploy/nginx/https" / name, etc / "vimeo_api")
     shutil.copy(ROOT / "deploy/nginx/https/redirect.conf", etc / "conf.d/vimeo_api_redirect.conf")
     moved = {
         str(stack.data / "etc/nginx"): str(etc),
