@@ -3,7 +3,7 @@
     .get-<hash of the link>         the bytes from the first one on
     .get-<hash of the link>.json    name, size, ETag, digest, and the grant (`X-Download-Grant`)
 
-Both are beside the file to be. They are readable for their owner only, as the grant is worth the file.
+Both are beside the future file. They are readable for their owner only, as the grant is worth the file.
 Sources: flock(2); link(2), which refuses to overwrite.
 """
 

@@ -14,7 +14,7 @@ class Malformed(PipelineError):
 
 
 class Inconsistent(Malformed):
-    """The request says two different lengths of an upload, or another one than before."""
+    """The request gives two different lengths for an upload, or another one than before."""
 
 
 class Conflict(PipelineError):
@@ -24,7 +24,7 @@ class Conflict(PipelineError):
 
 
 class WrongOffset(Conflict):
-    """The next byte of the upload is another one than the request assumes."""
+    """The upload has more or fewer bytes than the request assumes."""
 
     def __init__(self, offset: int) -> None:
         """Note the next byte."""

@@ -226,7 +226,7 @@ class Token(Base):
 
 
 class Attempt(Base):
-    """A response with bytes of a one-time file that has ended; kept as long as the file's row."""
+    """A response that sent bytes of a one-time file and has ended; kept as long as the file's row."""
 
     __tablename__ = "download_attempts"
 

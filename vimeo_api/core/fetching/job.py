@@ -1,4 +1,4 @@
-"""The job of making a file of a URL, or of other streams; `tasks.fetch` runs it. The worker with the claim works on it.
+"""The job that makes a file from a URL or from streams; `tasks.fetch` runs it. The worker with the claim works on it.
 
     fetching → available | failed
 

@@ -29,7 +29,7 @@ _running = aliased(File)
 
 
 def crowded(*, moment: Any, per_client: Any, per_origin: Any) -> ColumnElement[bool]:
-    """Return the condition that enough fetches of a file's client, or from its host, are running.
+    """Return the condition that as many fetches as may run for a file's client, or from its host, are running.
 
     Its parameters are those of `limits`, or stand for them in a prepared statement.
     """
@@ -47,7 +47,7 @@ def _busy(column: InstrumentedAttribute[str], most: Any, moment: Any) -> Select[
 
 
 def _next(*, ended: Any, until: Any, moment: Any, **most: Any) -> ColumnElement[bool]:
-    """Return the condition that the turn of a waiting fetch may have come by the end of another one."""
+    """Return the condition that a waiting fetch may begin now that another one has ended."""
     over = select(QueuedFetch).where(QueuedFetch.file_id == ended).subquery()
     same = or_(_other.client == over.c.client, _other.origin == over.c.origin)
     return and_(

@@ -204,7 +204,7 @@ def due_purges(limit: int, *conditions: ColumnElement[bool]) -> Sequence[int]:
 def purged(files: Sequence[Entry]) -> None:
     """Record that the bytes of these files are removed; delete the rows without a key, which nobody can ask for.
 
-    Pass them as they are since they are gone: from then on a row keeps its key, or has none.
+    Pass entries that were read after the files were gone: from then on a row's key does not change.
     """
     over = [file.id for file in files if file.key is None]
     attempted = [file.id for file in files if file.key is None and file.responses]

@@ -44,8 +44,8 @@ def batch(target: Store, *, after: int) -> list[Entry]:
 def move(entries: Sequence[Entry], target: Store) -> tuple[list[Entry], list[Failure]]:
     """Copy files into a store and serve them from there; return those that were moved, and those that could not be.
 
-    In neither list is what is gone, or what another process moves. A file fails with NotFound for missing bytes,
-    DigestMismatch for damaged ones, StorageFull and Unavailable.
+    Files that are gone, or that another process moves, are in neither list. A file fails with NotFound for missing
+    bytes, DigestMismatch for damaged ones, StorageFull and Unavailable.
     """
     with copies.begun(entries, target) as begun:
         copied = copies.at_once(_copy, begun, _threads())

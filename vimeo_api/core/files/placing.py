@@ -104,7 +104,7 @@ def run(*file_ids: int) -> None:
 def send(
     staging: Staging, surface: str, blob: str, *, digest: str | None = None, progress: Progress = lambda _: None
 ) -> dict[str, Any]:
-    """Put staged bytes into the store at once, as PLACE=through promises; return what their row has to say of that.
+    """Put staged bytes into the store at once, as PLACE=through promises; return what their row must say about it.
 
     `blob` must be new. Raises Unavailable and, if the bytes have another digest than the given one, DigestMismatch.
     """

@@ -66,7 +66,7 @@ class Spans:
         return max((times for start, stop, times in runs if start < span[1] and span[0] < stop), default=0)
 
     def covers(self, size: int, *, times: int = 1) -> bool:
-        """Return whether all responses together have sent every byte of a file, so many times."""
+        """Return whether all responses together have sent every byte of a file at least `times` times."""
         reached = 0
         for start, stop, number in self.sent:
             if start > reached or number < times:

@@ -1,4 +1,4 @@
-"""Making files of the bytes that clients send: check them, publish them, and return what the client is told.
+"""Turn the bytes that clients send into files: check them, publish them, and return what the client is told.
 
 Views call it, and so does `unfinished.finishing`, in views and in workers: that is why it belongs to the core.
 """

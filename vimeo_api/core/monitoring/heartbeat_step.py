@@ -28,8 +28,8 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        """Begin once the worker is connected to the broker, and again after each time that it was not."""
-        if not self._hearts:  # a connection that was lost is no start of the worker
+        """Begin once the worker is connected to the broker, and again whenever it has reconnected."""
+        if not self._hearts:  # to reconnect is not to start
             folder = consumer.app.conf.heartbeats_dir
             parts = {queue.partition(".")[0] for queue in consumer.app.amqp.queues.consume_from}  # `core.broker`
             self._hearts = [Heart(folder, part) for part in sorted(parts)]

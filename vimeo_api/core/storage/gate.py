@@ -15,7 +15,7 @@ class Gate:
     """Open to all while the service answers, and to a few while it does not."""
 
     def __init__(self, *, few: int, patience: float) -> None:
-        """Call the service silent if it failed, or if somebody has waited `patience` seconds without a sign of it."""
+        """Call the service silent if it failed, or if somebody has waited `patience` seconds without a sign of life."""
         self._few = few
         self._patience = patience
         self._lock = threading.Lock()
@@ -30,12 +30,12 @@ class Gate:
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """Count the caller among those who wait. Raises Unavailable if these are enough already."""
+        """Count the caller among those who wait. Raises Unavailable if enough wait already."""
         with self._lock:
             if self._inside >= self._few and self.silent:
                 raise Unavailable("Others wait for the object store already.")
             if self._inside == 0:
-                self._heard = time.monotonic()  # silence begins with the first who waits
+                self._heard = time.monotonic()  # silence counts from the first one that waits
             self._inside += 1
         try:
             yield
@@ -44,7 +44,7 @@ class Gate:
                 self._inside -= 1
 
     def note_answer(self) -> None:
-        """Note that the service works, or goes on with what it does."""
+        """Note that the service works, or is making progress."""
         self._failed, self._heard = False, time.monotonic()
 
     def note_failure(self) -> None:

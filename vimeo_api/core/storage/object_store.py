@@ -192,7 +192,7 @@ class ObjectDraft:
     """An object that appears once all of its parts are there."""
 
     def __init__(self, store: ObjectStore, client: S3Store, brief: S3Store, bucket: Bucket, key: str) -> None:
-        """Make the object under its own key, because keys are never used again; `brief` sends what is small."""
+        """Send the object under its final key, which was never used before; `brief` is the client for small files."""
         self._store = store
         self._client = client
         self._brief = brief

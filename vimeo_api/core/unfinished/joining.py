@@ -1,9 +1,9 @@
 """Joins partial uploads into one file (`Upload-Concat: final` of tus). Safe to run twice, and after a kill.
 
-The row lists the partial uploads (`joined_keys`) until their bytes are a file and they themselves are removed. What is
-joined at once, the request does (`services.resumable`); the rest `tasks.join` does, on the host that has the bytes. The
-sweep finds what a kill has left, and the row's offset says how far it came. The lock of the part keeps two from doing
-it at the same time.
+The row lists the partial uploads (`joined_keys`) until their bytes are a file and they themselves are removed. A
+request joins small ones itself (`services.concatenation`); `tasks.join` does the rest, on the host that has the bytes.
+The sweep finds what a kill has left, and the row's offset says how far it came. The lock of the part keeps two from
+doing it at the same time.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 The offset never says more than is durable: bytes are synced first, then `advance` moves it. Only the request whose id
 is the `writer` may advance it, so one that broke off long ago cannot append to what a later one has written.
-`services.resumable` calls this, and `adoption` and `joining`.
+`services.resumable` and `concatenation` call this, and `adoption` and `joining`.
 """
 
 from collections.abc import Sequence
@@ -230,9 +230,9 @@ def listing() -> list[Upload]:
 
 
 def bytes_of(token_id: int) -> int:
-    """Return what the unfinished uploads of a token will count; they have no file yet that would.
+    """Return how many bytes of a token's quota its unfinished uploads will need; they have no file yet.
 
-    What is joined counts as the uploads from which it is joined.
+    A joined upload counts as the partial ones that it is made of.
     """
     size = func.coalesce(Row.length, Row.offset)
     charge = case((size < LEAST_CHARGE, LEAST_CHARGE), else_=size)
