@@ -27,7 +27,7 @@ LEASE_TOKEN = "a" * 32
 def _anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_stats, "_MIN_PAUSE", timedelta())
     monkeypatch.setattr(file_stats, "_PAUSE_FACTOR", 0)
-    monkeypatch.setattr(file_stats, "PIECE", 2)
+    monkeypatch.setattr(statements, "PIECE", 2)
 
 
 def add(key: str, size: int = 10, **more: object) -> int:

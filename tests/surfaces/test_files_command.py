@@ -12,7 +12,7 @@ from flask import Flask
 
 from tests.inprocess import Clock, made, stored, sweep
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.files import inventory
+from vimeo_api.core.database import statements
 from vimeo_api.service_commands.files import files
 
 DAY = 24 * 3600
@@ -78,7 +78,7 @@ def listed(app: Flask, *words: str) -> list[dict[str, Any]]:
 def test_it_lists_the_files_that_a_filter_names(
     app: Flask, links: dict[str, str], words: list[str], surfaces: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inventory, "PIECE", 2)
+    monkeypatch.setattr(statements, "PIECE", 2)
     assert len(links) == len(listed(app))
     assert [entry["surface"] for entry in listed(app, *words)] == surfaces.split()
 

@@ -10,12 +10,12 @@ from vimeo_api.core.access import sealed_ids
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import Entry
 
-_MAX_ID = 18  # digits
+_MAX_DIGITS = 18  # of an id
 
 
 def entry(which: str) -> Entry:
     """Return the file with an id, or behind a link or the file id of `transfer`. Raises ClickException."""
-    if which.isascii() and which.isdigit() and len(which) <= _MAX_ID:
+    if which.isascii() and which.isdigit() and len(which) <= _MAX_DIGITS:
         found = catalog.by_id(int(which))
     else:
         found = next((file for place in _places(which) if (file := catalog.find(*place))), None)

@@ -117,7 +117,7 @@ def test_a_join_that_was_killed_resumes_after_its_durable_bytes(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
     _, concat = joinable(client)
-    monkeypatch.setattr(parts, "CHECKPOINT", 100_000)
+    monkeypatch.setattr(parts, "JOIN_CHECKPOINT", 100_000)
     copied, copy = [], Writer.copy
 
     def killed(writer: Writer, source: int, size: int, *, at: int, start: int) -> None:

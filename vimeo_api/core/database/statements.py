@@ -28,6 +28,8 @@ AnyResult = CursorResult[*tuple[Any, ...]]
 Query = Select[*tuple[Any, ...]]
 Result = TypeVar("Result")
 
+PIECE = 20_000  # rows of a large table that one statement reads, so that none takes long
+
 
 def rows(statement: Executable) -> Sequence[AnyRow]:
     """Execute a statement and return all its rows."""

@@ -151,7 +151,7 @@ def _check_ours(files: Sequence[NewFile], moment: datetime) -> dict[str, int]:
     Raises Exists if they are not.
     """
     there = find_all(files[0].surface, [file.key for file in files])
-    others = [file for file in files if not _is(there.get(file.key), file, moment)]
+    others = [file for file in files if not _is_row_of(there.get(file.key), file, moment)]
     if others:
         taken = next((file for file in others if file.key in there), others[0])
         raise Exists(f"{taken.key} exists")
@@ -171,7 +171,7 @@ def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
     }
 
 
-def _is(entry: Entry | None, file: NewFile, moment: datetime) -> bool:
+def _is_row_of(entry: Entry | None, file: NewFile, moment: datetime) -> bool:
     return entry is not None and (entry.blob, entry.created_at) == (file.blob, moment)
 
 

@@ -15,8 +15,6 @@ from vimeo_api.core.database.models import File, Status
 from vimeo_api.core.files import catalog, file_names
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 
-PIECE = 20_000  # rows that a statement reads
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
@@ -63,6 +61,6 @@ def found(search: Search) -> Iterator[Entry]:
 
 def _end(last: int) -> int | None:
     """Return the last id of the piece after an id, None if there is no more."""
-    piece = select(File.id).where(File.id > last).order_by(File.id).limit(PIECE).subquery()
+    piece = select(File.id).where(File.id > last).order_by(File.id).limit(statements.PIECE).subquery()
     row = statements.row(select(func.max(piece.c.id)))
     return row[0] if row else None

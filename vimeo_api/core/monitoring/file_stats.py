@@ -33,7 +33,6 @@ from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
 from vimeo_api.core.unfinished.rows import UNFINISHED
 
-PIECE = 20_000  # rows per statement, so that no statement takes long, however large the table
 _PAUSE_FACTOR = 20  # the next count is due after this many times the duration of the last one
 _MIN_PAUSE = timedelta(seconds=5)
 _COUNT_TIMEOUT = timedelta(minutes=10)  # then another worker may start a count; both results are right
@@ -122,7 +121,13 @@ def _groups() -> list[tuple[Any, ...]]:
     files, sizes, charges = (Counter[tuple[Any, ...]]() for _ in range(3))
     last: int | None = 0
     while last is not None:
-        piece = select(File.id, *kind, stored, charged).where(File.id > last).order_by(File.id).limit(PIECE).subquery()
+        piece = (
+            select(File.id, *kind, stored, charged)
+            .where(File.id > last)
+            .order_by(File.id)
+            .limit(statements.PIECE)
+            .subquery()
+        )
         kinds = [piece.c[column.key] for column in kind]
         totals = (func.sum(column).cast(BigInteger) for column in (piece.c.stored, piece.c.charged))
         sums = (func.count(), *totals, func.max(piece.c.id))

@@ -32,7 +32,7 @@ CLAIM = timedelta(minutes=2)  # longer than a try takes; after that the worker t
 # Before each further try; with jitter. About a day together.
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 60, 300, 1800, 7200, 14_400, 21_600, 36_000))
 JITTER = 0.1  # of a pause, in both directions, so that what failed together does not come back together
-SILENCE = timedelta(minutes=1)  # in which a host that did not answer in time is left alone
+HOST_PAUSE = timedelta(minutes=1)  # in which a host that did not answer in time is left alone
 KEPT = timedelta(days=7)  # for which the URL of a receipt that failed is kept, so that it can be sent again
 
 
@@ -172,9 +172,9 @@ def failed(taken: Taken, error: str) -> bool:
 
 
 def put_off(host: str) -> None:
-    """Leave a host that did not answer in time alone for SILENCE: it would keep workers from the other hosts."""
+    """Leave a host that did not answer in time alone for HOST_PAUSE: it would keep workers from the other hosts."""
     due = (Receipt.host == host, *_due(ReceiptState.WAITING))
-    statements.execute(update(Receipt).where(*due).values(due_at=now() + SILENCE))
+    statements.execute(update(Receipt).where(*due).values(due_at=now() + HOST_PAUSE))
 
 
 def forget() -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 from vimeo_api.core.errors import BytesLost, Unavailable
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.core.storage.folders import fsync_folder, make_folder, open_locked, raising_storage_full
+from vimeo_api.core.storage.locks import WAIT_SECONDS
 from vimeo_api.core.storage.writer import Writer
 from vimeo_api.extensions import blobs
 
 FOLDER = "unfinished"
-WAIT_SECONDS = 30.0
-CHECKPOINT = 256 * 1024**2  # bytes of a join that a kill may cost
+JOIN_CHECKPOINT = 256 * 1024**2  # bytes of a join that a kill may cost
 _PAUSE = 0.01  # seconds between two tries: flock(2) has no timeout
 
 
@@ -112,7 +112,7 @@ def join(key: str, sources: list[tuple[str, int]], *, done: int, note: Callable[
         for source, start, size, at in _pieces(sources, done):
             with path(source).open("rb", buffering=0) as file:
                 writer.copy(file.fileno(), size, at=at, start=start)
-            if at + size - noted >= CHECKPOINT:
+            if at + size - noted >= JOIN_CHECKPOINT:
                 part.sync()
                 note(noted := at + size)
         part.sync()
@@ -135,8 +135,8 @@ def _pieces(sources: list[tuple[str, int]], done: int) -> Iterator[tuple[str, in
     """Yield what is missing after the first `done` bytes: a part, from where in it, how many bytes, and to where."""
     begin = 0
     for source, size in sources:
-        for at in range(max(begin, done), begin + size, CHECKPOINT):
-            yield source, at - begin, min(CHECKPOINT, begin + size - at), at
+        for at in range(max(begin, done), begin + size, JOIN_CHECKPOINT):
+            yield source, at - begin, min(JOIN_CHECKPOINT, begin + size - at), at
         begin += size
 
 
