@@ -165,7 +165,7 @@ def test_every_answer_has_an_id_of_its_own_whatever_the_client_says(service: Ser
     assert REQUEST_ID.fullmatch(straight.headers["X-Request-Id"])
 
 
-def test_a_range_beyond_the_end_has_one_id_too(service: Service) -> None:
+def test_a_416_has_one_request_id_too(service: Service) -> None:
     stream = requests.post(f"{service.url}/v1/streams", data=b"x", timeout=60).json()["id"]
     for path in (f"/v1/streams/{stream}", "/static/docs.css"):
         answer = requests.get(service.url + path, headers={"Range": "bytes=999999999-"}, timeout=60)
