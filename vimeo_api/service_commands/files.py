@@ -13,9 +13,9 @@ from vimeo_api.core.access import api_tokens
 from vimeo_api.core.clock import now
 from vimeo_api.core.database.models import Status
 from vimeo_api.core.errors import NotFound
-from vimeo_api.core.files import catalog, file_names, inventory, lifecycle
+from vimeo_api.core.files import catalog, file_names, lifecycle, search
 from vimeo_api.core.files.catalog import Entry
-from vimeo_api.core.files.inventory import Search
+from vimeo_api.core.files.search import Search
 from vimeo_api.core.policy import BY_SURFACE, POLICIES
 from vimeo_api.core.storage.folders import relative
 from vimeo_api.service_commands import naming
@@ -63,7 +63,7 @@ _which = click.argument("which", metavar="[ID|LINK]…", nargs=-1)
 def list_(*, as_json: bool, **filters: Any) -> None:
     """List files, the oldest first: id, surface, state, bytes, upload time, token, name."""
     tokens = api_tokens.names()
-    for entry in inventory.found(_search(**filters)):
+    for entry in search.found(_search(**filters)):
         fields = _fields(entry, tokens)
         if as_json:
             click.echo(json.dumps(fields))
@@ -119,7 +119,7 @@ def _confirmed(verb: str, which: tuple[str, ...], filters: dict[str, Any], *, ye
     filtered = any(value is not None for value in filters.values())
     if bool(which) == filtered:
         raise click.UsageError("Give either ids and links, or filters such as --token.")
-    chosen: Iterable[Entry] = map(naming.entry, which) if which else inventory.found(_search(**filters))
+    chosen: Iterable[Entry] = map(naming.entry, which) if which else search.found(_search(**filters))
     sizes = {entry.id: entry.size for entry in chosen}
     if sizes and not yes:
         click.confirm(f"{verb} {_files(len(sizes))} ({sum(sizes.values())} bytes)?", abort=True)
