@@ -90,18 +90,6 @@ def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield started
 
 
-@pytest.fixture(scope="session")
-def limiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
-    """The same with a budget of 1, few guesses of passwords, and files of its own tests only."""
-
-    def start(profile: str) -> AbstractContextManager[Service]:
-        data = tmp_path_factory.mktemp(f"limited-{profile}") / "data"
-        return running(profile, data, VIMEO_BUDGET="1", PASSWORD_LIMIT_ADDRESS="3 per hour")
-
-    with shared(start) as started:
-        yield started
-
-
 @pytest.fixture(params=PROFILES)
 def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
     """The real service, one per profile for all tests that leave it as they found it."""
@@ -112,12 +100,6 @@ def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) 
 def fetcher(request: pytest.FixtureRequest, fetching: Callable[[str], Service]) -> Service:
     """The real service that also fetches from loopback URLs, one per profile."""
     return fetching(request.param)
-
-
-@pytest.fixture(params=PROFILES)
-def limited(request: pytest.FixtureRequest, limiting: Callable[[str], Service]) -> Service:
-    """The real service with small limits, one per profile."""
-    return limiting(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ T = TypeVar("T")
 # What the tests of shared services run on; `make test-fleet` names the third one.
 PROFILES = tuple(os.environ.get("TEST_PROFILES", "embedded production").split())
 # Fixtures of services that many files share; the first one that a test uses is its group.
-SHARED = ("fetching", "services", "shaking", "all_guarded", "limiting", "storing")
+SHARED = ("fetching", "services", "shaking", "all_guarded", "storing")
 PRODUCTION = {"stack", "shaky"}  # the fixtures that have no other profile
 # Slow folders, which start first, after the shared services.
 LONG = ("tests/chaos", "tests/production", "tests/pages", "tests/surfaces", "tests/attacks")

@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,7 @@ from benchmarks.serving.service import ONCE, STREAMS, Rows
 from benchmarks.serving.service import Service as Measured
 from tests.services import Service
 
-
-@pytest.fixture(scope="module")
-def stack(limiting: Callable[[str], Service]) -> Service:
-    """A stack with few files of other tests."""
-    return limiting("production")
+MANY = 1_000_000  # keys: all that there are
 
 
 @pytest.fixture
@@ -147,9 +143,9 @@ def test_inserted_rows_are_served_and_used_up(stack: Service, place: Place) -> N
     assert not {path for path in stack.stored() if path.name in keys}
 
     stream, link = measured.add_stream(place.small), measured.add_once(place.small)
-    before = {surface: {*measured.some_keys(surface, 1000)} for surface in ("streams", "vimeo")}
+    before = {surface: {*measured.some_keys(surface, MANY)} for surface in ("streams", "vimeo")}
     measured.fill(stream, link, 100)
-    streams, once = ({*measured.some_keys(surface, 1000)} - before[surface] for surface in before)
+    streams, once = ({*measured.some_keys(surface, MANY)} - before[surface] for surface in before)
     assert (len(streams), len(once)) == (50, 50)
     measured.link_once(link, [*once])
     assert len(requests.get(f"{stack.url}{ONCE}/{once.pop()}").content) == SMALL

@@ -1,6 +1,7 @@
 """Brute force and rate limits: real requests to both profiles, in-process requests where those are enough."""
 
 import io
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.access.guarded import FORM, PROTECTED, Guarded, call
 from tests.inprocess import PROFILES, made
 from tests.origin import Origin, Page
 from tests.production.parts import frozen, stopped
-from tests.services import Service
+from tests.services import Service, await_
 from vimeo_api.core.access import api_tokens
 
 VIMEO = "/vimeo/api/v1.0/file"
@@ -79,27 +80,36 @@ def form(**fields: str) -> dict[str, Any]:
     return {"data": {**fields, "file": (io.BytesIO(b"numbers"), "report.xls")}}
 
 
-@pytest.mark.parametrize("limited", ["production"], indirect=True)
-def test_without_trusted_proxies_a_forged_address_does_not_evade_limits(limited: Service) -> None:
-    links = [call("PUT", limited.vimeo, **PROTECTED).json()["url"] for _ in range(5)]
-    found = []
-    for number, link in enumerate(links):
-        forged = dict.fromkeys(FORGED, f"192.0.2.{number}")
-        found.append(call("GET", link, params={"password": "wrong"}, headers=forged).status_code)
-    assert found == [401, 401, 401, 429, 429]
-    assert call("GET", links[0], params={"password": "sesame"}).status_code == 429
-    assert call("HEAD", links[0]).status_code == 401
-    assert call("GET", call("PUT", limited.vimeo, **FORM).json()["url"]).status_code == 200
+@pytest.mark.parametrize("service", ["production"], indirect=True)
+def test_behind_nginx_a_forged_address_is_not_what_the_service_sees(service: Service) -> None:
+    before = service.log_sizes()
+    # nginx's second server asks for one of them, and the first for the other.
+    for path in ("/v1/streams/none", f"{VIMEO}/none"):
+        answer = call("GET", f"{service.url}{path}", headers=dict.fromkeys(FORGED, "192.0.2.1"))
+        assert answer.status_code == 404
+        request = answer.headers["X-Request-Id"]
+        lines = await_(lambda request=request: refusals(service.logs_since(before), request))
+        assert [line["address"] for line in lines] == ["127.0.0.1"]
+
+
+def refusals(text: str, request: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in text.splitlines() if request in line and "vimeo_api.events" in line]
+    return [line for line in lines if line["action"] == "refused"]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_the_app_ignores_a_forged_address_too(profile: str, tmp_path: Path) -> None:
+def test_without_trusted_proxies_a_forged_address_does_not_evade_limits(profile: str, tmp_path: Path) -> None:
     with made(profile, tmp_path / "data", PASSWORD_LIMIT_ADDRESS="3 per hour") as app:
         client = app.test_client()
-        link = client.put(VIMEO, **form(password="sesame")).get_json()["url"]
-        wrong = {"query_string": {"password": "wrong"}}
-        found = [client.get(link, headers=dict.fromkeys(FORGED, f"192.0.2.{n}"), **wrong) for n in range(5)]
-        assert [answer.status_code for answer in found] == [401, 401, 401, 429, 429]
+        links = [client.put(VIMEO, **form(password="sesame")).get_json()["url"] for _ in range(5)]
+        found = []
+        for number, link in enumerate(links):
+            forged = dict.fromkeys(FORGED, f"192.0.2.{number}")
+            found.append(client.get(link, headers=forged, query_string={"password": "wrong"}).status_code)
+        assert found == [401, 401, 401, 429, 429]
+        assert client.get(links[0], query_string={"password": "sesame"}).status_code == 429
+        assert client.head(links[0]).status_code == 401
+        assert client.get(client.put(VIMEO, **form()).get_json()["url"]).status_code == 200
 
 
 def test_wrong_passwords_are_limited_by_default_and_uploads_are_not(tmp_path: Path) -> None:
