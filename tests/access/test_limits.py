@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +88,14 @@ def test_behind_nginx_a_forged_address_is_not_what_the_service_sees(service: Ser
     for path in ("/v1/streams/none", f"{VIMEO}/none"):
         answer = call("GET", f"{service.url}{path}", headers=dict.fromkeys(FORGED, "192.0.2.1"))
         assert answer.status_code == 404
-        request = answer.headers["X-Request-Id"]
-        lines = await_(lambda request=request: refusals(service.logs_since(before), request))
-        assert [line["address"] for line in lines] == ["127.0.0.1"]
+        logged = partial(refusals, service, before, answer.headers["X-Request-Id"])
+        assert [line["address"] for line in await_(logged)] == ["127.0.0.1"]
 
 
-def refusals(text: str, request: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in text.splitlines() if request in line and "vimeo_api.events" in line]
-    return [line for line in lines if line["action"] == "refused"]
+def refusals(service: Service, before: Mapping[Path, int], request: str) -> list[dict[str, Any]]:
+    """Return what the log of events says of a refused request."""
+    said = [line for line in service.logs_since(before).splitlines() if request in line and "vimeo_api.events" in line]
+    return [line for line in map(json.loads, said) if line["action"] == "refused"]
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -22,6 +22,7 @@ from tests.surfaces.resumable.tus import (
     served,
     stream_of,
 )
+from vimeo_api.core.storage.locks import WAIT_SECONDS
 from vimeo_api.core.unfinished import adoption, parts, rows
 from vimeo_api.services import resumable
 from vimeo_api.web.resumable import tus
@@ -104,7 +105,7 @@ def test_a_look_at_a_request_that_is_about_to_begin_does_not_end_it(
 ) -> None:
     url, lock, looks = begin(client), parts.locked, iter([True])
 
-    def look_first(key: str, *, seconds: float = parts.WAIT_SECONDS) -> AbstractContextManager[None]:
+    def look_first(key: str, *, seconds: float = WAIT_SECONDS) -> AbstractContextManager[None]:
         if next(looks, False):
             assert offset_of(app.test_client(), url) == 0
         return lock(key, seconds=seconds)
