@@ -80,6 +80,21 @@ def test_nginx_is_sent_to_a_signed_path_at_the_host_that_the_signature_covers(
     assert signed["X-Amz-Credential"][0].endswith(f"/{settings.get('STORE_REGION', 'us-east-1')}/s3/aws4_request")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "server"),
+    [
+        ("https://objects.example.org", "objects.example.org:443"),
+        ("http://objects.example.org:9000", "objects.example.org:9000"),
+        ("http://[fd00::1]", "[fd00::1]:80"),
+        ("http://[fd00::1]:9000", "[fd00::1]:9000"),
+    ],
+)
+def test_nginx_gets_the_address_and_port_of_the_server(tmp_path: Path, endpoint: str, server: str) -> None:
+    assert f"server {server} max_fails=0;" in objects_upstream(
+        config.load(given(tmp_path) | {"STORE_ENDPOINT": endpoint})
+    )
+
+
 def test_the_session_token_is_part_of_the_signed_path(tmp_path: Path) -> None:
     objects = store(tmp_path, STORE_ENDPOINT=SERVER, AWS_SESSION_TOKEN="of-the-session")
     assert parse_qs(objects.internal("s", "b").partition("?")[2])["X-Amz-Security-Token"] == ["of-the-session"]
@@ -169,6 +184,12 @@ def proxied(folder: Path, **settings: str) -> Iterator[str]:
         ),
         ({"STORE_URL": "", "PLACE": "through"}, "PLACE=through has no effect"),
         ({"STORE_CHECKSUM": "md5"}, "STORE_CHECKSUM"),
+        ({"AWS_SECRET_ACCESS_KEY": "two\nlines"}, "AWS_SECRET_ACCESS_KEY: it has a space, a line break"),
+        ({"STORE_PATH_STYLE": "0", "STORE_ENDPOINT": "http://10.0.0.1:9000"}, "STORE_ENDPOINT has an address"),
+        ({"STORE_URL": "s3://files.example.org"}, "STORE_PATH_STYLE must be 1 for a bucket with a dot"),
+        ({"STORE_URL": f"s3://files/{'a' * 900}"}, "STORE_URL: its prefix is too long"),
+        ({"STORE_ENDPOINT": "http://10.0.0.300"}, "STORE_ENDPOINT"),
+        ({"STORE_REGION": "EU West"}, "it is not a region such as us-east-1"),
     ],
 )
 def test_the_start_says_which_setting_is_wrong(tmp_path: Path, settings: dict[str, str], sentence: str) -> None:

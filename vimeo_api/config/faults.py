@@ -8,12 +8,14 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 
 from vimeo_api.config import host_name
 from vimeo_api.config.profiles import Production
 from vimeo_api.config.settings import Settings
+from vimeo_api.config.values import is_address
 
 BROKERS = ("sqla+sqlite:///", "redis://", "rediss://", "redis+socket://", "memory://")
 
@@ -48,10 +50,19 @@ def _of_object_store(settings: Settings) -> Iterator[str]:
         yield "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY need each other."
     if settings.store_url and bool(settings.aws_session_token) and not settings.aws_access_key_id:
         yield "AWS_SESSION_TOKEN has no effect without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if settings.store_url and not settings.store_path_style:
+        yield from _of_bucket_in_host(settings)
     if settings.store_ca_file:
         yield from _of_ca_file(settings, settings.store_ca_file)
     if settings.store_kms_key and not settings.store_encryption.startswith("aws:kms"):
         yield "STORE_KMS_KEY has no effect without STORE_ENCRYPTION=aws:kms."
+
+
+def _of_bucket_in_host(settings: Settings) -> Iterator[str]:
+    if is_address(urlsplit(settings.store_endpoint).hostname or ""):
+        yield "STORE_PATH_STYLE=0 puts the bucket before the name of a server, but STORE_ENDPOINT has an address."
+    if not settings.store_endpoint and "." in settings.store_url.removeprefix("s3://").partition("/")[0]:
+        yield "STORE_PATH_STYLE must be 1 for a bucket with a dot in its name: AWS has no certificate for its host."
 
 
 def _of_ca_file(settings: Settings, path: str) -> Iterator[str]:

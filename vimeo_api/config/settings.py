@@ -17,6 +17,7 @@ from vimeo_api.config.values import (
     Endpoint,
     Extensions,
     FernetKeys,
+    ForHeader,
     Forwarded,
     FractionalDuration,
     HashName,
@@ -26,6 +27,7 @@ from vimeo_api.config.values import (
     Origins,
     PeerAddress,
     Rates,
+    Region,
     ServiceUrl,
     StoreUrl,
     WebhookSecrets,
@@ -154,9 +156,7 @@ class ObjectStorage(Section):
         "",
         description="Its server, such as `https://objects.example.org:9000`. Default: AWS in `STORE_REGION`.",
     )
-    store_region: str = Field(
-        "us-east-1", pattern=r"^[a-z0-9-]+$", description="Its region; many servers other than AWS accept any."
-    )
+    store_region: Region = Field("us-east-1", description="Its region; many servers other than AWS accept any.")
     store_path_style: bool = Field(
         default_factory=lambda data: bool(data["store_endpoint"]),
         description="Whether the bucket is in the path of a request (`host/bucket/key`) and not in the host "
@@ -177,15 +177,15 @@ class ObjectStorage(Section):
         "",
         description="How the object store is to encrypt objects: `AES256`, `aws:kms`, `aws:kms:dsse`.",
     )
-    store_kms_key: str = Field("", description="Key for `aws:kms`. Default: that of the bucket.")
-    aws_access_key_id: str = Field(
+    store_kms_key: ForHeader = Field("", description="Key for `aws:kms`. Default: that of the bucket.")
+    aws_access_key_id: ForHeader = Field(
         "",
         repr=False,
         description="Access key of the object store. Default: a web identity or the role of the container or machine, "
         "by the usual `AWS_…` variables.",
     )
-    aws_secret_access_key: str = Field("", repr=False, description="Secret of the access key.")
-    aws_session_token: str = Field("", repr=False, description="Session token of temporary credentials.")
+    aws_secret_access_key: ForHeader = Field("", repr=False, description="Secret of the access key.")
+    aws_session_token: ForHeader = Field("", repr=False, description="Session token of temporary credentials.")
     place: Literal["later", "through"] = Field(
         "later",
         description="When an upload is answered: `later` once it is durable on this host, before a worker places it; "

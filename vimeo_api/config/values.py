@@ -75,12 +75,13 @@ def _own_name(name: str) -> str:
 
 def _peer_address(address: str) -> str:
     host, _, port = address.rpartition(":")
-    if address and not (_is_address(host.strip("[]")) and port.isdecimal() and 0 < int(port) <= MAX_PORT):
+    if address and not (is_address(host.strip("[]")) and port.isdecimal() and 0 < int(port) <= MAX_PORT):
         raise ValueError("it is not an IP address and a port, such as 10.0.0.1:8081")
     return address
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Return whether a text is an IPv4 or IPv6 address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -136,7 +137,7 @@ def _origin(text: str) -> str:
     """Return an origin as browsers write it: in lower case, without the port that its scheme has anyway."""
     try:
         parts = urlsplit(text.lower())
-        named = is_host_name(parts.hostname or "") or _is_address(parts.hostname or "")
+        named = is_host_name(parts.hostname or "") or is_address(parts.hostname or "")
         port = parts.port
     except ValueError:
         named = False
@@ -162,10 +163,28 @@ def _extensions(text: str) -> str:
 _STORE_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9_.-]+)*/?")
 
 
+_LONGEST_PREFIX = 800  # bytes, with the bucket; a key has 1024 at most
+
+
 def _store_url(url: str) -> str:
     if url and (not _STORE_URL.fullmatch(url) or {".", ".."} & {*url.split("/")}):
         raise ValueError("it is not s3://BUCKET or s3://BUCKET/PREFIX; a prefix has letters, digits and -_./ only")
+    if len(url) > _LONGEST_PREFIX:
+        raise ValueError("its prefix is too long")
     return url
+
+
+def _region(name: str) -> str:
+    if not re.fullmatch("[a-z0-9-]+", name):
+        raise ValueError("it is not a region such as us-east-1")
+    return name
+
+
+def _for_header(text: str) -> str:
+    """Raise ValueError for what cannot stand in a header: obstore panics."""
+    if not re.fullmatch("[!-~]*", text):
+        raise ValueError("it has a space, a line break or a character that is not ASCII")
+    return text
 
 
 def _endpoint(url: str) -> str:
@@ -175,10 +194,17 @@ def _endpoint(url: str) -> str:
         port_is_right = parts.port is None or parts.port > 0
     except ValueError:
         port_is_right = False
-    named = port_is_right and parts.scheme in {"http", "https"} and is_host_name(parts.hostname or "")
+    named = port_is_right and parts.scheme in {"http", "https"} and _is_server(parts.hostname or "")
     if url and not (named and url.rstrip("/") == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc):
         raise ValueError("it is not http:// or https:// with a host and perhaps a port")
     return url.rstrip("/")
+
+
+def _is_server(host: str) -> bool:
+    """Return whether a text is a name or an address; what ends with a number is no name (https://url.spec.whatwg.org/)."""
+    if is_address(host):
+        return "%" not in host  # no scope: it means something on one host only
+    return is_host_name(host) and not host.rpartition(".")[2].isdecimal()
 
 
 def _service_url(url: str) -> str:
@@ -227,6 +253,7 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Duration = Annotated[int, BeforeValidator(_seconds)]  # in seconds
 FractionalDuration = Annotated[float, BeforeValidator(_seconds)]
 Forwarded = Annotated[str, AfterValidator(_forwarded)]
+ForHeader = Annotated[str, AfterValidator(_for_header)]
 HashName = Annotated[str, AfterValidator(_hash_name)]
 HostName = Annotated[str, AfterValidator(_own_name)]
 HostNames = Annotated[str, AfterValidator(_host_names)]
@@ -234,6 +261,7 @@ Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 Rates = Annotated[tuple[RateLimitItem, ...], PlainValidator(rates)]
+Region = Annotated[str, AfterValidator(_region)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 WebhookSecrets = Annotated[str, AfterValidator(_webhook_secrets)]

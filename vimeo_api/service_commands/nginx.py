@@ -3,6 +3,8 @@
 `deploy/stack.py` calls `body_limit`, `peer_key` and `objects_upstream`.
 """
 
+from urllib.parse import urlsplit
+
 import click
 
 from vimeo_api import config
@@ -45,22 +47,21 @@ def nginx_objects() -> None:
 
 def objects_upstream(settings: Settings) -> str:
     """Return the directives by which nginx reaches the object store."""
-    scheme, _, host = bucket(settings).origin.partition("://")
-    name, _, port = host.partition(":")
-    server = f"{name}:{port or {'http': 80, 'https': 443}[scheme]}"
+    origin = urlsplit(bucket(settings).origin)
+    port = "" if origin.port else {"http": ":80", "https": ":443"}[origin.scheme]
     lines = [
         f"upstream {OBJECTS} {{",
-        f"    server {server} max_fails=0;",
+        f"    server {origin.netloc}{port} max_fails=0;",
         "    keepalive 64;",
         "}",
         'map "" $vimeo_api_apart {',
         "    default $vimeo_api_conditional;",
         "}",
     ]
-    if scheme == "https":
+    if origin.scheme == "https":
         lines += [
             "proxy_ssl_server_name on;",
-            f"proxy_ssl_name {name};",
+            f"proxy_ssl_name {origin.hostname};",
             "proxy_ssl_verify on;",
             "proxy_ssl_verify_depth 3;",
             f"proxy_ssl_trusted_certificate {settings.store_ca_file or '/etc/ssl/certs/ca-certificates.crt'};",

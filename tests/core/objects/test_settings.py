@@ -20,7 +20,7 @@ from vimeo_api.extensions import blobs
     [
         ({"AWS_ACCESS_KEY_ID": "another"}, "AWS_ACCESS_KEY_ID is not known at"),
         ({"AWS_SECRET_ACCESS_KEY": "another"}, "AWS_SECRET_ACCESS_KEY does not fit AWS_ACCESS_KEY_ID at"),
-        ({"STORE_URL": "s3://another"}, "The credentials may not write to the bucket another at"),
+        ({"STORE_URL": "s3://another"}, "STORE_URL: the credentials may not write to the bucket another at"),
     ],
 )
 def test_a_refusal_stops_the_start_with_a_sentence(
@@ -45,7 +45,12 @@ def test_a_refusal_stops_the_start_with_a_sentence(
         ),
         ({"status": 400, "code": "ExpiredToken"}, "The credentials for the bucket files at .* have expired"),
         ({"status": 403, "code": "RequestTimeTooSkewed"}, "The clock of this host differs from that of"),
-        ({"status": 403, "code": "AccessDenied"}, "The credentials may not write to the bucket files at"),
+        ({"status": 403, "code": "AccessDenied"}, "STORE_URL: the credentials may not write to the bucket files at"),
+        ({"status": 404, "code": "NoSuchKey"}, "STORE_URL: there is no bucket files at"),  # as any web server says
+        ({"status": 405, "code": "MethodNotAllowed"}, "STORE_ENDPOINT: .* answered 405, so it is no object store"),
+        ({"status": 501, "code": "NotImplemented"}, "STORE_ENDPOINT: .* answered 501, so it is no object store"),
+        ({"status": 200, "code": "None"}, "STORE_ENDPOINT: .* answers as no object store does"),
+        ({"status": 400, "code": "", "message": "sent an HTTP request to an HTTPS server"}, "speaks HTTPS; try https"),
         (
             {"status": 400, "code": "InvalidArgument", "message": "x-amz-checksum-crc64nvme is not supported"},
             "set STORE_CHECKSUM=sha256",
@@ -60,6 +65,44 @@ def test_the_start_says_which_setting_is_wrong(
         made("embedded", tmp_path / "data", **bucket.settings() | {"STORE_ENDPOINT": endpoint}) as app,
         app.app_context(),
         pytest.raises(ConfigError, match=sentence),
+    ):
+        check_object_store()
+
+
+@pytest.mark.parametrize(
+    ("role", "sentence"),
+    [
+        (
+            {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/"},
+            "There are no credentials for the bucket files",
+        ),
+        (
+            {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no", "AWS_ROLE_ARN": "role"},
+            "AWS_WEB_IDENTITY_TOKEN_FILE .* cannot be read",
+        ),
+        ({"AWS_REQUEST_PAYER": "perhaps"}, "A variable AWS_… in the environment has a value that is not known"),
+    ],
+)
+def test_the_start_says_what_is_wrong_with_a_role(
+    bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: dict[str, str], sentence: str
+) -> None:
+    for name, value in role.items():
+        monkeypatch.setenv(name, value)
+    settings = bucket.settings() | {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    with (
+        made("embedded", tmp_path / "data", **settings) as app,
+        app.app_context(),
+        pytest.raises(ConfigError, match=sentence),
+    ):
+        check_object_store()
+
+
+def test_the_start_says_that_a_server_has_no_https(bucket: ObjectStore, tmp_path: Path) -> None:
+    settings = bucket.settings() | {"STORE_ENDPOINT": bucket.endpoint.replace("http:", "https:")}
+    with (
+        made("embedded", tmp_path / "data", **settings) as app,
+        app.app_context(),
+        pytest.raises(ConfigError, match="does not speak HTTPS"),
     ):
         check_object_store()
 
