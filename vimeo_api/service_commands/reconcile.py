@@ -35,8 +35,7 @@ _MOST = 10**9  # files in a sample
 def reconcile(context: click.Context, *, fix: bool, age: int, sample: int) -> None:
     """Find bytes without a row, rows without bytes, and damaged files; safe while the service runs.
 
-    Unfinished multipart uploads of an object store cannot be listed: a rule of the bucket removes them. Exits with 1 if
-    anything remains to be repaired, or if the store is away and cannot be checked.
+    Exits with 1 if anything remains to be repaired, or if the store is away and cannot be checked.
     """
     with load_existing().app_context():
         try:

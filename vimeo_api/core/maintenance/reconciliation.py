@@ -2,7 +2,7 @@
 
     leftover   bytes in the spool that nobody needs (sweeps remove most)      removed
     orphan     a blob in the store or pending area without a row             removed
-    draft      a copy that a killed worker left                              removed
+    draft      a copy that a killed worker left, in parts or whole           removed
     missing    a row whose bytes are missing                                 reported: only a backup has them
     damaged    bytes with another digest or size than their row says         reported
     overdue    a row that has waited too long for the sweep                  left to the sweep, which may be stopped
@@ -12,9 +12,11 @@ more often than that. `tasks.reconcile` repairs daily; `manage.py reconcile` sho
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select
@@ -28,6 +30,7 @@ from vimeo_api.core.fetching.partial_file import PARTIAL_PREFIX
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.storage.blobs import PENDING
+from vimeo_api.core.storage.buckets import Refused
 from vimeo_api.core.storage.folders import is_old, old_blobs, relative, remove_from
 from vimeo_api.core.unfinished import expiry, parts
 from vimeo_api.extensions import blobs, mount_check, settings
@@ -36,6 +39,8 @@ AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing
 OVERDUE_SECONDS = 900  # longer than any retry is put off
 SAMPLE = 100  # files whose digests each run checks
 ROWS_PER_QUERY = 500
+
+_log = logging.getLogger(__name__)
 
 Repair = Callable[[], None]
 
@@ -99,6 +104,12 @@ def _drafts(age: float) -> Iterator[Finding]:
     for path in blobs.filesystem.drafts():
         if is_old(path, age):
             yield Finding("draft", f"store/{path.parent.name}/{path.name}", _removal(path))
+    if (remote := blobs.remote) is not None:
+        try:
+            for multipart in remote.unfinished(age):
+                yield Finding("draft", f"{remote.name}/{multipart.key}", partial(remote.abort, multipart))
+        except Refused as error:  # a right of its own
+            _log.warning("unfinished multipart uploads are not removed: %s", error)
 
 
 def _orphans(where: str, surface: str, names: Sequence[str]) -> Iterator[Finding]:

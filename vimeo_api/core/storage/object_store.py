@@ -27,10 +27,11 @@ from obstore.store import S3Store
 from vimeo_api.core import identifiers
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.errors import Damaged, Unavailable
-from vimeo_api.core.storage import folders
+from vimeo_api.core.storage import folders, multiparts
 from vimeo_api.core.storage.buckets import Bucket
 from vimeo_api.core.storage.folders import relative
 from vimeo_api.core.storage.gate import Gate
+from vimeo_api.core.storage.multiparts import Multipart
 from vimeo_api.core.storage.stores import Progress
 
 _log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class ObjectStore:
         with self._bucket.asking("write to"):
             obstore.put(self._brief, key, b"probe")
         try:
-            with self._bucket.asking("read from"):
+            with self._bucket.asking("read from"):  # it is there
                 obstore.head(self._brief, key)
             with self._bucket.asking("list"):
                 next(iter(obstore.list(self._brief, "probe")), None)
@@ -111,7 +112,7 @@ class ObjectStore:
 
     def answers(self) -> None:
         """Ask for an object that does not exist. Raises Unavailable unless the object store answers."""
-        with suppress(FileNotFoundError), self._bucket.asking("read from"):
+        with suppress(FileNotFoundError), self._bucket.asking("read from", may_be_missing=True):
             obstore.head(self._brief, "probe")
 
     def open(self, surface: str, blob: str, size: int | None = None) -> RawIOBase:
@@ -123,13 +124,13 @@ class ObjectStore:
 
     def size(self, surface: str, blob: str) -> int:
         """Return how many bytes an object has. Raises FileNotFoundError and Unavailable."""
-        with self._bucket.asking("read from"):
+        with self._bucket.asking("read from", may_be_missing=True):
             return obstore.head(self._client, relative(surface, blob))["size"]
 
     def remove(self, surface: str, blob: str) -> None:
         """Remove an object for good; give up soon. A missing one is no error. Raises Unavailable."""
         try:
-            with suppress(FileNotFoundError), self._bucket.asking("delete from"):
+            with suppress(FileNotFoundError), self._bucket.asking("delete from", may_be_missing=True):
                 obstore.delete(self._brief, relative(surface, blob))
         except Unavailable:
             self.gate.note_failure()
@@ -166,6 +167,16 @@ class ObjectStore:
                     group[1].append(blob)
         if group[1]:
             yield group
+
+    def unfinished(self, age: float) -> Iterator[Multipart]:
+        """Yield the multipart uploads of at least that age in seconds. Raises Unavailable."""
+        for multipart in multiparts.listing(self._bucket):
+            if time.time() - multipart.begun_at.timestamp() >= age:
+                yield multipart
+
+    def abort(self, multipart: Multipart) -> None:
+        """Remove the parts of a multipart upload. Raises Unavailable."""
+        multiparts.abort(self._bucket, multipart)
 
     @property
     def scheme(self) -> str:
@@ -271,7 +282,7 @@ class _Object(RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if self._position >= self._size:
             return 0
-        with self._bucket.asking("read from"):
+        with self._bucket.asking("read from", may_be_missing=True):
             if self._stream is None:
                 beginning: Any = {"range": {"offset": self._position}}
                 result = obstore.get(self._client, self._key, options=beginning)
