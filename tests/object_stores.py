@@ -176,6 +176,40 @@ def _pass_on(source: socket.socket, target: socket.socket, old: bytes = b"", new
             target.sendall(data.replace(old, new) if old else data)
 
 
+@dataclass
+class Between:
+    """A proxy to an object store: it answers in its place, while it has something to say."""
+
+    endpoint: str = ""
+    says: bytes = b""
+
+
+@contextmanager
+def between(endpoint: str) -> Iterator[Between]:
+    """Run a proxy to an object store."""
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+    proxy = Between()
+
+    class Connection(StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError), socket.create_connection((host, int(port))) as upstream:
+                threading.Thread(target=_pass_on, args=(upstream, self.request), daemon=True).start()
+                while data := self.request.recv(65536):
+                    if proxy.says:
+                        self.request.sendall(proxy.says)
+                        break
+                    upstream.sendall(data)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            yield proxy
+        finally:
+            server.shutdown()
+
+
 @contextmanager
 def frozen(*pids: int) -> Iterator[None]:
     """Freeze the processes of an object store: it takes connections and does not answer."""

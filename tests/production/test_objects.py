@@ -11,7 +11,7 @@ import obstore
 import pytest
 import requests
 
-from tests.object_stores import ObjectStore, serving_objects
+from tests.object_stores import Between, ObjectStore, between, serving_objects
 from tests.production.parts import environ_of, pid_of
 from tests.production.test_sharing import as_user_of
 from tests.services import ROOT, Service, await_, files_below, running, unlocked, used_up
@@ -30,6 +30,7 @@ class Far:
 
     service: Service
     bucket: ObjectStore
+    between: Between
 
     def settled(self) -> bool:
         """Return whether everything is placed, and no copy is left in the spool."""
@@ -39,10 +40,10 @@ class Far:
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     folder = tmp_path_factory.mktemp("far")
-    with serving_objects(folder / "objects") as bucket:
-        settings = bucket.settings("stack") | {"GRACE_SECONDS": "1"}
+    with serving_objects(folder / "objects") as bucket, between(bucket.endpoint) as proxy:
+        settings = bucket.settings("stack") | {"GRACE_SECONDS": "1", "STORE_ENDPOINT": proxy.endpoint}
         with running("production", folder / "data", **settings) as service:
-            yield Far(service, bucket)
+            yield Far(service, bucket, proxy)
 
 
 def _stream(service: Service) -> str:
@@ -132,6 +133,25 @@ def test_a_missing_object_is_404_and_not_what_the_object_store_says(far: Far) ->
     answer = GET.get(url, timeout=60)
     assert (answer.status_code, answer.text) == (404, "404 page not found\n")
     assert requests.delete(url, timeout=60).status_code == 200
+
+
+def test_nothing_that_an_object_store_says_reaches_a_client(far: Far) -> None:
+    once = requests.put(far.service.vimeo, files={"file": ("a.bin", CONTENT)}, timeout=60).json()["url"]
+    url = _stream(far.service)
+    await_(far.settled)
+    for status, wanted in ((301, 503), (400, 503), (401, 503), (429, 503), (507, 503), (304, 304)):
+        words = b"" if status == 304 else b"<Error><Code>Odd</Code></Error>"
+        lines = ("X-Amz-Restore: amz", "Retry-After: 99", "Location: http://amz/", f"Content-Length: {len(words)}")
+        far.between.says = "\r\n".join((f"HTTP/1.1 {status} Odd", *lines, "", "")).encode() + words
+        try:
+            answers = [requests.get(url, timeout=60, allow_redirects=False), unlocked(once, allow_redirects=False)]
+        finally:
+            far.between.says = b""
+        for got in answers:
+            assert (got.status_code, b"Odd" in got.content) == (wanted, False)
+            assert "amz" not in str(got.headers).lower()
+            assert got.headers.get("Retry-After") == ("2" if wanted == 503 else None)
+    assert unlocked(once).content == CONTENT  # no failure has used it up
 
 
 def test_cached_responses_find_a_file_that_was_moved(far: Far) -> None:
