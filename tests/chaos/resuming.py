@@ -66,7 +66,7 @@ class Joining(Role):
         self._joined: Joined | None = None
 
     def step(self) -> Fate:
-        """Begin a part, go on with one, or have all of them joined."""
+        """Begin a part, continue one, or have all of them joined."""
         if self._joined is None or self._joined.is_over:
             sizes = SIZES[-1:] if self.rng.random() < LARGE else SIZES[:-1]
             self._joined = Joined([Unfinished("", self.ledger.content(self.rng, sizes)[0]) for _ in range(PARTS)])
@@ -129,7 +129,7 @@ def look(port: int, ledger: Ledger, upload: Unfinished) -> Fate:
 
 
 def append(port: int, upload: Unfinished, size: int, *, cut: int | None = None) -> Reply:
-    """Append so many bytes where it was last said to go on; hang up after `cut` of them."""
+    """Append this many bytes at the offset that was last given; hang up after `cut` of them."""
     headers = {"Upload-Offset": str(upload.told), "Content-Type": "application/offset+octet-stream"}
     data = upload.content.make()[upload.told : upload.told + size]
     body = data if cut is None else _broken(data[:cut])
@@ -141,7 +141,7 @@ def told(ledger: Ledger, upload: Unfinished, reply: Reply) -> None:
     offset = reply.headers.get("upload-offset")
     if offset is not None:
         if not upload.told <= int(offset) <= upload.content.size:
-            ledger.lose(f"resumable {upload.path}: goes on at {offset} of {upload.content.size}, was at {upload.told}")
+            ledger.lose(f"resumable {upload.path}: resumes at {offset} of {upload.content.size}, was at {upload.told}")
         upload.told = max(upload.told, int(offset))
     elif reply.status in (404, 410) and not upload.lost:
         upload.lost = True

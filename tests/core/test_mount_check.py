@@ -1,4 +1,4 @@
-"""A store is told from an empty mount point, and from another store."""
+"""A store is not mistaken for an empty mount point, nor for another store."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Receipts: an uploader's URL is told what became of a file, in this process, by a real receiver over real sockets."""
+"""Receipts: an uploader's URL learns what became of a file; in this process, with a real receiver on real sockets."""
 
 import io
 import json

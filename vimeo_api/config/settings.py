@@ -275,7 +275,7 @@ class Receipts(Section):
 
     notify_urls: bool = Field(
         default=True,
-        description="Whether an upload may name a URL (`notify`) that is told what became of the file. "
+        description="Whether an upload may name a URL (`notify`) that gets a receipt of what became of the file. "
         "`FETCH_ALLOW_PRIVATE` holds for these URLs, too.",
     )
     notify_secrets: WebhookSecrets = Field(

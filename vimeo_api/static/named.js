@@ -40,7 +40,7 @@ class Upload extends Row {
     startNext();
   }
 
-  /** Upload the file, unless its name is in use: that is told before anything is sent. */
+  /** Upload the file, unless its name is in use: that shows before anything is sent. */
   async start() {
     this.fill(this.loaded / Math.max(this.bytes, 1));
     this.show("running", "Starting…", "Cancel");

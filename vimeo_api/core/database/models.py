@@ -243,7 +243,7 @@ class Attempt(Base):
 
 
 class Receipt(Base):
-    """What a receiver is told of a file; kept as long as the file's row. `core.receipts.outbox` writes it."""
+    """A message to a receiver about a file; kept as long as the file's row. `core.receipts.outbox` writes it."""
 
     __tablename__ = "receipts"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Turn the bytes that clients send into files: check them, publish them, and return what the client is told.
+"""Turn the bytes that clients send into files: check them, publish them, and return what to tell the client.
 
 Views call it, and so does `unfinished.finishing`, in views and in workers: that is why it belongs to the core.
 """
@@ -29,7 +29,7 @@ from vimeo_api.extensions import blobs, reservations, settings
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A new file, as its uploader is told of it."""
+    """A new file, as its uploader gets to know it."""
 
     key: str
     name: str
@@ -68,7 +68,7 @@ def upload(
     downloads: int = 1,
     token_id: int | None = None,
 ) -> Uploaded:
-    """Publish staged bytes under a new key and return what the uploader is told, once bytes and row are durable.
+    """Publish staged bytes under a new key and return what to tell the uploader, once bytes and row are durable.
 
     The file expires after `expires_in` seconds, or sooner if the surface says so. A resumable upload has chosen its
     `blob` and hashed its password before; FileExistsError means that an earlier attempt has published that blob.

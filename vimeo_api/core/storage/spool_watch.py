@@ -3,7 +3,7 @@
 nginx consults nobody while it writes a body, so a body of unknown length, many small ones, or ones that outlast their
 reservation could fill the disk. One thread per host (`wsgi` starts one in each process, a lock lets one work)
 checks the free space, more often as it shrinks. Once it gets low, the thread empties the largest body for
-which no space is reserved, and goes on emptying it while nginx writes. An execute bit marks the file, so this survives
+which no space is reserved, and keeps emptying it while nginx writes. An execute bit marks the file, so this survives
 a restart; `blobs.adopt` refuses a marked body with StorageFull. nginx cannot be made to hang up, so the client sees the
 507 when it has sent everything.
 

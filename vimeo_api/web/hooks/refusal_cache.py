@@ -3,7 +3,7 @@
 A pair of hooks around every GET and HEAD, wired by `app`. A cached refusal is bound to the generation of its file
 (`cache_generations`) and to everything in the request that it depends on, credentials included, under a key that
 reveals none of it. Only requests that this process has refused before are looked up: most are not refused, and a
-lookup costs a third of deciding. When the cache is down, slow or damaged, requests go on without it.
+lookup costs a third of deciding. When the cache is down, slow or damaged, requests continue without it.
 """
 
 import hashlib
@@ -152,4 +152,4 @@ def _key(req: Request) -> str:
 
 def _tripped(error: Exception) -> None:
     _breaker.trip()
-    _log.warning("cache: going on without it: %s", type(error).__name__)
+    _log.warning("cache: continuing without it: %s", type(error).__name__)
