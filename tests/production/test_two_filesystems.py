@@ -23,16 +23,16 @@ from tests.outages.disks import Shaky
 from tests.services import Service, await_, files_below, other_filesystem, pids_of, running
 
 MIB = 1024**2
+ROOM = 16 * MIB  # of a test: a quarter of the disks of `shaking`, for it has copies in the spool and in the store
 
 
 @dataclass(frozen=True)
 class Apart:
-    """A service, and its spool and store as it sees them; both have a number of bytes for a test."""
+    """A service, and its spool and store as it sees them."""
 
     service: Service
     spool: Path
     store: Path
-    room: int
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def apart_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
             store = stack.enter_context(other_filesystem()) / "store"
             data = tmp_path_factory.mktemp("apart") / "data"
             service = stack.enter_context(running("embedded", data, **OPEN, STORE_DIR=str(store)))
-            return Apart(service, data / "incoming", store, 64 * MIB)
+            return Apart(service, data / "incoming", store)
 
         yield start
 
@@ -56,8 +56,7 @@ def apart(request: pytest.FixtureRequest, apart_embedded: Callable[[], Apart], s
         return apart_embedded()
     shaky = shaking()
     await_(lambda: shaky.settled, 60)
-    # A quarter of its disks, because a test has copies in the spool and in the store.
-    return Apart(shaky.service, shaky.seen("incoming"), shaky.seen("store"), 16 * MIB)
+    return Apart(shaky.service, shaky.seen("incoming"), shaky.seen("store"))
 
 
 def settled(apart: Apart, before: set[Path], number: int) -> bool:
@@ -70,7 +69,7 @@ def settled(apart: Apart, before: set[Path], number: int) -> bool:
 def test_a_file_is_readable_before_while_and_after_it_is_placed(apart: Apart) -> None:
     service = apart.service
     before = set(files_below(apart.store))
-    content = random.randbytes(apart.room // 4)
+    content = random.randbytes(ROOM // 4)
     stream = requests.post(f"{service.url}/v1/streams", data=content, timeout=60).json()["id"]
     digest = requests.post(f"{service.url}/", data=content, timeout=60).text
     requests.post(f"{service.url}/upload/a.txt", data=content, timeout=60)
@@ -117,7 +116,7 @@ def test_no_kill_loses_a_file_or_leaves_one_behind(apart: Apart) -> None:
     before = set(files_below(apart.store))
     contents = {}
     for number in range(10):
-        content = random.randbytes(apart.room // 10)
+        content = random.randbytes(ROOM // 10)
         key = requests.post(f"{service.url}/v1/streams", data=content, timeout=60).json()["id"]
         contents[f"{service.url}/v1/streams/{key}"] = content
         if number % 3 == 2:
