@@ -31,8 +31,8 @@ from vimeo_api.core.maintenance.sweep import (
 from vimeo_api.core.monitoring import file_stats
 from vimeo_api.core.receipts import job as receipts
 from vimeo_api.core.receipts import outbox
+from vimeo_api.core.resumable import expiry, joining
 from vimeo_api.core.storage.mount_check import NOT_MOUNTED
-from vimeo_api.core.unfinished import expiry, joining
 from vimeo_api.extensions import mount_check, queue_of_host, settings
 
 SWEEP_BATCH = 200  # files per message: a task costs Celery a millisecond, a file a tenth of that

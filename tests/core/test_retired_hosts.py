@@ -17,8 +17,8 @@ from vimeo_api.core import identifiers
 from vimeo_api.core.deliveries import confirmations
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, placing
-from vimeo_api.core.unfinished import rows
-from vimeo_api.core.unfinished.rows import NewUpload
+from vimeo_api.core.resumable import rows
+from vimeo_api.core.resumable.rows import NewUpload
 from vimeo_api.service_commands.hosts import hosts
 
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "100"}

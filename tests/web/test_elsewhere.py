@@ -19,7 +19,7 @@ from vimeo_api.core.database.models import Host, Status
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.fetching import joining
 from vimeo_api.core.files import catalog, placing
-from vimeo_api.core.unfinished import rows
+from vimeo_api.core.resumable import rows
 
 ADDRESS = "127.0.0.1:9"
 TUS = {"Tus-Resumable": "1.0.0"}

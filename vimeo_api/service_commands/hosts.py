@@ -10,7 +10,7 @@ from vimeo_api.core import hosts as registry
 from vimeo_api.core.clock import now
 from vimeo_api.core.files import retired_hosts
 from vimeo_api.core.hosts import Listed
-from vimeo_api.core.unfinished import rows
+from vimeo_api.core.resumable import rows
 from vimeo_api.extensions import settings
 from vimeo_api.service_commands.loading import APP, DatabaseGroup
 

@@ -3,7 +3,7 @@
 import click
 from flask.cli import with_appcontext
 
-from vimeo_api.core.unfinished import expiry, rows
+from vimeo_api.core.resumable import expiry, rows
 from vimeo_api.service_commands.loading import APP, DatabaseGroup
 
 

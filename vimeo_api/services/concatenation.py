@@ -14,8 +14,8 @@ from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import Malformed, NotFound, TooLarge
 from vimeo_api.core.files import storing
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.unfinished import checks, expiry, joining, rows
-from vimeo_api.core.unfinished.rows import NewUpload, Upload
+from vimeo_api.core.resumable import checks, expiry, joining, rows
+from vimeo_api.core.resumable.rows import NewUpload, Upload
 from vimeo_api.extensions import reservations
 from vimeo_api.services.resumable import POLL_SECONDS, find, waiting
 

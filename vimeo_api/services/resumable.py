@@ -29,9 +29,9 @@ from vimeo_api.core.errors import (
 from vimeo_api.core.files import storing
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.unfinished import adoption, checks, expiry, finishing, parts, rows, streaming
-from vimeo_api.core.unfinished.checks import Content
-from vimeo_api.core.unfinished.rows import NewUpload, Upload
+from vimeo_api.core.resumable import adoption, checks, expiry, finishing, parts, rows, streaming
+from vimeo_api.core.resumable.checks import Content
+from vimeo_api.core.resumable.rows import NewUpload, Upload
 from vimeo_api.extensions import blobs, reservations, settings
 
 READ_CHUNK = 64 * 1024  # bytes

@@ -22,8 +22,8 @@ from tests.surfaces.resumable.tus import (
     served,
     stream_of,
 )
+from vimeo_api.core.resumable import adoption, parts, rows
 from vimeo_api.core.storage.locks import WAIT_SECONDS
-from vimeo_api.core.unfinished import adoption, parts, rows
 from vimeo_api.services import resumable
 from vimeo_api.web.resumable import tus
 

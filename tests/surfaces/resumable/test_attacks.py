@@ -23,7 +23,7 @@ from tests.surfaces.resumable.tus import (
     stream_of,
 )
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.unfinished import expiry, parts, rows
+from vimeo_api.core.resumable import expiry, parts, rows
 from vimeo_api.web.resumable import draft, tus
 
 EMPTY = 50  # uploads without a byte

@@ -16,8 +16,8 @@ from tests.inprocess import PROFILES, stored, sweep
 from tests.surfaces.resumable.tus import ANSWERS, DATA, TUS, begin, described, left, offset_of, patch, served, stream_of
 from vimeo_api.core.access import api_tokens
 from vimeo_api.core.errors import StorageFull
+from vimeo_api.core.resumable import expiry, joining, parts, rows
 from vimeo_api.core.storage.writer import Writer
-from vimeo_api.core.unfinished import expiry, joining, parts, rows
 from vimeo_api.service_commands.uploads import uploads as command
 from vimeo_api.services import concatenation
 

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.surfaces.resumable.draft_client import DATA, Client, client, digest
-from vimeo_api.core.unfinished import parts
+from vimeo_api.core.resumable import parts
 from vimeo_api.web.resumable import draft
 
 __all__ = ["client"]

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from tests.inprocess import Clock, stored, sweep
 from tests.surfaces.resumable.tus import ANSWERS, DATA, TUS, begin, described, left, offset_of, patch, served, stream_of
 from vimeo_api.core.errors import Unavailable
-from vimeo_api.core.unfinished import rows
+from vimeo_api.core.resumable import rows
 
 
 @pytest.mark.parametrize("surface", ANSWERS)

@@ -10,7 +10,7 @@ from tests.front import fronted
 from tests.inprocess import PROFILES
 from tests.surfaces.resumable.tus import DATA, TUS, begin, described, patch
 from vimeo_api.core.access import api_tokens
-from vimeo_api.core.unfinished import parts
+from vimeo_api.core.resumable import parts
 from vimeo_api.service_commands.uploads import uploads as command
 
 

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from vimeo_api.core.unfinished import adoption, expiry, rows
+from vimeo_api.core.resumable import adoption, expiry, rows
 from vimeo_api.web.resumable import tus
 
 DATA = random.Random(15).randbytes(300_000)

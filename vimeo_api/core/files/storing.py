@@ -1,6 +1,6 @@
 """Turn the bytes that clients send into files: check them, publish them, and return what to tell the client.
 
-Views call it, and so does `unfinished.finishing`, in views and in workers: that is why it belongs to the core.
+Views call it, and so does `resumable.finishing`, in views and in workers: that is why it belongs to the core.
 """
 
 from collections.abc import Iterator, Sequence

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from vimeo_api.core.resumable import adoption
 from vimeo_api.core.storage.folders import is_old
-from vimeo_api.core.unfinished import adoption
 from vimeo_api.extensions import settings
 
 AGE_SECONDS = 60  # for a request that knows a body and has yet to open it

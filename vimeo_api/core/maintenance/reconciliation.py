@@ -29,10 +29,10 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.fetching.partial_file import PARTIAL_PREFIX
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
+from vimeo_api.core.resumable import expiry, parts
 from vimeo_api.core.storage.blobs import PENDING
 from vimeo_api.core.storage.buckets import Refused
 from vimeo_api.core.storage.folders import is_old, old_blobs, relative, remove_from
-from vimeo_api.core.unfinished import expiry, parts
 from vimeo_api.extensions import blobs, mount_check, settings
 
 AGE_SECONDS = 24 * 3600  # longer than any request or fetch goes without writing

@@ -29,7 +29,7 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, digests, lifecycle, placing
 from vimeo_api.core.files.catalog import COLUMNS, Entry
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.core.unfinished import adoption
+from vimeo_api.core.resumable import adoption
 from vimeo_api.extensions import blobs, mount_check, settings
 
 # The surfaces where several files may share one blob.

@@ -31,7 +31,7 @@ from vimeo_api.core.database.models import (
 )
 from vimeo_api.core.files import lifecycle
 from vimeo_api.core.policy import POLICIES
-from vimeo_api.core.unfinished.rows import UNFINISHED
+from vimeo_api.core.resumable.rows import UNFINISHED
 
 _PAUSE_FACTOR = 20  # the next count is due after this many times the duration of the last one
 _MIN_PAUSE = timedelta(seconds=5)

@@ -33,8 +33,8 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from vimeo_api.core import hosts
 from vimeo_api.core.errors import Elsewhere, NotFound
-from vimeo_api.core.unfinished import expiry
-from vimeo_api.core.unfinished.rows import Upload
+from vimeo_api.core.resumable import expiry
+from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.services import resumable
 from vimeo_api.views.descriptions import uploads as described_as
 from vimeo_api.views.uploads import by_draft, by_tus, steps

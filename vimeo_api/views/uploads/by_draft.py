@@ -5,9 +5,9 @@ from http import HTTPStatus
 from flask import Response, g, request
 
 from vimeo_api.core.errors import Inconsistent, Malformed, TooLarge
-from vimeo_api.core.unfinished import expiry
-from vimeo_api.core.unfinished.checks import Content
-from vimeo_api.core.unfinished.rows import Upload
+from vimeo_api.core.resumable import expiry
+from vimeo_api.core.resumable.checks import Content
+from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.views.uploads import steps
 from vimeo_api.web.resumable import draft, tus
 from vimeo_api.web.surface import Resumable

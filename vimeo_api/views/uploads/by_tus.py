@@ -7,8 +7,8 @@ from flask import Response, jsonify, request
 from werkzeug.http import http_date
 
 from vimeo_api.core.errors import DigestMismatch
-from vimeo_api.core.unfinished.checks import Content
-from vimeo_api.core.unfinished.rows import NewUpload, Upload
+from vimeo_api.core.resumable.checks import Content
+from vimeo_api.core.resumable.rows import NewUpload, Upload
 from vimeo_api.services import concatenation
 from vimeo_api.views.uploads import steps
 from vimeo_api.web.resumable import tus

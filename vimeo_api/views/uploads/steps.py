@@ -10,9 +10,9 @@ from vimeo_api.core.clock import now
 from vimeo_api.core.errors import Elsewhere, Malformed, PipelineError
 from vimeo_api.core.files import file_names
 from vimeo_api.core.files.storing import Uploaded
-from vimeo_api.core.unfinished import expiry, joining
-from vimeo_api.core.unfinished.checks import Content
-from vimeo_api.core.unfinished.rows import NewUpload, Upload
+from vimeo_api.core.resumable import expiry, joining
+from vimeo_api.core.resumable.checks import Content
+from vimeo_api.core.resumable.rows import NewUpload, Upload
 from vimeo_api.extensions import reservations, settings
 from vimeo_api.services import receipts, resumable
 from vimeo_api.services.resumable import Answer

@@ -1,7 +1,7 @@
 """Requests of this process that send bytes of an upload; a later request about the same upload ends them.
 
 Only the embedded server has such requests: the client is back, so the earlier connection is dead, whatever the kernel
-believes. In production nginx receives, and `core.unfinished.adoption` reads what it says.
+believes. In production nginx receives, and `core.resumable.adoption` reads what it says.
 """
 
 import socket

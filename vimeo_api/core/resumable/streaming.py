@@ -10,10 +10,10 @@ from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.errors import DigestMismatch, Inconsistent, StorageFull, WrongOffset
 from vimeo_api.core.policy import Policy
+from vimeo_api.core.resumable import checks, rows
+from vimeo_api.core.resumable.checks import Content
+from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.core.unfinished import checks, rows
-from vimeo_api.core.unfinished.checks import Content
-from vimeo_api.core.unfinished.rows import Upload
 
 CHECKPOINT = 16 * 1024**2  # bytes after which they are promised to the client
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vimeo_api.core.errors import DigestMismatch, Final, Inconsistent, TooLarge, WrongOffset
 from vimeo_api.core.policy import Policy
-from vimeo_api.core.unfinished.rows import Upload
+from vimeo_api.core.resumable.rows import Upload
 
 
 @dataclass(frozen=True, slots=True)

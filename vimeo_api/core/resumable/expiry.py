@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from vimeo_api.core.unfinished import parts, rows
+from vimeo_api.core.resumable import parts, rows
 
 
 def sweep() -> int:

@@ -15,8 +15,8 @@ from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
 from vimeo_api.core.deliveries import journal
 from vimeo_api.core.errors import BytesLost, StorageFull, Unavailable
-from vimeo_api.core.unfinished import expiry, parts, rows
-from vimeo_api.core.unfinished.rows import Upload
+from vimeo_api.core.resumable import expiry, parts, rows
+from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.extensions import blobs, settings
 
 _log = logging.getLogger(__name__)

@@ -26,9 +26,9 @@ from vimeo_api.core.errors import (
     Unavailable,
 )
 from vimeo_api.core.policy import BY_SURFACE, Policy
+from vimeo_api.core.resumable import expiry, finishing, parts, rows
+from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.core.storage.writer import EndsEarly
-from vimeo_api.core.unfinished import expiry, finishing, parts, rows
-from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.extensions import reservations
 
 # Bytes that a request joins itself: copied and synced in a fraction of a second, sooner than a message reaches a worker

@@ -4,9 +4,9 @@ from vimeo_api.core.errors import Malformed, NotFound
 from vimeo_api.core.files import storing, types_by_content
 from vimeo_api.core.files.storing import Uploaded
 from vimeo_api.core.policy import Policy
+from vimeo_api.core.resumable import checks, parts
+from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.core.storage.blobs import Staging
-from vimeo_api.core.unfinished import checks, parts
-from vimeo_api.core.unfinished.rows import Upload
 from vimeo_api.extensions import blobs
 
 
