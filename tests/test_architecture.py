@@ -109,7 +109,9 @@ def writes_to_files(source: str) -> list[str]:
         if isinstance(node, ast.Call):
             verb = ast.unparse(node.func).rpartition(".")[2]
             about = ast.unparse(node.args[0]) if node.args else ast.unparse(node.func)
-            if verb in {"update", "insert", "insert_new", "delete"} and re.search(r"\bFile\b(?!\.[a-z])", about):
+            if verb in {"update", "insert", "insert_new", "delete"} and re.search(
+                r"\bFile\b(?!\.[a-z])|\[.files.\]", about
+            ):
                 found.append(ast.unparse(node))
         elif isinstance(node, ast.Attribute) and ast.unparse(node).endswith("db.session"):
             found.append(ast.unparse(node))
@@ -139,6 +141,7 @@ insert(File)
 statements.insert_new(File)
 File.__table__.update()
 update(File.__table__)
+Base.metadata.tables['files'].update()
 db.session.get(File, 1)
 extensions.db.session.execute(changed)
 from vimeo_api.extensions import db as database
