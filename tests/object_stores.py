@@ -178,10 +178,11 @@ def _pass_on(source: socket.socket, target: socket.socket, old: bytes = b"", new
 
 @dataclass
 class Between:
-    """A proxy to an object store: it answers in its place, while it has something to say."""
+    """A proxy to an object store: it answers in its place, while it has something to say, requests of these methods."""
 
     endpoint: str = ""
     says: bytes = b""
+    methods: tuple[bytes, ...] = (b"",)
 
 
 @contextmanager
@@ -195,7 +196,7 @@ def between(endpoint: str) -> Iterator[Between]:
             with suppress(OSError), socket.create_connection((host, int(port))) as upstream:
                 threading.Thread(target=_pass_on, args=(upstream, self.request), daemon=True).start()
                 while data := self.request.recv(65536):
-                    if proxy.says:
+                    if proxy.says and data.startswith(proxy.methods):
                         self.request.sendall(proxy.says)
                         break
                     upstream.sendall(data)

@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 
 import obstore
@@ -14,7 +15,7 @@ from tests.core.objects.streams import CONTENT, NOWHERE, end_grace, objects, pos
 from tests.core.test_round_trips import counted
 from tests.entries import again
 from tests.inprocess import made, sweep
-from tests.object_stores import ObjectStore, damaging, refusing
+from tests.object_stores import ObjectStore, between, damaging, refusing
 from tests.services import files_below
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
@@ -174,6 +175,30 @@ def test_an_object_store_that_is_away_loses_nothing(bucket: ObjectStore, tmp_pat
         sweep(app)
         assert objects(bucket, app) == {stream.blob}
         assert app.test_client().get(url(stream)).data == b"small"
+
+
+def test_a_file_whose_object_cannot_be_read_is_503_and_stays(bucket: ObjectStore, tmp_path: Path) -> None:
+    with between(bucket.endpoint) as proxy:
+        settings = bucket.settings(tmp_path.name) | {"STORE_ENDPOINT": proxy.endpoint}
+        with made("embedded", tmp_path / "data", **settings) as app, app.app_context():
+            client = app.test_client()
+            stream = url(posted(client))
+            link = client.put("/vimeo/api/v1.0/file", data={"file": (BytesIO(CONTENT), "a.bin")}).json["url"]  # type: ignore[index]
+            once = "/vimeo" + link.partition("/vimeo")[2]
+            sweep(app)
+            end_grace()
+            head = b"HTTP/1.1 200 OK\r\nETag: t\r\nLast-Modified: Mon, 05 Jan 2026 10:00:00 GMT\r\n"
+            proxy.methods, proxy.says = (b"GET",), head + b"Content-Length: 100000\r\n\r\ncut"
+            for path in (stream, once):
+                with client.get(path) as answer:
+                    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+                assert client.head(path).status_code == 200
+            proxy.says = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+            assert client.get(stream).status_code == 404  # removed in this moment
+            proxy.says = b""
+            for path in (stream, once):
+                with client.get(path) as answer:
+                    assert answer.data == CONTENT
 
 
 def test_what_crashes_left_is_found(app: Flask, client: FlaskClient, bucket: ObjectStore) -> None:

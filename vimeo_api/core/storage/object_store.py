@@ -123,9 +123,9 @@ class ObjectStore:
         return _Object(self._client, self._bucket, relative(surface, blob), there)
 
     def size(self, surface: str, blob: str) -> int:
-        """Return how many bytes an object has. Raises FileNotFoundError and Unavailable."""
+        """Return how many bytes an object has; give up soon. Raises FileNotFoundError and Unavailable."""
         with self._bucket.asking("read from", may_be_missing=True):
-            return obstore.head(self._client, relative(surface, blob))["size"]
+            return obstore.head(self._brief, relative(surface, blob))["size"]
 
     def remove(self, surface: str, blob: str) -> None:
         """Remove an object for good; give up soon. A missing one is no error. Raises Unavailable."""

@@ -16,6 +16,7 @@ from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 
 from vimeo_api.core.deliveries import confirmations, endings
 from vimeo_api.core.deliveries.lines import Sent, Ticket
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.web.sending import conditions, sockets
 from vimeo_api.web.sending.conditions import Version
 
@@ -25,7 +26,7 @@ SEND_CHUNK = 64 * 1024  # bytes
 def send(file: RawIOBase, version: Version, ticket: Ticket | None) -> Response:
     """Answer the current request with an open file; with a ticket, report how the response ends.
 
-    Raises PreconditionFailed and RequestedRangeNotSatisfiable.
+    Raises PreconditionFailed and RequestedRangeNotSatisfiable; OSError and Unavailable if no byte can be read.
     """
     # A POST for a file is answered like a GET, as nginx does.
     status, span = conditions.judge(request.headers, version, with_ranges=request.method != "HEAD")
@@ -35,6 +36,8 @@ def send(file: RawIOBase, version: Version, ticket: Ticket | None) -> Response:
         return without_bytes(status, version)
     start, stop = span or (0, version.size)
     body.limit(start, stop)
+    if request.method != "HEAD":
+        body.begin()
     response = Response(body, status)
     _validate(response, version)
     response.content_length = stop - start
@@ -109,6 +112,7 @@ class FileBody:
         self._reporter = reporter
         self._start = self._position = self._handed = self._stop = 0
         self._whole = False
+        self._begun: bytes | None = None
 
     def limit(self, start: int, stop: int) -> None:
         """Send the bytes from `start` up to but not including `stop`."""
@@ -116,10 +120,18 @@ class FileBody:
         self._start = self._position = self._handed = start
         self._stop = stop
 
+    def begin(self) -> None:
+        """Read the first bytes, as long as the client can still be told that it gets none. Raises what reading does."""
+        try:
+            self._begun = self._read()
+        except (OSError, Unavailable):
+            self.close()  # this gives the lease back
+            raise
+
     def __iter__(self) -> Iterator[bytes]:
         if self._start == self._stop:
             self._reporter.before_last()
-        while data := self._file.read(min(SEND_CHUNK, self._stop - self._position)):
+        while data := self._read():
             if self._position + len(data) == self._stop:
                 self._reporter.before_last()
             self._handed += len(data)  # counted first: an interrupted write may have sent part of it
@@ -127,6 +139,10 @@ class FileBody:
             self._position += len(data)
         # Reached only when the server asks for more, so the last chunk is written as well.
         self._whole = self._position == self._stop
+
+    def _read(self) -> bytes | None:
+        begun, self._begun = self._begun, None
+        return begun or self._file.read(min(SEND_CHUNK, self._stop - self._position))
 
     def close(self) -> None:
         """Close the file and report; the WSGI server always calls this (PEP 3333)."""

@@ -88,7 +88,9 @@ def _answered_here(file: Entry, ticket: Ticket | None, *, one_time: bool) -> Res
     with _reading(file, ticket):
         _check_here(file)
         content = blobs.opened(file)
-    return by_python.send(content, _version(file, ticket), ticket)
+    version = _version(file, ticket)
+    with _reading(file, None):  # if it fails, it has given the lease back
+        return by_python.send(content, version, ticket)
 
 
 def _headers(file: Entry, ticket: Ticket | None, *, attachment: bool, one_time: bool) -> dict[str, str]:
