@@ -125,6 +125,32 @@ def test_no_path_escapes_its_folder(service: Service, room: str, step: str) -> N
             assert not any(words in answer.body for words in SECRETS)
 
 
+def test_a_dot_segment_is_refused_whatever_it_leads_to(service: Service) -> None:
+    stored = service.stored()
+    for target in (
+        "/upload/..",
+        "/upload/.",
+        "/upload/%2E%2e",
+        "/v1/./streams",
+        "/v1/streams/.%2e/streams",
+        "/x/../ping",
+        "/x%2f..%2fping",
+        "/static/../ping",
+        "/uploads/streams/../vimeo",
+        "/ping/..?x",
+        "/ping/..#x",
+        "http://attacked.example/x/../ping",
+    ):
+        for method in ("GET", "POST"):
+            assert ask(service, target, method=method, body=b"abc").status == 400, (method, target)
+    assert service.stored() == stored
+    # Names may begin and end with dots, and a query is no path.
+    for name in ("..dots.txt", ".dots.txt", "dots...txt"):
+        assert ask(service, f"/upload/{name}", method="POST", body=b"abc").status == 201
+        assert ask(service, f"/download/{name}?/../").body == b"abc"
+    assert {ask(service, f"/download/{name}").status for name in ("...", "..a", "a..", ".a/")} == {404}
+
+
 @pytest.mark.parametrize("room", ["/static../", "/static", "//static/", "/static/./../", "/static/a/"])
 def test_the_static_folder_serves_only_its_own_files(service: Service, room: str) -> None:
     for goal in ("config.py", "app.py", "../vimeo_api/config.py"):

@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHOD = re.compile(r"[A-Z_-]+")  # methods are case-sensitive (RFC 9110, 9.1); werkzeug would take `get` for GET
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_DOT_SEGMENT = re.compile(r"[^?#]*(?:/|%2f)(?:\.|%2e){1,2}(?:[/?#]|%2f|$)", re.IGNORECASE)  # RFC 3986, 3.3
 _UNPRINTABLE = re.compile(r"[\x00\r\n]")
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 # What nginx refuses if it comes twice, even with the same value, beside what `refusal` looks at.
@@ -62,6 +63,8 @@ def _is_target(target: str) -> bool:
     try:
         parts = urlsplit(target)
     except ValueError:
+        return False
+    if _DOT_SEGMENT.match(target):
         return False
     return target.startswith("/") or target == "*" or (parts.scheme == "http" and bool(parts.netloc))
 
