@@ -19,6 +19,8 @@ from werkzeug.test import run_wsgi_app
 
 from tests.inprocess import made
 
+CHECKSUMS = ("UPLOAD_CHECKSUM", "CONTENT_DIGEST", "CONTENT_MD5")
+
 App = Callable[..., Iterable[bytes]]
 
 
@@ -59,7 +61,7 @@ class Front:
         line = {
             "ticket": f"upload:{environ['X_REQUEST_ID']}",
             "body": environ["X_BODY_FILE"],
-            "digest": environ.get("HTTP_UPLOAD_CHECKSUM", "") + environ.get("HTTP_CONTENT_DIGEST", ""),
+            "digest": "".join(environ.get(f"HTTP_{name}", "") for name in CHECKSUMS),
             "draft": environ.get("HTTP_UPLOAD_COMPLETE", ""),
             "time": f"{time.time():.3f}",
         }

@@ -28,7 +28,7 @@ Parts = list[tuple[str, str | None, bytes]] | None  # name, file name and conten
 
 B = "b-b"
 FILE = b'Content-Disposition: form-data; name="file"; filename="a.txt"\r\n'
-FIELD = b'Content-Disposition: form-data; name="password"\r\n'
+FIELD = b'Content-Disposition: form-data; name="note"\r\n'
 
 
 def body_of(*parts: bytes, end: bytes = b"\r\n--b-b--\r\n") -> bytes:
@@ -211,7 +211,7 @@ def test_it_takes_all_files_and_fields_in_their_order(apps: dict[str, Flask], pr
     last = part_named("other", b'filename="l.txt"', b"")
     body = body_of(other, FIELD + b"\r\nsesame", FILE + b"\r\n" + file, last)
     files = [("other", "o.txt", b"first"), ("file", "a.txt", file), ("other", "l.txt", b"")]
-    assert received(apps[profile], body, [65536]) == (files, {"password": "sesame"})
+    assert received(apps[profile], body, [65536]) == (files, {"note": "sesame"})
 
 
 @pytest.mark.parametrize("profile", ["embedded", "production"])
@@ -223,7 +223,7 @@ def test_a_field_keeps_its_value_whatever_file_name_a_browser_gives_it(apps: dic
 
 def test_a_field_has_one_value_and_an_unknown_one_may_come_twice(apps: dict[str, Flask]) -> None:
     twice = body_of(FIELD + b"\r\nsesame", FIELD + b"\r\nopen", FILE + b"\r\nabc")
-    assert received(apps["embedded"], twice, [7], fields=frozenset({"password"})) is Malformed
+    assert received(apps["embedded"], twice, [7], fields=frozenset({"note"})) is Malformed
     files, _ = received(apps["embedded"], twice, [7])  # type: ignore[misc]
     assert files == [("file", "a.txt", b"abc")]
 

@@ -145,7 +145,7 @@ def upload_form() -> AnyResponse:
 def upload_raw(key: str) -> Response:
     """Store the raw body under a name."""
     name, expires_in = storing.check_name(POLICY, key), receive.lifetime()
-    with receive.raw(POLICY.max_bytes) as staging:
+    with receive.raw(POLICY.max_bytes, options={"expires_in"}) as staging:
         return _stored(storing.upload(POLICY, staging, name=name, expires_in=expires_in, token_id=auth.token_id()))
 
 

@@ -83,6 +83,7 @@ def upload_form(surface: str) -> Response:
     """Store the file of the form, or several as one zip, and show its link."""
     del surface
     with receive.form(POLICY.max_bytes, fields=FIELDS) as form:
+        receive.check_options((), ())  # only the form has them
         fields = {name: value for name, value in form.fields.items() if value}  # a browser sends empty ones, too
         options: dict[str, Any] = {
             "password": fields.get("password"),

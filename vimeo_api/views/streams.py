@@ -133,6 +133,7 @@ def delete(key: str) -> Response:
 def join() -> Response:
     """Make a new stream of the bytes of others, in the given order."""
     wanted = receive.json_object(MAX_JOIN_BYTES)
+    receive.check_options(wanted, ())
     keys, queue = wanted.get("streams"), wanted.get("queue")
     # Ids are printable, and a lone surrogate could not be sent to the database.
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key.isprintable() for key in keys):
@@ -236,7 +237,7 @@ def confirm(queue: str, key: str) -> Response:
 
 
 def _stored(*, queue: str | None) -> str:
-    with receive.raw(POLICY.max_bytes) as staging:
+    with receive.raw(POLICY.max_bytes, options={"expires_in"}) as staging:
         kind, expires_in = types_by_content.detect(staging.head), receive.lifetime()
         return storing.upload(
             POLICY, staging, content_type=kind, queue=queue, expires_in=expires_in, token_id=auth.token_id()

@@ -121,6 +121,7 @@ def _fetched(wanted: dict[str, Any]) -> Response:
     sha256 = wanted.get("sha256")
     if sha256 is not None and not isinstance(sha256, str):
         raise Malformed("sha256 must be a string.")
+    receive.check_options(wanted, {"expires_in"})
     expires_in = receive.lifetime(wanted.get("expires_in"))
     url = _text(wanted, "file")
     rate_limits.allow_fetch()

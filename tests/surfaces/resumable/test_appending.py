@@ -58,11 +58,21 @@ def test_it_keeps_what_came_when_the_service_was_killed(app: Flask, client: Flas
     assert served(app, f"/v1/streams/{stream_of(last)}") == DATA
 
 
-@pytest.mark.parametrize("algorithm", tus.ALGORITHMS)
-def test_a_body_counts_only_with_its_checksum(app: Flask, client: FlaskClient, algorithm: str) -> None:
+CHECKSUMS = {  # the algorithm, and the header
+    **{f"tus {name}": (name, f"Upload-Checksum: {name} {{}}") for name in tus.ALGORITHMS},
+    "RFC 9530": ("sha512", "Content-Digest: sha-512=:{}:"),
+    "RFC 1864": ("md5", "Content-MD5: {}"),
+}
+
+
+@pytest.mark.parametrize("kind", CHECKSUMS)
+def test_a_body_counts_only_with_its_checksum(app: Flask, client: FlaskClient, kind: str) -> None:
+    algorithm, header = CHECKSUMS[kind]
+
     def checksum(data: bytes) -> dict[str, str]:
         digest = hashlib.new(algorithm, data, usedforsecurity=False).digest()
-        return {"Upload-Checksum": f"{algorithm} {base64.b64encode(digest).decode()}"}
+        name, _, value = header.format(base64.b64encode(digest).decode()).partition(": ")
+        return {name: value}
 
     url = begin(client)
     assert patch(client, url, 0, DATA[:1000], headers=checksum(DATA[:1000])).status_code == 204

@@ -9,6 +9,8 @@ from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
 
+LASTING = ("sha256:", "sha512:")  # digests that a file may keep; the others can be forged
+
 
 def stored(policy: Policy, upload: Upload) -> Uploaded:
     """Return the upload's file, which an attempt that was killed, or a worker, may have stored already.
@@ -39,6 +41,7 @@ def stored(policy: Policy, upload: Upload) -> Uploaded:
 
 
 def _stored(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
+    digest = upload.expected_digest
     return storing.upload(
         policy,
         staging,
@@ -47,7 +50,7 @@ def _stored(policy: Policy, upload: Upload, staging: Staging) -> Uploaded:
         password_hash=upload.password_hash,
         content_type=types_by_content.detect(staging.head) if policy.sniffs else None,
         queue=upload.queue,
-        digest=upload.expected_digest,
+        digest=digest if digest and digest.startswith(LASTING) else None,
         expires_in=upload.expires_in,
         notify_url=upload.notify_url,
         downloads=upload.downloads,

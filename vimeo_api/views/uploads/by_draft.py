@@ -9,6 +9,7 @@ from vimeo_api.core.resumable import expiry
 from vimeo_api.core.resumable.checks import Content
 from vimeo_api.core.resumable.rows import Upload
 from vimeo_api.views.uploads import steps
+from vimeo_api.web.receiving import body_digests
 from vimeo_api.web.resumable import draft, tus
 from vimeo_api.web.surface import Resumable
 
@@ -29,7 +30,7 @@ def create(dialect: Resumable, *, name: str = "", queue: str | None = None) -> R
         described=tus.repeatable(),
         ignored=tus.IGNORED,
     )
-    content = Content(size=steps.body_size(), closed=completes, ends=completes, digests=draft.digests("Content-Digest"))
+    content = Content(size=steps.body_size(), closed=completes, ends=completes, digests=body_digests.of_content())
     upload = steps.begin(dialect, new, content, with_upload=True)
     if upload is None:
         return Response(status=HTTPStatus.NO_CONTENT)
@@ -47,7 +48,7 @@ def append(dialect: Resumable, upload: Upload) -> Response:
     if upload.is_finished and completes and offset == upload.offset and not steps.body_size():
         return _outcome(dialect, upload, HTTPStatus.NO_CONTENT)  # the client lost the response
     length = _length(offset, completes=completes)
-    content = Content(length, steps.body_size(), completes, completes, draft.digests("Content-Digest"))
+    content = Content(length, steps.body_size(), completes, completes, body_digests.of_content())
     try:
         after = steps.append(dialect, upload, offset, content)
     except TooLarge:

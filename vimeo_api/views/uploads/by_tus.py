@@ -11,6 +11,7 @@ from vimeo_api.core.resumable.checks import Content
 from vimeo_api.core.resumable.rows import NewUpload, Upload
 from vimeo_api.services import concatenation
 from vimeo_api.views.uploads import steps
+from vimeo_api.web.receiving import body_digests
 from vimeo_api.web.resumable import tus
 from vimeo_api.web.surface import Resumable
 
@@ -36,7 +37,7 @@ def create(dialect: Resumable) -> Response:
     if is_final:
         return _join(dialect, new)
     with_upload = request.mimetype == tus.MEDIA_TYPE
-    content = Content(size=steps.body_size(), digests=tus.checksum())
+    content = Content(size=steps.body_size(), digests=_digests())
     try:
         upload = steps.begin(dialect, new, content, with_upload=with_upload)
     except DigestMismatch as error:
@@ -53,7 +54,7 @@ def append(dialect: Resumable, upload: Upload) -> Response:
     """Append the body at `Upload-Offset`."""
     tus.check_version()
     tus.check_media_type()
-    content = Content(length=tus.number("Upload-Length"), size=steps.body_size(), digests=tus.checksum())
+    content = Content(length=tus.number("Upload-Length"), size=steps.body_size(), digests=_digests())
     try:
         after = upload if _lost_response(upload) else steps.append(dialect, upload, tus.offset(), content)
     except DigestMismatch as error:
@@ -67,6 +68,10 @@ def append(dialect: Resumable, upload: Upload) -> Response:
 def _lost_response(upload: Upload) -> bool:
     """Return whether the client has all bytes acknowledged but not the response to the last one, and asks for it."""
     return upload.is_finished and not upload.is_final and tus.offset() == upload.offset and not steps.body_size()
+
+
+def _digests() -> body_digests.Digests:
+    return tus.checksum() + body_digests.of_content()
 
 
 def headers(upload: Upload, *, with_offset: bool = True) -> dict[str, str]:

@@ -18,7 +18,7 @@ from vimeo_api.services import receipts, resumable
 from vimeo_api.services.resumable import Answer
 from vimeo_api.web import clients, manage_links
 from vimeo_api.web.hooks import auth
-from vimeo_api.web.receiving import bodies, receive
+from vimeo_api.web.receiving import bodies, body_digests, receive
 from vimeo_api.web.resumable import draft, running
 from vimeo_api.web.surface import Resumable
 
@@ -40,9 +40,9 @@ def new_upload(
     if dialect.password and (unknown := set(sent) - ignored - FIELDS):
         known = ", ".join(sorted(FIELDS | {"filename"}))
         raise Malformed(f"{min(unknown)[:50]!r} is unknown; the fields are: {known}.")
+    receive.check_options(sent, _options(dialect))
     password = dialect.password(sent.get("password")) if dialect.password else None
     queue = sent.get("queue") if dialect.queue else None
-    digests = [value.hex() for kind, value in draft.digests("Repr-Digest") if kind == "sha256"]
     return NewUpload(
         key=identifiers.random_hex(),
         surface=dialect.policy.surface,
@@ -56,9 +56,15 @@ def new_upload(
         expires_in=receive.expires_in(sent.get("expires_in")) if dialect.expires else None,
         downloads=receive.downloads(sent.get("downloads")) if dialect.policy.one_time else 1,
         notify_url=receipts.checked(sent.get("notify")) if dialect.notifies else None,
-        expected_digest=f"sha256:{digests[0]}" if digests else None,
+        expected_digest=body_digests.of_whole(),
         token_id=auth.token_id(),
     )
+
+
+def _options(dialect: Resumable) -> set[str]:
+    """Return the options that uploads to a surface have."""
+    has = {"password": dialect.password, "notify": dialect.notifies, "expires_in": dialect.expires}
+    return {name for name, had in {**has, "downloads": dialect.policy.one_time}.items() if had}
 
 
 def begin(dialect: Resumable, new: NewUpload, content: Content, *, with_upload: bool) -> Upload | None:

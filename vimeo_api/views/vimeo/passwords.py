@@ -4,8 +4,7 @@ from flask import Request, request
 
 from vimeo_api.core.errors import Malformed
 from vimeo_api.web.hooks import auth
-
-HEADER = "X-File-Password"
+from vimeo_api.web.receiving import receive
 
 
 def _all(request: Request) -> list[str]:
@@ -14,7 +13,7 @@ def _all(request: Request) -> list[str]:
     API tokens are left out: a browser that was asked for one adds it to every request, by Basic.
     """
     found = request.args.getlist("password")
-    if (header := request.headers.get(HEADER)) is not None:
+    if (header := request.headers.get(receive.PASSWORD_HEADER)) is not None:
         found.insert(0, header.encode("latin-1").decode("utf-8", "replace"))  # WSGI decodes headers as Latin-1
     basic = request.authorization
     if basic is not None and basic.type == "basic" and not auth.is_token(basic.password or ""):

@@ -14,8 +14,9 @@ UPLOADS = (
     "Upload-Metadata, Upload-Offset"
 )
 ASKED = (
-    "Authorization, Content-Digest, Content-Disposition, Content-Type, Prefer, Range, Repr-Digest, Upload-Checksum, "
-    f"X-Download-Grant, X-File-Password, X-HTTP-Method-Override, X-Request-Id, X-Requested-With, {UPLOADS}"
+    "Authorization, Content-Digest, Content-Disposition, Content-MD5, Content-Type, Prefer, Range, Repr-Digest, "
+    "Upload-Checksum, X-Download-Grant, X-File-Password, X-HTTP-Method-Override, X-Request-Id, X-Requested-With, "
+    f"{UPLOADS}"
 )
 SHOWN = (
     "Content-Disposition, Location, Repr-Digest, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, "

@@ -21,6 +21,7 @@ from vimeo_api.web.receiving import bodies
 NAMES = (
     "Content-Digest",
     "Content-Disposition",
+    "Content-MD5",
     "Content-Type",
     "Repr-Digest",
     "Tus-Resumable",

@@ -22,11 +22,14 @@ from vimeo_api.core.errors import Malformed, TooLarge
 from vimeo_api.core.files.slots import MOST
 from vimeo_api.core.storage.blobs import Staging
 from vimeo_api.extensions import blobs
-from vimeo_api.web.receiving import bodies, multipart_forms
+from vimeo_api.web.receiving import bodies, body_digests, multipart_forms
 from vimeo_api.web.receiving.body_sources import Keeper, Piece, Source, Spooled, Streamed
 
 MAX_LIFE = 999_999_999  # seconds, 31 years
 _DIGITS = re.compile(r"[0-9]{1,9}")
+# What an upload may ask for on some surfaces. Elsewhere it is refused: a client that set a password relies on it.
+OPTIONS = ("password", "downloads", "notify", "expires_in")
+PASSWORD_HEADER = "X-File-Password"  # noqa: S105 -- a name
 MAX_FIELD_BYTES = 64 * 1024  # of a form field that is not a file
 
 
@@ -61,27 +64,40 @@ class Form:
         return meant[0]
 
 
+def check_options(sent: Container[str], known: Container[str]) -> None:
+    """Raise Malformed for an option that the surface does not have, among the fields of an upload or in its request."""
+    for name in OPTIONS:
+        asked = name in sent or name in request.args or (name == "password" and PASSWORD_HEADER in request.headers)
+        if asked and name not in known:
+            raise Malformed(f"Uploads here cannot have `{name}`; those to /vimeo/api/v1.0/file can.")
+
+
 @contextmanager
-def raw(max_bytes: int | None) -> Iterator[Staging]:
+def raw(max_bytes: int | None, *, options: Container[str] = frozenset()) -> Iterator[Staging]:
     """Stage the current request's body as it is, whatever its type; discard it at the end unless it is published.
 
-    In production the file that nginx has spooled is adopted, not copied. Raises Malformed for a body that ends early,
-    TooLarge and StorageFull.
+    In production the file that nginx has spooled is adopted, not copied. Raises Malformed for a body that ends early
+    and for an option that is not one of `options`, DigestMismatch, TooLarge and StorageFull.
     """
     if (spooled := bodies.spooled_file()) is not None:
         with blobs.adopt(spooled) as staging:
+            body_digests.check(staging)
+            check_options(frozenset(), options)
             yield staging
         return
     with blobs.stage() as staging:
-        with bodies.opened(max_bytes) as read:
+        with bodies.opened(max_bytes) as body:
+            read = body_digests.checked(body)
             while data := read(bodies.READ_CHUNK):
                 staging.write(data)
+        check_options(frozenset(), options)
         yield staging
 
 
 def text(max_bytes: int) -> bytes:
     """Read the current request's whole body into memory. Raises Malformed and TooLarge."""
-    with bodies.opened(max_bytes, kept=False) as read:
+    with bodies.opened(max_bytes, kept=False) as body:
+        read = body_digests.checked(body)
         return b"".join(iter(lambda: read(bodies.READ_CHUNK), b""))
 
 
@@ -151,13 +167,14 @@ def form(max_bytes: int | None, *, fields: Container[str] = frozenset()) -> Iter
     """Stage the files of the current request's multipart body; discard them at the end unless they are published.
 
     A part with a file name is a file, unless its name is one of the `fields`: browsers give every Blob a file name.
-    Raises Malformed if the body is not complete multipart/form-data with a file in it, TooLarge for a file over the
-    limit, and StorageFull.
+    Raises Malformed if the body is not complete multipart/form-data with a file in it, and for an option that is not
+    one of the `fields`; DigestMismatch; TooLarge for a file over the limit; and StorageFull.
     """
     with ExitStack() as stack:
         form = _read_form(_Collector(max_bytes, fields, stack), max_bytes, stack)
         if not form.files:
             raise Malformed("The body holds no file.")
+        check_options(form.fields, fields)
         *others, last = form.files
         files = [FormFile(field, name, keeper.staging(last=False)) for field, name, keeper in others]
         files.append(FormFile(last[0], last[1], last[2].staging(last=True)))
@@ -177,11 +194,12 @@ def _read_form(collector: "_Collector", max_bytes: int | None, stack: ExitStack)
     whole = None if max_bytes is None else max_bytes + MULTIPART_OVERHEAD
     if (spooled := bodies.spooled_file()) is None:
         with bodies.opened(whole) as read:
-            collector.collect(Streamed(read), boundary)
+            collector.collect(Streamed(body_digests.checked(read)), boundary)
     else:
         body = stack.enter_context(blobs.adopt(spooled))
         if whole is not None and body.size > whole:
             raise TooLarge
+        body_digests.check(body)
         collector.collect(Spooled(body), boundary)
     return collector
 

@@ -6,8 +6,6 @@ Structured fields (RFC 9651) are read by hand: of items only their value counts,
 as the draft demands. There is no 104: nginx passes no interim responses on.
 """
 
-import base64
-import binascii
 import re
 
 from flask import request
@@ -24,8 +22,6 @@ WITH_MAX_AGE = 7  # the first one in which this limit has its name
 PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 _BOOLEAN = re.compile(r" *\?([01]) *(?:;.*)?")
 _INTEGER = re.compile(r" *([0-9]{1,15}) *(?:;.*)?")
-_DIGEST = re.compile(r" *(sha-256|sha-512) *= *:([A-Za-z0-9+/=]*): *")
-_NAMES = {"sha-256": "sha256", "sha-512": "sha512"}  # RFC 9530, and hashlib
 
 
 def is_meant() -> bool:
@@ -74,12 +70,6 @@ def number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def digests(name: str) -> list[tuple[str, bytes]]:
-    """Return the digests of `Content-Digest` or `Repr-Digest` that we can check, RFC 9530."""
-    found = (_DIGEST.fullmatch(one) for one in request.headers.get(name, "").split(","))
-    return [(_NAMES[match[1]], value) for match in found if match and (value := _decoded(match[2]))]
-
-
 def file_name() -> str:
     """Return the file name of `Content-Disposition`, "" without one."""
     return content_disposition.suggested(request.headers.get("Content-Disposition", "")) or ""
@@ -94,10 +84,3 @@ def limits(max_size: int | None, max_age: int | None = None) -> str:
     """Return `Upload-Limit`."""
     known = {"max-size": max_size, "max-age" if version() >= WITH_MAX_AGE else "expires": max_age}
     return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None) or "min-size=0"
-
-
-def _decoded(value: str) -> bytes | None:
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error:
-        return None
