@@ -87,6 +87,7 @@ class Handler(WSGIRequestHandler):
         self.send_response(code, HTTPStatus(code).phrase)
         self.send_header("Connection", "close")
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header(request_ids.REQUEST_ID_HEADER, request_ids.new())
         response.headers.pop("X-Content-Type-Options", None)
         for name, value in response.headers:
             self.send_header(name, value)
@@ -120,6 +121,10 @@ class Handler(WSGIRequestHandler):
         environ[repeated_headers.VARIABLE] = repeated_headers.SEPARATOR.join(first)
         if "Range" in self.headers:
             environ["HTTP_RANGE"] = self.headers["Range"]
+
+    def version_string(self) -> str:
+        """Return what `Server` says: no versions, which would help only attackers."""
+        return "vimeo_api"
 
     def handle_expect_100(self) -> bool:
         """Leave `100 Continue` to werkzeug, which sends it as well."""

@@ -36,7 +36,7 @@ def common(error: Callable[..., Response]) -> dict[int, Response]:
         405: error("The path does not have this method.", "The method is not allowed for the requested URL.", ALLOW),
         412: error("`If-Match` names another version.", "Precondition Failed"),
         414: error("The address is too long.", "Request-URI Too Long"),
-        416: error(BEYOND, "The server cannot provide the requested range.", RANGE),
+        416: error(BEYOND, "Requested Range Not Satisfiable", RANGE),
         421: error("`HOSTS` does not name the host of the URL.", "Misdirected Request"),
         429: error(TOO_OFTEN, "Too many attempts; try again later.", RETRY_AFTER),
         503: error("The service or its database is unavailable for a moment.", "Service Unavailable", RETRY_AFTER),

@@ -25,6 +25,12 @@ _SENTENCES = {
     HTTPStatus.SERVICE_UNAVAILABLE: "The service is away for a moment.",
     HTTPStatus.INSUFFICIENT_STORAGE: "The disk is full; nothing was stored.",
 }
+# For requests that are refused before there is a reason: `embedded.framing`, as nginx.
+_OTHERWISE = {
+    HTTPStatus.BAD_REQUEST: "The request cannot be understood.",
+    HTTPStatus.NOT_IMPLEMENTED: "The request asks for something that the service does not know.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "The service does not know this version of HTTP.",
+}
 _FOR_PEOPLE = {  # who opened a link in a browser
     HTTPStatus.NOT_FOUND: "There is no file at this address. Check that the link is complete.",
     HTTPStatus.GONE: "It was downloaded, its sender removed it, or its time is over. Ask the sender for a new link.",
@@ -38,7 +44,7 @@ def render(problem: Problem) -> Response:
     """Word a problem as this surface does: `{"error": "Not Found", "message": …}`."""
     status = HTTPStatus(problem.status)
     preview = status is HTTPStatus.SERVICE_UNAVAILABLE and problem.reason
-    message = preview or _SENTENCES.get(status) or problem.reason or f"{problem.phrase}."
+    message = preview or _SENTENCES.get(status) or problem.reason or _OTHERWISE.get(status) or f"{problem.phrase}."
     if request.method != "PUT" and pages.names_html():
         return _error_page(problem, preview or _FOR_PEOPLE.get(status) or message)
     response = jsonify(error=_PHRASES.get(status, problem.phrase), message=message)

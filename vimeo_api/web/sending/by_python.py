@@ -59,9 +59,9 @@ def head(version: Version) -> Response:
 def without_bytes(status: HTTPStatus, version: Version) -> Response:
     """Return a 304. Raises PreconditionFailed for 412 and RequestedRangeNotSatisfiable for 416."""
     if status is HTTPStatus.PRECONDITION_FAILED:
-        raise PreconditionFailed
+        raise PreconditionFailed("")  # nginx's own refusal has no sentence either
     if status is HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise RequestedRangeNotSatisfiable(length=version.size)
+        raise RequestedRangeNotSatisfiable(length=version.size, description="")
     response = Response(status=status)
     _validate(response, version)
     return response

@@ -68,7 +68,12 @@ def nginx_differs(environ: "WSGIEnvironment") -> bool:
 
     nginx applies both conditions of a pair, and treats an If-Unmodified-Since with an invalid date as failed.
     """
-    return "HTTP_IF_UNMODIFIED_SINCE" in environ or environ.keys() >= {"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"}
+    return nginx_may_refuse(environ) or environ.keys() >= {"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"}
+
+
+def nginx_may_refuse(environ: "WSGIEnvironment") -> bool:
+    """Return whether nginx might say 412 where it should send bytes."""
+    return "HTTP_IF_UNMODIFIED_SINCE" in environ
 
 
 def _matches(tags: str, version: Version, *, weakly: bool) -> bool:

@@ -207,6 +207,9 @@ def _location(file: Entry, ticket: Ticket | None, times: str) -> tuple[str, dict
     if ticket or nginx_cache.is_fresh():
         with _reading(file, ticket):
             blobs.path(file.surface, file.blob, pending=file.pending).stat()
+    if conditions.nginx_may_refuse(request.environ):
+        _, span = conditions.judge(request.headers, _version(file, ticket), with_ranges=request.method != "HEAD")
+        return f"decided/{PENDING if file.pending else 'store'}/{path}", _range(span)
     if file.pending:
         return f"{PENDING}/{path}", {}
     folder = "small" if times == "_any" and file.size <= NGINX_BUFFER_BYTES else "store"
@@ -222,16 +225,19 @@ def _object(file: Entry, ticket: Ticket | None) -> tuple[str, dict[str, str]]:
         store = blobs.objects
         path = store.internal(file.surface, file.blob)
     version = _version(file, ticket)
-    status, span = conditions.judge(request.headers, version, with_ranges=True)
+    _, span = conditions.judge(request.headers, version, with_ranges=True)
     headers = {
         "X-Object-Origin": f"{store.scheme}://{OBJECTS}",
         "X-Object-Host": store.host,
         "X-Object-Etag": version.etag,
         "X-Object-Modified": http_date(version.modified),
     }
-    if span is not None and status is HTTPStatus.PARTIAL_CONTENT:
-        headers["X-Object-Range"] = f"bytes={span[0]}-{span[1] - 1}"
-    return path, headers
+    return path, headers | _range(span)
+
+
+def _range(span: Span | None) -> dict[str, str]:
+    """Return the header that tells nginx which range to ask another server for, if any."""
+    return {} if span is None else {"X-Object-Range": f"bytes={span[0]}-{span[1] - 1}"}
 
 
 def _end_of_life(file: Entry) -> str:
