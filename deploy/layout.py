@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vimeo_api import config
 from vimeo_api.config import secret
-from vimeo_api.service_commands.nginx import body_limit, objects_upstream, peer_key
+from vimeo_api.service_commands.nginx import body_limit, objects_upstream, origins, peer_key
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE_USER = "vimeo_api"
@@ -151,6 +151,7 @@ def write_configs(layout: Layout) -> None:
     if layout.settings.store_url:
         objects.parent.mkdir(exist_ok=True)
         objects.write_text(objects_upstream(layout.settings))
+    (snippets / "origins.conf").write_text(origins(layout.settings))
     (snippets / "peer_key.conf").write_text(f"{peer_key(layout.settings)}\n")
     if layout.balanced:
         _write_moved(layout, ROOT / "deploy/nginx/balanced/listen.conf", snippets / "listen.conf")

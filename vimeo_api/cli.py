@@ -42,6 +42,10 @@ COMMANDS = {
         "service_commands.nginx:nginx_objects",
         "Print how nginx reaches the object store, made from STORE_URL and STORE_ENDPOINT.",
     ),
+    "nginx-origins": (
+        "service_commands.nginx:nginx_origins",
+        "Print the sites whose pages may read nginx's own errors, made from CORS_ORIGINS.",
+    ),
     "nginx-peers": (
         "service_commands.nginx:nginx_peers",
         "Print the key by which nginx knows the other hosts, made from SECRET_KEY.",

@@ -13,10 +13,11 @@ from cryptography.fernet import Fernet
 
 from vimeo_api import config
 from vimeo_api.config.secret import write_once
-from vimeo_api.service_commands.nginx import body_limit, objects_upstream
+from vimeo_api.service_commands.nginx import body_limit, objects_upstream, origins
 
 BODY_LIMIT = Path("/var/lib/vimeo_api/body_limit.conf")
 OBJECTS = Path("/var/lib/vimeo_api/objects.conf")
+ORIGINS = Path("/var/lib/vimeo_api/origins.conf")
 
 
 def main() -> int:
@@ -26,6 +27,7 @@ def main() -> int:
         settings = config.load()
         BODY_LIMIT.write_text(f"{body_limit(settings)}\n")
         OBJECTS.write_text(objects_upstream(settings) if settings.store_url else "")
+        ORIGINS.write_text(origins(settings))
     except (config.ConfigError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@
 
 import requests
 
-from tests.access.guarded import FORM, ORIGIN, Guarded, call
+from tests.access.guarded import FORM, MIB, ORIGIN, Guarded, call
 from tests.services import Service
 
 
@@ -39,6 +39,16 @@ def test_a_page_of_an_allowed_origin_may_read_the_errors_of_nginx(guarded: Guard
     for status, asked in [(412, {"If-Match": '"x"'}), (416, {"Range": "bytes=9-"})] * 2:
         answer = call("GET", f"{guarded.url}/v1/streams/{key}", headers={"Origin": ORIGIN, **asked})
         assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (status, ORIGIN)
+
+
+def test_a_page_of_an_allowed_origin_may_read_that_its_file_is_too_large(
+    guarded: Guarded, anything: dict[str, str]
+) -> None:
+    form = {"Sec-Fetch-Site": "same-origin", "Content-Type": "multipart/form-data; boundary=b", **anything}
+    for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
+        answer = call("PUT", guarded.service.vimeo, headers={"Origin": origin, **form}, data=bytes(18 * MIB))
+        assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (413, allowed)
+    assert answer.headers.get("Vary") in {None, "Origin"}
 
 
 def test_other_sites_may_not_read_by_default(service: Service) -> None:

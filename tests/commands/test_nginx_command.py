@@ -1,10 +1,13 @@
-"""`manage.py nginx-body-limit`: nginx's limit follows the setting."""
+"""`manage.py nginx-body-limit` and `nginx-origins`: nginx follows the settings."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.services import ROOT
+from vimeo_api import config
+from vimeo_api.service_commands.nginx import origins
 
 
 def test_nginx_accepts_the_largest_file_with_a_form_around_it() -> None:
@@ -12,3 +15,12 @@ def test_nginx_accepts_the_largest_file_with_a_form_around_it() -> None:
     command = [sys.executable, "manage.py", "nginx-body-limit"]
     said = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
     assert said == f"client_max_body_size {4 * 1024**2};\n"
+
+
+def test_nginx_knows_the_origins_as_browsers_write_them(tmp_path: Path) -> None:
+    settings = config.load({"DATA_DIR": str(tmp_path), "CORS_ORIGINS": "https://App.example:443, http://[::1]:3000"})
+    assert origins(settings).splitlines() == [
+        '"http://[::1]:3000" "http://[::1]:3000";',
+        '"https://app.example" "https://app.example";',
+    ]
+    assert not origins(settings.model_copy(update={"cors_origins": ""}))

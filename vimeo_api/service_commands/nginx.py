@@ -1,6 +1,6 @@
-"""`manage.py nginx-body-limit`, `nginx-peers` and `nginx-objects`: the lines of nginx's site that settings decide.
+"""`manage.py nginx-body-limit`, `-origins`, `-peers` and `-objects`: the lines of nginx's site that settings decide.
 
-`deploy/stack.py` calls `body_limit`, `peer_key` and `objects_upstream`.
+`deploy/stack.py` calls `body_limit`, `origins`, `peer_key` and `objects_upstream`.
 """
 
 from urllib.parse import urlsplit
@@ -23,6 +23,18 @@ def nginx_body_limit() -> None:
 def body_limit(settings: Settings) -> str:
     """Return the directive that admits the largest file and the overhead of a multipart body."""
     return f"client_max_body_size {settings.vimeo.max_bytes + MULTIPART_OVERHEAD};"
+
+
+@click.command("nginx-origins")
+def nginx_origins() -> None:
+    """Print the sites whose pages may read nginx's own errors, made from CORS_ORIGINS."""
+    click.echo(origins(_settings()), nl=False)
+
+
+def origins(settings: Settings) -> str:
+    """Return the lines of a map that lets pages of other sites read nginx's own errors."""
+    named = sorted(filter(None, settings.cors_origins.split(",")))
+    return "".join(f'"{origin}" "{origin}";\n' for origin in named)
 
 
 @click.command("nginx-peers")
