@@ -58,7 +58,7 @@ class Layout:
     def moved(self) -> dict[str, str]:
         """The paths and words in a host's configuration, and their replacements here."""
         return {
-            "listen 80 ": f"listen {self.bind}:{self.port} ",
+            "listen 80 ": f"listen {self.host}:{self.port} ",
             "listen 8081 ": f"listen {self.settings.peer_address} ",
             **{place: str(self.etc(place)) for place in CONFIGS.values()},
             "listen_addresses=": f"listen_addresses={self.shared_at}",
@@ -76,10 +76,14 @@ class Layout:
         }
 
     @property
+    def host(self) -> str:
+        """The address where our nginx listens, as URLs and nginx write it."""
+        return _written(self.bind)
+
+    @property
     def address(self) -> str:
         """Where our nginx listens, for the other hosts of this machine."""
-        bind = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.bind, self.bind)
-        return f"{bind}:{self.port}"
+        return f"{_written({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.bind, self.bind))}:{self.port}"
 
     @property
     def supervisor_config(self) -> Path:
@@ -117,6 +121,10 @@ class Layout:
         moved = self.moved
         longest_first = sorted(moved, key=len, reverse=True)
         return re.sub("|".join(map(re.escape, longest_first)), lambda found: moved[found[0]], text)
+
+
+def _written(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def run_folder(data: Path) -> Path:

@@ -63,25 +63,26 @@ def main() -> int:
     """Run the stack until SIGINT or SIGTERM; return the exit status."""
     startup.end()
     data = data_dir()
-    bind = os.environ.get("BIND") or "127.0.0.1"
     data.mkdir(parents=True, exist_ok=True)
     try:
         if kept := os.environ.get("SERVICES_OF"):
             _share(Path(kept).absolute())
-        return run(_layout(bind, data))
+        return run(_layout(data))
     except (config.ConfigError, StackError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
 
 
-def _layout(bind: str, data: Path) -> Layout:
+def _layout(data: Path) -> Layout:
     named = os.environ.get("STACK_PARTS", " ".join(PARTS)).split()
+    settings = config.load()
+    _check_free(settings.bind, settings.port)
     return Layout(
-        bind,
-        _free_port(bind),
+        settings.bind,
+        settings.port,
         data,
         run_folder(data),
-        config.load(),
+        settings,
         tuple(part for part in PARTS if part in named),
         shared_at=os.environ.get("STACK_ADDRESS", ""),
         balanced=os.environ.get("BALANCED") == "1",
@@ -133,7 +134,7 @@ def run(layout: Layout) -> int:
             _call([f"{sys.prefix}/bin/supervisorctl", "-c", str(layout.supervisor_config), "start", *later], environ)
         if "nginx" in layout.parts:
             _await("the service", lambda: _pings(layout), supervisord)
-        print(f"vimeo_api stack is ready on http://{layout.bind}:{layout.port} (all in {layout.data})", flush=True)
+        print(f"vimeo_api stack is ready on http://{layout.host}:{layout.port} (all in {layout.data})", flush=True)
         _end_orphans_until_the_end(supervisord)
         raise StackError(f"supervisord ended by itself; see {layout.data}/log")
     except KeyboardInterrupt:
@@ -165,21 +166,16 @@ def _end_orphans(supervisord: "subprocess.Popen[bytes]") -> None:
         os.waitpid(pid, 0)
 
 
-def _free_port(bind: str) -> int:
-    """Return PORT. Raises StackError if it is not free: the other listener would answer our requests."""
-    words = os.environ.get("PORT") or "8080"
+def _check_free(bind: str, port: int) -> None:
+    """Raise StackError if BIND and PORT are not free: another listener would answer our requests."""
+    if port == 0:
+        raise StackError("PORT=0 is for `make run`; nginx needs one that is known.")
     try:
-        port = int(words)
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as nginx does
             probe.bind((bind, port))
-    except (ValueError, OverflowError):
-        raise StackError(f"PORT={words} is no port.") from None
     except OSError as error:
-        raise StackError(
-            f"{bind}:{words} cannot be listened on: {error.strerror or error}. PORT chooses another."
-        ) from error
-    return port
+        raise StackError(f"BIND={bind} PORT={port}: nginx cannot listen there: {error.strerror}.") from error
 
 
 def _check_programs(path: str) -> None:

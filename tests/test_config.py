@@ -243,6 +243,7 @@ def test_what_other_programs_set_is_no_misspelt_setting(
     ("changes", "sentence"),
     [
         ({"PROFILE": "prod"}, "PROFILE: Input should be 'embedded' or 'production'."),
+        ({"BIND": "x..y"}, "BIND: x..y is neither an address nor a host name."),
         ({"PORT": "-5"}, "PORT: Input should be greater than or equal to 0."),
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."),
         ({"CACHE_URL": "memcached://x"}, "CACHE_URL must begin with redis://, rediss:// or unix://."),

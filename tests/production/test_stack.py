@@ -142,17 +142,20 @@ def test_no_other_user_reaches_its_sockets(stack: Service) -> None:
     assert (stack.data / "run").stat().st_mode & 0o077 == 0  # so no other user gets in, whatever is written below
 
 
-@pytest.mark.parametrize("port", ["taken", "abc", "99999"])
-def test_it_does_not_start_on_a_port_that_it_cannot_use(tmp_path: Path, port: str) -> None:
+@pytest.mark.parametrize("setting", ["BIND", "PORT"])
+def test_it_does_not_start_where_it_cannot_listen(tmp_path: Path, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        words = str(other.getsockname()[1]) if port == "taken" else port
-        environ = os.environ | {"PORT": words, "DATA_DIR": str(tmp_path / "data")}
-        command = [sys.executable, "deploy/stack.py"]
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("stack: ")
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+        place = {"BIND": "127.0.0.1", "PORT": str(other.getsockname()[1])}
+        if setting == "BIND":
+            place["BIND"] = "192.0.2.1"  # no host has it: RFC 5737
+        for command in (["deploy/stack.py"], ["manage.py", "runserver"]):
+            environ = os.environ | place | {"DATA_DIR": str(tmp_path / "data")}
+            start = [sys.executable, *command]
+            done = subprocess.run(start, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 1
+            assert done.stderr.startswith(("stack: ", "Error: "))
+            assert f"{setting}={place[setting]}" in done.stderr
+            assert "Traceback" not in done.stderr
 
 
 def test_nginx_says_why_the_service_is_away_but_names_no_link(stack: Service) -> None:

@@ -23,6 +23,7 @@ from vimeo_api.config.values import (
     HashName,
     HostName,
     HostNames,
+    ListeningAddress,
     Networks,
     Origins,
     PeerAddress,
@@ -77,8 +78,8 @@ class General(Section):
         "hosts: they ask for its pending files, and pass on uploads that began there. Default: none, for one host.",
     )
     site_name: str = Field("Files", min_length=1, max_length=60, description="Name of the site, as its pages show it.")
-    bind: str = Field("127.0.0.1", description="Address that `runserver` listens on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port that `runserver` listens on; 0 picks a free one.")
+    bind: ListeningAddress = Field("127.0.0.1", description="Address that `make run` and `make stack` listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that they listen on; 0 picks a free one (`make run`).")
     hosts: HostNames = Field(
         "*",
         description="Host names that the service answers to, separated by commas; any other gets 421. `.example.org` "

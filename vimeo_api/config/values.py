@@ -89,6 +89,14 @@ def is_address(text: str) -> bool:
     return True
 
 
+def _listening_address(text: str) -> str:
+    """Return an address without the brackets of one of IPv6."""
+    address = text.removeprefix("[").removesuffix("]")
+    if not (is_address(address) or is_host_name(address)):
+        raise ValueError(f"{text} is neither an address nor a host name")
+    return address
+
+
 def _host_names(text: str) -> str:
     for name in listed(text):
         try:
@@ -257,6 +265,7 @@ ForHeader = Annotated[str, AfterValidator(_for_header)]
 HashName = Annotated[str, AfterValidator(_hash_name)]
 HostName = Annotated[str, AfterValidator(_own_name)]
 HostNames = Annotated[str, AfterValidator(_host_names)]
+ListeningAddress = Annotated[str, AfterValidator(_listening_address)]
 Networks = Annotated[str, AfterValidator(_networks)]
 Origins = Annotated[str, AfterValidator(_origins)]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]

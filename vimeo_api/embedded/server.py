@@ -3,16 +3,17 @@
 import fcntl
 import logging
 import signal
+import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import flask_migrate
 from flask import Flask, Response, jsonify
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import LISTEN_QUEUE, BaseWSGIServer, WSGIRequestHandler, make_server
 
 from vimeo_api import logs, views
-from vimeo_api.config import Settings
+from vimeo_api.config import ConfigError, Settings
 from vimeo_api.core import broker
 from vimeo_api.core.database.migrations import migrate
 from vimeo_api.embedded import framing
@@ -29,12 +30,15 @@ _access = logging.getLogger("vimeo_api.access")
 
 
 def serve(app: Flask) -> None:
-    """Bring the database up to date, serve until SIGINT or SIGTERM, and leave no process behind."""
+    """Bring the database up to date, serve until SIGINT or SIGTERM, and leave no process behind.
+
+    Raises ConfigError if it cannot listen where it should.
+    """
     settings: Settings = app.config["SETTINGS"]
     upgrade_database(app)
     with app.app_context():
         broker.create()
-    server = make_server(settings.bind, settings.port, app, threaded=True, request_handler=Handler)
+    server = _listening(app, settings)
     # SIGINT too: a process that a shell script starts in the background inherits it ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -42,6 +46,20 @@ def serve(app: Flask) -> None:
         host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
         print(f"vimeo_api is ready on http://{host}:{server.port} (files in {settings.data_dir})", flush=True)  # noqa: T201
         _serve_until_interrupted(server)
+
+
+def _listening(app: Flask, settings: Settings) -> BaseWSGIServer:
+    """Return the server, listening on BIND and PORT. Raises ConfigError if it cannot; werkzeug itself would exit."""
+    host, port = settings.bind, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET  # as werkzeug decides it
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(LISTEN_QUEUE)
+        except OSError as error:
+            raise ConfigError(f"BIND={host} PORT={port}: cannot listen there: {error.strerror}.") from error
+        return make_server(host, port, app, threaded=True, request_handler=Handler, fd=listener.fileno())
 
 
 def _serve_until_interrupted(server: BaseWSGIServer) -> None:

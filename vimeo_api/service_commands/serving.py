@@ -30,10 +30,9 @@ def runserver(bind: str | None, port: int | None, addr: str | None, path: str | 
     try:
         with app.app_context():
             check_object_store()
+        server.serve(app)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    try:
-        server.serve(app)
     except OperationalError as error:
         raise click.ClickException(f"The broker cannot be used: {error}") from None
 
