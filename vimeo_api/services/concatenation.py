@@ -66,7 +66,7 @@ def _begin_join(policy: Policy, new: NewUpload, keys: Sequence[str]) -> None:
         )
     size = sum(source.offset for source in sources)
     if size - sum({source.key: source.offset for source in sources}.values()) > MAX_REPEATED:
-        raise TooLarge("Partial uploads that are named more than once may add 1 GiB.")
+        raise TooLarge("Partial uploads that are named more than once may add at most 1 GiB.")
     checks.check_size(policy, size)
     api_tokens.check_quota(new.token_id, size)
     storing.check_name(policy, new.name)
