@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def test_two_moves_of_a_file_at_once_lose_nothing(
 
     monkeypatch.setattr(moving, "_source", overtaken)
     assert _moved(stream, blobs.objects) == []
-    moving.remove_old([replace(again(stream), store="filesystem")])
+    moving.remove_old([again(stream)._replace(store="filesystem")])
     assert client.get(url(stream)).data == CONTENT
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -45,9 +45,8 @@ class NewFile:
     modified: int | None = None  # when its bytes were written, in seconds since 1970
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file as read from its row: all that decisions need."""
+class Entry(NamedTuple):
+    """A file as read from its row: all that decisions need. It is a tuple: making a frozen dataclass took 4 µs more."""
 
     id: int
     surface: str
@@ -105,7 +104,7 @@ class Entry:
         return self.pending or self.place_due_at is not None
 
 
-COLUMNS = tuple(getattr(File, name) for name in Entry.__dataclass_fields__)
+COLUMNS = tuple(getattr(File, name) for name in Entry._fields)
 _GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at", "host")
 _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 # Built once: building it each time took half of the Python time of a small PUT (docs/decisions/0011).
