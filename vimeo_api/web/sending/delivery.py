@@ -10,9 +10,11 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
 from vimeo_api import logs
@@ -31,11 +33,22 @@ from vimeo_api.extensions import blobs, settings
 from vimeo_api.web.sending import by_python, conditions, nginx_cache
 from vimeo_api.web.sending.conditions import Version
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 OBJECTS = "vimeo_api_objects"  # the `upstream` of the object store in nginx, by `manage.py nginx-objects`
 RESUME_HEADER = "X-Download-Grant"
 NGINX_BUFFER_BYTES = 32 * 1024  # a smaller file is sent together with its headers in one write
 
 _ACTIVE = ("text/html", "text/xml")  # the types of `types_by_content` that may contain scripts
+
+
+class _AccelRedirect(Response):
+    """A response that names a file to nginx. Its headers are complete; werkzeug would copy them to add a length."""
+
+    def get_wsgi_headers(self, _environ: "WSGIEnvironment") -> Headers:
+        """Return the headers as they are."""
+        return self.headers
 
 
 def content_disposition(name: str) -> str:
@@ -68,7 +81,7 @@ def send(file: Entry, ticket: Ticket | None, *, attachment: bool = True, one_tim
     response = _answered_here(file, ticket, one_time=one_time)
     headers = _headers(file, ticket, attachment=attachment, one_time=one_time)
     if response is None:
-        response = Response(headers=_for_nginx(file, ticket, headers, one_time=one_time))
+        response = _AccelRedirect(headers=_for_nginx(file, ticket, headers, one_time=one_time))
     else:
         response.headers.update(headers)
     if request.method != "HEAD" and response.status_code < HTTPStatus.MULTIPLE_CHOICES:
@@ -182,6 +195,7 @@ def _for_nginx(file: Entry, ticket: Ticket | None, file_headers: dict[str, str],
     headers |= file_headers
     headers["X-Accel-Redirect"] = f"/{times}/{location}"
     headers["X-File"] = str(file.id)  # for the access log
+    headers["Content-Length"] = "0"
     if ticket:
         headers["X-Ticket"] = str(ticket)
     if not one_time:
