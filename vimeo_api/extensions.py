@@ -82,6 +82,7 @@ def init_database(app: Flask, values: Settings) -> None:
     options: dict[str, Any] = {
         "isolation_level": "AUTOCOMMIT",
         "skip_autocommit_rollback": True,
+        "pool_reset_on_return": None,  # nothing to roll back
         "hide_parameters": True,  # errors would quote them: password hashes, lease tokens, URLs to fetch
     }
     if values.database_url.startswith("postgresql"):
