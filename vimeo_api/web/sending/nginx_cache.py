@@ -10,12 +10,11 @@ for their 404 and 410. Sources: ngx_http_uwsgi_module, deploy/nginx/vimeo_api/ma
 import math
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 
 from flask import Request, Response, g, request
 
-from vimeo_api.core.clock import now
 from vimeo_api.web.pipeline import Pipeline
 from vimeo_api.web.surface import Surface
 
@@ -47,8 +46,8 @@ def until(seconds: float, expires_at: datetime | None) -> str:
     It is a moment, because nginx may get the response long after we read the row. nginx uses a response until the
     second that we name is over.
     """
-    end = now() + timedelta(seconds=seconds - (time.monotonic() - g.began))
-    return f"@{math.floor(min(end, expires_at or end).timestamp()) - 1}"
+    end = time.time() + seconds - (time.monotonic() - g.began)
+    return f"@{math.floor(min(end, expires_at.timestamp()) if expires_at else end) - 1}"
 
 
 def is_fresh() -> bool:
