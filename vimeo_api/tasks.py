@@ -15,6 +15,7 @@ from vimeo_api.core import broker, hosts
 from vimeo_api.core.breaker import Breaker
 from vimeo_api.core.database import counters
 from vimeo_api.core.database.counters import Counted
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.fetching import claims, job, recovery, turns
 from vimeo_api.core.files import copies, digests, placing
 from vimeo_api.core.maintenance import dead_bodies, reconciliation
@@ -237,7 +238,11 @@ def reconcile() -> None:
     if not mount_check.is_mounted():
         _log.warning("not reconciling: %s", NOT_MOUNTED)
         return
-    _repair(reconciliation.findings())
+    try:
+        _repair(reconciliation.findings())
+    except Unavailable as error:  # an object store
+        _log.warning("not reconciling further: %s", error)
+        return
     counters.ran(Counted.RECONCILE)
 
 

@@ -129,3 +129,20 @@ def test_it_does_not_wait_for_bytes_beyond_the_end_of_a_file(app: Flask) -> None
         staging.write(b"abcdef")
         with pytest.raises(OSError, match="shrunk"):
             staging.cut(2, 9)
+
+
+def test_a_worker_that_has_published_its_draft_leaves_that_of_the_next_alone(app: Flask) -> None:
+    with blobs.stage() as staging:
+        staging.write(b"abc")
+        first, second = (blobs.filesystem.receiving("streams", "blob") for _ in range(2))
+        with first as mine:
+            assert mine is not None
+            mine.copy(staging.descriptor, "sha256", lambda _: None)
+            mine.keep()
+            theirs = second.__enter__()
+        assert theirs is not None
+        theirs.copy(staging.descriptor, "sha256", lambda _: None)
+        theirs.keep()
+        second.__exit__(None, None, None)
+    assert blobs.path("streams", "blob").read_bytes() == b"abc"
+    assert blobs.filesystem.drafts() == []

@@ -65,7 +65,7 @@ def _report(failure: Failure) -> None:
     """Say why a file was not moved. Raises what would keep all others from being moved, too."""
     if isinstance(failure.error, Unavailable | StorageFull):
         raise failure.error
-    click.echo(f"file {failure.entry.id} stays where it is: {failure.error or 'its bytes are missing'}", err=True)
+    click.echo(f"file {failure.entry.id} stays where it is: {str(failure.error) or 'its bytes are missing'}", err=True)
 
 
 class _OldCopies:

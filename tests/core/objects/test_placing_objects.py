@@ -17,6 +17,7 @@ from tests.entries import again
 from tests.inprocess import made, sweep
 from tests.object_stores import ObjectStore, between, damaging, refusing
 from tests.services import files_below
+from vimeo_api import tasks
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
@@ -156,7 +157,9 @@ def test_equal_content_is_one_file_and_no_object_name_is_used_twice(
     assert client.get(f"/?file_hash={digest}").data == CONTENT
 
 
-def test_an_object_store_that_is_away_loses_nothing(bucket: ObjectStore, tmp_path: Path) -> None:
+def test_an_object_store_that_is_away_loses_nothing(
+    bucket: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data, settings = tmp_path / "data", bucket.settings(tmp_path.name)
     with made("embedded", data, **settings) as app, app.app_context():
         placed = posted(app.test_client())
@@ -170,6 +173,8 @@ def test_an_object_store_that_is_away_loses_nothing(bucket: ObjectStore, tmp_pat
         assert client.get(url(placed)).status_code == 503
         client.delete(url(placed))
         sweep(app)
+        tasks.reconcile()
+        assert "not reconciling further: STORE_ENDPOINT: nothing answers" in caplog.text
     with made("embedded", data, **settings) as app, app.app_context():
         statements.execute(update(File).values(due_at=now(), place_due_at=now()))
         sweep(app)

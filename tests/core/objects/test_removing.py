@@ -21,7 +21,7 @@ from tests.object_stores import ObjectStore, frozen
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File
-from vimeo_api.core.files import placing
+from vimeo_api.core.files import catalog, placing
 from vimeo_api.core.files.catalog import Entry
 from vimeo_api.core.policy import STREAMS
 from vimeo_api.core.storage import buckets, object_store
@@ -52,6 +52,25 @@ def test_a_deleted_file_leaves_no_object(
     sweep(app)
     assert objects(bucket, app) == set()
     assert client.get(url(stream)).status_code == 404
+
+
+def test_an_object_is_removed_once_its_object_store_is_set_again(bucket: ObjectStore, tmp_path: Path) -> None:
+    settings, data = bucket.settings(tmp_path.name), tmp_path / "data"
+    with made("embedded", data, **settings) as app, app.app_context():
+        stream = posted(app.test_client())
+        sweep(app)
+        assert objects(bucket, app) == {stream.blob}
+    with made("embedded", data) as without, without.app_context():
+        client = without.test_client()
+        assert client.delete(url(stream)).status_code == 200
+        assert client.get(url(stream)).status_code == 404
+        local = posted(client)
+        assert client.delete(url(local)).status_code == 200
+        assert [catalog.by_id(file.id) is None for file in (stream, local)] == [False, True]
+    with made("embedded", data, **settings) as app, app.app_context():
+        statements.execute(update(File).values(due_at=now()))
+        sweep(app)
+        assert (objects(bucket, app), catalog.by_id(stream.id)) == (set(), None)
 
 
 def test_a_one_time_file_is_used_up_and_its_object_removed(

@@ -63,11 +63,15 @@ def _threads() -> int:
     return max(store.threads for store in blobs.stores.values())
 
 
-def _copy(begun: tuple[Entry, Draft]) -> Copy | Failure:
+def _copy(begun: tuple[Entry, Draft]) -> Copy | Failure | None:
+    """Copy a file; return why that failed, or None if it was deleted or moved meanwhile."""
     entry, draft = begun
     try:
         with _source(entry) as (descriptor, modified):
             return Copy(entry, draft, copies.verified(draft, descriptor, entry.digest), modified)
+    except NotFound as error:
+        here = catalog.live_blobs(entry.surface, [entry.blob], File.store == entry.store)
+        return Failure(entry, error) if here else None
     except (PipelineError, OSError) as error:
         return Failure(entry, error)
 

@@ -123,6 +123,7 @@ def _removed(gone: Sequence[Entry]) -> list[Entry]:
     removed = []
     for file in gone:
         try:
+            blobs.check(file)  # an object store may not be set any more
             needed = _removed_here(file)
         except (Unavailable, OSError) as error:
             _log.warning("the bytes of file %d are not removed: %s", file.id, error)

@@ -40,7 +40,7 @@ def open_locked(path: Path, mode: int = 0o600) -> int | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between our open and our lock, the last holder may have removed or published it.
-            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+            if _is_at(path, descriptor):
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
@@ -48,6 +48,11 @@ def open_locked(path: Path, mode: int = 0o600) -> int | None:
         except FileNotFoundError:
             pass
         os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether a path names an open file. Raises FileNotFoundError if it names nothing."""
+    return os.path.samestat(os.fstat(descriptor), path.lstat())
 
 
 @contextmanager
@@ -65,7 +70,9 @@ def draft(path: Path) -> Iterator[int | None]:
     try:
         yield descriptor
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if _is_at(path, descriptor):  # once it is published, the name may be another worker's draft
+                path.unlink()
         os.close(descriptor)
 
 

@@ -3,6 +3,7 @@
 Sources: RFC 9110 (ranges, conditional requests), PEP 3333 (closing).
 """
 
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from vimeo_api.core.deliveries.lines import Sent, Ticket
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.web.sending import conditions, sockets
 from vimeo_api.web.sending.conditions import Version
+
+_log = logging.getLogger(__name__)
 
 SEND_CHUNK = 64 * 1024  # bytes
 
@@ -131,7 +134,7 @@ class FileBody:
     def __iter__(self) -> Iterator[bytes]:
         if self._start == self._stop:
             self._reporter.before_last()
-        while data := self._read():
+        while data := self._read_on():
             if self._position + len(data) == self._stop:
                 self._reporter.before_last()
             self._handed += len(data)  # counted first: an interrupted write may have sent part of it
@@ -139,6 +142,14 @@ class FileBody:
             self._position += len(data)
         # Reached only when the server asks for more, so the last chunk is written as well.
         self._whole = self._position == self._stop
+
+    def _read_on(self) -> bytes | None:
+        """Read the next bytes. Raises ConnectionAbortedError, after which the server closes the connection."""
+        try:
+            return self._read()
+        except (OSError, Unavailable) as error:
+            _log.warning("a response is cut off: %s", error)
+            raise ConnectionAbortedError from None
 
     def _read(self) -> bytes | None:
         begun, self._begun = self._begun, None
