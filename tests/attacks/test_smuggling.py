@@ -27,6 +27,7 @@ CHUNKED = b"3\r\nabc\r\n0\r\n\r\n"
         ("Transfer-Encoding : chunked",),
         ("X: y", " Transfer-Encoding: chunked"),
         ("X: a\0b", "Content-Length: 3"),
+        (": y", "Content-Length: 3"),
     ],
 )
 def test_a_request_with_two_lengths_is_refused(service: Service, fields: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import suppress
+from http.client import parse_headers
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ from vimeo_api.core.fetching import headers, ssrf
 from vimeo_api.core.fetching.plan import Plan, Span, missing
 from vimeo_api.core.fetching.ssrf import OriginFailed, UrlRefused
 from vimeo_api.core.files import file_names
+from vimeo_api.embedded import framing
 from vimeo_api.embedded.framing import Chunked
 from vimeo_api.web.receiving import multipart_forms
 from vimeo_api.web.receiving.body_sources import Streamed
@@ -219,6 +221,20 @@ def test_truncated_chunks_are_refused(pieces: list[bytes], data: st.DataObject) 
     cut = data.draw(st.integers(0, len(whole) - 3))
     with pytest.raises(OSError, match=r"chunk|trailers"):
         Chunked(io.BytesIO(whole[:cut])).readall()
+
+
+def test_a_broken_chunked_body_stays_broken() -> None:
+    body = Chunked(io.BytesIO(b"+3\r\nabc\r\n" + bytes(0xABC) + b"\r\n0\r\n\r\n"))  # its second line could be a size
+    for _ in range(3):
+        with pytest.raises(OSError, match=r"size|broken"):
+            body.read(10)
+
+
+@pytest.mark.parametrize(
+    "fields", [b" X: a\r\nHost: h", b"Host: h\r\n: a", b"Host: h\r\nX : a", b"Host: h\r\nX: a\r\n b"]
+)
+def test_malformed_fields_are_refused(fields: bytes) -> None:
+    assert framing.refusal("GET", "HTTP/1.1", "/", parse_headers(io.BytesIO(fields + b"\r\n\r\n"))) == 400
 
 
 @given(

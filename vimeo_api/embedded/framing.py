@@ -7,6 +7,7 @@ Sources: RFC 9112 sections 2.2, 3.2, 5 and 6; RFC 9110 section 5.6.2 (token).
 
 import io
 import re
+from email.errors import FirstHeaderLineIsContinuationDefect, InvalidHeaderDefect
 from email.message import Message
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _DOT_SEGMENT = re.compile(r"[^?#]*(?:/|%2f)(?:\.|%2e){1,2}(?:[/?#]|%2f|$)", re.IGNORECASE)  # RFC 3986, 3.3
 _UNPRINTABLE = re.compile(r"[\x00\r\n]")
+_DEFECTS = (FirstHeaderLineIsContinuationDefect, InvalidHeaderDefect)  # a fold of nothing, and a field without a name
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 # What nginx refuses if it comes twice, even with the same value, beside what `refusal` looks at.
 ONCE = (
@@ -71,7 +73,7 @@ def _is_target(target: str) -> bool:
 
 def _are_fields(headers: Message) -> bool:
     # The mail parser takes the rest as a body once a line is not a field, and accepts blanks in names, folds and NULs.
-    if headers.get_payload():
+    if headers.get_payload() or any(isinstance(defect, _DEFECTS) for defect in headers.defects):
         return False
     sound = all(is_token(name) and not _UNPRINTABLE.search(value) for name, value in headers.items())
     return sound and all(len(headers.get_all(name, [])) <= 1 for name in ONCE)
@@ -89,6 +91,7 @@ class Chunked(io.RawIOBase):
         self._source = source
         self._left = 0
         self._done = False
+        self._broken = False
 
     def readable(self) -> bool:
         """Return True."""
@@ -96,6 +99,14 @@ class Chunked(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Put the next bytes of one chunk into the buffer and return their number, 0 at the end."""
+        if self._broken:  # what follows could look like a chunk
+            raise OSError("The body is broken.")
+        self._broken = True
+        count = self._read_chunk(buffer)
+        self._broken = False
+        return count
+
+    def _read_chunk(self, buffer: bytearray | memoryview) -> int:
         if not self._left and not self._done:
             self._begin()
         wanted = min(len(buffer), self._left)
