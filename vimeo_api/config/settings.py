@@ -79,7 +79,12 @@ class General(Section):
     )
     site_name: str = Field("Files", min_length=1, max_length=60, description="Name of the site, as its pages show it.")
     bind: ListeningAddress = Field("127.0.0.1", description="Address that `make run` and `make stack` listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port that they listen on; 0 picks a free one (`make run`).")
+    port: int = Field(
+        8080,
+        ge=0,
+        le=65535,
+        description="Port that `make run` and `make stack` listen on; with `make run`, 0 picks a free one.",
+    )
     hosts: HostNames = Field(
         "*",
         description="Host names that the service answers to, separated by commas; any other gets 421. `.example.org` "

@@ -90,7 +90,7 @@ def is_address(text: str) -> bool:
 
 
 def _listening_address(text: str) -> str:
-    """Return an address without the brackets of one of IPv6."""
+    """Return an address without the brackets that IPv6 has in URLs."""
     address = text.removeprefix("[").removesuffix("]")
     if not (is_address(address) or is_host_name(address)):
         raise ValueError(f"{text} is neither an address nor a host name")
