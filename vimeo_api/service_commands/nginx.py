@@ -40,7 +40,12 @@ def origins(settings: Settings) -> str:
 @click.command("nginx-peers")
 def nginx_peers() -> None:
     """Print the key by which nginx knows the other hosts, made from SECRET_KEY."""
-    click.echo(peer_key(_settings()))
+    settings = _settings()
+    if not settings.secret_key:  # from nothing, everybody could make this key
+        raise click.ClickException(
+            "SECRET_KEY is not set. If it is a file, SECRETS_DIR names the folder, such as /etc/vimeo_api/secrets."
+        )
+    click.echo(peer_key(settings))
 
 
 def peer_key(settings: Settings) -> str:
