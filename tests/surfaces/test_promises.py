@@ -19,6 +19,7 @@ CONTENT = b"brief"
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nbrief\r\n--b--\r\n'
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 JSON = {"Content-Type": "application/json"}
+URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
 UPLOADS: dict[str, tuple[str, str, dict[str, str], bytes]] = {
     "vimeo": ("PUT", "/vimeo/api/v1.0/file", FORM, MULTIPART),
     "streams": ("POST", "/v1/streams", {}, CONTENT),
@@ -121,6 +122,24 @@ def test_the_whole_of_a_resumable_upload_may_have_any_digest(inprocess: Flask) -
 def test_a_form_for_people_has_options_in_its_fields_only(inprocess: Flask) -> None:
     asked: dict[str, Any] = {"data": {"file": (io.BytesIO(b"brief"), "a.txt")}, "headers": {"X-File-Password": "x"}}
     assert inprocess.test_client().post("/share", **asked).status_code == 400
+
+
+def test_a_password_that_is_not_utf_8_is_not_equal_to_another(inprocess: Flask) -> None:
+    http = inprocess.test_client()
+    for sent, spelling in (("é".encode("latin-1"), "é"), ("é".encode(), "é"), (b"\xef\xf0", "ïð")):
+        header = {"X-File-Password": sent.decode("latin-1")}  # as WSGI passes it on
+        link = send(inprocess, "vimeo", header).json["url"]  # type: ignore[index]
+        for wrong in (b"\xff", b"\xef\xff", b"\xef\xbf\xbd"):
+            assert http.head(link, headers={"X-File-Password": wrong.decode("latin-1")}).status_code == 401
+        assert [http.head(f"{link}?password={odd}").status_code for odd in ("%EF%F0", "%FF", "%EF%FF")] == [401] * 3
+        assert http.post(f"{link}/download", data=b"password=%EF%F0", headers=URLENCODED).status_code == 400
+        assert http.head(link, headers=header).status_code == 200
+        assert http.head(link, query_string={"password": spelling}).status_code == 200
+
+
+def test_queues_whose_names_are_not_utf_8_are_not_one_queue(inprocess: Flask) -> None:
+    for name in ("%ff", "a%fe", "%ED%A0%80"):
+        assert inprocess.test_client().post(f"/v1/queues/{name}/streams", data=b"x").status_code == 400
 
 
 @pytest.mark.parametrize("how", ["vimeo", "streams", "store", "named", "transfer"])

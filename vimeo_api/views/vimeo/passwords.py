@@ -7,6 +7,17 @@ from vimeo_api.web.hooks import auth
 from vimeo_api.web.receiving import receive
 
 
+def _header(text: str) -> str:
+    """Return what a client meant by a header: UTF-8, or else Latin-1, as WSGI reads and `requests` writes it.
+
+    Replacing what is not UTF-8 would make passwords equal that differ.
+    """
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
+
+
 def _all(request: Request) -> list[str]:
     """Return the passwords a client sends: as a header, in the query, and by Basic with any user name.
 
@@ -14,7 +25,7 @@ def _all(request: Request) -> list[str]:
     """
     found = request.args.getlist("password")
     if (header := request.headers.get(receive.PASSWORD_HEADER)) is not None:
-        found.insert(0, header.encode("latin-1").decode("utf-8", "replace"))  # WSGI decodes headers as Latin-1
+        found.insert(0, _header(header))
     basic = request.authorization
     if basic is not None and basic.type == "basic" and not auth.is_token(basic.password or ""):
         found.append(basic.password or "")

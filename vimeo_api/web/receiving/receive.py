@@ -104,7 +104,7 @@ def text(max_bytes: int) -> bytes:
 def urlencoded(max_bytes: int) -> dict[str, str]:
     """Return the fields of the current request's urlencoded form, without empty ones. Raises Malformed and TooLarge."""
     try:
-        fields = parse_qs(text(max_bytes).decode("ascii"), max_num_fields=100)
+        fields = parse_qs(text(max_bytes).decode("ascii"), max_num_fields=100, errors="strict")
     except ValueError:
         raise Malformed("The form is not urlencoded.") from None
     return {name: values[0] for name, values in fields.items()}
