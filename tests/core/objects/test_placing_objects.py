@@ -212,12 +212,13 @@ def test_what_crashes_left_is_found(app: Flask, client: FlaskClient, bucket: Obj
     obstore.delete(app.extensions["blobs"].objects._client, f"streams/{lost.blob[:2]}/{lost.blob}")  # noqa: SLF001
     prefix = app.config["SETTINGS"].store_url.rpartition("/")[2]
     obstore.put(bucket.client(), f"{prefix}/streams/ab/ab1", b"nobody's")
-    obstore.put(bucket.client(), f"{prefix}/notes.txt", b"somebody's")
+    for name in ("notes.txt", "photos/ab/abc.jpg"):
+        obstore.put(bucket.client(), f"{prefix}/{name}", b"somebody's")
     statements.execute(update(File).values(created_at=now() - timedelta(days=2)))
     found = [(finding.kind, finding.repair is not None) for finding in reconciliation.findings(age=0)]
     assert sorted(set(found)) == [("missing", False), ("orphan", True)]
     reconciliation.repair(reconciliation.findings(age=0))
-    assert objects(bucket, app) == {kept.blob, "notes.txt"}
+    assert objects(bucket, app) == {kept.blob, "notes.txt", "abc.jpg"}
 
 
 def test_damaged_objects_are_found(app: Flask, client: FlaskClient, bucket: ObjectStore) -> None:

@@ -29,6 +29,7 @@ from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.fetching.partial_file import PARTIAL_PREFIX
 from vimeo_api.core.files import catalog
 from vimeo_api.core.files.catalog import COLUMNS, Entry
+from vimeo_api.core.policy import BY_SURFACE
 from vimeo_api.core.resumable import expiry, parts
 from vimeo_api.core.storage.blobs import PENDING
 from vimeo_api.core.storage.buckets import Refused
@@ -64,7 +65,8 @@ def findings(*, age: float = AGE_SECONDS, sample: int = SAMPLE) -> Iterator[Find
     yield from findings_here(age=age)
     for store in blobs.stores.values():
         for surface, names in store.old_blobs(age):
-            yield from _orphans(store.name, surface, names)
+            if surface in BY_SURFACE:  # a bucket may have folders of other programs
+                yield from _orphans(store.name, surface, names)
     yield from _drafts(age)
     yield from _missing(age)
     yield from _overdue()
@@ -106,8 +108,9 @@ def _drafts(age: float) -> Iterator[Finding]:
             yield Finding("draft", f"store/{path.parent.name}/{path.name}", _removal(path))
     if (remote := blobs.remote) is not None:
         try:
-            for multipart in remote.unfinished(age):
-                yield Finding("draft", f"{remote.name}/{multipart.key}", partial(remote.abort, multipart))
+            for surface, multipart in remote.unfinished(age):
+                if surface in BY_SURFACE:
+                    yield Finding("draft", f"{remote.name}/{multipart.key}", partial(remote.abort, multipart))
         except Refused as error:  # a right of its own
             _log.warning("unfinished multipart uploads are not removed: %s", error)
 

@@ -156,10 +156,10 @@ class ObjectStore:
         with self._bucket.asking("list"):
             for page in obstore.list(self._client, chunk_size=1000):
                 for found in page:
-                    surface, _, rest = found["path"].partition("/")
-                    folder, _, blob = rest.partition("/")
-                    if not blob or folder != blob[:2] or time.time() - found["last_modified"].timestamp() < age:
+                    named = _named(found["path"])
+                    if named is None or time.time() - found["last_modified"].timestamp() < age:
                         continue
+                    surface, blob = named
                     if surface != group[0] or len(group[1]) == _LISTED:
                         if group[1]:
                             yield group
@@ -168,11 +168,12 @@ class ObjectStore:
         if group[1]:
             yield group
 
-    def unfinished(self, age: float) -> Iterator[Multipart]:
-        """Yield the multipart uploads of at least that age in seconds. Raises Unavailable."""
+    def unfinished(self, age: float) -> Iterator[tuple[str, Multipart]]:
+        """Yield multipart uploads of at least that age in seconds, with their surfaces. Raises Unavailable."""
         for multipart in multiparts.listing(self._bucket):
-            if time.time() - multipart.begun_at.timestamp() >= age:
-                yield multipart
+            named = _named(multipart.key.removeprefix(f"{self._bucket.prefix}/"))
+            if named and time.time() - multipart.begun_at.timestamp() >= age:
+                yield named[0], multipart
 
     def abort(self, multipart: Multipart) -> None:
         """Remove the parts of a multipart upload. Raises Unavailable."""
@@ -297,6 +298,13 @@ class _Object(RawIOBase):
         self._rest = self._rest[count:]
         self._position += count
         return count
+
+
+def _named(key: str) -> tuple[str, str] | None:
+    """Return the surface and the blob that a key below the prefix names, None if it is not ours."""
+    surface, _, rest = key.partition("/")
+    folder, _, blob = rest.partition("/")
+    return (surface, blob) if blob and folder == blob[:2] else None
 
 
 def _pieces(source: int, digest: Any, progress: Progress) -> Iterator[bytes]:
