@@ -34,6 +34,8 @@ def wants_json(*, default: bool) -> bool:
 
 def names_html() -> bool:
     """Return whether the request asks for HTML by name, as a browser's navigation does; curl and such ask for all."""
+    if "text/html" not in request.headers.get("Accept", "").lower():
+        return False  # sooner than by parsing it
     return any(name == "text/html" and quality > 0 for name, quality in request.accept_mimetypes)
 
 
