@@ -59,6 +59,17 @@ class Prepared:
         return self._compiled[dialect.name]
 
 
+def check_reachable() -> None:
+    """Raise what a statement would raise if the database is down, as far as that can be known without a query.
+
+    Callers ask before they publish bytes: an outage would otherwise fill the disk with bytes that have no row. A pooled
+    connection that the server has closed looks fine, until a statement fails. From then on each is opened anew here.
+    """
+    engine = db.engine
+    with _sqlalchemy_errors("", engine.dialect):
+        engine.raw_connection().close()
+
+
 @contextmanager
 def _sqlalchemy_errors(text: str, dialect: Dialect) -> Iterator[None]:
     """Raise SQLAlchemy's errors instead of the driver's."""

@@ -71,15 +71,6 @@ def by_code_point(column: InstrumentedAttribute[Any]) -> ColumnElement[str]:
     return collate(column, "C") if db.engine.dialect.name == "postgresql" else column.expression
 
 
-def check_reachable() -> None:
-    """Raise what a statement would raise if the database is down, as far as that can be known without a query.
-
-    Callers ask before they publish bytes: an outage would otherwise fill the disk with bytes that have no row. A pooled
-    connection that the server has closed looks fine, until a statement fails. From then on each is opened anew here.
-    """
-    db.engine.connect().close()
-
-
 def _execute(
     statement: Executable,
     take: Callable[[AnyResult], Result],

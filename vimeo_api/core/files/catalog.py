@@ -1,7 +1,6 @@
 """The rows of files: services and the rest of the core add and find them here; `lifecycle` changes their state."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,8 +18,7 @@ from vimeo_api.core.files import file_names
 from vimeo_api.extensions import settings
 
 
-@dataclass(frozen=True, slots=True)
-class NewFile:
+class NewFile(NamedTuple):
     """A file to add, once its bytes are durable."""
 
     surface: str
@@ -105,7 +103,7 @@ class Entry(NamedTuple):
 
 
 COLUMNS = tuple(getattr(File, name) for name in Entry._fields)
-_GIVEN = (*NewFile.__dataclass_fields__, "folded_name", "created_at", "status", "due_at", "place_due_at", "host")
+_GIVEN = (*NewFile._fields, "folded_name", "created_at", "status", "due_at", "place_due_at", "host")
 _BEGINS = {"received": 0, "responses": 0, "attempts": 0, "resumed": False}
 # Built once: building it each time took half of the Python time of a small PUT (docs/decisions/0011).
 _ADD = Prepared(
@@ -160,7 +158,7 @@ def _check_ours(files: Sequence[NewFile], moment: datetime) -> dict[str, int]:
 def _row(file: NewFile, moment: datetime) -> dict[str, Any]:
     is_job = file.source_url is not None or file.joined_keys is not None
     return {
-        **{name: getattr(file, name) for name in NewFile.__dataclass_fields__},
+        **file._asdict(),
         "folded_name": file_names.folded(file.name),
         "created_at": moment,
         "status": Status.FETCHING if is_job else Status.AVAILABLE,

@@ -5,12 +5,12 @@ Views call it, and so does `resumable.finishing`, in views and in workers: that 
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from vimeo_api.core import identifiers
 from vimeo_api.core.access import api_tokens, manage_keys, passwords
-from vimeo_api.core.database import statements
+from vimeo_api.core.database import prepared, statements
 from vimeo_api.core.database.models import File
 from vimeo_api.core.errors import Exists, Malformed, QuotaExceeded, StorageFull, TooLarge, Unavailable
 from vimeo_api.core.files import (
@@ -77,8 +77,8 @@ def upload(
     """
     reservations.check_spool_space()
     manage_key = manage_keys.new() if policy.managed else None
-    file = replace(
-        _new(policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id, manage_key=manage_key),
+    new = _new(policy, staging, name=name, blob=blob, expires_in=expires_in, token_id=token_id, manage_key=manage_key)
+    file = new._replace(
         content_type=content_type,
         queue=queue,
         digest=digest or digests.of_small(staging),
@@ -103,7 +103,7 @@ def upload_all(
     keys = [file.key for file, _ in new]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise Malformed(f"Two of the files are called {twice}.")
-    _publish(policy, *((replace(file, digest=digests.of_small(staging)), staging) for file, staging in new))
+    _publish(policy, *((file._replace(digest=digests.of_small(staging)), staging) for file, staging in new))
     return [_uploaded(file, manage_key) for (file, _), manage_key in zip(new, manage_keys_of, strict=True)]
 
 
@@ -144,7 +144,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
     if settings.place == "through":
         return _send_content(policy, file, staging)
     staging.sync()
-    statements.check_reachable()
+    prepared.check_reachable()
     # The lock keeps others from removing the bytes between our finding them and adding our row.
     with blobs.locked(file.surface, file.blob):
         try:
@@ -156,7 +156,7 @@ def upload_content(policy: Policy, staging: Staging, *, token_id: int | None = N
             return key
         try:
             modified = blobs.modified(file.surface, file.blob, pending=pending)
-            added = replace(file, pending=pending, modified=modified)
+            added = file._replace(pending=pending, modified=modified)
             _add(policy, added)
         except (Exists, QuotaExceeded) as error:
             if not catalog.live_blobs(file.surface, [file.blob]):
@@ -216,7 +216,7 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
         return
     for _, staging in new:
         staging.sync()
-    statements.check_reachable()
+    prepared.check_reachable()
     published: list[NewFile] = []
     with ExitStack() as stack:
         for folder in sorted({file.blob[:2] for file, _ in new}):  # sorted, so that no two uploads deadlock
@@ -224,7 +224,7 @@ def _publish(policy: Policy, *new: tuple[NewFile, Staging]) -> None:
         try:
             for file, staging in new:
                 pending = blobs.publish(staging, file.surface, file.blob)
-                published.append(replace(file, pending=pending, modified=staging.modified))
+                published.append(file._replace(pending=pending, modified=staging.modified))
             _add(policy, *published)
         except (Exists, QuotaExceeded, StorageFull):
             for file in published:
@@ -240,12 +240,12 @@ def _sent(*new: tuple[NewFile, Staging]) -> Iterator[list[NewFile]]:
     After a crash before the rows, reconciliation removes them. Raises Unavailable if the object store takes no file, or
     does not answer and others wait for it already.
     """
-    statements.check_reachable()
+    prepared.check_reachable()
     sent: list[NewFile] = []
     try:
         with blobs.objects.gate.passing():
             for file, staging in new:
-                sent.append(replace(file, **placing.send(staging, file.surface, file.blob, digest=file.digest)))
+                sent.append(file._replace(**placing.send(staging, file.surface, file.blob, digest=file.digest)))
         yield sent
     except (Exists, QuotaExceeded, Unavailable):
         for file in sent:
