@@ -4,7 +4,6 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,19 +23,13 @@ LINE = {"time", "level", "logger", "message", "request_id", "action", "status", 
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
+def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """The lines of the log of events so far, as JSON; read anew at each use."""
     caplog.set_level(logging.INFO, "vimeo_api.events")
     lines: list[dict[str, Any]] = []
-
-    class Lines(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(json.loads(logs._Json().format(record)))  # noqa: SLF001 -- the format is what is tested
-
-    handler = Lines()
-    logging.getLogger("vimeo_api.events").addHandler(handler)
-    yield lines
-    logging.getLogger("vimeo_api.events").removeHandler(handler)
+    monkeypatch.setattr(logs, "_event_line", logs._json_event)  # noqa: SLF001 -- `configure` would set it for all tests
+    monkeypatch.setattr(logs, "write", lambda line: lines.append(json.loads(line)))
+    return lines
 
 
 def test_an_upload_a_download_and_a_removal_have_a_line_each(inprocess: Flask, said: list[dict[str, Any]]) -> None:
@@ -128,8 +121,17 @@ def test_lines_of_several_threads_are_whole(capfd: pytest.CaptureFixture[str]) -
     assert Counter(capfd.readouterr().err.splitlines()) == {record.msg: 50 for record in records}
 
 
-def test_a_line_for_people_has_the_same(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_for_people_has_the_same(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "vimeo_api.events")
+    monkeypatch.setattr(logs, "_event_line", logs._text_event)  # noqa: SLF001 -- `configure` would set it for all tests
     logs.note("uploaded", surface="streams", file=7, bytes=3, queue=None, token="a b\nc")
-    line = logs._Text().format(caplog.records[-1])  # noqa: SLF001 -- the format is what is tested
-    assert line == ("INFO vimeo_api.events: action='uploaded' surface='streams' file=7 bytes=3 token='a b\\nc'")
+    line = "INFO vimeo_api.events: action='uploaded' surface='streams' file=7 bytes=3 token='a b\\nc'\n"
+    assert capfd.readouterr().err == line
+
+
+def test_a_level_above_info_has_no_events(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "vimeo_api.events")
+    logs.note("uploaded", surface="streams", file=7)
+    assert capfd.readouterr().err == ""
