@@ -96,7 +96,7 @@ def test_no_client_reaches_an_internal_location(stack: Service) -> None:
     for path in (f"/_store/{relative}", f"/_once/{relative}", "/_worded", "/_store/../secret.key", "/vimeo/../_store/"):
         with socket.create_connection(("127.0.0.1", stack.port)) as client:
             client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            assert client.makefile("rb").readline().split()[1] == b"404", path
+            assert client.makefile("rb").readline().split()[1] in {b"400", b"404"}, path
 
 
 def test_a_client_cannot_name_the_body_file(stack: Service, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import requests
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from tests.attacks.wire import ask
 from tests.inprocess import stored
 from tests.services import Service
 from vimeo_api.web.receiving.receive import OPTIONS
@@ -137,9 +138,24 @@ def test_a_password_that_is_not_utf_8_is_not_equal_to_another(inprocess: Flask) 
         assert http.head(link, query_string={"password": spelling}).status_code == 200
 
 
-def test_queues_whose_names_are_not_utf_8_are_not_one_queue(inprocess: Flask) -> None:
-    for name in ("%ff", "a%fe", "%ED%A0%80"):
-        assert inprocess.test_client().post(f"/v1/queues/{name}/streams", data=b"x").status_code == 400
+def test_names_that_are_not_utf_8_are_not_one_name(inprocess: Flask) -> None:
+    http = inprocess.test_client()
+    for path in (b"/v1/queues/\xff/streams", b"/v1/queues/a\xfe/streams", b"/upload/M\xfcller.txt", b"/\xed\xa0\x80"):
+        refused = http.post("/", data=b"x", environ_overrides={"PATH_INFO": path.decode("latin-1")})  # as WSGI has it
+        assert (refused.status_code, "UTF-8" in refused.text) == (400, not path.startswith(b"/\xed"))
+    assert http.post("/v1/queues/%EF%BF%BD/streams", data=b"x").status_code == 201
+
+
+def test_both_profiles_read_the_bytes_of_a_target(service: Service) -> None:
+    form: dict[str, Any] = {"files": {"file": ("a", CONTENT)}, "data": {"password": "é"}}
+    path = requests.put(service.vimeo, timeout=60, **form).json()["url"].removeprefix(service.url)
+    for spelling, status in (("%C3%A9", 200), ("é", 200), ("%E9", 401)):  # encoded or not
+        assert ask(service, f"{path}?password={spelling}", method="HEAD").status == status
+    for name in ("é", "%C3%A9"):
+        assert ask(service, f"/v1/queues/{name}/first").status == 404
+        assert ask(service, f"/v1/queues/{name}%E9/first").status == 400
+    assert ask(service, f"/v1/queues/é{path[-8:]}/streams", method="POST", body=CONTENT).status == 201
+    assert ask(service, f"/v1/queues/%C3%A9{path[-8:]}/first").status == 200
 
 
 @pytest.mark.parametrize("how", ["vimeo", "streams", "store", "named", "transfer"])

@@ -6,7 +6,7 @@ import signal
 import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 import flask_migrate
 from flask import Flask, Response, jsonify
@@ -123,7 +123,12 @@ class Handler(WSGIRequestHandler):
         """Return the WSGI environ, with a request id as nginx would make one, and with chunked bodies decoded."""
         environ = super().make_environ()
         environ[request_ids.VARIABLE] = request_ids.new()
-        environ["PATH_INFO"] = environ["PATH_INFO"] or "/"  # `http://host` has none
+        # werkzeug loses bytes that are not UTF-8, and encodes twice what is not percent-encoded.
+        target = urlsplit(self.path)  # as Latin-1, as in WSGI
+        path = f"/{target.netloc}{target.path}" if target.netloc and not target.scheme else target.path
+        path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+        environ["PATH_INFO"] = path or "/"  # `http://host` has none
+        environ["QUERY_STRING"] = target.query
         self._pass_repeated(environ)
         if "Transfer-Encoding" in self.headers:
             environ["wsgi.input"] = framing.Chunked(self.rfile)

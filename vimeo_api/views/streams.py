@@ -71,9 +71,8 @@ def _created(key: str) -> Response:
 
 
 def _checked(queue: str) -> str:
-    # Names that are not UTF-8 would all be the same.
-    if not 0 < len(queue) <= MAX_QUEUE_NAME or not queue.isprintable() or "\N{REPLACEMENT CHARACTER}" in queue:
-        raise Malformed(f"The name of a queue must be 1 to {MAX_QUEUE_NAME} printable characters in UTF-8.")
+    if not 0 < len(queue) <= MAX_QUEUE_NAME or not queue.isprintable():
+        raise Malformed(f"The name of a queue must be 1 to {MAX_QUEUE_NAME} printable characters.")
     if queue in {".", ".."} or "/" in queue:  # no URL would lead there
         raise Malformed("The name of a queue must not be a dot or two, nor contain a slash.")
     return queue

@@ -1,4 +1,4 @@
-"""Small rules for every path: about NULs, parts of files, the order of methods, and guessing of media types."""
+"""Small rules for every path: about its characters, parts of files, the order of methods, and guessing of types."""
 
 from flask import Request, Response
 
@@ -15,6 +15,13 @@ def init_app(app: Pipeline) -> None:
         # PostgreSQL stores no NUL; in paths nginx refuses it too.
         if "\0" in request.path or b"%00" in request.query_string:
             raise Malformed("The URL contains a NUL.")
+
+    @app.before
+    def refuse_other_encodings(request: Request) -> None:
+        # werkzeug replaces what is not UTF-8: different names would be one.
+        if "\N{REPLACEMENT CHARACTER}" in request.path and not _is_utf_8(request.environ["PATH_INFO"]):
+            bodies.drain()
+            raise Malformed("The path is not UTF-8.")
 
     @app.before
     def refuse_part(request: Request) -> None:
@@ -35,3 +42,12 @@ def init_app(app: Pipeline) -> None:
         # Errors and listings repeat what clients sent.
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def _is_utf_8(path: str) -> bool:
+    """Return whether a path is UTF-8; WSGI decodes it as Latin-1."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
