@@ -32,6 +32,8 @@ def test_pages_of_allowed_origins_may_read_what_refuses_them_before_the_body(gua
         begun = call("POST", f"{guarded.url}/uploads/streams", headers=page | tus)
         for answer in (chunked, begun):
             assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (401, allowed)
+            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="vimeo_api"'
+        assert "This needs an API token" in begun.json()["error"]
 
 
 def test_a_page_of_an_allowed_origin_may_read_the_errors_of_nginx(guarded: Guarded, anything: dict[str, str]) -> None:
