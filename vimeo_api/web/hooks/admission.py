@@ -10,8 +10,9 @@ from http import HTTPStatus
 
 from flask import Request, Response, request
 
+from vimeo_api.core.errors import NotAllowed, PipelineError, QuotaExceeded, TokenNeeded
 from vimeo_api.extensions import reservations
-from vimeo_api.web import clients
+from vimeo_api.web import clients, problems
 from vimeo_api.web.hooks import auth
 from vimeo_api.web.pipeline import Pipeline
 
@@ -23,13 +24,23 @@ def init_app(app: Pipeline) -> None:
     def admit(request: Request) -> Response | None:
         if not request.environ.get("X_ADMIT"):
             return None
-        _check()  # refusals are worded like any other error; nginx uses the status and the challenge
+        try:
+            _check()
+        except (TokenNeeded, NotAllowed, QuotaExceeded) as error:
+            return _refused(error)
         return Response(status=HTTPStatus.NO_CONTENT)
 
     @app.teardown_request
     def release(_error: BaseException | None) -> None:
         if request.environ.get("X_RESERVED") and not request.environ.get("X_ADMIT"):
             reservations.release(_name())
+
+
+def _refused(error: PipelineError) -> Response:
+    """Say status, challenge and reason; nginx puts the reason into the words of the dialect."""
+    problem = problems.from_exception(error)
+    reason = problem.reason.replace("…", "...")  # headers are ASCII
+    return Response(status=problem.status, headers={**problem.headers, "X-Reason": reason})
 
 
 def _check() -> None:
