@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -51,6 +52,10 @@ from deploy.layout import (  # noqa: E402
 )
 from vimeo_api import config  # noqa: E402
 from vimeo_api.config import secret  # noqa: E402
+from vimeo_api.core.errors import Unavailable  # noqa: E402
+from vimeo_api.core.storage.buckets import Refused  # noqa: E402
+from vimeo_api.core.storage.object_store import ObjectStore  # noqa: E402
+from vimeo_api.extensions import bucket  # noqa: E402
 
 START_SECONDS = 60
 POLL_SECONDS = 0.02
@@ -110,6 +115,8 @@ def run(layout: Layout) -> int:
     """Start all parts in order, say when the service is ready, and stop them all at the end."""
     environ = layout.environ()
     _check_programs(environ["PATH"])
+    if layout.settings.store_url and "postgres" in layout.parts:
+        _check_object_store(layout)
     make_folders(layout)
     write_configs(layout)
     if "postgres" in layout.parts:
@@ -182,6 +189,24 @@ def _check_programs(path: str) -> None:
     programs = ("nginx", "redis-server", "postgres", "initdb", "setpriv", f"{sys.prefix}/bin/uwsgi")
     if missing := [name for name in programs if not shutil.which(name, path=path)]:
         raise StackError(f"{', '.join(missing)} not found; `deploy/packages stack` installs what is missing.")
+
+
+def _check_object_store(layout: Layout) -> None:
+    """Raise StackError if the object store refuses us, or if nginx would find no address of its server.
+
+    The web processes check it, too, but only their log would say so.
+    """
+    ours = bucket(layout.settings)
+    server = urlsplit(ours.origin).hostname
+    try:
+        socket.getaddrinfo(server, None)
+        ObjectStore(ours, layout.data / "locks" / "placing").check_access()
+    except socket.gaierror:
+        raise StackError(f"{ours.culprit}: {server} has no address, and nginx needs one to start.") from None
+    except Refused as error:
+        raise StackError(str(error)) from None
+    except Unavailable:
+        pass  # files wait in the spool, and the log says so
 
 
 def _make_postgres(layout: Layout, environ: Mapping[str, str]) -> None:

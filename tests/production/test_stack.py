@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.object_stores import refusing
 from tests.production.parts import children, pid_of, unreachable
-from tests.services import LARGE, ROOT, Service, await_, killed, processes_of, running, used_up
+from tests.services import LARGE, ROOT, Service, await_, free_port, killed, processes_of, running, used_up
 
 MIB = 1024**2
 NOBODY = 65534  # the user that owns nothing
@@ -156,6 +157,16 @@ def test_it_does_not_start_where_it_cannot_listen(tmp_path: Path, setting: str) 
             assert done.stderr.startswith(("stack: ", "Error: "))
             assert f"{setting}={place[setting]}" in done.stderr
             assert "Traceback" not in done.stderr
+
+
+def test_it_does_not_start_with_an_object_store_that_refuses_it(tmp_path: Path) -> None:
+    with refusing(status=404, code="NoSuchBucket") as endpoint:
+        wrong = {"STORE_URL": "s3://files", "STORE_ENDPOINT": endpoint, "PORT": str(free_port())}
+        key = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        environ = os.environ | wrong | key | {"DATA_DIR": str(tmp_path / "data")}
+        start = [sys.executable, "deploy/stack.py"]
+        done = subprocess.run(start, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, f"stack: STORE_URL: there is no bucket files at {endpoint}.\n")
 
 
 def test_nginx_says_why_the_service_is_away_but_names_no_link(stack: Service) -> None:

@@ -49,7 +49,9 @@ def move(context: click.Context, *, name: str) -> None:
                     click.echo(f"{moved} files moved")
                     old.remove()
         except (Unavailable, StorageFull) as error:
-            raise click.ClickException(f"{error} Run it again to resume; {moved} files moved.") from None
+            raise click.ClickException(
+                f"{str(error).removesuffix('.')}. Run it again to resume; {moved} files moved."
+            ) from None
     click.echo(f"done: {moved} moved, {failed} failed")
     context.exit(1 if failed else 0)
 

@@ -148,7 +148,7 @@ class Bucket:
             ("token file", "AWS_WEB_IDENTITY_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE cannot be read."),
             ("Generic Config error", _ENVIRONMENT),
             ("Invalid encryption", _ENVIRONMENT),
-            ("NotValidForName", f"{self._culprit}: the certificate of {self.origin} is for another name."),
+            ("NotValidForName", f"{self.culprit}: the certificate of {self.origin} is for another name."),
             ("InvalidCertificate(Expired", f"The certificate of {self.origin} has expired."),
             ("InvalidCertificate", f"This host does not trust the certificate of {self.origin}: see STORE_CA_FILE."),
             ("InvalidContentType", f"STORE_ENDPOINT: {self.origin} does not speak HTTPS; try http://."),
@@ -169,7 +169,7 @@ class Bucket:
         if any(f"status code: {status}" in said for status in (429, 500, 503, 507)):
             return f"{self.origin} is full or overloaded{self._perhaps_encryption}."
         if "error sending request" in said:
-            return f"{self._culprit}: nothing answers at {self.origin}."
+            return f"{self.culprit}: nothing answers at {self.origin}."
         return f"{self.origin} failed to {what} the bucket {self.name}."
 
     @property
@@ -177,7 +177,7 @@ class Bucket:
         return ", or does not know STORE_ENCRYPTION" if "server_side_encryption" in dict(self.options) else ""
 
     @property
-    def _culprit(self) -> str:
+    def culprit(self) -> str:
         """The setting that is wrong if the origin is."""
         if not self.endpoint:
             return "STORE_REGION"
