@@ -97,6 +97,7 @@ def init_database(app: Flask, values: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = values.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
+    app.teardown_appcontext_funcs.clear()  # Flask-SQLAlchemy would remove a session there, and we use none
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _prepare_sqlite)
