@@ -1,5 +1,7 @@
 """Small rules for every path: about its characters, parts of files, the order of methods, and guessing of types."""
 
+from http import HTTPStatus
+
 from flask import Request, Response
 
 from vimeo_api.core.errors import Malformed
@@ -31,9 +33,10 @@ def init_app(app: Pipeline) -> None:
             raise Malformed("Content-Range is not supported in an upload; /uploads takes files in parts.")
 
     @app.after
-    def sort_methods(_request: Request, response: Response) -> Response:
+    def sort_methods(request: Request, response: Response) -> Response:
         # Werkzeug joins a set, so the order would differ between processes.
-        if allowed := response.headers.get("Allow"):
+        names_methods = response.status_code == HTTPStatus.METHOD_NOT_ALLOWED or request.method == "OPTIONS"
+        if names_methods and (allowed := response.headers.get("Allow")):
             response.headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
         return response
 
