@@ -4,8 +4,8 @@ import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from vimeo_api.core.errors import Unavailable
 
@@ -36,15 +36,15 @@ def tried(path: Path) -> Iterator[bool]:
         yield _taken(lock)
 
 
-def _opened(path: Path) -> IO[str]:
+def _opened(path: Path) -> FileIO:
     try:
-        return path.open("w")
+        return path.open("wb", buffering=0)
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        return path.open("w")
+        return path.open("wb", buffering=0)
 
 
-def _taken(lock: IO[str]) -> bool:
+def _taken(lock: FileIO) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
