@@ -141,8 +141,10 @@ def test_it_knows_its_paths_and_methods(service: Service) -> None:
         assert allowed in answer.headers["Allow"]
     for path in ("/vimeo", "/vimeo/", "/vimeo/api/v1.0/file/", "/vimeo/api/v1.0/file/a/b", "/vimeo//api/v1.0/file"):
         refused(requests.get(service.url + path, timeout=60), 404, "Not Found")
-    for key in ("0" * 32, "..%2f..", "x" * 5000, "%ff"):
+    for key in ("0" * 32, "x" * 5000):
         refused(requests.get(f"{service.vimeo}/{key}", timeout=60), 404, "Not Found")
+    for key in ("..%2f..", "%ff"):
+        refused(requests.get(f"{service.vimeo}/{key}", timeout=60), 400, "Bad Request")
     answer = requests.get(f"{service.vimeo}/%00", timeout=60)  # nginx does not even hand it on
     assert (answer.status_code, answer.json()["error"]) in {(404, "Not Found"), (400, "Bad Request")}
     options = requests.options(link, timeout=60)
