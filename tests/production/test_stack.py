@@ -139,7 +139,7 @@ def test_memory_does_not_grow_with_the_file(fetcher: Service, tmp_path: Path) ->
 
 def test_no_other_user_reaches_its_sockets(stack: Service) -> None:
     sockets = [path for path in (stack.data / "run").rglob("*") if path.is_socket()]
-    assert {"inner.sock", "uwsgi.sock", "redis.sock"} <= {path.name for path in sockets}
+    assert {"bytes.sock", "inner.sock", "uwsgi.sock", "redis.sock"} <= {path.name for path in sockets}
     assert (stack.data / "run").stat().st_mode & 0o077 == 0  # so no other user gets in, whatever is written below
 
 
