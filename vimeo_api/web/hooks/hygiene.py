@@ -13,15 +13,13 @@ def init_app(app: Pipeline) -> None:
     """Wire the hooks."""
 
     @app.before
-    def refuse_nul(request: Request) -> None:
+    def refuse_odd_characters(request: Request) -> None:
+        path = request.path
         # PostgreSQL stores no NUL; in paths nginx refuses it too.
-        if "\0" in request.path or b"%00" in request.query_string:
+        if "\0" in path or b"%00" in request.query_string:
             raise Malformed("The URL contains a NUL.")
-
-    @app.before
-    def refuse_other_encodings(request: Request) -> None:
         # werkzeug replaces what is not UTF-8: different names would be one.
-        if "\N{REPLACEMENT CHARACTER}" in request.path and not _is_utf_8(request.environ["PATH_INFO"]):
+        if "\N{REPLACEMENT CHARACTER}" in path and not _is_utf_8(request.environ["PATH_INFO"]):
             bodies.drain()
             raise Malformed("The path is not UTF-8.")
 
