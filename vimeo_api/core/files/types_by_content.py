@@ -12,7 +12,7 @@ TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
 
 _TAGS = rb"!DOCTYPE HTML|HTML|HEAD|SCRIPT|IFRAME|H1|DIV|FONT|TABLE|A|STYLE|TITLE|B|BODY|BR|P|!--"
-_Matcher = Callable[[bytes], bool]
+_Matcher = Callable[[bytes], object]  # true if it matches
 
 
 def detect(head: bytes) -> str:
@@ -26,13 +26,12 @@ def detect(head: bytes) -> str:
 
 
 def _exact(prefix: bytes) -> _Matcher:
-    return lambda head: head.startswith(prefix)
+    return re.compile(re.escape(prefix)).match
 
 
 def _masked(pattern: bytes) -> _Matcher:
     """Match a regular expression at the start; each dot is exactly one byte of any value."""
-    compiled = re.compile(pattern, re.DOTALL)
-    return lambda head: compiled.match(head) is not None
+    return re.compile(pattern, re.DOTALL).match
 
 
 def _spaced(pattern: bytes) -> _Matcher:
