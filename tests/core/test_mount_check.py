@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
+from tests.services import files_below
 from vimeo_api import cli, tasks
 from vimeo_api.app import create_app
 from vimeo_api.core.database import counters
@@ -79,6 +80,23 @@ def test_bytes_stay_due_if_their_store_goes_away_while_they_are_removed(
     removed = catalog.by_blob("streams", blob)
     assert removed
     assert (removed.status, removed.purged_at) == (Status.GONE, None)
+
+
+@BOTH
+def test_nothing_is_deleted_while_its_store_is_not_mounted(app: Flask, away: Callable[[Path], None]) -> None:
+    client, store = app.test_client(), app.config["SETTINGS"].store_dir
+    placed = f"/v1/streams/{client.post('/v1/streams', data=b'x').get_json()['id']}"
+    away(store)
+    pending = f"/v1/streams/{client.post('/v1/streams', data=b'z').get_json()['id']}"
+    refused = client.delete(placed)  # nginx may have cached where its bytes are, which are there once it is mounted again
+    assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (503, True)
+    assert client.delete(pending).status_code == 200
+    (store / ".mark").unlink(missing_ok=True)
+    store.rmdir()
+    store.with_name("aside").rename(store)
+    assert client.delete(placed).status_code == 200
+    assert client.get(placed).status_code == 404
+    assert files_below(store) == []
 
 
 def test_reconcile_stops_with_a_sentence_if_the_store_is_not_mounted(
