@@ -19,3 +19,7 @@ class Breaker:
     def trip(self) -> None:
         """Note a failure."""
         self._until = time.monotonic() + self._seconds
+
+    def reset(self) -> None:
+        """Note that it has answered, so it may be called at once."""
+        self._until = 0.0

@@ -14,9 +14,11 @@ from tests.services import await_, files_below
 from vimeo_api.core.clock import now
 from vimeo_api.core.database import statements
 from vimeo_api.core.database.models import File, Status
+from vimeo_api.core.errors import Unavailable
 from vimeo_api.core.files import catalog, lists, placing
 from vimeo_api.core.files.catalog import COLUMNS
 from vimeo_api.core.storage import buckets, object_store
+from vimeo_api.extensions import blobs
 
 
 def test_through_answers_once_the_file_is_in_the_object_store(bucket: ObjectStore, tmp_path: Path) -> None:
@@ -99,3 +101,13 @@ def test_an_object_store_that_does_not_answer_gets_through_503_in_time(
             assert client.post("/v1/streams", data=CONTENT).status_code == 503
         assert lists.count("streams") == 0
         await_(lambda: client.post("/v1/streams", data=CONTENT).status_code == 201)
+
+
+def test_one_answer_of_the_object_store_ends_the_pause_after_a_failure(bucket: ObjectStore, tmp_path: Path) -> None:
+    settings = bucket.settings(tmp_path.name) | {"PLACE": "through"}
+    with made("embedded", tmp_path / "data", **settings) as app, app.app_context():
+        client, store = app.test_client(), blobs.objects
+        store.note_failure(Unavailable("It was frozen."))
+        assert client.post("/v1/streams", data=CONTENT).status_code == 503
+        store.note_success()  # for an upload that was waiting
+        assert client.post("/v1/streams", data=CONTENT).status_code == 201

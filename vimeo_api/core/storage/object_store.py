@@ -87,7 +87,8 @@ class ObjectStore:
             _log.error("the object store takes no files: %s", error)
 
     def note_success(self) -> None:
-        """Log that the object store works again, if it did not."""
+        """Ask the object store at once from now on; log that it works again, if it did not."""
+        self._breaker.reset()  # of those who waited for it, one may have failed a moment before another succeeded
         self.gate.note_answer()
         if not self._takes_files:
             self._takes_files = True
