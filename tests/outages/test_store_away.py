@@ -41,6 +41,6 @@ def test_old_files_get_503_and_new_ones_work_without_the_store(shaky: Shaky) -> 
     await_(lambda: get(f"{service.url}/readyz").status_code == 200)
     assert {get(url).content for url in (old, hot, once)} == {b"content"}
     assert get(new).content == b"new"
+    assert len(before & shaky.files("store")) >= 3
     assert delete(doomed).status_code == 200
     assert get(doomed).status_code == 404
-    assert len(before & shaky.files("store")) >= 3
