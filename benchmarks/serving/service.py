@@ -136,10 +136,10 @@ class Service:
         wanted = f"surface = '{surface}' AND status = 'available'"
         return self.query(f"SELECT key FROM files WHERE {wanted} ORDER BY random() LIMIT {count}").split()
 
-    def settle(self) -> None:
-        """Wait until every download that has ended is confirmed, and its bytes are removed."""
+    def settle(self, after: int = 0) -> None:
+        """Wait until every download of rows after this one that has ended is confirmed, and its bytes are removed."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        while (left := int(self.query(UNSETTLED))) and time.monotonic() < deadline:
+        while (left := int(self.query(f"{UNSETTLED} AND id > {after}"))) and time.monotonic() < deadline:
             time.sleep(0.5)
         if left:
             raise ValueError(f"{left} downloads are not settled after {SETTLE_SECONDS} s")
