@@ -47,6 +47,8 @@ BUCKET = "files"
 ACCESS_KEY, REGION = "fleet", "us-east-1"
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")  # ends with us, however we end
 USER = ("setpriv", "--reuid", "www-data", "--regid", "www-data", "--clear-groups", "--pdeathsig", "KILL", "--")
+# What the network of the hosts needs.
+NETWORK = "ip link add bridge type bridge && ip link add end type veth peer name other"
 PROGRAMS = ("ip", "mount", "nsenter", "unshare", "setpriv", "haproxy", f"{sys.prefix}/bin/weed")
 WORKERS = "worker placer"
 # What each host runs, as deploy/stack.py calls it, and the last number of its address.
@@ -138,6 +140,10 @@ def _check() -> None:
     path = f"{os.environ['PATH']}:/usr/sbin"
     if missing := [name for name in PROGRAMS if not shutil.which(name, path=path)]:
         raise FleetError(f"{', '.join(missing)} not found; `deploy/packages fleet` installs what is missing.")
+    # In a container, root may lack the right, or the kernel the modules.
+    tried = subprocess.run(["unshare", "--net", "sh", "-c", NETWORK], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        raise FleetError(f"root can make no network of its own here: {tried.stderr.strip()}")
 
 
 def _run(fleet: Fleet, stack: ExitStack) -> None:
