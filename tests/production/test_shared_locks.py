@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from tests.services import Service
+from tests.services import Service, await_
 from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.database import shared_locks, statements
@@ -64,6 +64,6 @@ def test_the_lock_of_a_dead_connection_is_free(app: Flask) -> None:
         statements.row(
             text(f"{holders} AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
         )
-        assert is_free(app, "one")
+        await_(lambda: is_free(app, "one"))  # PostgreSQL ends a connection after it has answered
     with shared_locks.held("one"):
         assert not is_free(app, "one")
