@@ -1,9 +1,11 @@
-"""Locks among the processes of all hosts, in PostgreSQL."""
+"""Locks among the processes of all hosts, and of rows, in PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from flask import Flask
@@ -13,6 +15,7 @@ from tests.services import Service, await_
 from vimeo_api import config
 from vimeo_api.app import create_app
 from vimeo_api.core.database import shared_locks, statements
+from vimeo_api.core.deliveries import attempts
 from vimeo_api.core.errors import Unavailable
 from vimeo_api.extensions import db
 
@@ -67,3 +70,22 @@ def test_the_lock_of_a_dead_connection_is_free(app: Flask) -> None:
         await_(lambda: is_free(app, "one"))  # PostgreSQL ends a connection after it has answered
     with shared_locks.held("one"):
         assert not is_free(app, "one")
+
+
+def test_two_processes_that_record_the_same_attempts_do_not_lock_each_other_out(app: Flask) -> None:
+    ended = datetime.now(UTC)
+    start = Barrier(2)
+
+    def note(file_id: int, responses: Iterable[int]) -> None:
+        rows = [{"file_id": file_id, "response": one, **dict.fromkeys(("begun_at", "slot"))} for one in responses]
+        start.wait()
+        with app.app_context():
+            attempts.note(*({**row, "ended_at": ended, "start": 0, "sent": 1, "complete": True} for row in rows))
+
+    with ThreadPoolExecutor(2) as both:
+        for file_id in range(-20, 0):
+            futures = [both.submit(note, file_id, order) for order in (range(1, 200), range(199, 0, -1))]
+            for future in futures:
+                future.result()
+            with app.app_context():
+                assert [row.response for row in attempts.at(file_id)] == [*range(1, 200)]

@@ -66,6 +66,15 @@ def insert_new(table: type[Base]) -> postgresql.Insert:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
+def add_new(table: type[Base], new: Iterable[Mapping[str, Any]], *, by: Sequence[str]) -> None:
+    """Insert rows, all at once; leave alone what is there already.
+
+    They come in the order of `by`, the names of a unique key: two processes that inserted the same rows in different
+    orders would wait for each other, until PostgreSQL ends one of them as a deadlock.
+    """
+    execute(insert_new(table), sorted(new, key=lambda values: [values[name] for name in by]))
+
+
 def by_code_point(column: InstrumentedAttribute[Any]) -> ColumnElement[str]:
     """Return a text column as it is compared and sorted by code point, whatever the database's locale."""
     return collate(column, "C") if db.engine.dialect.name == "postgresql" else column.expression

@@ -15,7 +15,7 @@ def note(*attempts: dict[str, Any]) -> None:
     """Record attempts; ignore those already recorded."""
     rows = [attempt for attempt in attempts if 0 < attempt["response"] <= MOST]
     if rows:
-        statements.execute(statements.insert_new(Attempt), rows)
+        statements.add_new(Attempt, rows, by=("file_id", "response"))
 
 
 def at(file_id: int) -> list[AnyRow]:

@@ -78,7 +78,7 @@ def note() -> int:
     if not files:
         return 0
     receipts = [_receipt(file, *event) for file in files for event in _events(file)]
-    statements.execute(statements.insert_new(Receipt), receipts)
+    statements.add_new(Receipt, receipts, by=("file_id", "event", "number"))
     catalog.forget_notify_url(*(file.id for file in files if file.status == Status.GONE))
     for file in files:
         if file.status != Status.GONE:
