@@ -33,7 +33,7 @@ exec "$@" < /dev/null
 def main() -> int:
     """Run the command and return its exit status; if there can be no such machine here, say in one sentence why."""
     if trouble := _trouble():
-        print(f"`make containers` and `make host` cannot run here: {trouble}", file=sys.stderr)
+        print(f"The deployments cannot be tested here: {trouble}", file=sys.stderr)
         return 1
     if len(sys.argv) == 1:
         return 0
