@@ -1,9 +1,8 @@
 """SHA-256 digests of files whose upload needs none: small files at once, others later by `tasks.digest`.
 
 The row states the intent: an available file without a digest is due, and a partial index finds it. So uploads of large
-files do nothing for it, and a lost message does not matter. One worker at a time does this. It holds a
-lock and marks no rows, so the digest is the only write. Bytes never change, so a digest stays right whatever happens to
-the row.
+files do nothing for it, and a lost message does not matter. One worker at a time does this. It holds a lock and marks
+no rows, so the digest is the only write. Bytes never change, so a digest stays right whatever happens to the row.
 """
 
 import hashlib
